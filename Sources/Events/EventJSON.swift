@@ -1,0 +1,91 @@
+// The canonical encoding of an event: one flat JSON object with dotted keys, fields in table order, then extra fields in the
+// order they were met. The reader takes the same form, nested objects included ({"source":{"ip":..}} is source.ip).
+import Primitives
+
+extension Event {
+  /// Appends the fields as members of an object that the caller has begun. `@timestamp` comes first.
+  public func writeFields(to json: inout JSONWriter) {
+    json.key("@timestamp")
+    json.value(time)
+    for field in Field.allCases where has(field) {
+      json.key(field.name)
+      if let text = text(field) {
+        json.value(text)
+      } else if let integer = integer(field) {
+        json.value(integer)
+      } else if let address = address(field) {
+        json.value(address)
+      }
+    }
+    forEachExtra { name, value in
+      json.key(name)
+      json.value(value)
+    }
+  }
+
+  /// Sets fields from a JSON object of the form above. Names outside the table become extra fields; values that do not fit
+  /// their field's type become extra fields too, so nothing is lost. Arrays and objects inside arrays are kept as their JSON text.
+  /// `@timestamp` (RFC 3339) sets the time. Throws JSONError where the text is not one JSON object.
+  public mutating func setFields(fromJSON bytes: Bytes) throws {
+    var reader = JSONReader(bytes)
+    var path: [UInt8] = []
+    var marks: [Int] = []  // length of `path` before each open object's key
+    var pendingMark = 0
+    var isFirst = true
+    while true {
+      let before = reader.position
+      // What the token means is decided inside; arrays are skipped outside, where the reader can be moved.
+      enum Step { case go, array }
+      let step: Step? = try reader.next { token -> Step in
+        if isFirst {
+          guard case .beginObject = token else { throw JSONError(offset: before, message: "expected a JSON object") }
+          isFirst = false
+          marks.append(0)
+          return .go
+        }
+        switch token {
+        case .beginObject: marks.append(pendingMark)
+        case .endObject: path.removeLast(path.count - marks.removeLast())
+        case .key(let key):
+          pendingMark = path.count
+          if !path.isEmpty { path.append(0x2e) }
+          path.append(key)
+        case .string(let value): setNamed(&path, value, mark: pendingMark)
+        case .number(let value): setNamed(&path, value, mark: pendingMark)
+        case .bool(let value): setNamed(&path, Bytes(value ? "true" : "false"), mark: pendingMark)
+        case .null: path.removeLast(path.count - pendingMark)
+        case .beginArray: return .array
+        case .endArray: break
+        }
+        return .go
+      }
+      guard let step else { return }
+      if step == .array {
+        let start = reader.position - 1
+        var depth = 1
+        while depth > 0 {
+          _ = try reader.next { token in
+            switch token {
+            case .beginArray, .beginObject: depth += 1
+            case .endArray, .endObject: depth -= 1
+            default: break
+            }
+          }
+        }
+        setNamed(&path, bytes.slice(start, reader.position), mark: pendingMark)
+      }
+    }
+  }
+
+  private mutating func setNamed(_ path: inout [UInt8], _ value: Bytes, mark: Int) {
+    path.withUnsafeBytes { name in
+      if name.equals("@timestamp"), let stamp = EventTime(rfc3339: value) {
+        time = stamp
+      } else if let field = Field(name: name), set(field, parsing: value) {
+      } else {
+        setExtra(name, value)
+      }
+    }
+    path.removeLast(path.count - mark)
+  }
+}

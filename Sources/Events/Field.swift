@@ -1,0 +1,129 @@
+// The one table of field names: ECS 8.x where ECS has a name, ATR's own names for agent events, `panguard.` for ours.
+// A field outside the table is kept in the event as an extra field under the name it came with.
+import Primitives
+
+/// A known field of an event. The raw value is its place in the table; never store it, store the name.
+public enum Field: UInt8, CaseIterable, Sendable {
+  // event
+  case eventCategory, eventAction, eventOutcome, eventReason, eventProvider, eventDataset
+  case message
+  // log header
+  case hostName, logSyslogPriority, logSyslogFacility, logSyslogSeverity, logSyslogMsgid, logLevel
+  // process
+  case processName, processPid, processExecutable, processCommandLine, processWorkingDirectory, processTty, processParentName
+  // people
+  case userName, userID, userEffectiveName, userEffectiveID, userTargetName, userTargetID, userTargetHome, userTargetShell
+  case groupName, groupID
+  // network
+  case sourceIP, sourcePort, sourceAddress, sourceNetwork, sourceMac
+  case destinationIP, destinationPort, destinationMac
+  case networkTransport, networkProtocol, networkBytes, networkInboundInterface, networkOutboundInterface
+  // web
+  case httpRequestMethod, httpRequestReferrer, httpVersion, httpResponseStatusCode, httpResponseBodyBytes
+  case urlOriginal, urlPath, urlQuery, urlDomain, userAgentOriginal
+  // systemd, journald
+  case systemdUnit, systemdSessionID
+  case ruleName
+  // agents (ATR)
+  case agentID, sessionID, userInput, agentOutput, toolName, toolArgs, toolResponse, content
+  // ours
+  case authenticationMethod, keyFingerprint, keyType, attemptCount, sshClientOffer, pamService, isAmbiguous
+
+  public enum Kind: Sendable { case text, integer, address }
+
+  /// The name in rules, in JSON and on screen.
+  public var name: StaticString { Field.table[Int(rawValue)].name }
+  public var kind: Kind { Field.table[Int(rawValue)].kind }
+
+  public init?(name: String) {
+    guard let field = Field.byName[name] else { return nil }
+    self = field
+  }
+  /// The same for borrowed bytes, without making a String of names that are not known.
+  public init?(name: Bytes) {
+    guard let field = Field.byFingerprint[Fingerprint(of: name)] else { return nil }
+    self = field
+  }
+  public static var allNames: [String] { allCases.map { "\($0.name)" } }
+
+  private static let byName: [String: Field] = Dictionary(uniqueKeysWithValues: allCases.map { ("\($0.name)", $0) })
+  private static let byFingerprint: [Fingerprint: Field] = Dictionary(
+    uniqueKeysWithValues: allCases.map { (Fingerprint(of: Bytes($0.name)), $0) })
+
+  private static let table: [(name: StaticString, kind: Kind)] = allCases.map { $0.definition }
+  private var definition: (name: StaticString, kind: Kind) {
+    switch self {
+    case .eventCategory: ("event.category", .text)
+    case .eventAction: ("event.action", .text)
+    case .eventOutcome: ("event.outcome", .text)
+    case .eventReason: ("event.reason", .text)
+    case .eventProvider: ("event.provider", .text)
+    case .eventDataset: ("event.dataset", .text)
+    case .message: ("message", .text)
+    case .hostName: ("host.name", .text)
+    case .logSyslogPriority: ("log.syslog.priority", .integer)
+    case .logSyslogFacility: ("log.syslog.facility.code", .integer)
+    case .logSyslogSeverity: ("log.syslog.severity.code", .integer)
+    case .logSyslogMsgid: ("log.syslog.msgid", .text)
+    case .logLevel: ("log.level", .text)
+    case .processName: ("process.name", .text)
+    case .processPid: ("process.pid", .integer)
+    case .processExecutable: ("process.executable", .text)
+    case .processCommandLine: ("process.command_line", .text)
+    case .processWorkingDirectory: ("process.working_directory", .text)
+    case .processTty: ("process.tty", .text)
+    case .processParentName: ("process.parent.name", .text)
+    case .userName: ("user.name", .text)
+    case .userID: ("user.id", .text)
+    case .userEffectiveName: ("user.effective.name", .text)
+    case .userEffectiveID: ("user.effective.id", .text)
+    case .userTargetName: ("user.target.name", .text)
+    case .userTargetID: ("user.target.id", .text)
+    case .userTargetHome: ("user.target.home", .text)
+    case .userTargetShell: ("user.target.shell", .text)
+    case .groupName: ("group.name", .text)
+    case .groupID: ("group.id", .text)
+    case .sourceIP: ("source.ip", .address)
+    case .sourcePort: ("source.port", .integer)
+    case .sourceAddress: ("source.address", .text)
+    case .sourceNetwork: ("source.network", .text)
+    case .sourceMac: ("source.mac", .text)
+    case .destinationIP: ("destination.ip", .address)
+    case .destinationPort: ("destination.port", .integer)
+    case .destinationMac: ("destination.mac", .text)
+    case .networkTransport: ("network.transport", .text)
+    case .networkProtocol: ("network.protocol", .text)
+    case .networkBytes: ("network.bytes", .integer)
+    case .networkInboundInterface: ("observer.ingress.interface.name", .text)
+    case .networkOutboundInterface: ("observer.egress.interface.name", .text)
+    case .httpRequestMethod: ("http.request.method", .text)
+    case .httpRequestReferrer: ("http.request.referrer", .text)
+    case .httpVersion: ("http.version", .text)
+    case .httpResponseStatusCode: ("http.response.status_code", .integer)
+    case .httpResponseBodyBytes: ("http.response.body.bytes", .integer)
+    case .urlOriginal: ("url.original", .text)
+    case .urlPath: ("url.path", .text)
+    case .urlQuery: ("url.query", .text)
+    case .urlDomain: ("url.domain", .text)
+    case .userAgentOriginal: ("user_agent.original", .text)
+    case .systemdUnit: ("systemd.unit", .text)
+    case .systemdSessionID: ("systemd.session.id", .text)
+    case .ruleName: ("rule.name", .text)
+    case .agentID: ("agent.id", .text)
+    case .sessionID: ("session.id", .text)
+    case .userInput: ("user_input", .text)
+    case .agentOutput: ("agent_output", .text)
+    case .toolName: ("tool_name", .text)
+    case .toolArgs: ("tool_args", .text)
+    case .toolResponse: ("tool_response", .text)
+    case .content: ("content", .text)
+    case .authenticationMethod: ("panguard.auth.method", .text)
+    case .keyFingerprint: ("panguard.key.fingerprint", .text)
+    case .keyType: ("panguard.key.type", .text)
+    case .attemptCount: ("panguard.attempt.count", .integer)
+    case .sshClientOffer: ("panguard.ssh.client_offer", .text)
+    case .pamService: ("panguard.pam.service", .text)
+    case .isAmbiguous: ("panguard.ambiguous", .integer)
+    }
+  }
+}

@@ -1,0 +1,384 @@
+// JSON (RFC 8259) over raw bytes: a writer that appends to a buffer, and a total, linear, depth-limited reader.
+// The writer's output is canonical for what we write: no white space, keys in the caller's order, no floating point.
+
+/// Writes one JSON document. The caller keeps containers balanced; commas are put where they belong.
+public struct JSONWriter {
+  public var out: [UInt8]
+  private var needsComma = false
+  public init(reserving capacity: Int = 512) {
+    out = []
+    out.reserveCapacity(capacity)
+  }
+
+  private mutating func separate() {
+    if needsComma { out.append(0x2c) }
+    needsComma = true
+  }
+  public mutating func beginObject() {
+    separate()
+    out.append(0x7b)
+    needsComma = false
+  }
+  public mutating func endObject() {
+    out.append(0x7d)
+    needsComma = true
+  }
+  public mutating func beginArray() {
+    separate()
+    out.append(0x5b)
+    needsComma = false
+  }
+  public mutating func endArray() {
+    out.append(0x5d)
+    needsComma = true
+  }
+  public mutating func key(_ name: StaticString) { key(Bytes(name)) }
+  public mutating func key(_ name: String) {
+    var copy = name
+    copy.withUTF8 { key(Bytes($0)) }
+  }
+  public mutating func key(_ name: Bytes) {
+    separate()
+    JSONWriter.appendQuoted(name, to: &out)
+    out.append(0x3a)
+    needsComma = false
+  }
+  public mutating func value(_ bytes: Bytes) {
+    separate()
+    JSONWriter.appendQuoted(bytes, to: &out)
+  }
+  public mutating func value(_ string: String) {
+    var copy = string
+    copy.withUTF8 { value(Bytes($0)) }
+  }
+  public mutating func value(_ integer: Int64) {
+    separate()
+    out.append(decimal: integer)
+  }
+  public mutating func value(_ integer: Int) { value(Int64(integer)) }
+  public mutating func value(_ integer: UInt64) {
+    separate()
+    out.append(decimal: integer, minimumDigits: 1)
+  }
+  public mutating func value(_ flag: Bool) {
+    separate()
+    out.append(flag ? "true" as StaticString : "false")
+  }
+  public mutating func null() {
+    separate()
+    out.append("null" as StaticString)
+  }
+  public mutating func value(_ time: EventTime) {
+    separate()
+    out.append(0x22)
+    time.append(to: &out)
+    out.append(0x22)
+  }
+  public mutating func value(_ address: IPAddress) {
+    separate()
+    out.append(0x22)
+    address.append(to: &out)
+    out.append(0x22)
+  }
+  /// Thousandths as a decimal fraction: 953 is 0.953.
+  public mutating func value(thousandths: Int) {
+    separate()
+    if thousandths < 0 { out.append(0x2d) }
+    out.append(decimal: UInt64(thousandths.magnitude) / 1000, minimumDigits: 1)
+    out.append(0x2e)
+    out.append(decimal: UInt64(thousandths.magnitude) % 1000, minimumDigits: 3)
+  }
+  /// Already encoded JSON.
+  public mutating func raw(_ encoded: [UInt8]) {
+    separate()
+    out.append(contentsOf: encoded)
+  }
+
+  /// A JSON string. Control characters are escaped; bytes that are not UTF-8 become U+FFFD, one for each maximal ill-formed part.
+  public static func appendQuoted(_ bytes: Bytes, to out: inout [UInt8]) {
+    out.append(0x22)
+    var runStart = 0
+    var i = 0
+    let n = bytes.count
+    func flush(_ out: inout [UInt8], _ end: Int) {
+      if end > runStart { out.append(contentsOf: bytes.slice(runStart, end)) }
+    }
+    while i < n {
+      let byte = bytes[i]
+      if byte >= 0x20, byte < 0x7f, byte != 0x22, byte != 0x5c {
+        i += 1
+        continue
+      }
+      if byte >= 0x80 {
+        let length = utf8SequenceLength(bytes, at: i)
+        if length > 0 {
+          i += length
+        } else {
+          flush(&out, i)
+          out.append("\u{fffd}" as StaticString)
+          i -= length == 0 ? -1 : length  // skip the ill-formed part
+          runStart = i
+        }
+        continue
+      }
+      flush(&out, i)
+      switch byte {
+      case 0x22: out.append("\\\"" as StaticString)
+      case 0x5c: out.append("\\\\" as StaticString)
+      case 0x0a: out.append("\\n" as StaticString)
+      case 0x0d: out.append("\\r" as StaticString)
+      case 0x09: out.append("\\t" as StaticString)
+      default:
+        out.append("\\u00" as StaticString)
+        for digit in [byte >> 4, byte & 15] { out.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+      }
+      i += 1
+      runStart = i
+    }
+    flush(&out, n)
+    out.append(0x22)
+  }
+}
+
+/// Length of the well-formed UTF-8 sequence at `i` (Unicode table 3-7), or the negated length of the ill-formed part (at least 1).
+public func utf8SequenceLength(_ bytes: Bytes, at i: Int) -> Int {
+  let first = bytes[i]
+  if first < 0x80 { return 1 }
+  let (count, low, high): (Int, UInt8, UInt8)
+  switch first {
+  case 0xc2...0xdf: (count, low, high) = (2, 0x80, 0xbf)
+  case 0xe0: (count, low, high) = (3, 0xa0, 0xbf)
+  case 0xe1...0xec, 0xee...0xef: (count, low, high) = (3, 0x80, 0xbf)
+  case 0xed: (count, low, high) = (3, 0x80, 0x9f)
+  case 0xf0: (count, low, high) = (4, 0x90, 0xbf)
+  case 0xf1...0xf3: (count, low, high) = (4, 0x80, 0xbf)
+  case 0xf4: (count, low, high) = (4, 0x80, 0x8f)
+  default: return -1
+  }
+  var length = 1
+  while length < count {
+    guard i + length < bytes.count else { return -length }
+    let byte = bytes[i + length]
+    guard byte >= (length == 1 ? low : 0x80), byte <= (length == 1 ? high : 0xbf) else { return -length }
+    length += 1
+  }
+  return count
+}
+
+/// What a reader meets, in document order.
+public enum JSONToken {
+  case beginObject, endObject, beginArray, endArray
+  /// Decoded text; valid until the next call.
+  case key(Bytes)
+  case string(Bytes)
+  /// The number as it stands in the text.
+  case number(Bytes)
+  case bool(Bool)
+  case null
+}
+
+public struct JSONError: Error, CustomStringConvertible {
+  /// Byte offset in the document.
+  public var offset: Int
+  public var message: String
+  public init(offset: Int, message: String) {
+    self.offset = offset
+    self.message = message
+  }
+  public var description: String { "\(message) at byte \(offset)" }
+}
+
+/// Total pull reader of one JSON document. Linear time, memory bounded by the document and `Limits.jsonDepth`.
+public struct JSONReader {
+  private let bytes: Bytes
+  public private(set) var position: Int
+  private var stack: [Bool] = []  // true: object
+  private var scratch: [UInt8] = []
+  private enum Expect { case value, keyOrEnd, key, commaOrEnd, end, valueOrEnd }
+  private var expect: Expect = .value
+
+  public init(_ bytes: Bytes) {
+    self.bytes = bytes
+    position = 0
+  }
+
+  private func failure(_ message: String) -> JSONError { JSONError(offset: position, message: message) }
+  private mutating func skipSpace() {
+    while position < bytes.count {
+      switch bytes[position] {
+      case 0x20, 0x09, 0x0a, 0x0d: position += 1
+      default: return
+      }
+    }
+  }
+
+  /// The next token; nil at the end of the document (trailing bytes are an error).
+  /// The bytes of a token are valid until `body` returns.
+  public mutating func next<Result>(_ body: (JSONToken) throws -> Result) throws -> Result? {
+    while true {
+      skipSpace()
+      switch expect {
+      case .end:
+        guard position == bytes.count else { throw failure("text after the end of the JSON document") }
+        return nil
+      case .commaOrEnd:
+        guard position < bytes.count else { throw failure("unterminated JSON document") }
+        let byte = bytes[position]
+        let isObject = stack[stack.count - 1]
+        if byte == 0x2c {
+          position += 1
+          expect = isObject ? .key : .value
+          continue
+        }
+        guard byte == (isObject ? 0x7d : 0x5d) else { throw failure("expected ',' or '\(isObject ? "}" : "]")'") }
+        return try close(body)
+      case .keyOrEnd, .key:
+        guard position < bytes.count else { throw failure("unterminated JSON object") }
+        if bytes[position] == 0x7d, expect == .keyOrEnd { return try close(body) }
+        guard bytes[position] == 0x22 else { throw failure("expected a quoted key") }
+        let isPlain = try readString()
+        let afterString = position
+        skipSpace()
+        guard position < bytes.count, bytes[position] == 0x3a else { throw failure("expected ':' after a key") }
+        position += 1
+        expect = .value
+        return try withString(isPlain, end: afterString) { try body(.key($0)) }
+      case .value, .valueOrEnd:
+        guard position < bytes.count else { throw failure("unterminated JSON document") }
+        let byte = bytes[position]
+        switch byte {
+        case 0x5d where expect == .valueOrEnd:
+          return try close(body)
+        case 0x7b, 0x5b:
+          guard stack.count < Limits.jsonDepth else { throw failure("nesting deeper than \(Limits.jsonDepth)") }
+          position += 1
+          stack.append(byte == 0x7b)
+          expect = byte == 0x7b ? .keyOrEnd : .valueOrEnd
+          return try body(byte == 0x7b ? .beginObject : .beginArray)
+        case 0x22:
+          let isPlain = try readString()
+          afterValue()
+          return try withString(isPlain, end: position) { try body(.string($0)) }
+        case 0x74 where bytes.from(position).starts(with: "true"):
+          position += 4
+          afterValue()
+          return try body(.bool(true))
+        case 0x66 where bytes.from(position).starts(with: "false"):
+          position += 5
+          afterValue()
+          return try body(.bool(false))
+        case 0x6e where bytes.from(position).starts(with: "null"):
+          position += 4
+          afterValue()
+          return try body(.null)
+        case 0x2d, 0x30...0x39:
+          let start = position
+          try readNumber()
+          afterValue()
+          return try body(.number(bytes.slice(start, position)))
+        default:
+          throw failure("unexpected character in JSON")
+        }
+      }
+    }
+  }
+
+  private mutating func afterValue() { expect = stack.isEmpty ? .end : .commaOrEnd }
+  private mutating func close<Result>(_ body: (JSONToken) throws -> Result) throws -> Result {
+    position += 1
+    let wasObject = stack.removeLast()
+    afterValue()
+    return try body(wasObject ? .endObject : .endArray)
+  }
+
+  private mutating func readNumber() throws {
+    func digits() -> Int {
+      let start = position
+      while position < bytes.count, bytes[position] >= 0x30, bytes[position] <= 0x39 { position += 1 }
+      return position - start
+    }
+    if bytes[position] == 0x2d { position += 1 }
+    let leadingZero = position < bytes.count && bytes[position] == 0x30
+    let n = digits()
+    guard n > 0, !(leadingZero && n > 1) else { throw failure("malformed number") }
+    if position < bytes.count, bytes[position] == 0x2e {
+      position += 1
+      guard digits() > 0 else { throw failure("malformed number") }
+    }
+    if position < bytes.count, bytes[position] | 0x20 == 0x65 {
+      position += 1
+      if position < bytes.count, bytes[position] == 0x2b || bytes[position] == 0x2d { position += 1 }
+      guard digits() > 0 else { throw failure("malformed number") }
+    }
+  }
+
+  private var stringStart = 0
+  private func withString<Result>(_ isPlain: Bool, end: Int, _ body: (Bytes) throws -> Result) rethrows -> Result {
+    if isPlain { return try body(bytes.slice(stringStart, end - 1)) }
+    return try scratch.withUnsafeBytes { try body($0) }
+  }
+
+  /// Reads a string at `position`. True if it has no escapes, so that it can be used in place.
+  private mutating func readString() throws -> Bool {
+    position += 1
+    stringStart = position
+    while position < bytes.count {
+      let byte = bytes[position]
+      if byte == 0x22 {
+        position += 1
+        return true
+      }
+      if byte == 0x5c { break }
+      guard byte >= 0x20 else { throw failure("control character in a string") }
+      position += 1
+    }
+    scratch.removeAll(keepingCapacity: true)
+    scratch.append(bytes.slice(stringStart, position))
+    while position < bytes.count {
+      let byte = bytes[position]
+      guard byte >= 0x20 else { throw failure("control character in a string") }
+      position += 1
+      if byte == 0x22 { return false }
+      guard byte == 0x5c else {
+        scratch.append(byte)
+        continue
+      }
+      guard position < bytes.count else { break }
+      let escape = bytes[position]
+      position += 1
+      switch escape {
+      case 0x22, 0x5c, 0x2f: scratch.append(escape)
+      case 0x62: scratch.append(8)
+      case 0x66: scratch.append(12)
+      case 0x6e: scratch.append(10)
+      case 0x72: scratch.append(13)
+      case 0x74: scratch.append(9)
+      case 0x75:
+        guard var code = readHex4() else { throw failure("malformed \\u escape") }
+        if code >= 0xd800, code <= 0xdbff, bytes.from(position).starts(with: "\\u") {
+          let before = position
+          position += 2
+          if let low = readHex4(), low >= 0xdc00, low <= 0xdfff {
+            code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
+          } else {
+            position = before
+          }
+        }
+        let scalar = Unicode.Scalar(code) ?? "\u{fffd}"
+        scratch.append(contentsOf: UTF8.encode(scalar)!)
+      default: throw failure("unknown escape in a string")
+      }
+    }
+    throw failure("unterminated string")
+  }
+  private mutating func readHex4() -> UInt32? {
+    guard position + 4 <= bytes.count else { return nil }
+    var value: UInt32 = 0
+    for i in 0..<4 {
+      guard let digit = hexDigit(bytes[position + i]) else { return nil }
+      value = value << 4 | UInt32(digit)
+    }
+    position += 4
+    return value
+  }
+}

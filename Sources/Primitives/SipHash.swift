@@ -1,0 +1,86 @@
+// SipHash-2-4 with 128 bits of output (Aumasson, Bernstein 2012; the reference C code's 128-bit variant), fixed key.
+// A fingerprint that is the same on every machine: it names raw lines in evidence and long texts in group keys.
+// It is not a cryptographic hash; what must resist an adversary who may choose both inputs uses SHA-256.
+
+public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public var high: UInt64
+  public var low: UInt64
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+  public static func < (a: Fingerprint, b: Fingerprint) -> Bool { (a.high, a.low) < (b.high, b.low) }
+
+  public init(of bytes: Bytes, key: (UInt64, UInt64) = (0, 0)) {
+    var v0 = key.0 ^ 0x736f_6d65_7073_6575
+    var v1 = key.1 ^ 0x646f_7261_6e64_6f6d ^ 0xee
+    var v2 = key.0 ^ 0x6c79_6765_6e65_7261
+    var v3 = key.1 ^ 0x7465_6462_7974_6573
+    @inline(__always) func rotate(_ x: UInt64, _ n: UInt64) -> UInt64 { x << n | x >> (64 - n) }
+    @inline(__always) func round() {
+      v0 = v0 &+ v1
+      v1 = rotate(v1, 13) ^ v0
+      v0 = rotate(v0, 32)
+      v2 = v2 &+ v3
+      v3 = rotate(v3, 16) ^ v2
+      v0 = v0 &+ v3
+      v3 = rotate(v3, 21) ^ v0
+      v2 = v2 &+ v1
+      v1 = rotate(v1, 17) ^ v2
+      v2 = rotate(v2, 32)
+    }
+    let whole = bytes.count & ~7
+    var at = 0
+    while at < whole {
+      let m = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+      v3 ^= m
+      round()
+      round()
+      v0 ^= m
+      at += 8
+    }
+    var last = UInt64(truncatingIfNeeded: bytes.count) << 56
+    var shift: UInt64 = 0
+    while at < bytes.count {
+      last |= UInt64(bytes[at]) << shift
+      shift += 8
+      at += 1
+    }
+    v3 ^= last
+    round()
+    round()
+    v0 ^= last
+    v2 ^= 0xee
+    for _ in 0..<4 { round() }
+    low = v0 ^ v1 ^ v2 ^ v3
+    v1 ^= 0xdd
+    for _ in 0..<4 { round() }
+    high = v0 ^ v1 ^ v2 ^ v3
+  }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String {
+    var out: [UInt8] = []
+    append(to: &out)
+    return String(decoding: out, as: UTF8.self)
+  }
+  public func append(to out: inout [UInt8]) {
+    for half in [high, low] {
+      for shift in stride(from: 60, through: 0, by: -4) {
+        let digit = UInt8(truncatingIfNeeded: half >> UInt64(shift) & 0xf)
+        out.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+      }
+    }
+  }
+  public init?(_ text: String) {
+    let bytes = Array(text.utf8)
+    guard bytes.count == 32 else { return nil }
+    var halves: (UInt64, UInt64) = (0, 0)
+    for (i, byte) in bytes.enumerated() {
+      guard let digit = hexDigit(byte) else { return nil }
+      if i < 16 { halves.0 = halves.0 << 4 | UInt64(digit) } else { halves.1 = halves.1 << 4 | UInt64(digit) }
+    }
+    high = halves.0
+    low = halves.1
+  }
+}

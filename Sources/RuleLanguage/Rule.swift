@@ -1,0 +1,283 @@
+// A checked rule: what remains of one ATR document once every problem in it has been reported. Pure data, no matching.
+// Shapes and names follow the ATR standard (Agent-Threat-Rule/agent-threat-rules: SPEC.md, spec/atr-schema.yaml,
+// spec/atr-correlation-v1.0.md); what is ours stands in docs/atr-host-profile.md.
+// Invariants: `Expression` indexes only conditions that exist; durations are positive; names in `Correlation` resolve.
+import Events
+import Primitives
+
+public enum Severity: String, Sendable, CaseIterable, Comparable {
+  case informational, low, medium, high, critical
+  public static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
+  public var rank: Int { Severity.allCases.firstIndex(of: self)! }
+}
+
+/// What a condition, filter, group or join key reads.
+public enum FieldReference: Hashable, Sendable, CustomStringConvertible {
+  case known(Field)
+  /// A field outside the table, by its exact name.
+  case extra(String)
+  /// The seam for field aliases and `content` fall-backs of the full standard: all names pass here.
+  public init(name: String) { self = Field(name: name).map(FieldReference.known) ?? .extra(name) }
+  public var description: String {
+    switch self {
+    case .known(let field): "\(field.name)"
+    case .extra(let name): name
+    }
+  }
+}
+
+/// One test of one field of one event.
+public struct Condition: Sendable {
+  public enum Test: Sendable {
+    /// Any of the patterns matches (unanchored). PCRE2 syntax.
+    case regex([String], caseSensitive: Bool)
+    case contains([String], caseSensitive: Bool)
+    case exact([String], caseSensitive: Bool)
+    case startsWith([String], caseSensitive: Bool)
+    case compare(Comparison, Int64)
+    /// The field is present (true) or absent (false).
+    case exists(Bool)
+  }
+  /// The key of a named condition; in a list its 1-based position.
+  public var name: String
+  public var field: FieldReference
+  public var test: Test
+  /// The negation of `test`; an absent field is then a match. Only filters write it (`not_in`, `ne`).
+  public var isNegated: Bool
+  public var description: String
+  public var location: SourceLocation
+  public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
+    self.name = name
+    self.field = field
+    self.test = test
+    self.isNegated = isNegated
+    self.description = description
+    self.location = location
+  }
+}
+
+public enum Comparison: String, Sendable, CaseIterable {
+  case gt, lt, gte, lte, eq
+  public func holds(_ a: Int64, _ b: Int64) -> Bool {
+    switch self {
+    case .gt: a > b
+    case .lt: a < b
+    case .gte: a >= b
+    case .lte: a <= b
+    case .eq: a == b
+    }
+  }
+  public var symbol: String {
+    switch self {
+    case .gt: ">"
+    case .lt: "<"
+    case .gte: "≥"
+    case .lte: "≤"
+    case .eq: "="
+    }
+  }
+}
+
+/// How conditions combine. Indices are into the rule's `conditions`.
+public indirect enum Expression: Hashable, Sendable {
+  case condition(Int)
+  case not(Expression)
+  case all([Expression])
+  case any([Expression])
+}
+
+/// `detection.method: behavioral`: an aggregate over a sliding window of event time, for each group.
+public struct BehavioralDetection: Sendable {
+  public enum Aggregation: String, Sendable, CaseIterable { case count, sum, max, distinct_count, rate }
+  /// The field that is aggregated (sum, max, distinct_count); for count and rate only a name.
+  public var metric: String
+  public var metricField: FieldReference?
+  public var aggregation: Aggregation
+  /// A window holds events with time in (now - window, now].
+  public var window: Nanoseconds
+  public var comparison: Comparison
+  /// In units of the metric; for `rate`, events per second times 1000.
+  public var threshold: Int64
+  /// Empty: one group for all events. An event that lacks one of the fields is not counted.
+  public var groupBy: [FieldReference]
+  /// IPv6 values of `source.ip` in `groupBy` are counted by /64 as well as singly.
+  public var groupsIPv6ByNetwork: Bool
+  /// Which events count: all of these, over the event before aggregation.
+  public var filter: [Condition]
+  public var filterExpression: Expression
+  public var minEvents: Int64
+  /// After a match the same group is silent for this long. nil: it matches again only after falling below the threshold.
+  public var cooldown: Nanoseconds?
+  public init(
+    metric: String, metricField: FieldReference?, aggregation: Aggregation, window: Nanoseconds, comparison: Comparison, threshold: Int64,
+    groupBy: [FieldReference], groupsIPv6ByNetwork: Bool, filter: [Condition], filterExpression: Expression, minEvents: Int64, cooldown: Nanoseconds?
+  ) {
+    self.metric = metric
+    self.metricField = metricField
+    self.aggregation = aggregation
+    self.window = window
+    self.comparison = comparison
+    self.threshold = threshold
+    self.groupBy = groupBy
+    self.groupsIPv6ByNetwork = groupsIPv6ByNetwork
+    self.filter = filter
+    self.filterExpression = filterExpression
+    self.minEvents = minEvents
+    self.cooldown = cooldown
+  }
+}
+
+/// A correlation document (ATR-COR-...): matches of other rules that belong together.
+public struct CorrelationDetection: Sendable {
+  public struct SourceRule: Sendable {
+    public var alias: String
+    /// An exact id, or a glob (`rule_id_pattern`).
+    public var ruleIDPattern: String
+    public init(alias: String, ruleIDPattern: String) {
+      self.alias = alias
+      self.ruleIDPattern = ruleIDPattern
+    }
+  }
+  public enum Logic: Sendable {
+    /// Aliases in the order in which they must occur.
+    case temporalSequence([String])
+    case temporalUnordered([String])
+    case countThreshold(alias: String, count: Int)
+    /// At least two different aliases share the value of `field`.
+    case valueOverlap([String], field: FieldReference)
+  }
+  public var sourceRules: [SourceRule]
+  public var logic: Logic
+  /// Equal in all events of one match. Empty: no joining.
+  public var joinKeys: [FieldReference]
+  public var window: Nanoseconds
+  public init(sourceRules: [SourceRule], logic: Logic, joinKeys: [FieldReference], window: Nanoseconds) {
+    self.sourceRules = sourceRules
+    self.logic = logic
+    self.joinKeys = joinKeys
+    self.window = window
+  }
+}
+
+public enum Detection: Sendable {
+  case pattern(conditions: [Condition], expression: Expression)
+  case behavioral(BehavioralDetection)
+  case correlation(CorrelationDetection)
+  /// A method this engine does not run. Loaded, listed, never silent.
+  case skipped(method: String, reason: String)
+}
+
+/// One embedded case: what goes in, and whether the rule must fire.
+public struct TestCase: Sendable {
+  public enum Group: String, Sendable, CaseIterable {
+    case truePositive = "true_positives"
+    case trueNegative = "true_negatives"
+    case evasion = "evasion_tests"
+  }
+  public enum Input: Sendable {
+    /// Raw log lines, parsed the way the daemon parses them. `{n}` becomes the 1-based repetition.
+    case lines(String)
+    /// Fields of one event, as a JSON object.
+    case event(String)
+    /// A file of raw log lines beside the rule.
+    case stream(String)
+  }
+  public var group: Group
+  public var input: Input
+  /// The whole input is played `count` times, event time moved on by `every` each time.
+  public var count: Int
+  public var every: Nanoseconds
+  /// "auto", or a log format name.
+  public var format: String
+  public var expectsMatch: Bool
+  public var description: String
+  public var location: SourceLocation
+  public init(
+    group: Group, input: Input, count: Int = 1, every: Nanoseconds = .seconds(1), format: String = "auto", expectsMatch: Bool, description: String,
+    location: SourceLocation
+  ) {
+    self.group = group
+    self.input = input
+    self.count = count
+    self.every = every
+    self.format = format
+    self.expectsMatch = expectsMatch
+    self.description = description
+    self.location = location
+  }
+}
+
+public struct Rule: Sendable {
+  public var id: String
+  public var title: String
+  public var summary: String
+  public var author: String
+  public var date: String
+  public var status: String
+  public var maturity: String
+  public var severity: Severity
+  /// How sure a match of this rule alone makes us. ATR's top-level `confidence` (0...100, times ten), else tags.confidence (high 900, medium 700, low 400).
+  public var confidence: Confidence
+  /// `agent_source.type`; the host profile adds host_log, host_network, host_process.
+  public var agentSource: String
+  public var category: String
+  public var subcategory: String
+  /// ATT&CK technique ids ("T1110.001"), in the rule's order.
+  public var techniques: [String]
+  /// Every other reference, as "framework:id".
+  public var references: [String]
+  public var falsePositives: [String]
+  public var responseActions: [String]
+  /// Signal family of the confidence model. Host profile `panguard.family`; defaults to the category.
+  public var family: String
+  /// Evidence for innocence: its confidence counts against. Host profile `panguard.exculpatory: true`.
+  public var isExculpatory: Bool
+  public var detection: Detection
+  public var tests: [TestCase]
+  public var location: SourceLocation
+  /// Fingerprint of the document's bytes.
+  public var fingerprint: Fingerprint
+
+  public init(
+    id: String, title: String, summary: String, author: String, date: String, status: String, maturity: String, severity: Severity,
+    confidence: Confidence, agentSource: String, category: String, subcategory: String, techniques: [String], references: [String],
+    falsePositives: [String], responseActions: [String], family: String, isExculpatory: Bool, detection: Detection, tests: [TestCase],
+    location: SourceLocation, fingerprint: Fingerprint
+  ) {
+    self.id = id
+    self.title = title
+    self.summary = summary
+    self.author = author
+    self.date = date
+    self.status = status
+    self.maturity = maturity
+    self.severity = severity
+    self.confidence = confidence
+    self.agentSource = agentSource
+    self.category = category
+    self.subcategory = subcategory
+    self.techniques = techniques
+    self.references = references
+    self.falsePositives = falsePositives
+    self.responseActions = responseActions
+    self.family = family
+    self.isExculpatory = isExculpatory
+    self.detection = detection
+    self.tests = tests
+    self.location = location
+    self.fingerprint = fingerprint
+  }
+}
+
+/// All rules of one run, sorted by id, ids unique; and what was wrong with the rest.
+public struct RuleSet: Sendable {
+  public var rules: [Rule]
+  public var diagnostics: [Diagnostic]
+  /// Documents that were refused because of an error.
+  public var refusedCount: Int
+  public init(rules: [Rule], diagnostics: [Diagnostic], refusedCount: Int) {
+    self.rules = rules
+    self.diagnostics = diagnostics
+    self.refusedCount = refusedCount
+  }
+}
