@@ -40,9 +40,12 @@ let package = Package(
     library("Events", ["Primitives"]),
 
     library("RuleLanguage", ["Primitives", "Events"]),
+    library("Scoring", ["Primitives"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "Scoring"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "Scoring"),
   ],
   swiftLanguageModes: [.v6]
 )
