@@ -32,6 +32,23 @@ public enum Limits {
   public static let evidencePerDecision = 32
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
   public static let subjects = 65_536
+  /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.
+  public static let signalsPerSubject = 32
+  /// How long a signal speaks for or against its subject after it was last seen.
+  public static let signalMemory = Nanoseconds.hours(24)
+  /// Bytes of a user, session or host name in a decision; longer ones are cut and marked with an ellipsis.
+  public static let subjectBytes = 256
+
+  /// An event may lie this far behind its source's newest one and still count as now. Farther behind is a clock that jumped back.
+  public static let lateness = Nanoseconds.minutes(10)
+  /// Events in a row that must agree before a clock that jumped back is believed.
+  public static let clockJumpConfirmations = 16
+  /// A stamp this far ahead of its source's newest one is not believed until the next event confirms it.
+  public static let forwardJump = Nanoseconds.days(400)
+  /// The shortest silence of a busy source that is reported as a gap, and the events that make a source busy.
+  public static let logGap = Nanoseconds.hours(1)
+  public static let logGapMinimumEvents: UInt64 = 1000
+
   /// Open incidents. Beyond it the longest-silent one is closed and counted.
   public static let openIncidents = 65_536
 

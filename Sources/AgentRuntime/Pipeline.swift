@@ -1,0 +1,96 @@
+// Raw line in, decisions out: parser, session tracker and detector in the order that everything uses. The daemon, replay and
+// the rule tests differ only in where lines come from and where decisions go.
+import Detection
+import Events
+import LogParsers
+import Primitives
+
+/// One source's way into the pipeline: its parser's state and its reusable event.
+public final class Lane {
+  public let name: String
+  public let source: UInt32
+  var parser: LogParser
+  var event = Event()
+  /// Lines (or journal entries) taken so far.
+  public internal(set) var lines: UInt64 = 0
+  public internal(set) var outcomes = ParseOutcomeCounts()
+  /// Time of the newest event, for the order of merged inputs.
+  var newest = EventTime.distantPast
+
+  init(name: String, source: UInt32, parser: consuming LogParser) {
+    self.name = name
+    self.source = source
+    self.parser = parser
+  }
+}
+
+public struct ParseOutcomeCounts: Sendable {
+  public var parsed: UInt64 = 0
+  public var headerOnly: UInt64 = 0
+  public var unparsed: UInt64 = 0
+  mutating func add(_ outcome: ParseOutcome) {
+    switch outcome {
+    case .parsed: parsed &+= 1
+    case .headerOnly: headerOnly &+= 1
+    case .unparsed: unparsed &+= 1
+    }
+  }
+}
+
+public struct Pipeline: ~Copyable {
+  public var detector: Detector
+  public var tracker = SessionTracker()
+  private var derived = Event()
+
+  public init(detector: consuming Detector) { self.detector = detector }
+
+  /// `inputTime`: when the source was last written, for stamps without a year.
+  public mutating func addLane(_ name: String, format: LogFormat, inputTime: EventTime, utcOffsetSeconds: Int64 = 0) -> Lane {
+    Lane(
+      name: name, source: detector.addSource(name),
+      parser: LogParser(format: format, inputTime: inputTime, program: nil, utcOffsetSeconds: utcOffsetSeconds))
+  }
+
+  /// Reads one line into the lane's event.
+  @inline(__always)
+  func parse(_ line: Bytes, offset: UInt64, _ lane: Lane) {
+    lane.lines &+= 1
+    let origin = EventOrigin(source: lane.source, offset: offset, length: UInt32(clamping: line.count))
+    lane.outcomes.add(lane.parser.parse(line, origin: origin, into: &lane.event))
+    if lane.event.time > lane.newest { lane.newest = lane.event.time }
+  }
+  func parse(journal entry: JournalEntry, ordinal: UInt64, _ lane: Lane) {
+    lane.lines &+= 1
+    let origin = EventOrigin(source: lane.source, offset: ordinal, length: UInt32(clamping: entry.message?.count ?? 0))
+    lane.outcomes.add(lane.parser.parse(journal: entry, origin: origin, into: &lane.event))
+    if lane.event.time > lane.newest { lane.newest = lane.event.time }
+  }
+
+  /// Takes the lane's parsed event through the rest. Attempts whose outcome was never logged come first: they are older.
+  @inline(__always)
+  mutating func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+    tracker.observe(&lane.event)
+    while tracker.nextExpired(asOf: lane.event.time, into: &derived) {
+      for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
+    }
+    let decisions = detector.process(lane.event, isWarmUp: isWarmUp)
+    if !decisions.isEmpty { for decision in decisions { emit(decision) } }
+  }
+
+  @inline(__always)
+  public mutating func process(_ line: Bytes, offset: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+    parse(line, offset: offset, lane)
+    conclude(lane, isWarmUp: isWarmUp, emit)
+  }
+  public mutating func process(journal entry: JournalEntry, ordinal: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+    parse(journal: entry, ordinal: ordinal, lane)
+    conclude(lane, isWarmUp: isWarmUp, emit)
+  }
+
+  /// Attempts whose session has been silent long enough by `now`; for idle times, when no event moves time on.
+  public mutating func expire(asOf now: EventTime, _ emit: (Decision) -> Void) {
+    while tracker.nextExpired(asOf: now, into: &derived) {
+      for decision in detector.process(derived) { emit(decision) }
+    }
+  }
+}
