@@ -24,7 +24,6 @@ let package = Package(
   products: [],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
   ],
   targets: [
@@ -35,16 +34,18 @@ let package = Package(
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
+    systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
 
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
-
-    library("RuleLanguage", ["Primitives", "Events"]),
+    library("TypedYAML", ["Primitives", "CLibYAML"]),
+    library("RuleLanguage", ["Primitives", "Events", "TypedYAML", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
-    library("Detection", ["Primitives", "Events", "RuleLanguage", "Scoring"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "TypedYAML", ["Primitives"]),
+    tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "Scoring"),
   ],
   swiftLanguageModes: [.v6]
