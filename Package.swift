@@ -42,10 +42,21 @@ let package = Package(
     library("RuleLanguage", ["Primitives", "Events"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "Scoring"]),
+    library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
+    library(
+      "Storage",
+      [
+        "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export",
+        .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ]),
+    library("SyslogOutput", ["Primitives", "CLinux"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
     tests(of: "Scoring"),
+    tests(of: "Export"),
+    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
+    tests(of: "SyslogOutput", ["Export"]),
   ],
   swiftLanguageModes: [.v6]
 )
