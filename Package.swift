@@ -38,15 +38,46 @@ let package = Package(
 
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
+    library("LogParsers", ["Primitives", "Events"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "Events", "TypedYAML", "CPCRE2"]),
+    library("RuleEngine", ["Primitives", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
+    library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
+    library(
+      "Storage",
+      [
+        "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export",
+        .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ]),
+    library("SyslogOutput", ["Primitives", "CLinux"]),
+    library(
+      "AgentRuntime",
+      [
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
+        "SyslogOutput", "CLinux", "COpenSSL",
+      ]),
+    .executableTarget(
+      name: "panguard",
+      dependencies: [
+        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/panguard", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "LogParsers", ["Primitives", "Events"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
+    tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "Scoring"),
+    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "Export"),
+    tests(of: "LogSources", ["Primitives", "Events", "CLinux"]),
+    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
+    tests(of: "SyslogOutput", ["Export"]),
   ],
   swiftLanguageModes: [.v6]
 )
