@@ -109,7 +109,7 @@ public final class Agent {
     self.report = report
     store = try DecisionStore(directory: options.stateDirectory, readOnly: false)
     for note in store.notices { report(.warning(note)) }
-    control = try ControlSocket(path: StateDirectory.socketPath(in: options.stateDirectory))
+    control = try ControlSocket(path: AgentPaths.socketPath(in: options.stateDirectory))
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)

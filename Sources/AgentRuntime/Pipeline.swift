@@ -37,7 +37,7 @@ public struct ParseOutcomeCounts: Sendable {
   }
 }
 
-public struct Pipeline: ~Copyable {
+public final class Pipeline {
   public var detector: Detector
   public var tracker = SessionTracker()
   private var derived = Event()
@@ -45,7 +45,7 @@ public struct Pipeline: ~Copyable {
   public init(detector: consuming Detector) { self.detector = detector }
 
   /// `inputTime`: when the source was last written, for stamps without a year.
-  public mutating func addLane(_ name: String, format: LogFormat, inputTime: EventTime, utcOffsetSeconds: Int64 = 0) -> Lane {
+  public func addLane(_ name: String, format: LogFormat, inputTime: EventTime, utcOffsetSeconds: Int64 = 0) -> Lane {
     Lane(
       name: name, source: detector.addSource(name),
       parser: LogParser(format: format, inputTime: inputTime, program: nil, utcOffsetSeconds: utcOffsetSeconds))
@@ -68,7 +68,7 @@ public struct Pipeline: ~Copyable {
 
   /// Takes the lane's parsed event through the rest. Attempts whose outcome was never logged come first: they are older.
   @inline(__always)
-  mutating func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+  func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
     tracker.observe(&lane.event)
     while tracker.nextExpired(asOf: lane.event.time, into: &derived) {
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
@@ -78,17 +78,17 @@ public struct Pipeline: ~Copyable {
   }
 
   @inline(__always)
-  public mutating func process(_ line: Bytes, offset: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+  public func process(_ line: Bytes, offset: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
     parse(line, offset: offset, lane)
     conclude(lane, isWarmUp: isWarmUp, emit)
   }
-  public mutating func process(journal entry: JournalEntry, ordinal: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
+  public func process(journal entry: JournalEntry, ordinal: UInt64, _ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
     parse(journal: entry, ordinal: ordinal, lane)
     conclude(lane, isWarmUp: isWarmUp, emit)
   }
 
   /// Attempts whose session has been silent long enough by `now`; for idle times, when no event moves time on.
-  public mutating func expire(asOf now: EventTime, _ emit: (Decision) -> Void) {
+  public func expire(asOf now: EventTime, _ emit: (Decision) -> Void) {
     while tracker.nextExpired(asOf: now, into: &derived) {
       for decision in detector.process(derived) { emit(decision) }
     }

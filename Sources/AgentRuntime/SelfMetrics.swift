@@ -29,3 +29,13 @@ public enum SelfMetrics {
     return 0
   }
 }
+
+/// A clock for figures and time-outs; never for decisions.
+public enum MonotonicTime {
+  /// Nanoseconds since some fixed point.
+  public static func now() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+  }
+}

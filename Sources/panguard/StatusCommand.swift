@@ -20,7 +20,7 @@ struct StateSelection: ParsableArguments {
     }
     return configuration
   }
-  func directory() throws -> String { try state ?? StateDirectory.path(configured: configuration().stateDirectory) }
+  func directory() throws -> String { try state ?? AgentPaths.stateDirectory(configured: configuration().stateDirectory) }
 }
 
 struct StatusCommand: ParsableCommand {
@@ -30,7 +30,7 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     let directory = try selection.directory()
-    let socket = StateDirectory.socketPath(in: directory)
+    let socket = AgentPaths.socketPath(in: directory)
     let answer: [UInt8]
     do {
       answer = try ControlClient.ask(socket, .status)

@@ -1,7 +1,9 @@
 // What the commands share about talking to people: exit codes, errors that say what to do next, colours, progress.
 // Results go to standard output, everything else to standard error; the two are never mixed.
+import AgentRuntime
 import CLinux
 import Glibc
+import LogSources
 import Primitives
 
 /// DESIGN 13: the exit code is a contract.
@@ -103,7 +105,7 @@ struct Progress {
   }
   mutating func update(_ done: UInt64, of total: UInt64, note: @autoclosure () -> String = "") {
     guard isShown else { return }
-    let now = MonotonicClock.nanoseconds()
+    let now = MonotonicTime.now()
     guard now - lastDrawn > 100_000_000 || done == total else { return }
     lastDrawn = now
     let width = 30
@@ -116,15 +118,6 @@ struct Progress {
   func finish() { if isShown { fputs("\r\u{1b}[K", pg_stderr()) } }
 }
 
-/// For figures shown to people; never for decisions.
-enum MonotonicClock {
-  static func nanoseconds() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-  }
-}
-
 /// "1,234,567"
 func grouped(_ value: UInt64) -> String {
   var out = ""
@@ -135,3 +128,21 @@ func grouped(_ value: UInt64) -> String {
   }
   return out
 }
+
+/// Calls `body` with each line of a file (plain, gzip or xz; "-" is standard input) and the input's time.
+func forEachLine(of path: String, _ body: (Bytes, EventTime) throws -> Void) throws {
+  do {
+    let input = try ReplayInput(path: path, standardInputTime: EventTime(seconds: Int64(time(nil))))
+    var failure: (any Error)?
+    while !input.isAtEnd, failure == nil {
+      _ = try input.read { line, _ in
+        do { try body(line, input.modificationTime) } catch { failure = error }
+        return failure == nil
+      }
+    }
+    if let failure { throw failure }
+  } catch let error as SourceError {
+    throw CommandFailure.environment("\(error)")
+  }
+}
+func forEachLine(of path: String, _ body: (Bytes) throws -> Void) throws { try forEachLine(of: path) { line, _ in try body(line) } }
