@@ -41,11 +41,13 @@ let package = Package(
 
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "Events", "TypedYAML", "CPCRE2"]),
+    library("AgentRuntime", ["Primitives", "Events", "TypedYAML", "COpenSSL"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
+    tests(of: "AgentRuntime", ["Primitives"]),
   ],
   swiftLanguageModes: [.v6]
 )
