@@ -78,6 +78,7 @@ let package = Package(
     tests(of: "LogSources", ["Primitives", "Events", "CLinux"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
     tests(of: "SyslogOutput", ["Export"]),
+    tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -64,6 +64,7 @@ struct BehavioralReader {
     }
 
     guard problems.errorCount == errorsBefore else { return nil }
+    if let reason = conditions.foreignReason { return .skipped(method: "behavioral", reason: reason) }
     if aggregationWord == "avg" {
       return .skipped(method: "behavioral", reason: "aggregation avg is not supported: it needs fractions; use sum, max or rate")
     }

@@ -5,10 +5,18 @@ import Events
 import Primitives
 import TypedYAML
 
-struct ConditionReader {
-  let problems: Problems
-  /// Rules over host events use a closed vocabulary of fields, so a near miss is worth a warning.
-  let isHostRule: Bool
+final class ConditionReader {
+  private let problems: Problems
+  /// Rules over host events use a closed vocabulary of fields, so a near miss is worth a warning; and they are written for this
+  /// engine, so a pattern that PCRE2 does not take is an error there. In other rules it is a reason to skip the rule.
+  private let isHostRule: Bool
+  /// Why the rule must be skipped, if a pattern of it cannot run here.
+  private(set) var foreignReason: String?
+
+  init(problems: Problems, isHostRule: Bool) {
+    self.problems = problems
+    self.isHostRule = isHostRule
+  }
 
   enum Conditions {
     case read([Condition])
@@ -27,7 +35,7 @@ struct ConditionReader {
         section.refuseUnknownKeys(["field", "operator", "value", "description", "language", "case_sensitive"], as: .warning)
         if let condition = listItem(section, name: "\(i + 1)") { conditions.append(condition) }
       }
-      return .read(conditions)
+      return foreignReason.map { .unsupported($0) } ?? .read(conditions)
     case .mapping(let entries):
       if entries.isEmpty { problems.error(node.location, "'\(path)' is empty: the rule could never match") }
       var conditions: [Condition] = []
@@ -41,7 +49,7 @@ struct ConditionReader {
           conditions.append(condition)
         }
       }
-      return .read(conditions)
+      return foreignReason.map { .unsupported($0) } ?? .read(conditions)
     case .scalar:
       problems.error(node.location, "'\(path)' must be a list or a mapping of conditions, not \(node.kindName)")
       return .read([])
@@ -135,6 +143,11 @@ struct ConditionReader {
   private func pattern(_ text: String, _ node: Node, _ caseSensitive: Bool) -> String? {
     let translated = RegexSyntax.translate(text)
     guard let problem = RegexSyntax.problem(in: translated.pattern, caseSensitive: caseSensitive) else { return translated.pattern }
+    if problem.isForeign, !isHostRule {
+      if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
+      problems.note(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
+      return translated.pattern
+    }
     var location = node.location
     let offset = min(translated.original(problem.offset), text.utf8.count)
     var place = " at byte \(offset) of the pattern"

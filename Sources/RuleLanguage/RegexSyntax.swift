@@ -1,5 +1,6 @@
 // ATR writes its patterns for ECMAScript; this engine runs PCRE2. The two agree but for the spelling of code points: \u200B and
-// \u{200B} become \x{200B}, a pair of surrogates becomes its code point. Everything else reaches PCRE2 as the author wrote it.
+// \u{200B} become \x{200B}; a pair of surrogates becomes its code point, also where the second is a class (\uDB40[\uDC00-\uDC7F]).
+// Everything else reaches PCRE2 as the author wrote it; what PCRE2 10.42 cannot take is `Problem.isForeign`.
 // What compiles here compiles in the engine: both use `compileOptions`.
 import CPCRE2
 
@@ -43,6 +44,26 @@ public enum RegexSyntax {
       }
       return digits(start, 4...4)
     }
+    /// Appends the class of code points that a high surrogate and a class of low ones mean; its end, or nil if it is not that.
+    func lowSurrogateClass(_ high: (value: UInt32, end: Int)) -> Int? {
+      guard high.end < bytes.count, bytes[high.end] == 0x5b else { return nil }
+      var text = "["
+      var at = high.end + 1
+      while at < bytes.count, bytes[at] != 0x5d {
+        if bytes[at] == 0x2d {
+          text += "-"
+          at += 1
+        } else if at + 1 < bytes.count, bytes[at] == 0x5c, bytes[at + 1] == 0x75, let low = codePoint(at + 2), (0xdc00...0xdfff).contains(low.value) {
+          text += "\\x{\(String(0x10000 + (high.value - 0xd800) << 10 + (low.value - 0xdc00), radix: 16, uppercase: true))}"
+          at = low.end
+        } else {
+          return nil
+        }
+      }
+      guard at < bytes.count, text.utf8.count > 1 else { return nil }
+      out.append(contentsOf: Array((text + "]").utf8))
+      return at + 1
+    }
     while at < bytes.count {
       guard bytes[at] == 0x5c, at + 1 < bytes.count else {
         out.append(bytes[at])
@@ -58,6 +79,10 @@ public enum RegexSyntax {
         let low = codePoint(point.end + 2), (0xdc00...0xdfff).contains(low.value)
       {
         point = (0x10000 + (point.value - 0xd800) << 10 + (low.value - 0xdc00), low.end)
+      } else if (0xd800...0xdbff).contains(point.value), let end = lowSurrogateClass(point) {
+        at = end
+        moves.append((out.count, at))
+        continue
       }
       out.append(contentsOf: Array("\\x{\(String(point.value, radix: 16, uppercase: true))}".utf8))
       at = point.end
@@ -74,8 +99,17 @@ public enum RegexSyntax {
     }
   }
 
-  /// What PCRE2 has against a pattern, and at which byte of it; nil if it compiles.
-  public static func problem(in pattern: String, caseSensitive: Bool) -> (message: String, offset: Int)? {
+  public struct Problem: Sendable {
+    /// PCRE2's words.
+    public var message: String
+    /// Byte of the pattern.
+    public var offset: Int
+    /// ECMAScript allows it: a reference to a group that is not there, a lookbehind of any length, lone surrogates, any size.
+    public var isForeign: Bool
+  }
+
+  /// What PCRE2 has against a pattern; nil if it compiles.
+  public static func problem(in pattern: String, caseSensitive: Bool) -> Problem? {
     var code: Int32 = 0
     var offset = 0
     var copy = pattern
@@ -88,6 +122,11 @@ public enum RegexSyntax {
     }
     var buffer = [UInt8](repeating: 0, count: 256)
     let length = pcre2_get_error_message_8(code, &buffer, buffer.count)
-    return (String(decoding: buffer.prefix(max(0, Int(length))), as: UTF8.self), offset)
+    let foreign = [
+      PCRE2_ERROR_BAD_SUBPATTERN_REFERENCE, PCRE2_ERROR_PATTERN_TOO_LARGE, PCRE2_ERROR_LOOKBEHIND_NOT_FIXED_LENGTH,
+      PCRE2_ERROR_UNICODE_DISALLOWED_CODE_POINT,
+    ]
+    return Problem(
+      message: String(decoding: buffer.prefix(max(0, Int(length))), as: UTF8.self), offset: offset, isForeign: foreign.contains(code))
   }
 }

@@ -190,6 +190,8 @@ private struct Composer {
   }
 
   mutating func run(into documents: inout [Document], problems: inout [Diagnostic]) {
+    // libyaml asserts that there is an address.
+    guard let input = chunk.baseAddress else { return }
     var parser = yaml_parser_t()
     guard yaml_parser_initialize(&parser) == 1 else {
       problems.append(Diagnostic(.error, SourceLocation(file: file), "no memory to read the document"))
@@ -197,7 +199,7 @@ private struct Composer {
     }
     defer { yaml_parser_delete(&parser) }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
-    yaml_parser_set_input_string(&parser, chunk.baseAddress?.assumingMemoryBound(to: UInt8.self), chunk.count)
+    yaml_parser_set_input_string(&parser, input.assumingMemoryBound(to: UInt8.self), chunk.count)
 
     var stack: [Open] = []
     var anchors: [String: Anchored] = [:]
