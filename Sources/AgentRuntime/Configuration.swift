@@ -1,6 +1,7 @@
 // The agent's configuration: typed values, each with a default, so that an empty file works. What a key is called, which type it
 // has, what it does by default and why stands once, in ConfigurationKeys.swift; reading, the reference text and the hash follow it.
 import COpenSSL
+import Detection
 import Glibc
 import Primitives
 import TypedYAML
@@ -35,12 +36,14 @@ public struct Configuration: Sendable {
 
   /// nil: the agent looks for the logs that this host has.
   public var sources: [Source]?
-  public var ruleDirectories: [String] = ["/usr/share/panguard/rules", "/etc/panguard/rules"]
+  /// Empty: the shipped rules (see RuleStore).
+  public var ruleDirectories: [String] = []
   /// Rules that are loaded but not run, by id.
   public var disabledRules: [String] = []
   /// Never proposed for blocking, whatever the evidence.
   public var allowlist: [CIDR] = []
-  public var stateDirectory = "/var/lib/panguard"
+  /// nil: where the user's state belongs (see AgentPaths).
+  public var stateDirectory: String?
   /// Seconds east of UTC, for log lines whose time stamp has no zone.
   public var logUTCOffsetSeconds: Int64 = 0
   /// Whether evidence that any local user could have written may lead to a block.
@@ -59,6 +62,20 @@ public struct Configuration: Sendable {
   public var warmUpBytes: Int64 = 4 << 20
 
   public init() {}
+
+  /// What a detector is told.
+  public var detector: DetectorConfiguration {
+    var settings = DetectorConfiguration()
+    settings.actThreshold = Confidence(thousandths: actThreshold)
+    settings.notifyThreshold = Confidence(thousandths: notifyThreshold)
+    settings.allowlist = allowlist
+    settings.incidentWindow = incidentWindow
+    settings.claimedMayBlock = claimedEvidenceMayBlock
+    settings.hash = hash
+    return settings
+  }
+
+  public static let defaultPath = "/etc/panguard/panguard.yaml"
 
   /// The configuration in the file at `path`, and what is wrong with it. nil if there is an error; warnings come with a value.
   public static func load(path: String) -> (configuration: Configuration?, diagnostics: [Diagnostic]) {

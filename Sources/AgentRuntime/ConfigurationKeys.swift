@@ -48,8 +48,8 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalList($0.sources?.map(canonical)) },
       read: { section, key, configuration in configuration.sources = readSources(section, key) }),
     ConfigurationKey(
-      "rules.directories", "list of paths", default: "[/usr/share/panguard/rules, /etc/panguard/rules]",
-      ["Directories (or files) of rules, read with everything below them."],
+      "rules.directories", "list of paths", default: "[]",
+      ["Directories (or files) of rules, read with everything below them. Empty: the shipped rules, in /etc/panguard/rules if that exists."],
       canonical: { canonicalList($0.ruleDirectories.map(quoted)) },
       read: { section, key, configuration in configuration.ruleDirectories = readPaths(section, key) }),
     ConfigurationKey(
@@ -63,9 +63,9 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalList($0.allowlist.map { quoted($0.description) }) },
       read: { section, key, configuration in configuration.allowlist = readNetworks(section, key) }),
     ConfigurationKey(
-      "state_directory", "path", default: "/var/lib/panguard",
-      ["Decisions and read positions."],
-      canonical: { quoted($0.stateDirectory) },
+      "state_directory", "path", default: "~",
+      ["Decisions and read positions. Without it: /var/lib/panguard for root, ~/.local/state/panguard for other users."],
+      canonical: { $0.stateDirectory.map(quoted) ?? "~" },
       read: { section, key, configuration in if let path = readPath(section, key) { configuration.stateDirectory = path } }),
     ConfigurationKey(
       "log_utc_offset", "offset", default: "\"+00:00\"",

@@ -17,9 +17,13 @@ public final class Lane {
   /// Time of the newest event, for the order of merged inputs.
   var newest = EventTime.distantPast
 
-  init(name: String, source: UInt32, parser: consuming LogParser) {
+  /// Raised by a configuration that vouches for who may write the source.
+  let trust: Trust
+
+  init(name: String, source: UInt32, trust: Trust, parser: consuming LogParser) {
     self.name = name
     self.source = source
+    self.trust = trust
     self.parser = parser
   }
 }
@@ -45,9 +49,9 @@ public final class Pipeline {
   public init(detector: consuming Detector) { self.detector = detector }
 
   /// `inputTime`: when the source was last written, for stamps without a year.
-  public func addLane(_ name: String, format: LogFormat, inputTime: EventTime, utcOffsetSeconds: Int64 = 0) -> Lane {
+  public func addLane(_ name: String, format: LogFormat, inputTime: EventTime, utcOffsetSeconds: Int64 = 0, trust: Trust = .claimed) -> Lane {
     Lane(
-      name: name, source: detector.addSource(name),
+      name: name, source: detector.addSource(name), trust: trust,
       parser: LogParser(format: format, inputTime: inputTime, program: nil, utcOffsetSeconds: utcOffsetSeconds))
   }
 
@@ -57,6 +61,7 @@ public final class Pipeline {
     lane.lines &+= 1
     let origin = EventOrigin(source: lane.source, offset: offset, length: UInt32(clamping: line.count))
     lane.outcomes.add(lane.parser.parse(line, origin: origin, into: &lane.event))
+    if lane.trust == .attested { lane.event.trust = .attested }
     if lane.event.time > lane.newest { lane.newest = lane.event.time }
   }
   func parse(journal entry: JournalEntry, ordinal: UInt64, _ lane: Lane) {
@@ -92,5 +97,18 @@ public final class Pipeline {
     while tracker.nextExpired(asOf: now, into: &derived) {
       for decision in detector.process(derived) { emit(decision) }
     }
+  }
+
+  /// What the pipeline lost or left out, by cause.
+  public var drops: [(cause: String, count: UInt64)] {
+    [
+      ("sessions evicted from the login table", tracker.counters.evictions),
+      ("groups evicted from rule windows", detector.engine.counters.evictions),
+      ("incidents and subjects evicted", detector.evictions),
+      ("signals forgotten", detector.counters.forgottenSignals),
+      ("regular expressions stopped at their limit", detector.engine.counters.limitHits),
+      ("events counted late (clock went back a little)", detector.lateEvents),
+      ("events with a stamp that cannot be placed", detector.unplacedEvents),
+    ]
   }
 }

@@ -2,6 +2,7 @@
 // A text log that repeats what the journal or another text log already says is not read twice: the same login would count twice.
 import Glibc
 import LogParsers
+import LogSources
 
 public struct DiscoveredSource: Sendable {
   public enum Kind: Sendable, Equatable {
@@ -50,6 +51,16 @@ public enum SourceDiscovery {
       }
     }
     return found
+  }
+
+  /// Why the journal cannot be read, or nil if it can.
+  public static func journalProblem() -> String? {
+    do throws(SourceError) {
+      _ = try JournalSource(start: .end)
+      return nil
+    } catch {
+      return error.reason + (error.hint.isEmpty ? "" : "; \(error.hint)")
+    }
   }
 
   /// Paths that match a glob (glob(7)), sorted. Rotated and compressed files are not logs of their own.
