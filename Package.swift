@@ -39,10 +39,12 @@ let package = Package(
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
 
+    library("LogParsers", ["Primitives", "Events"]),
     library("RuleLanguage", ["Primitives", "Events"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "LogParsers", ["Primitives", "Events"]),
   ],
   swiftLanguageModes: [.v6]
 )
