@@ -38,11 +38,13 @@ let package = Package(
 
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
+    library("LogParsers", ["Primitives", "Events"]),
 
     library("RuleLanguage", ["Primitives", "Events"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "LogParsers"),
   ],
   swiftLanguageModes: [.v6]
 )
