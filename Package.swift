@@ -41,8 +41,11 @@ let package = Package(
 
     library("RuleLanguage", ["Primitives", "Events"]),
 
+    library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
+
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "LogSources", ["Primitives"]),
   ],
   swiftLanguageModes: [.v6]
 )
