@@ -45,7 +45,7 @@ let package = Package(
 
     tests(of: "Primitives"),
     tests(of: "Events"),
-    tests(of: "LogSources", ["Primitives"]),
+    tests(of: "LogSources", ["Primitives", "CLinux", "CZlib"]),
   ],
   swiftLanguageModes: [.v6]
 )

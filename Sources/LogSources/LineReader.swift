@@ -16,6 +16,8 @@ public struct LineReader: ~Copyable {
   private var end = 0
   /// Bytes of the line at `start` beyond `lineLimit` that were thrown away; they lie between the kept bytes and `end`.
   private var dropped: UInt64 = 0
+  /// From here to `start` the buffer still holds the consumed bytes as they were in the stream.
+  private var consumedFrom = 0
 
   /// Position in the stream of the first byte that was not handed out: where reading must go on after a restart.
   public private(set) var consumedOffset: UInt64
@@ -32,7 +34,7 @@ public struct LineReader: ~Copyable {
   public init(capacity: Int = Limits.replayBufferBytes, lineLimit: Int = Limits.lineBytes, offset: UInt64 = 0) {
     let limit = max(1, lineLimit)
     self.lineLimit = limit
-    self.capacity = max(capacity, 2 * limit)
+    self.capacity = max(capacity, 2 * limit + 2)
     buffer = .allocate(byteCount: self.capacity, alignment: 64)
     consumedOffset = offset
   }
@@ -43,9 +45,16 @@ public struct LineReader: ~Copyable {
   /// Bytes of a line whose newline has not come yet.
   public var pendingBytes: UInt64 { UInt64(end - start) &+ dropped }
 
+  /// The last bytes before `consumedOffset`: at most `limit`, at least those of the last line that was handed out since the last
+  /// `fill`, or none.
+  func withConsumedTail<Result>(atMost limit: Int, _ body: (Bytes) -> Result) -> Result {
+    let from = max(consumedFrom, start - limit)
+    return body(Bytes(start: buffer + from, count: max(0, start - from)))
+  }
+
   /// Forgets what is buffered and goes on at `offset`.
   public mutating func restart(at offset: UInt64) {
-    (start, scanned, end, dropped, consumedOffset) = (0, 0, 0, 0, offset)
+    (start, scanned, end, dropped, consumedFrom, consumedOffset) = (0, 0, 0, 0, 0, offset)
   }
 
   /// Lets `read` put bytes into the free space (at most `limit` of them); it returns how many it put there.
@@ -68,6 +77,7 @@ public struct LineReader: ~Copyable {
     scanned = max(0, scanned - start)
     end -= start
     start = 0
+    consumedFrom = 0
   }
 
   /// Hands out complete lines: the bytes without newline and without one trailing CR, cut at the limit, and the offset of their first
@@ -102,17 +112,17 @@ public struct LineReader: ~Copyable {
   @inline(__always)
   private mutating func handOut(upTo lineEnd: Int, next: Int, _ body: (Bytes, UInt64) -> Bool) -> Bool {
     var length = lineEnd - start
+    if dropped == 0, length > 0, buffer.load(fromByteOffset: lineEnd - 1, as: UInt8.self) == 0x0d { length -= 1 }
     if length > lineLimit || dropped > 0 {
       cutLines &+= 1
       cutBytes &+= dropped &+ UInt64(max(0, length - lineLimit))
       length = min(length, lineLimit)
-    } else if length > 0, buffer.load(fromByteOffset: lineEnd - 1, as: UInt8.self) == 0x0d {
-      length -= 1
     }
     lines &+= 1
     let line = Bytes(start: buffer + start, count: length)
     let offset = consumedOffset
     consumedOffset = consumedOffset &+ UInt64(next - start) &+ dropped
+    if dropped > 0 { consumedFrom = min(next, start + lineLimit + 1) }
     dropped = 0
     start = next
     scanned = next
