@@ -170,7 +170,10 @@ public final class FileTail {
     var budget = max(1, maxBytes)
     readLate(&budget, &progress, body)
     guard budget > 0 else { return progress }
-    if active == nil { open(&progress) }
+    if active == nil {
+      open(&progress)
+      readLate(&budget, &progress, body)  // of before a restart
+    }
     guard let log = active else {
       progress.reachedEnd = true
       return progress
