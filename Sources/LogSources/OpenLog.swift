@@ -255,6 +255,27 @@ final class OpenLog {
     }
   }
 
+  /// `count` bytes at `offset` of the unpacked file; nil if it does not have them. A packed file must be read anew behind this.
+  func bytes(at offset: UInt64, count: Int) -> [UInt8]? {
+    var out = [UInt8](repeating: 0, count: count)
+    var have = 0
+    let packed = isPacked ? restartStream() : nil
+    if let packed {
+      var tail: [UInt8] = []
+      guard (try? packed.skip(to: offset, tail: &tail, keeping: 0)) == true else { return nil }
+    }
+    while have < count {
+      let got = out.withUnsafeMutableBytes { target -> Int in
+        let rest = UnsafeMutableRawBufferPointer(rebasing: target[have...])
+        return packed.map { (try? $0.read(into: rest)) ?? 0 } ?? readBytes(rest, at: offset &+ UInt64(have))
+      }
+      if packed != nil, got == ByteStream.interrupted { continue }
+      guard got > 0 else { return nil }
+      have += got
+    }
+    return out
+  }
+
   /// First byte that is not NUL, of a file that begins with NULs: a service that does not append goes on at its old place after a
   /// truncation, and leaves a hole before it.
   func endOfLeadingHole() -> UInt64 {
