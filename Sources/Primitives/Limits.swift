@@ -5,6 +5,27 @@ public enum Limits {
   /// Bytes of one log line that are kept. Longer lines are cut here, counted, and skipped to their newline.
   /// syslog's own limit is 8 KiB by default (rsyslog $maxMessageSize); 64 KiB leaves room for JSON access logs.
   public static let lineBytes = 64 * 1024
+  /// Buffer of one input that is replayed, and of one followed file. At least twice `lineBytes`, so that a longest line and the
+  /// start of the next fit; never grows. A reader that is not asked for lines reads nothing.
+  public static let replayBufferBytes = 256 * 1024
+  public static let tailBufferBytes = 128 * 1024
+  /// Memory of one xz decoder. `xz -9` needs 65 MiB; a file that asks for more is refused, with what it asks for.
+  public static let xzDecoderBytes: UInt64 = 96 * 1024 * 1024
+  /// Rotated versions of one log that are looked at when a place is searched. The oldest beyond it are not looked at.
+  public static let rotatedFiles = 512
+  /// Entries of one directory that are looked at for rotated versions. Beyond it the rest is not looked at, and is counted.
+  public static let directoryEntries = 65_536
+  /// Files that one set of path patterns may follow. Beyond it, in the order of their names, they are refused and counted.
+  public static let followedFiles = 1024
+  /// How long a renamed file must have been silent before its successor is read: a service reopens its log within this time.
+  /// Lines that come later still are read for `rotatedFileLinger`, after lines of the successor.
+  public static let rotationGrace = Nanoseconds.seconds(1)
+  public static let rotatedFileLinger = Nanoseconds.seconds(300)
+  /// Bytes of a file that are searched for the place where reading stopped, when the file was rewritten by an editor.
+  public static let rewriteSearchBytes: UInt64 = 256 * 1024 * 1024
+  /// Fields of one journal entry besides its message, in bytes. What does not fit is cut and counted.
+  public static let journalFieldBytes = 64 * 1024
+
   /// Bytes of decoded or derived text (unescaped JSON, decoded URLs) that one event may add to its raw line.
   /// Beyond it the value is cut and the event is marked truncated.
   public static let derivedBytes = 64 * 1024
