@@ -75,7 +75,7 @@ let package = Package(
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     tests(of: "Export"),
-    tests(of: "LogSources", ["Primitives", "Events", "CLinux"]),
+    tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
