@@ -40,9 +40,11 @@ let package = Package(
     library("Events", ["Primitives"]),
 
     library("RuleLanguage", ["Primitives", "Events"]),
+    library("RuleEngine", ["Primitives", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage"]),
   ],
   swiftLanguageModes: [.v6]
 )
