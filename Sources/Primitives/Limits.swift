@@ -49,6 +49,14 @@ public enum Limits {
   public static let entriesPerGroup = 1024
   /// Entries of all groups of all rules together: the memory bound of the engine (32 bytes each).
   public static let windowEntries = 512 * 1024
+  /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
+  /// Beyond either the chain that was silent longest is evicted and counted.
+  public static let correlationChains = 4096
+  public static let correlationEntries = 4096
+  /// Confirmations that hit a limit and wait to be reported. Beyond it they are only counted.
+  public static let limitRecords = 256
+  /// Nesting of and/or/not in one rule. Deeper is an error.
+  public static let expressionDepth = 64
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
   public static let evidencePerDecision = 32
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
