@@ -15,8 +15,9 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: optimized)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, path: "Tests/\(name)Tests")
+/// `data`: folders of files that the tests read by path.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], data: [String] = []) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, path: "Tests/\(name)Tests", exclude: data)
 }
 
 let package = Package(
@@ -54,8 +55,8 @@ let package = Package(
     tests(of: "Primitives"),
     tests(of: "Events"),
     tests(of: "Scoring"),
-    tests(of: "Export"),
-    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
+    tests(of: "Export", data: ["Golden"]),
+    tests(of: "Storage", data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
   ],
   swiftLanguageModes: [.v6]

@@ -44,4 +44,16 @@ public enum Limits {
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).
   public static let documentDepth = 64
   public static let documentNodes = 100_000
+
+  /// Bytes of the decision store up to which it is read through after an unclean end (tens of milliseconds). A larger one is
+  /// only checked page by page as it is used, and its status says so: the start must not wait for it.
+  public static let storeCheckedBytes: Int64 = 64 * 1024 * 1024
+  /// Damaged stores that are kept beside the new one. Beyond it opening fails: a disk that does this needs a person.
+  public static let damagedStores = 8
+  /// Bytes of write-ahead log that are kept on disk after a checkpoint; a long read may make it larger for its time.
+  public static let storeJournalBytes = 16 * 1024 * 1024
+  /// Rows that one retention step deletes (one transaction). More are left to the next step, and it says so.
+  public static let retentionStepRows = 10_000
+  /// Rows of one answer of the store. More are left out, and the answer says so.
+  public static let queryRows = 100_000
 }
