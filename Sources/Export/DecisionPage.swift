@@ -81,7 +81,8 @@ public enum DecisionPage {
     page.line("\(count):", .dim)
     for (record, text) in lines {
       page.out += "\n"
-      page.line("\(record.time)  \(record.source) at byte \(record.offset), \(record.length) bytes", .dim, indent: 4)
+      let place = isFile(record.source) ? "at byte \(record.offset)" : "entry \(record.offset)"
+      page.line("\(record.time)  \(record.source) \(place), \(record.length) bytes", .dim, indent: 4)
       if let text {
         page.line(text, indent: 4)
       } else {
@@ -176,13 +177,16 @@ public enum DecisionPage {
     page.heading("To reproduce")
     var sources: [String] = []
     for record in d.evidence where !sources.contains(record.source) { sources.append(record.source) }
-    let files = sources.filter { $0.hasPrefix("/") || $0.hasPrefix("./") }
+    let files = sources.filter(isFile)
     if !files.isEmpty { page.line("panguard replay --rules RULES --config CONFIG \(files.map(quoted).joined(separator: " "))") }
     for source in sources where !files.contains(source) {
       page.paragraph("The lines from \(source) are not in a file: record them in one first, and replay that.")
     }
     page.paragraph("The same lines, rules and configuration (compare the hashes above) give this record byte for byte.")
   }
+
+  /// Sources are named by their path, or by a word such as "journal" or "-".
+  private static func isFile(_ source: String) -> Bool { source.utf8.contains(0x2f) }
 
   /// For a POSIX shell.
   private static func quoted(_ path: String) -> String {

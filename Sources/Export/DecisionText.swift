@@ -17,7 +17,7 @@ public enum DecisionText {
       (d.confidence.description, .bold),
       (TerminalText.padded(d.action.rawValue, to: actionColumns), Style.tone(d.action)),
       (TerminalText.escaped(shortID(d.id)), .dim),
-      (TerminalText.escaped(subject(d.subject)), .bold),
+      (TerminalText.cut(TerminalText.escaped(subject(d.subject)), to: subjectColumns), .bold),
       (TerminalText.escaped(d.ruleTitle) + ":", nil),
       (TerminalText.escaped(d.summary), nil),
     ]
@@ -36,6 +36,9 @@ public enum DecisionText {
   /// Wide enough for each of them.
   static let severityColumns = Severity.allCases.map(\.label.count).max() ?? 0
   static let actionColumns = ProposedAction.allCases.map(\.rawValue.count).max() ?? 0
+
+  /// Enough for an IPv6 network and a user; what is longer is an attacker's, and must not push the rest away.
+  static let subjectColumns = 64
 
   /// RFC 3339 in UTC without its fraction.
   static func seconds(_ time: EventTime) -> String {

@@ -90,6 +90,7 @@ public enum Limits {
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).
   public static let documentDepth = 64
   public static let documentNodes = 100_000
+<<<<<<< HEAD
   /// Problems reported for one file. Beyond it one last diagnostic says how many more there are: a file that is wrong
   /// everywhere must not cost more to report than to read.
   public static let diagnosticsPerFile = 100
@@ -98,4 +99,18 @@ public enum Limits {
   public static let ruleDirectoryDepth = 16
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
+=======
+
+  /// Bytes of the decision store up to which it is read through after an unclean end (tens of milliseconds). A larger one is
+  /// only checked page by page as it is used, and its status says so: the start must not wait for it.
+  public static let storeCheckedBytes: Int64 = 64 * 1024 * 1024
+  /// Damaged stores that are kept beside the new one. Beyond it opening fails: a disk that does this needs a person.
+  public static let damagedStores = 8
+  /// Bytes of write-ahead log that are kept on disk after a checkpoint; a long read may make it larger for its time.
+  public static let storeJournalBytes = 16 * 1024 * 1024
+  /// Rows that one retention step deletes (one transaction). More are left to the next step, and it says so.
+  public static let retentionStepRows = 10_000
+  /// Rows of one answer of the store. More are left out, and the answer says so.
+  public static let queryRows = 100_000
+>>>>>>> records
 }

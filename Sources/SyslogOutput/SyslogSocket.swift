@@ -52,7 +52,7 @@ public final class SyslogSocket {
     for _ in 0..<2 {
       let wasConnected = descriptor >= 0
       guard wasConnected || connect() else { break }
-      let n = message.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL.rawValue)) }
+      let n = message.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)) }
       if n == message.count {
         sentCount &+= 1
         return true
