@@ -50,7 +50,7 @@ let package = Package(
         "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export",
         .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
-    library("SyslogOutput", ["Primitives", "CLinux"]),
+    library("SyslogOutput", ["Primitives"]),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
