@@ -111,4 +111,7 @@ public enum Limits {
   public static let retentionStepRows = 10_000
   /// Rows of one answer of the store. More are left out, and the answer says so.
   public static let queryRows = 100_000
+
+  /// Messages that wait for a busy syslog daemon (at most 8 KiB each). Beyond it the newest is dropped and counted.
+  public static let syslogBacklog = 256
 }

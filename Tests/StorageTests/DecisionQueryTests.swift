@@ -39,13 +39,14 @@ import Testing
     ("0.0.0.0", [9]), ("::", [10]),
   ])
   func byAddress(_ address: String, _ expected: [Int]) throws {
-    #expect(try found(DecisionQuery(address: try #require(CIDR(address)))) == expected)
+    let network: CIDR = try #require(CIDR(address))
+    #expect(try found(DecisionQuery(address: network)) == expected)
   }
 
   /// Against the definition: a subject is found if its range and the query's overlap (networks either contain each other or do not).
   @Test func byAddressAsDefined() throws {
     for length in 0...128 {
-      let query = try #require(CIDR("2001:db8:1:2::5/\(length)"))
+      let query: CIDR = try #require(CIDR("2001:db8:1:2::5/\(length)"))
       let expected = [3, 4, 10].filter { number in
         guard let subject = Self.decisions[number].subject.source.flatMap({ CIDR($0) }) else { return false }
         return query.contains(subject.base) || subject.contains(query.base)
