@@ -69,12 +69,18 @@ enum Sshd {
     var category: Category
     var outcome: Outcome
     var shape: Shape
+    /// The prefix's first eight bytes, and which of them it has.
+    var head: UInt64
+    var mask: UInt64
     init(_ prefix: StaticString, _ action: StaticString, _ category: Category, _ outcome: Outcome, _ shape: Shape) {
       self.prefix = prefix
       self.action = action
       self.category = category
       self.outcome = outcome
       self.shape = shape
+      head = 0
+      for i in 0..<min(8, prefix.utf8CodeUnitCount) { head |= UInt64(prefix.utf8Start[i]) << UInt64(8 * i) }
+      mask = prefix.utf8CodeUnitCount >= 8 ? ~0 : (1 << UInt64(8 * prefix.utf8CodeUnitCount)) - 1
     }
   }
 
@@ -231,9 +237,15 @@ enum Sshd {
     let index = Sshd.index
     var at = Int(index.starts[Int(text[0])])
     let end = Int(index.starts[Int(text[0]) + 1])
+    var head: UInt64 = 0
+    if text.count >= 8 {
+      head = UInt64(littleEndian: text.loadUnaligned(as: UInt64.self))
+    } else {
+      for i in 0..<text.count { head |= UInt64(text[i]) << UInt64(8 * i) }
+    }
     while at < end {
-      let row = index.rows[at]
-      if text.starts(with: row.prefix) {
+      if head & index.rows[at].mask == index.rows[at].head, text.starts(with: index.rows[at].prefix) {
+        let row = index.rows[at]
         let rest = text.from(row.prefix.utf8CodeUnitCount)
         guard read(row, rest, text: text, isPreauth: isPreauth, isCut: isCut, &event) else { return false }
         finish(row, &event)
