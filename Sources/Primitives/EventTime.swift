@@ -2,9 +2,10 @@
 // Civil dates are proleptic Gregorian, UTC (algorithm: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 
 /// Nanoseconds since 1970-01-01T00:00:00Z. Covers 1678 to 2262; parsers refuse years outside 1970...2199.
+@frozen
 public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var nanoseconds: Int64
-  public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
   public init(seconds: Int64) { nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue }
 
   public static let zero = EventTime(nanoseconds: 0)
@@ -64,17 +65,17 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
     return (year, month, day, inDay / 3600, inDay / 60 % 60, inDay % 60, nanosecond)
   }
 
-  public static func < (a: EventTime, b: EventTime) -> Bool { a.nanoseconds < b.nanoseconds }
+  @inlinable public static func < (a: EventTime, b: EventTime) -> Bool { a.nanoseconds < b.nanoseconds }
   /// Saturates at the ends of the range.
-  public static func + (a: EventTime, b: Nanoseconds) -> EventTime {
+  @inlinable public static func + (a: EventTime, b: Nanoseconds) -> EventTime {
     let (value, overflow) = a.nanoseconds.addingReportingOverflow(b.count)
     return EventTime(nanoseconds: overflow ? (b.count > 0 ? .max : .min) : value)
   }
-  public static func - (a: EventTime, b: Nanoseconds) -> EventTime {
+  @inlinable public static func - (a: EventTime, b: Nanoseconds) -> EventTime {
     let (value, overflow) = a.nanoseconds.subtractingReportingOverflow(b.count)
     return EventTime(nanoseconds: overflow ? (b.count > 0 ? .min : .max) : value)
   }
-  public static func - (a: EventTime, b: EventTime) -> Nanoseconds {
+  @inlinable public static func - (a: EventTime, b: EventTime) -> Nanoseconds {
     let (value, overflow) = a.nanoseconds.subtractingReportingOverflow(b.nanoseconds)
     return Nanoseconds(overflow ? (a > b ? .max : .min) : value)
   }
@@ -170,9 +171,10 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
 }
 
 /// A span of event time.
+@frozen
 public struct Nanoseconds: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var count: Int64
-  public init(_ count: Int64) { self.count = count }
+  @inlinable public init(_ count: Int64) { self.count = count }
   public static func seconds(_ n: Int64) -> Nanoseconds { Nanoseconds(n.multipliedReportingOverflow(by: 1_000_000_000).partialValue) }
   public static func milliseconds(_ n: Int64) -> Nanoseconds { Nanoseconds(n * 1_000_000) }
   public static func minutes(_ n: Int64) -> Nanoseconds { .seconds(n * 60) }

@@ -4,7 +4,7 @@
 public enum Limits {
   /// Bytes of one log line that are kept. Longer lines are cut here, counted, and skipped to their newline.
   /// syslog's own limit is 8 KiB by default (rsyslog $maxMessageSize); 64 KiB leaves room for JSON access logs.
-  public static let lineBytes = 64 * 1024
+  @inlinable public static var lineBytes: Int { 64 * 1024 }
   /// Buffer of one input that is replayed, and of one followed file. At least twice `lineBytes`, so that a longest line and the
   /// start of the next fit; never grows. A reader that is not asked for lines reads nothing.
   public static let replayBufferBytes = 256 * 1024
@@ -28,7 +28,7 @@ public enum Limits {
 
   /// Bytes of decoded or derived text (unescaped JSON, decoded URLs) that one event may add to its raw line.
   /// Beyond it the value is cut and the event is marked truncated.
-  public static let derivedBytes = 64 * 1024
+  @inlinable public static var derivedBytes: Int { 64 * 1024 }
   /// Fields outside the field table (key=value, JSON) in one event. More are dropped and counted in the event.
   public static let extraFields = 64
   /// Nesting of a JSON document. Deeper is an error: nothing that a log writes needs more.
