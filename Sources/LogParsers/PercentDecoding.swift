@@ -18,7 +18,7 @@ public enum PercentDecoding {
   /// Calls `body` with the decoded bytes, which are valid until it returns.
   /// - Parameters:
   ///   - plusIsSpace: `+` is a space (application/x-www-form-urlencoded); in the first round only, since a decoded %2B is a plus.
-  ///   - logEscapes: `\xHH`, `\"`, `\\`, `\n`, `\t`, `\r` are nginx's and Apache's escapes of what the client sent; first round only.
+  ///   - logEscapes: `\xHH`, `\"`, `\\`, `\n`, `\t`, `\r`, `\b`, `\v` are nginx's and Apache's escapes of what the client sent; first round only.
   public static func decode<Result>(
     _ bytes: Bytes, plusIsSpace: Bool = false, logEscapes: Bool = false, maxRounds: Int = PercentDecoding.maxRounds, _ body: (Bytes) -> Result
   ) -> Result {
@@ -99,6 +99,8 @@ public enum PercentDecoding {
     case 0x6e: 0x0a
     case 0x72: 0x0d
     case 0x74: 0x09
+    case 0x62: 0x08
+    case 0x76: 0x0b
     default: nil
     }
   }

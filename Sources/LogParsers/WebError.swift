@@ -133,8 +133,7 @@ private enum NginxError {
       event.set(.message, message)
       let frame = frame(of: message)
       WebError.setAction(frame?.row, hasClient: true, level: level, into: &event)
-      if !certain { event.set(.isAmbiguous, 1) }
-      setUser(message, into: &event)
+      if certain { setUser(message, into: &event) } else { event.set(.isAmbiguous, 1) }
       setContext(text.from(place), withAddress: certain, into: &event)
     }
     return true
