@@ -89,6 +89,6 @@ import Testing
     #expect(result?.count == Limits.extraFields + 1)
     let text = Array(many.utf8)
     let (count, isWhole) = text.withUnsafeBytes { KeyValue.forEachPair($0) { _, _ in } }
-    #expect(count == KeyValue.maxPairs && !isWhole)
+    #expect(count == Limits.keyValuePairs && !isWhole)
   }
 }

@@ -89,6 +89,12 @@ import Testing
     Case("unlock user 'eve' password", iam("user-unlocked", ["user.target.name": "eve"])),
     Case("user eve added by root to group sudo", iam("user-added-to-group", ["user.target.name": "eve", "user.name": "root", "group.name": "sudo"])),
     Case("user eve removed by root from group sudo", iam("user-removed-from-group", ["user.target.name": "eve", "user.name": "root", "group.name": "sudo"])),
+    Case("user eve added by root to group sudo in /etc/group", iam("user-added-to-group", [
+      "user.target.name": "eve", "user.name": "root", "group.name": "sudo", "event.reason": "group-file",
+    ])),
+    Case("user eve added by root to group sudo in /etc/gshadow", iam("user-added-to-group", [
+      "user.target.name": "eve", "user.name": "root", "group.name": "sudo", "event.reason": "shadow",
+    ])),
     Case("members of group sudo set by root to a,b", iam("user-added-to-group", [
       "user.target.name": "a,b", "user.name": "root", "group.name": "sudo", "event.reason": "members-set",
     ])),

@@ -148,6 +148,13 @@ private func web(_ line: String) -> [String: String]? { parsed(line, WebAccess.p
   @Test(arguments: ["05/Jan/2026:00:00:00 0000", "05/jan/2026:00:00:00 +0000", "30/Feb/2026:00:00:00 +0000", "05/Jan/2026:00:00:00 +0060", "5/Jan/2026:00:00:00 +0000"])
   func refusesTheStamp(_ stamp: String) { #expect(web("203.0.113.7 - - [\(stamp)] \"GET / HTTP/1.1\" 200 5") == nil) }
 
+  /// Through syslog the header's time is better than a stamp without a zone.
+  @Test func keepsTheHeadersTime() {
+    for line in ["203.0.113.7 - - \(stamp) \"GET / HTTP/1.1\" 200 5", "2021/09/30 09:23:53 [error] 88#88: *17 x, client: 203.0.113.7, server: _"] {
+      #expect(parsed(line, ServiceParser.nginx.parse)?.time == EventTime(nanoseconds: -1))
+    }
+  }
+
   @Test func namesTheServer() {
     let line = "203.0.113.7 - - \(stamp) \"GET / HTTP/1.1\" 200 5"
     #expect(fields(line, .nginx)?["event.dataset"] == "nginx.access")
@@ -260,6 +267,14 @@ private func web(_ line: String) -> [String: String]? { parsed(line, WebAccess.p
       ])),
     Case("[Wed Apr 16 16:09:40 2025] [mpm_event:notice] [pid 1:tid 1] AH00489: Apache/2.4 configured -- resuming normal operations", apache(
       "http-server-notice", "notice", ["process.pid": "1", "message": "Apache/2.4 configured -- resuming normal operations"])),
+    Case("[Wed Apr 16 16:09:40 2025] [x:error] [pid 1] core.c(123): (2)No such file: [client 203.0.113.7:5] [client 203.0.113.7] ModSecurity: Access denied with code 403", apache(
+      "http-access-denied", "error", [
+        "event.outcome": "failure", "process.pid": "1", "source.ip": "203.0.113.7", "source.port": "5", "event.reason": "modsecurity",
+        "message": "ModSecurity: Access denied with code 403",
+      ])),
+    // What a script wrote is not the server's word.
+    Case("[Wed Apr 16 16:09:40 2025] [cgi:error] [pid 1] (13)Permission denied: AH01241: script says: [client 192.0.2.1:1]", apache(
+      "http-server-notice", "error", ["process.pid": "1", "message": "(13)Permission denied: AH01241: script says: [client 192.0.2.1:1]"])),
     // The client's text comes after the client.
     Case("[Thu Oct 13 12:24:49 2022] [auth_basic:error] [pid 10] [client 203.0.113.7:1] AH01618: user x [client 192.0.2.1:1] not found: /", apache(
       "http-auth-failure", "error", [
