@@ -23,7 +23,7 @@ import Testing
       "event.category": "web", "event.provider": "generic", "event.dataset": "web.access", "event.action": "http-request", "event.outcome": "success",
       "network.protocol": "http", "source.ip": "203.0.113.7", "source.port": "44790", "log.level": "info", "http.request.method": "GET", "http.version": "1.1",
       "url.original": "/x", "url.path": "/x", "url.domain": "h.example", "http.response.status_code": "200", "http.response.body.bytes": "5",
-      "user_agent.original": "curl/7", "request.headers.Accept": "[\"*/*\"]",
+      "user_agent.original": "curl/7", "msg": "handled request", "request.headers.Accept": "[\"*/*\"]",
     ]),
     // ECS, nested and flat; what is ours to say is not taken.
     Case(#"{"@timestamp":"2026-01-05T10:20:30Z","event":{"action":"ssh-login","outcome":"failure"},"source.ip":"203.0.113.7","user":{"name":"bob"},"panguard.attempt.count":1000,"panguard":{"x":1},"n":null,"l":[1,2]}"#, [
@@ -59,7 +59,7 @@ import Testing
   static let cases: [Case] = [
     Case(#"level=warn msg="login \"failed\"" user=bob src=203.0.113.7 sport=4444 dst=192.0.2.1 dport=22 attempt=3"#, [
       "event.provider": "generic", "log.level": "warn", "user.name": "bob", "source.ip": "203.0.113.7", "source.port": "4444",
-      "destination.ip": "192.0.2.1", "destination.port": "22", "attempt": "3",
+      "destination.ip": "192.0.2.1", "destination.port": "22", "attempt": "3", "msg": "login \"failed\"",
     ]),
     Case(#"{"user":"bob","remote_addr":"203.0.113.7","event.action":"ssh-login","n":7}"#, [
       "event.provider": "generic", "user.name": "bob", "source.ip": "203.0.113.7", "n": "7",
@@ -78,6 +78,8 @@ import Testing
       "event.provider": "generic", "network.protocol": "http", "http.request.method": "POST", "url.original": "/login", "url.path": "/login",
       "http.response.status_code": "401", "event.outcome": "failure", "source.ip": "203.0.113.7",
     ]),
+    // Known keys without a field here keep their names.
+    Case("path=/etc/passwd op=open proto=tcp dst=web1", ["event.provider": "generic", "path": "/etc/passwd", "op": "open", "network.transport": "tcp", "dst": "web1"]),
     Case("a='b c' d=\"e", ["event.provider": "generic", "a": "b c", "d": "e"]),
     Case("nothing here", nil), Case("GET /x?a=b HTTP/1.1", nil), Case("1+1=2", nil), Case("", nil), Case("=", nil), Case("{broken", nil), Case("===", nil),
   ]
