@@ -44,7 +44,7 @@ let package = Package(
 
     tests(of: "Primitives"),
     tests(of: "Events"),
-    tests(of: "LogParsers"),
+    tests(of: "LogParsers", ["Primitives", "Events"]),
   ],
   swiftLanguageModes: [.v6]
 )

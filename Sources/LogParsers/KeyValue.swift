@@ -44,7 +44,9 @@ public enum KeyValue {
     return (count, isWhole && count > 0)
   }
 
-  private static func isSeparator(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x2c || byte == 0x3b || byte == 0x0d || byte == 0x0a }
+  private static func isSeparator(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x09 || byte == 0x2c || byte == 0x3b || byte == 0x0d || byte == 0x0a
+  }
   private static func endOfWord(_ text: Bytes, _ start: Int) -> Int {
     var at = start
     while at < text.count, text[at] != 0x20, text[at] != 0x09, text[at] != 0x0a { at += 1 }

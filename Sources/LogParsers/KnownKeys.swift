@@ -11,7 +11,8 @@ enum KnownKey: Int, CaseIterable, Sendable {
 
   static let table: [(name: StaticString, key: KnownKey)] = [
     // Of several addresses the earlier row wins: client_ip is what a server made of a proxy that it trusts.
-    ("source.ip", .source), ("client_ip", .source), ("request.client_ip", .source), ("remote_addr", .source), ("remote_ip", .source), ("request.remote_ip", .source),
+    ("source.ip", .source), ("client_ip", .source), ("request.client_ip", .source), ("remote_addr", .source), ("remote_ip", .source),
+    ("request.remote_ip", .source),
     ("remote-addr", .source), ("clienthost", .source), ("clientip", .source), ("src_ip", .source), ("source_ip", .source), ("srcip", .source),
     ("src", .source), ("rhost", .source), ("source.address", .source), ("client.ip", .source), ("remoteaddr", .source), ("ip", .source),
     ("remote_port", .sourcePort), ("request.remote_port", .sourcePort), ("clientport", .sourcePort), ("src_port", .sourcePort),
@@ -127,7 +128,9 @@ struct KnownValues {
       if has(.version) { event.set(.httpVersion, self[.version].starts(with: "HTTP/") ? self[.version].from(5) : self[.version]) }
       event.set(.urlOriginal, self[.target])
       WebRequest.setTarget(self[.target], logEscapes: logEscapes, into: &event)
-      if has(.query), !event.has(.urlQuery) { WebRequest.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event) }
+      if has(.query), !event.has(.urlQuery) {
+        WebRequest.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event)
+      }
     }
     if isWellFormed {
       event.set(.eventAction, "http-request")

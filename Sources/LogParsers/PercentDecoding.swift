@@ -1,6 +1,6 @@
 // What a server would see behind a logged URL: the log's own escapes undone, then percent-decoding (RFC 3986 2.1), repeated while it
-// changes something, at most `Limits.percentDecodingRounds` times. Attackers encode twice so that one decoder sees nothing; rules look at the end result,
-// and `url.original` keeps what was logged.
+// changes something, at most `Limits.percentDecodingRounds` times. Attackers encode twice so that one decoder sees nothing; rules
+// look at the end result, and `url.original` keeps what was logged.
 // Invariants: escapes that are not escapes (%zz, a cut %4) stay as they are; bytes above 0x7f are decoded only where they make
 // well-formed UTF-8, so overlong forms (%c0%ae) and Latin-1 stay visible as text; the result is never longer than the input; linear.
 import Primitives

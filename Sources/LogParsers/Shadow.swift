@@ -33,7 +33,8 @@ enum Shadow {
     gpasswd(["user ", .hole(.userTargetName), " added by ", .hole(.userName), " to group ", .hole(.groupName)], "user-added-to-group")
     + gpasswd(["user ", .hole(.userTargetName), " removed by ", .hole(.userName), " from group ", .hole(.groupName)], "user-removed-from-group")
     + gpasswd(
-      ["members of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "user-added-to-group", reason: "members-set")
+      ["members of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "user-added-to-group",
+      reason: "members-set")
     + gpasswd(
       ["administrators of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "group-changed",
       reason: "administrators-set")
@@ -70,7 +71,8 @@ enum Shadow {
     iam(["group changed in /etc/gshadow (group ", .hole(.groupName), ", new name: ", .ignored, ")"], "group-changed", reason: "shadow"),
     iam(["group changed in /etc/group (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed"),
     iam(["group changed in /etc/group (group ", .hole(.groupName), ", ", .ignored, ")"], "group-changed"),
-    iam(["group changed in /etc/passwd (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed", reason: "passwd-file"),
+    iam(
+      ["group changed in /etc/passwd (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed", reason: "passwd-file"),
     // membership
     iam(["add '", .hole(.userTargetName), "' to shadow group '", .hole(.groupName), "'"], "user-added-to-group", reason: "shadow"),
     iam(["add '", .hole(.userTargetName), "' to group '", .hole(.groupName), "'"], "user-added-to-group"),
@@ -78,7 +80,9 @@ enum Shadow {
     iam(["delete '", .hole(.userTargetName), "' from group '", .hole(.groupName), "'"], "user-removed-from-group"),
     iam(["change '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"),
     iam(["change '", .ignored, "' to '", .hole(.userTargetName), "' in group '", .hole(.groupName), "'"], "group-changed"),
-    iam(["change admin '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"),
+    iam(
+      ["change admin '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"
+    ),
     // userdel
     iam(["delete user '", .hole(.userTargetName), "'"], "user-deleted"),
     iam(["delete home directory '", .hole(.userTargetHome), "'"], "user-changed", reason: "home-deleted"),
@@ -86,7 +90,8 @@ enum Shadow {
     iam(["lock user '", .hole(.userTargetName), "' password"], "user-locked"),
     iam(["unlock user '", .hole(.userTargetName), "' password"], "user-unlocked"),
     iam(["change user '", .hole(.userTargetName), "' password"], "password-changed"),
-    iam(["change user '", .hole(.userTargetName), "' shell from '", .ignored, "' to '", .hole(.userTargetShell), "'"], "user-changed", reason: "shell"),
+    iam(
+      ["change user '", .hole(.userTargetName), "' shell from '", .ignored, "' to '", .hole(.userTargetShell), "'"], "user-changed", reason: "shell"),
     iam(["change user '", .hole(.userTargetName), "' home from '", .ignored, "' to '", .hole(.userTargetHome), "'"], "user-changed", reason: "home"),
     iam(["change user '", .hole(.userTargetName), "' UID from '", .ignored, "' to '", .hole(.userTargetID), "'"], "user-changed", reason: "uid"),
     iam(["change user '", .hole(.userTargetName), "' GID from '", .ignored, "' to '", .hole(.groupID), "'"], "user-changed", reason: "gid"),

@@ -110,7 +110,8 @@ private enum NginxError {
         year: century * 100 + year, month: month, day: day, hour: hour, minute: minute, second: second, offsetSeconds: offsetSeconds)
     else { return false }
     var cursor = ByteCursor(line, at: 21)
-    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(), cursor.skip(byte: 0x23),
+    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(),
+      cursor.skip(byte: 0x23),
       cursor.takeDecimal() != nil, cursor.skip(byte: 0x3a)
     else { return false }
     cursor.skipSpaces()
@@ -196,7 +197,8 @@ private enum NginxError {
   }
 
   private static func setUser(_ message: Bytes, into event: inout Event) {
-    guard message.starts(with: "user \""), let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
+    guard message.starts(with: "user \""),
+      let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
     else { return }
     event.set(.userName, message.slice(6, end))
   }
@@ -303,7 +305,9 @@ private enum ApacheError {
   /// second one behind it, which is the same.
   private static func takeClient(_ text: inout Bytes) -> Bytes? {
     var at = 0
-    if let open = text.index(of: ".c("), text.upTo(open).index(of: 0x20) == nil, let end = endOfNumber(text, open + 3), text.from(end).starts(with: ": ") {
+    if let open = text.index(of: ".c("), text.upTo(open).index(of: 0x20) == nil, let end = endOfNumber(text, open + 3),
+      text.from(end).starts(with: ": ")
+    {
       at = end + 2
     }
     if text.from(at).starts(with: "("), let end = endOfNumber(text, at + 1), let colon = text.index(of: ": ", from: end) { at = colon + 2 }

@@ -34,8 +34,10 @@ private func corpus() -> URL? {
   /// Their names for our fields.
   private static let names: [String: [(theirs: String, ours: String)]] = [
     "nginx-logs": [
-      ("remote_addr", "source.ip"), ("verb", "http.request.method"), ("status", "http.response.status_code"), ("body_bytes_sent", "http.response.body.bytes"),
-      ("http_user_agent", "user_agent.original"), ("http_referer", "http.request.referrer"), ("http_version", "http.version"), ("request", "url.original"),
+      ("remote_addr", "source.ip"), ("verb", "http.request.method"), ("status", "http.response.status_code"),
+      ("body_bytes_sent", "http.response.body.bytes"),
+      ("http_user_agent", "user_agent.original"), ("http_referer", "http.request.referrer"), ("http_version", "http.version"),
+      ("request", "url.original"),
       ("remote_user", "user.name"),
     ],
     "apache2-logs": [
@@ -44,7 +46,8 @@ private func corpus() -> URL? {
       ("auth", "user.name"), ("target_fqdn", "url.domain"),
     ],
     "iptables-logs": [
-      ("src_ip", "source.ip"), ("dst_ip", "destination.ip"), ("src_port", "source.port"), ("dst_port", "destination.port"), ("length", "network.bytes"),
+      ("src_ip", "source.ip"), ("dst_ip", "destination.ip"), ("src_port", "source.port"), ("dst_port", "destination.port"),
+      ("length", "network.bytes"),
       ("int_eth", "observer.ingress.interface.name"), ("proto", "network.transport"),
     ],
   ]
@@ -60,7 +63,8 @@ private func corpus() -> URL? {
     for row in text.split(separator: "\n") {
       guard let hub = try? JSONDecoder().decode(HubCase.self, from: Data(row.utf8)) else { continue }
       for node in hub.nodes where node.success {
-        guard let kind = HubCorpusTests.names.keys.first(where: { node.parser.hasSuffix("/\($0)") }), let theirs = node.parsed, hub.log_lines.indices.contains(node.line_index)
+        guard let kind = HubCorpusTests.names.keys.first(where: { node.parser.hasSuffix("/\($0)") }), let theirs = node.parsed,
+          hub.log_lines.indices.contains(node.line_index)
         else { continue }
         let line = hub.log_lines[node.line_index]
         // A format of one product that writes the stamp first.
@@ -75,14 +79,18 @@ private func corpus() -> URL? {
         }
         lines += 1
         for name in HubCorpusTests.names[kind] ?? [] {
-          guard let value = theirs[name.theirs], value != "", value != "-", ours["event.action"] != "http-malformed-request" || name.ours != "url.original" else { continue }
+          guard let value = theirs[name.theirs], value != "", value != "-",
+            ours["event.action"] != "http-malformed-request" || name.ours != "url.original"
+          else { continue }
           // Theirs is the last LEN of the line, which is UDP's; ours is the packet's.
           if name.theirs == "length", theirs["proto"] == "UDP" { continue }
           // "POST https://host/": theirs loses the scheme.
           if name.theirs == "request", value.hasPrefix("//") { continue }
           let expected = name.ours == "network.transport" ? value.lowercased() : value
           compared += 1
-          if ours[name.ours] != expected { Issue.record("\(hub.test): \(name.ours) is \(ours[name.ours] ?? "absent"), theirs \(expected): \(message)") }
+          if ours[name.ours] != expected {
+            Issue.record("\(hub.test): \(name.ours) is \(ours[name.ours] ?? "absent"), theirs \(expected): \(message)")
+          }
         }
       }
     }
