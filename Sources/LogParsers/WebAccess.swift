@@ -242,12 +242,21 @@ public enum WebAccess {
 }
 
 extension ServiceParser {
-  /// nginx's access and error lines where they come through syslog.
+  /// nginx's access and error lines where they come through syslog. The header's time stays: an error line's own stamp has no zone.
   public static let nginx = ServiceParser(name: "nginx", programs: ["nginx"]) { message, event in
-    WebError.parse(message, into: &event) || WebAccess.parse(message, server: .nginx, into: &event)
+    keepingTime(&event) { WebError.parse(message, into: &$0) || WebAccess.parse(message, server: .nginx, into: &$0) }
   }
-  /// Apache's access and error lines where they come through syslog.
+  /// Apache's access and error lines where they come through syslog. The header's time stays.
   public static let apache = ServiceParser(name: "apache", programs: ["apache2", "httpd", "apache"]) { message, event in
-    WebError.parse(message, into: &event) || WebAccess.parse(message, server: .apache, into: &event)
+    keepingTime(&event) { WebError.parse(message, into: &$0) || WebAccess.parse(message, server: .apache, into: &$0) }
+  }
+  private static func keepingTime(_ event: inout Event, _ parse: (inout Event) -> Bool) -> Bool {
+    let time = event.time
+    let basis = event.timeBasis
+    defer {
+      event.time = time
+      event.timeBasis = basis
+    }
+    return parse(&event)
   }
 }

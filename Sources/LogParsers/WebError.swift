@@ -110,7 +110,8 @@ private enum NginxError {
         year: century * 100 + year, month: month, day: day, hour: hour, minute: minute, second: second, offsetSeconds: offsetSeconds)
     else { return false }
     var cursor = ByteCursor(line, at: 21)
-    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(), cursor.skip(byte: 0x23),
+    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(),
+      cursor.skip(byte: 0x23),
       cursor.takeDecimal() != nil, cursor.skip(byte: 0x3a)
     else { return false }
     cursor.skipSpaces()
@@ -133,8 +134,7 @@ private enum NginxError {
       event.set(.message, message)
       let frame = frame(of: message)
       WebError.setAction(frame?.row, hasClient: true, level: level, into: &event)
-      if !certain { event.set(.isAmbiguous, 1) }
-      setUser(message, into: &event)
+      if certain { setUser(message, into: &event) } else { event.set(.isAmbiguous, 1) }
       setContext(text.from(place), withAddress: certain, into: &event)
     }
     return true
@@ -197,7 +197,8 @@ private enum NginxError {
   }
 
   private static func setUser(_ message: Bytes, into event: inout Event) {
-    guard message.starts(with: "user \""), let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
+    guard message.starts(with: "user \""),
+      let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
     else { return }
     event.set(.userName, message.slice(6, end))
   }
@@ -300,20 +301,26 @@ private enum ApacheError {
     return true
   }
 
-  /// "[client A:P] " at the front, or behind "(2)No such file: " or "file.c(123): ", which the server wrote.
+  /// "[client A:P] " at the front, or behind "file.c(123): " and "(2)No such file: ", which the server wrote. mod_security writes a
+  /// second one behind it, which is the same.
   private static func takeClient(_ text: inout Bytes) -> Bytes? {
-    guard let open = text.index(of: "[client ") else { return nil }
-    if open > 0 {
-      let before = text.upTo(open)
-      let isErrorNumber = before.starts(with: "(") && before.slice(1, before.index(of: 0x29) ?? 1).decimal != nil
-      let parenthesis = before.index(of: 0x28) ?? 0
-      let isSourceLine = parenthesis >= 2 && before.slice(parenthesis - 2, parenthesis).equals(".c") && before.upTo(parenthesis).index(of: 0x20) == nil
-      guard before.ends(with: ": "), isErrorNumber || isSourceLine else { return nil }
+    var at = 0
+    if let open = text.index(of: ".c("), text.upTo(open).index(of: 0x20) == nil, let end = endOfNumber(text, open + 3),
+      text.from(end).starts(with: ": ")
+    {
+      at = end + 2
     }
-    guard let close = text.index(of: 0x5d, from: open) else { return nil }
-    let client = text.slice(open + 8, close)
+    if text.from(at).starts(with: "("), let end = endOfNumber(text, at + 1), let colon = text.index(of: ": ", from: end) { at = colon + 2 }
+    guard text.from(at).starts(with: "[client "), let close = text.index(of: 0x5d, from: at) else { return nil }
+    let client = text.slice(at + 8, close)
     text = text.from(close + 1).trimmed
+    if text.starts(with: "[client "), let again = text.index(of: 0x5d) { text = text.from(again + 1).trimmed }
     return client
+  }
+  /// Behind "123)" at `start`; nil if that is not there.
+  private static func endOfNumber(_ text: Bytes, _ start: Int) -> Int? {
+    guard let close = text.index(of: 0x29, from: start), text.slice(start, close).decimal != nil else { return nil }
+    return close + 1
   }
   private static func setClient(_ client: Bytes, hasPort: Bool, into event: inout Event) {
     if hasPort, let colon = client.lastIndex(of: 0x3a), let port = client.from(colon + 1).decimal, port <= 65_535 {
