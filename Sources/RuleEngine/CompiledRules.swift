@@ -391,7 +391,7 @@ private struct Builder {
       exact = 64
     case .distinct_count:
       merge = .distinct
-      exact = min(Limits.entriesPerGroup, exact * 2)  // so that a doubling can be seen
+      exact = WindowShape.distinctValues(needed: exact)
     case .count, .sum, .rate:
       merge = .sum
       exact = Int(max(Int64(exact), min(detection.minEvents, Int64(Limits.entriesPerGroup))))
