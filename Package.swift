@@ -24,7 +24,6 @@ let package = Package(
   products: [],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
   ],
   targets: [
@@ -35,14 +34,51 @@ let package = Package(
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
+    systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
 
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
-
-    library("RuleLanguage", ["Primitives", "Events"]),
+    library("LogParsers", ["Primitives", "Events"]),
+    library("TypedYAML", ["Primitives", "CLibYAML"]),
+    library("RuleLanguage", ["Primitives", "Events", "TypedYAML", "CPCRE2"]),
+    library("RuleEngine", ["Primitives", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
+    library("Scoring", ["Primitives"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
+    library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
+    library(
+      "Storage",
+      [
+        "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export",
+        .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ]),
+    library("SyslogOutput", ["Primitives", "CLinux"]),
+    library(
+      "AgentRuntime",
+      [
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
+        "SyslogOutput", "CLinux", "COpenSSL",
+      ]),
+    .executableTarget(
+      name: "panguard",
+      dependencies: [
+        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/panguard", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "Events"),
+    tests(of: "LogParsers", ["Primitives", "Events"]),
+    tests(of: "TypedYAML", ["Primitives"]),
+    tests(of: "RuleLanguage", ["Primitives", "Events"]),
+    tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage", "CPCRE2"]),
+    tests(of: "Scoring"),
+    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "Export"),
+    tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
+    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
+    tests(of: "SyslogOutput", ["Export"]),
+    tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -137,6 +137,9 @@ public struct Event: ~Copyable {
     let i = UInt64(field.rawValue)
     return i < 64 ? present.0 >> i & 1 == 1 : present.1 >> (i - 64) & 1 == 1
   }
+  /// Bit i of the pair is `has` of the field whose raw value is i: many fields are asked for at once.
+  @inline(__always)
+  public var presence: (UInt64, UInt64) { present }
   /// A text field's bytes; nil if it is absent or not text. Valid until the next `begin` or `reset`.
   @inline(__always)
   public func text(_ field: Field) -> Bytes? {

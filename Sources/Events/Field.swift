@@ -5,7 +5,7 @@ import Primitives
 /// A known field of an event. The raw value is its place in the table; never store it, store the name.
 public enum Field: UInt8, CaseIterable, Sendable {
   // event
-  case eventCategory, eventAction, eventOutcome, eventReason, eventProvider, eventDataset
+  case eventCategory, eventAction, eventOutcome, eventReason, eventProvider, eventDataset, eventDuration
   case message
   // log header
   case hostName, logSyslogPriority, logSyslogFacility, logSyslogSeverity, logSyslogMsgid, logLevel
@@ -59,6 +59,7 @@ public enum Field: UInt8, CaseIterable, Sendable {
     case .eventReason: ("event.reason", .text)
     case .eventProvider: ("event.provider", .text)
     case .eventDataset: ("event.dataset", .text)
+    case .eventDuration: ("event.duration", .integer)
     case .message: ("message", .text)
     case .hostName: ("host.name", .text)
     case .logSyslogPriority: ("log.syslog.priority", .integer)

@@ -140,6 +140,8 @@ public struct IPAddress: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 
   public var isLoopback: Bool { isV4 ? low >> 24 == 127 : high == 0 && low == 1 }
+  /// 169.254.0.0/16 (RFC 3927), fe80::/10 (RFC 4291).
+  public var isLinkLocal: Bool { isV4 ? low >> 16 == 0xa9fe : high >> 54 == 0x3fa }
   public var isUnspecified: Bool { high == 0 && low == 0 }
 
   public static func < (a: IPAddress, b: IPAddress) -> Bool {

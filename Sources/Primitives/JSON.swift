@@ -382,3 +382,71 @@ public struct JSONReader {
     return value
   }
 }
+
+/// The members of one JSON object, or the elements of one array, as slices of its text, so that they can be passed on or read by
+/// somebody else.
+public enum JSONMembers {
+  /// Calls `body` with each member's decoded key and the text of its value. Throws JSONError where `bytes` is not one JSON object.
+  public static func forEach(of bytes: Bytes, _ body: (_ key: Bytes, _ value: Bytes) throws -> Void) throws {
+    var key: [UInt8] = []
+    try walk(bytes, isObject: true, key: &key) { name, value in try name.withUnsafeBytes { try body($0, value) } }
+  }
+  /// The text of each element. Throws JSONError where `bytes` is not one JSON array.
+  public static func elements(of bytes: Bytes) throws -> [Bytes] {
+    var key: [UInt8] = []
+    var out: [Bytes] = []
+    try walk(bytes, isObject: false, key: &key) { _, value in out.append(value) }
+    return out
+  }
+
+  private static func walk(_ bytes: Bytes, isObject: Bool, key: inout [UInt8], _ body: ([UInt8], Bytes) throws -> Void) throws {
+    enum Step { case open, close, key, scalar, innerKey }
+    var reader = JSONReader(bytes)
+    var depth = 0
+    var valueStart = 0
+    while true {
+      let before = reader.position
+      var isArray = false
+      let step: Step? = try reader.next { token -> Step in
+        switch token {
+        case .beginObject: return .open
+        case .beginArray:
+          isArray = true
+          return .open
+        case .endObject, .endArray: return .close
+        case .key(let name):
+          guard depth == 1 else { return .innerKey }
+          key.removeAll(keepingCapacity: true)
+          key.append(name)
+          return .key
+        default: return .scalar
+        }
+      }
+      guard let step else { return }
+      if depth == 0, step != .open || isArray == isObject {
+        throw JSONError(offset: before, message: isObject ? "expected a JSON object" : "expected a JSON array")
+      }
+      switch step {
+      case .innerKey: continue
+      case .key:
+        valueStart = reader.position
+        continue
+      case .open:
+        if depth == 1, !isObject { valueStart = before }
+        depth += 1
+        continue
+      case .close:
+        depth -= 1
+        guard depth == 1 else { continue }
+      case .scalar:
+        guard depth == 1 else { continue }
+        if !isObject { valueStart = before }
+      }
+      // A value of the outer container is complete: between its key (or the comma before it) and here.
+      var value = bytes.slice(valueStart, reader.position).trimmed
+      if !isObject, value.starts(with: ",") { value = value.from(1).trimmed }
+      while let first = value.first, first == 0x0a || first == 0x0d || first == 0x20 || first == 0x09 { value = value.from(1) }
+      try body(key, value)
+    }
+  }
+}

@@ -5,6 +5,27 @@ public enum Limits {
   /// Bytes of one log line that are kept. Longer lines are cut here, counted, and skipped to their newline.
   /// syslog's own limit is 8 KiB by default (rsyslog $maxMessageSize); 64 KiB leaves room for JSON access logs.
   public static let lineBytes = 64 * 1024
+  /// Buffer of one input that is replayed, and of one followed file. At least twice `lineBytes`, so that a longest line and the
+  /// start of the next fit; never grows. A reader that is not asked for lines reads nothing.
+  public static let replayBufferBytes = 256 * 1024
+  public static let tailBufferBytes = 128 * 1024
+  /// Memory of one xz decoder. `xz -9` needs 65 MiB; a file that asks for more is refused, with what it asks for.
+  public static let xzDecoderBytes: UInt64 = 96 * 1024 * 1024
+  /// Rotated versions of one log that are looked at when a place is searched. The oldest beyond it are not looked at.
+  public static let rotatedFiles = 512
+  /// Entries of one directory that are looked at for rotated versions. Beyond it the rest is not looked at, and is counted.
+  public static let directoryEntries = 65_536
+  /// Files that one set of path patterns may follow. Beyond it, in the order of their names, they are refused and counted.
+  public static let followedFiles = 1024
+  /// How long a renamed file must have been silent before its successor is read: a service reopens its log within this time.
+  /// Lines that come later still are read for `rotatedFileLinger`, after lines of the successor.
+  public static let rotationGrace = Nanoseconds.seconds(1)
+  public static let rotatedFileLinger = Nanoseconds.seconds(300)
+  /// Bytes of a file that are searched for the place where reading stopped, when the file was rewritten by an editor.
+  public static let rewriteSearchBytes: UInt64 = 256 * 1024 * 1024
+  /// Fields of one journal entry besides its message, in bytes. What does not fit is cut and counted.
+  public static let journalFieldBytes = 64 * 1024
+
   /// Bytes of decoded or derived text (unescaped JSON, decoded URLs) that one event may add to its raw line.
   /// Beyond it the value is cut and the event is marked truncated.
   public static let derivedBytes = 64 * 1024
@@ -28,10 +49,35 @@ public enum Limits {
   public static let entriesPerGroup = 1024
   /// Entries of all groups of all rules together: the memory bound of the engine (32 bytes each).
   public static let windowEntries = 512 * 1024
+  /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
+  /// Beyond either the chain that was silent longest is evicted and counted.
+  public static let correlationChains = 4096
+  public static let correlationEntries = 4096
+  /// Confirmations that hit a limit and wait to be reported. Beyond it they are only counted.
+  public static let limitRecords = 256
+  /// Nesting of and/or/not in one rule. Deeper is an error.
+  public static let expressionDepth = 64
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
   public static let evidencePerDecision = 32
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
   public static let subjects = 65_536
+  /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.
+  public static let signalsPerSubject = 32
+  /// How long a signal speaks for or against its subject after it was last seen.
+  public static let signalMemory = Nanoseconds.hours(24)
+  /// Bytes of a user, session or host name in a decision; longer ones are cut and marked with an ellipsis.
+  public static let subjectBytes = 256
+
+  /// An event may lie this far behind its source's newest one and still count as now. Farther behind is a clock that jumped back.
+  public static let lateness = Nanoseconds.minutes(10)
+  /// Events in a row that must agree before a clock that jumped back is believed.
+  public static let clockJumpConfirmations = 16
+  /// A stamp this far ahead of its source's newest one is not believed until the next event confirms it.
+  public static let forwardJump = Nanoseconds.days(400)
+  /// The shortest silence of a busy source that is reported as a gap, and the events that make a source busy.
+  public static let logGap = Nanoseconds.hours(1)
+  public static let logGapMinimumEvents: UInt64 = 1000
+
   /// Open incidents. Beyond it the longest-silent one is closed and counted.
   public static let openIncidents = 65_536
 
@@ -44,4 +90,27 @@ public enum Limits {
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).
   public static let documentDepth = 64
   public static let documentNodes = 100_000
+<<<<<<< HEAD
+  /// Problems reported for one file. Beyond it one last diagnostic says how many more there are: a file that is wrong
+  /// everywhere must not cost more to report than to read.
+  public static let diagnosticsPerFile = 100
+  /// Rule files found below the given directories, and how deep the directories nest. Beyond it the rest is refused with an error.
+  public static let ruleFiles = 20_000
+  public static let ruleDirectoryDepth = 16
+  /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
+  public static let testRepetitions = 100_000
+=======
+
+  /// Bytes of the decision store up to which it is read through after an unclean end (tens of milliseconds). A larger one is
+  /// only checked page by page as it is used, and its status says so: the start must not wait for it.
+  public static let storeCheckedBytes: Int64 = 64 * 1024 * 1024
+  /// Damaged stores that are kept beside the new one. Beyond it opening fails: a disk that does this needs a person.
+  public static let damagedStores = 8
+  /// Bytes of write-ahead log that are kept on disk after a checkpoint; a long read may make it larger for its time.
+  public static let storeJournalBytes = 16 * 1024 * 1024
+  /// Rows that one retention step deletes (one transaction). More are left to the next step, and it says so.
+  public static let retentionStepRows = 10_000
+  /// Rows of one answer of the store. More are left out, and the answer says so.
+  public static let queryRows = 100_000
+>>>>>>> records
 }

@@ -218,6 +218,8 @@ public struct Rule: Sendable {
   public var severity: Severity
   /// How sure a match of this rule alone makes us. ATR's top-level `confidence` (0...100, times ten), else tags.confidence (high 900, medium 700, low 400).
   public var confidence: Confidence
+  /// False where the document says nothing, and `confidence` is the default.
+  public var statesConfidence = true
   /// `agent_source.type`; the host profile adds host_log, host_network, host_process.
   public var agentSource: String
   public var category: String

@@ -1,0 +1,554 @@
+// The engine in the foreground: one thread, one loop. It reads what the sources have, decides, makes decisions and places durable in
+// one transaction, and only then shows them. Nothing is queued between the steps, so a slow store slows the reading, never the memory.
+// Invariants: a line's place is stored together with the decisions of that line, never before; while the store fails, nothing is read.
+import CLinux
+import Detection
+import Events
+import Export
+import Glibc
+import LogParsers
+import LogSources
+import Primitives
+import RuleLanguage
+import Scoring
+import Storage
+import SyslogOutput
+
+public struct AgentOptions: Sendable {
+  public var stateDirectory: String
+  /// Read never-seen files from their beginning, whatever the configuration says.
+  public var fromStart = false
+  /// Where the compiled rules are kept; nil: nowhere.
+  public var cacheDirectory: String?
+  public init(stateDirectory: String) { self.stateDirectory = stateDirectory }
+}
+
+public struct AgentError: Error, CustomStringConvertible, Sendable {
+  public var description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// What the agent tells its operator while it runs.
+public enum AgentReport: Sendable {
+  /// How things are: sources found, problems, recoveries.
+  case note(String)
+  case warning(String)
+  /// A decision that is stored.
+  case decision(Decision)
+}
+
+public final class Agent {
+  private let configuration: Configuration
+  private let rules: LoadedRules
+  private let options: AgentOptions
+  private let report: (AgentReport) -> Void
+
+  private let pipeline: Pipeline
+  private let store: DecisionStore
+  private let control: ControlSocket
+  private let syslog: SyslogSocket?
+  private var jsonLog: DecisionLogFile?
+  private var files: [FileSource] = []
+  private var journal: JournalFeed?
+  private var notRead: [SourceStatus] = []
+  private let watcher: FileWatcher
+  private var settings: [FileSettings] = []
+  private let epoll: Int32
+  private let signals: Int32
+
+  /// Decided but not yet stored.
+  private var pending: [Decision] = []
+  private var isDirty = false
+  private var lastCommit: Int64 = 0
+  private var storeProblem: String?
+  private var storeRetryAt: Int64 = 0
+  private var commitFailures: UInt64 = 0
+  private let startedAt = MonotonicTime.now()
+  private var rateMark: (time: Int64, events: UInt64) = (0, 0)
+  private var eventsPerSecond: UInt64 = 0
+  private var isStopping = false
+
+  /// How the files of one pattern are read.
+  struct FileSettings {
+    var pattern: String
+    var format: LogFormat
+    var readsFromStart: Bool
+    var trust: Trust
+  }
+  /// One followed file.
+  private final class FileSource {
+    let tail: FileTail
+    let lane: Lane
+    var acknowledgedLines: UInt64 = 0
+    var hasMore = true
+    var lastNotice = ""
+    init(tail: FileTail, lane: Lane) {
+      self.tail = tail
+      self.lane = lane
+    }
+  }
+  private final class JournalFeed {
+    let source: JournalSource
+    let lane: Lane
+    var acknowledgedEntries: UInt64 = 0
+    var hasMore = true
+    var problem = ""
+    init(source: JournalSource, lane: Lane) {
+      self.source = source
+      self.lane = lane
+    }
+  }
+  private enum Wake: UInt64 { case signal = 1, control, files, journal }
+
+  /// What one source may read before the next gets its turn.
+  private static let sliceBytes = 256 * 1024
+  private static let sliceEntries = 1024
+  /// While lines come, what was decided is stored at least this often, and as soon as it is this much.
+  private static let commitNanoseconds: Int64 = 200_000_000
+  private static let commitDecisions = 1000
+  private static let storeRetryNanoseconds: Int64 = 2_000_000_000
+  private static let pollNanoseconds: Int64 = 1_000_000_000
+
+  /// Opens everything. Throws where the agent could not do its work at all; a source that cannot be read is only reported.
+  public init(configuration: Configuration, rules: LoadedRules, options: AgentOptions, report: @escaping (AgentReport) -> Void) throws {
+    self.configuration = configuration
+    self.rules = rules
+    self.options = options
+    self.report = report
+    store = try DecisionStore(directory: options.stateDirectory)
+    if let recovery = store.recovery { report(.warning("the store was damaged: \(recovery)")) }
+    control = try ControlSocket(path: AgentPaths.socketPath(in: options.stateDirectory))
+    let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
+    let detector = Detector(
+      ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)
+    if cached == nil, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: rules, in: options.cacheDirectory) }
+    for diagnostic in detector.engine.diagnostics { report(.warning("\(diagnostic)")) }
+    pipeline = Pipeline(detector: detector)
+    syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
+    if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
+
+    let sources = Agent.chooseSources(configuration)
+    settings = sources.files
+    notRead = sources.notRead
+    watcher = FileWatcher(patterns: sources.files.map(\.pattern))
+    epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+    signals = Agent.signalDescriptor()
+    listen(signals, .signal)
+    listen(control.descriptor, .control)
+    listen(watcher.descriptor, .files)
+    let known = Dictionary(try store.checkpoints().map { ($0.source, $0.value) }, uniquingKeysWith: { _, new in new })
+    if sources.readsJournal { openJournal(checkpoint: known[SourceName.journal]) }
+    openFiles(watcher.expand(), known: known, isFirstLook: true)
+    try resumeIncidents()
+  }
+
+  deinit {
+    control.closeAndRemove()
+    store.close()
+    close(epoll)
+    close(signals)
+  }
+
+  // MARK: Sources
+
+  private static func chooseSources(_ configuration: Configuration) -> (files: [FileSettings], readsJournal: Bool, notRead: [SourceStatus]) {
+    var files: [FileSettings] = []
+    var readsJournal = false
+    var notRead: [SourceStatus] = []
+    if let configured = configuration.sources {
+      for source in configured {
+        switch source.input {
+        case .journal: readsJournal = true
+        case .files(let pattern):
+          files.append(
+            FileSettings(
+              pattern: pattern, format: LogFormat(rawValue: source.format.rawValue) ?? .auto, readsFromStart: source.readsFromStart,
+              trust: source.trust == .attested ? .attested : .claimed))
+        }
+      }
+    } else {
+      for source in SourceDiscovery.discover(journalProblem: SourceDiscovery.journalProblem()) {
+        switch (source.kind, source.reasonNotRead) {
+        case (.journal, nil): readsJournal = true
+        case (.file(let format), nil):
+          files.append(FileSettings(pattern: source.name, format: format, readsFromStart: false, trust: .claimed))
+        case (let kind, let reason?):
+          notRead.append(SourceStatus(name: source.name, kind: kind == .journal ? "journal" : "file", state: "not read", reason: reason))
+        }
+      }
+    }
+    return (files, readsJournal, notRead)
+  }
+
+  private func openJournal(checkpoint: String?) {
+    do throws(SourceError) {
+      let source: JournalSource
+      if let checkpoint {
+        source = try JournalSource(start: .after(cursor: checkpoint))
+      } else {
+        source = try JournalSource(start: options.fromStart ? .beginning : .end)
+      }
+      let lane = pipeline.addLane(SourceName.journal, format: .auto, inputTime: wallClock())
+      let feed = JournalFeed(source: source, lane: lane)
+      if checkpoint != nil {
+        // A restart: what the engine remembered is rebuilt from the last ten minutes.
+        _ = try source.readBefore(from: wallClock() - .minutes(10), maxEntries: 50_000) { record in
+          process(record, lane, isWarmUp: true)
+        }
+      }
+      lane.lines = 0
+      journal = feed
+      listen(source.descriptor, .journal)
+    } catch {
+      notRead.append(SourceStatus(name: SourceName.journal, kind: "journal", state: "not read", reason: "\(error)"))
+    }
+  }
+
+  private func openFiles(_ paths: [String], known: [String: String], isFirstLook: Bool) {
+    for path in paths {
+      guard let setting = settings.first(where: { $0.pattern == path || fnmatch($0.pattern, path, 0) == 0 }) else { continue }
+      let checkpoint = known[SourceName.file(path)].flatMap { FileCheckpoint(json: Array($0.utf8)) }
+      // A file that appears while the agent runs is new from its first line.
+      let start: FileTail.Start = options.fromStart || setting.readsFromStart || !isFirstLook ? .beginning : .end
+      let tail = FileTail(path: path, start: start, checkpoint: checkpoint)
+      let lane = pipeline.addLane(
+        path, format: setting.format, inputTime: wallClock(), utcOffsetSeconds: configuration.logUTCOffsetSeconds, trust: setting.trust)
+      if checkpoint != nil {
+        tail.readBefore(maxBytes: UInt64(clamping: configuration.warmUpBytes)) { line, offset, _ in
+          pipeline.process(line, offset: offset, lane, isWarmUp: true) { _ in }
+        }
+      }
+      lane.lines = 0
+      lane.outcomes = ParseOutcomeCounts()
+      files.append(FileSource(tail: tail, lane: lane))
+    }
+  }
+
+  /// Incidents that may still take matches: repeats after a restart update them instead of opening new ones.
+  private func resumeIncidents() throws {
+    for open in try store.openIncidents(after: wallClock() - configuration.incidentWindow) {
+      let decision = try store.decision(idPrefix: open.id)
+      pipeline.detector.resume(
+        Incident(
+          id: open.id, revision: open.revision, matchCount: open.matchCount, firstTime: open.firstTime, lastTime: open.lastTime,
+          action: decision?.action ?? .logOnly), ruleID: open.ruleID, subject: open.subject)
+    }
+  }
+
+  // MARK: The loop
+
+  /// Runs until SIGINT or SIGTERM. Everything decided is stored before it returns, if the store lets it.
+  public func run() {
+    reportSources()
+    while !isStopping {
+      wait()
+      if isStopping { break }
+      if let problem = storeProblem {
+        guard MonotonicTime.now() >= storeRetryAt else { continue }
+        commit()
+        if storeProblem != nil { continue }
+        report(.note("the store works again (\(problem)); reading goes on"))
+      }
+      readSources()
+      if isDirty, pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
+    }
+    if isDirty { commit() }
+    if let storeProblem {
+      report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
+    }
+  }
+
+  private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true) }
+
+  /// Waits for work: not at all while a source has more, else for an event, the next poll or the next commit.
+  private func wait() {
+    var timeout = Agent.pollNanoseconds
+    if hasMore { timeout = 0 } else if isDirty { timeout = Agent.commitNanoseconds }
+    var events = [epoll_event](repeating: epoll_event(), count: 8)
+    let n = epoll_wait(epoll, &events, 8, Int32(timeout / 1_000_000))
+    if n <= 0, timeout == Agent.pollNanoseconds { poll() }
+    for i in 0..<max(0, Int(n)) {
+      switch Wake(rawValue: events[i].data.u64) {
+      case .signal: takeSignal()
+      case .control: control.serve { _ in self.status().json }
+      case .files: takeFileChanges()
+      case .journal: if journal?.source.process() == true { journal?.hasMore = true }
+      case nil: break
+      }
+    }
+  }
+
+  /// Once a second, whatever inotify says: some file systems have none.
+  private func poll() {
+    for file in files { file.hasMore = true }
+    if journal?.source.process() == true { journal?.hasMore = true }
+    let events = pipeline.detector.counters.events
+    let now = MonotonicTime.now()
+    if now - rateMark.time >= 5_000_000_000 {
+      eventsPerSecond = (events - rateMark.events) * 1_000_000_000 / UInt64(max(1, now - rateMark.time))
+      rateMark = (now, events)
+    }
+    sinceExpand += 1
+    if sinceExpand >= 10 {
+      sinceExpand = 0
+      openFiles(watcher.expand(), known: [:], isFirstLook: false)
+    }
+  }
+  private var sinceExpand = 0
+
+  private func takeFileChanges() {
+    let changes = watcher.drain()
+    for file in files where changes.all || changes.paths.contains(file.tail.path) { file.hasMore = true }
+    if changes.structure || changes.all {
+      openFiles(watcher.expand(), known: [:], isFirstLook: false)
+      for file in files { file.hasMore = true }
+    }
+  }
+
+  private func takeSignal() {
+    var info = signalfd_siginfo()
+    while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
+      if info.ssi_signo == UInt32(SIGHUP) {
+        do { try jsonLog?.reopen() } catch { report(.warning("\(error)")) }
+      } else {
+        isStopping = true
+      }
+    }
+  }
+
+  private func readSources() {
+    for file in files where file.hasMore {
+      let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
+        pipeline.process(line, offset: offset, file.lane) { pending.append($0) }
+      }
+      file.hasMore = !progress.reachedEnd
+      if progress.lines > 0 || !progress.notices.isEmpty { isDirty = true }
+      for notice in progress.notices { reportNotice(notice, file) }
+      if pending.count >= Agent.commitDecisions { return }
+    }
+    guard let journal, journal.hasMore else { return }
+    do throws(SourceError) {
+      let progress = try journal.source.read(maxEntries: Agent.sliceEntries) { record in
+        process(record, journal.lane, isWarmUp: false)
+      }
+      journal.hasMore = !progress.reachedEnd
+      journal.problem = ""
+      if progress.lines > 0 { isDirty = true }
+    } catch {
+      journal.hasMore = false
+      if journal.problem != "\(error)" { report(.warning("\(error)")) }
+      journal.problem = "\(error)"
+    }
+  }
+
+  private func process(_ record: borrowing JournalRecord, _ lane: Lane, isWarmUp: Bool) {
+    func present(_ bytes: Bytes) -> Bytes? { bytes.isEmpty ? nil : bytes }
+    var entry = JournalEntry()
+    entry.message = record.message
+    entry.syslogIdentifier = present(record.syslogIdentifier)
+    entry.comm = present(record.comm)
+    entry.exe = present(record.exe)
+    entry.pid = present(record.pid) ?? present(record.syslogPID)
+    entry.uid = present(record.uid)
+    entry.unit = present(record.systemdUnit)
+    entry.hostname = present(record.hostname)
+    entry.priority = present(record.priority)
+    entry.facility = present(record.syslogFacility)
+    entry.cmdline = present(record.commandLine)
+    entry.transport = present(record.transport)
+    entry.realtimeMicroseconds = record.time.nanoseconds / 1000
+    // An entry has no byte offset; its time in microseconds finds it again.
+    pipeline.process(journal: entry, ordinal: UInt64(clamping: record.time.nanoseconds / 1000), lane, isWarmUp: isWarmUp) {
+      if !isWarmUp { pending.append($0) }
+    }
+  }
+
+  // MARK: Storing and showing
+
+  /// Decisions and the places of their lines, in one transaction; then they are shown.
+  private func commit() {
+    var batch = CommitBatch(decisions: pending)
+    for file in files {
+      guard let checkpoint = file.tail.checkpoint else { continue }
+      let lines = file.lane.lines - file.acknowledgedLines
+      let value = String(decoding: checkpoint.json, as: UTF8.self)
+      guard lines > 0 || value != file.lastNotice else { continue }
+      file.lastNotice = value
+      batch.checkpoints.append(CheckpointUpdate(source: SourceName.file(file.tail.path), value: value, lines: Int64(clamping: lines)))
+    }
+    if let journal, let cursor = journal.source.cursor, journal.lane.lines > journal.acknowledgedEntries {
+      let entries = journal.lane.lines - journal.acknowledgedEntries
+      batch.checkpoints.append(CheckpointUpdate(source: SourceName.journal, value: cursor, lines: Int64(clamping: entries)))
+    }
+    do throws(StorageError) {
+      let result = try store.commit(batch)
+      if let recovery = result.recovery { report(.warning("the store was damaged: \(recovery)")) }
+    } catch {
+      commitFailures += 1
+      if storeProblem == nil { report(.warning("\(error); reading waits until it works")) }
+      storeProblem = "\(error)"
+      storeRetryAt = MonotonicTime.now() + Agent.storeRetryNanoseconds
+      for file in files { file.lastNotice = "" }
+      return
+    }
+    storeProblem = nil
+    lastCommit = MonotonicTime.now()
+    isDirty = false
+    for file in files { file.acknowledgedLines = file.lane.lines }
+    if let journal { journal.acknowledgedEntries = journal.lane.lines }
+    for decision in pending { show(decision) }
+    pending.removeAll(keepingCapacity: true)
+  }
+
+  private func show(_ decision: Decision) {
+    report(.decision(decision))
+    jsonLog?.append(DecisionJSON.line(decision))
+    if let syslog { _ = syslog.send(RFC5424.message(decision, hostname: HostName.current, procid: "\(getpid())")) }
+  }
+
+  private func reportNotice(_ notice: FileNotice, _ file: FileSource) {
+    switch notice {
+    case .opened, .recovered: report(.note("\(notice)"))
+    default: report(.warning("\(notice)"))
+    }
+  }
+
+  private func reportSources() {
+    for file in files { report(.note("reading \(file.tail.path)")) }
+    if journal != nil { report(.note("reading the journal")) }
+    for source in notRead { report(.note("not reading \(source.name): \(source.reason)")) }
+  }
+  /// Nothing to read at all, and nothing that could appear.
+  public var hasNoSources: Bool { files.isEmpty && journal == nil }
+
+  // MARK: Helpers of the loop
+
+  private func listen(_ descriptor: Int32, _ wake: Wake) {
+    guard descriptor >= 0 else { return }
+    var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: wake.rawValue))
+    epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
+  }
+
+  /// SIGINT and SIGTERM end the loop, SIGHUP reopens the JSON log; all arrive as reads.
+  private static func signalDescriptor() -> Int32 {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
+    sigprocmask(SIG_BLOCK, &set, nil)
+    return signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue | SFD_NONBLOCK.rawValue))
+  }
+
+  private func wallClock() -> EventTime { EventTime(seconds: Int64(time(nil))) }
+
+  // MARK: Status
+
+  public func status() -> AgentStatus {
+    var s = AgentStatus()
+    s.pid = Int64(getpid())
+    s.uptimeSeconds = UInt64(max(0, MonotonicTime.now() - startedAt)) / 1_000_000_000
+    for file in files {
+      var source = SourceStatus(
+        name: file.tail.path, kind: "file", state: file.tail.problem == nil ? "reading" : "waiting", reason: file.tail.problem?.description ?? "")
+      fill(&source, file.lane)
+      source.lagBytes = file.tail.lagBytes
+      s.sources.append(source)
+    }
+    if let journal {
+      var source = SourceStatus(name: SourceName.journal, kind: "journal", state: "reading", reason: journal.problem)
+      fill(&source, journal.lane)
+      s.sources.append(source)
+    }
+    s.sources += notRead
+    let skipped = rules.set.rules.filter { if case .skipped = $0.detection { true } else { false } }.count
+    s.rulesLoaded = UInt64(rules.set.rules.count - skipped)
+    s.rulesSkipped = UInt64(skipped)
+    s.rulesRefused = UInt64(rules.set.refusedCount)
+    s.ruleSetHash = rules.hash
+    s.configurationHash = configuration.hash
+    let counters = pipeline.detector.counters
+    s.counters = [
+      ("events", counters.events), ("attempts", counters.attempts), ("matches", counters.matches), ("decisions", counters.decisions),
+      ("repeats joined to an incident", counters.suppressedRepeats), ("events that name no sure address", counters.ambiguousEvents),
+      ("decisions sent to syslog", syslog?.sentCount ?? 0),
+    ]
+    s.drops = pipeline.drops + sourceDrops
+    s.eventsPerSecond = eventsPerSecond
+    s.residentBytes = SelfMetrics.residentBytes()
+    s.peakResidentBytes = SelfMetrics.peakResidentBytes()
+    s.cpuMilliseconds = SelfMetrics.cpuMicroseconds() / 1000
+    s.storePath = store.path
+    s.storeProblem = storeProblem ?? ""
+    return s
+  }
+
+  private func fill(_ source: inout SourceStatus, _ lane: Lane) {
+    source.lines = lane.lines
+    source.parsed = lane.outcomes.parsed
+    source.headerOnly = lane.outcomes.headerOnly
+    source.unparsed = lane.outcomes.unparsed
+    if lane.newest > .distantPast { source.newestEvent = "\(lane.newest)" }
+  }
+
+  private var sourceDrops: [(cause: String, count: UInt64)] {
+    var total = FileTailCounters()
+    for file in files {
+      let c = file.tail.counters
+      total.cutLines += c.cutLines
+      total.truncations += c.truncations
+      total.truncationsWithoutCopy += c.truncationsWithoutCopy
+      total.knownLostBytes += c.knownLostBytes
+      total.placesLost += c.placesLost
+      total.damagedFiles += c.damagedFiles
+    }
+    return [
+      ("lines cut at \(Limits.lineBytes) bytes", total.cutLines), ("files truncated", total.truncations),
+      ("truncations that destroyed unread lines", total.truncationsWithoutCopy), ("bytes known to be lost by truncation", total.knownLostBytes),
+      ("read positions lost", total.placesLost), ("damaged rotated files", total.damagedFiles),
+      ("journal entries cut", journal?.source.counters.cutEntries ?? 0), ("journal entries unreadable", journal?.source.counters.unreadable ?? 0),
+      ("journal positions lost", journal?.source.counters.cursorsLost ?? 0), ("log files beyond the limit", watcher.refusedFiles),
+      ("inotify queue overflows (files were polled)", watcher.overflows), ("failed commits (tried again)", commitFailures),
+      ("decisions not sent to syslog", syslog?.dropCount ?? 0), ("decisions not written to the JSON log", jsonLog?.failures ?? 0),
+      ("refused control requests", control.refusedRequests),
+    ]
+  }
+}
+
+/// Names of sources in checkpoints and evidence.
+public enum SourceName {
+  public static let journal = "journal"
+  static func file(_ path: String) -> String { "file:\(path)" }
+}
+
+enum HostName {
+  static let current: String = {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "-" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }()
+}
+
+/// The JSON lines file that decisions are appended to (output.jsonl). A write that fails is counted; the store has the decision.
+final class DecisionLogFile {
+  private let path: String
+  private var descriptor: Int32 = -1
+  private(set) var failures: UInt64 = 0
+
+  init(path: String) throws {
+    self.path = path
+    try reopen()
+  }
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  /// For log rotation (SIGHUP).
+  func reopen() throws {
+    let opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o600)
+    guard opened >= 0 else { throw AgentError("output.jsonl: \(path): \(String(cString: strerror(errno)))") }
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = opened
+  }
+  func append(_ line: [UInt8]) {
+    var bytes = line
+    bytes.append(0x0a)
+    if write(descriptor, bytes, bytes.count) != bytes.count { failures += 1 }
+  }
+}

@@ -1,0 +1,137 @@
+// The agent's configuration: typed values, each with a default, so that an empty file works. What a key is called, which type it
+// has, what it does by default and why stands once, in ConfigurationKeys.swift; reading, the reference text and the hash follow it.
+import COpenSSL
+import Detection
+import Glibc
+import Primitives
+import TypedYAML
+
+public struct Configuration: Sendable {
+  /// One place that log lines come from.
+  public struct Source: Sendable, Equatable {
+    public enum Input: Sendable, Equatable {
+      /// A file or a shell pattern (`*`, `?`, `[...]`), absolute.
+      case files(String)
+      case journal
+    }
+    public enum Format: String, Sendable, CaseIterable {
+      case auto, syslog, access
+      case webError = "web-error"
+      case json, plain
+    }
+    public enum Trust: String, Sendable, CaseIterable { case claimed, attested }
+    public var input: Input
+    public var format: Format
+    /// Read a never-seen file from its first line instead of from its end.
+    public var readsFromStart: Bool
+    public var trust: Trust
+    public init(input: Input, format: Format = .auto, readsFromStart: Bool = false, trust: Trust = .claimed) {
+      self.input = input
+      self.format = format
+      self.readsFromStart = readsFromStart
+      self.trust = trust
+    }
+  }
+  public enum TextOutput: String, Sendable, CaseIterable { case auto, always, never }
+
+  /// nil: the agent looks for the logs that this host has.
+  public var sources: [Source]?
+  /// Empty: the shipped rules (see RuleStore).
+  public var ruleDirectories: [String] = []
+  /// Rules that are loaded but not run, by id.
+  public var disabledRules: [String] = []
+  /// Never proposed for blocking, whatever the evidence.
+  public var allowlist: [CIDR] = []
+  /// nil: where the user's state belongs (see AgentPaths).
+  public var stateDirectory: String?
+  /// Seconds east of UTC, for log lines whose time stamp has no zone.
+  public var logUTCOffsetSeconds: Int64 = 0
+  /// Whether evidence that any local user could have written may lead to a block.
+  public var claimedEvidenceMayBlock = true
+  /// In thousandths.
+  public var actThreshold = 900
+  public var notifyThreshold = 700
+  /// Repeats of one subject and rule inside this span are one incident.
+  public var incidentWindow = Nanoseconds.hours(1)
+  public var textOutput = TextOutput.auto
+  /// A file that every decision is appended to, one JSON object a line.
+  public var jsonlPath: String?
+  /// The socket that every decision is sent to as RFC 5424.
+  public var syslogPath: String?
+  /// Bytes of old lines that are read at start to know open sessions and windows; they cause no decisions.
+  public var warmUpBytes: Int64 = 4 << 20
+
+  public init() {}
+
+  /// What a detector is told.
+  public var detector: DetectorConfiguration {
+    var settings = DetectorConfiguration()
+    settings.actThreshold = Confidence(thousandths: actThreshold)
+    settings.notifyThreshold = Confidence(thousandths: notifyThreshold)
+    settings.allowlist = allowlist
+    settings.incidentWindow = incidentWindow
+    settings.claimedMayBlock = claimedEvidenceMayBlock
+    settings.hash = hash
+    return settings
+  }
+
+  public static let defaultPath = "/etc/panguard/panguard.yaml"
+
+  /// The configuration in the file at `path`, and what is wrong with it. nil if there is an error; warnings come with a value.
+  public static func load(path: String) -> (configuration: Configuration?, diagnostics: [Diagnostic]) {
+    switch readDocumentFile(path) {
+    case .failure(let failure): return (nil, [failure.diagnostic])
+    case .success(let bytes):
+      var status = stat()
+      if stat(path, &status) == 0, status.st_mode & S_IWOTH != 0 {
+        return (nil, [Diagnostic(.error, SourceLocation(file: path), "anybody may write this file", hint: "chmod o-w it")])
+      }
+      return bytes.withUnsafeBytes { load($0, file: path) }
+    }
+  }
+
+  /// The same for text in memory; `file` names it in locations.
+  public static func load(_ bytes: Bytes, file: String) -> (configuration: Configuration?, diagnostics: [Diagnostic]) {
+    let (documents, failures) = YAMLParser.parse(bytes, file: file)
+    guard failures.isEmpty else { return (nil, failures) }
+    guard let document = documents.first else { return (Configuration(), []) }
+    let problems = Problems()
+    if documents.count > 1 { problems.error(documents[1].root.location, "a configuration is one document, but here a second one begins") }
+    var configuration = Configuration()
+    if let root = Section(document.root, problems: problems) {
+      ConfigurationKey.read(root, into: &configuration)
+      configuration.check(root)
+    }
+    return (problems.errorCount == 0 ? configuration : nil, problems.finished(file: file))
+  }
+
+  public static func load(_ text: String, file: String) -> (configuration: Configuration?, diagnostics: [Diagnostic]) {
+    var copy = text
+    return copy.withUTF8 { load(Bytes($0), file: file) }
+  }
+
+  /// What no single key can see.
+  private func check(_ root: Section) {
+    if notifyThreshold > actThreshold {
+      let thresholds = root.section("thresholds")
+      root.problems.error(
+        thresholds?.location(of: "notify") ?? root.location,
+        "'thresholds.notify' (\(fixedPointText(Int64(notifyThreshold), digits: 3))) is above 'thresholds.act' (\(fixedPointText(Int64(actThreshold), digits: 3)))"
+      )
+    }
+  }
+
+  /// Every effective value, one `key=value` a line in the table's order: the same for two files that mean the same.
+  public var canonicalText: String { ConfigurationKey.all.map { "\($0.path)=\($0.canonical(self))\n" }.joined() }
+
+  /// SHA-256 of `canonicalText`, 64 hexadecimal digits. It stands in every decision.
+  public var hash: String {
+    var digest = [UInt8](repeating: 0, count: 32)
+    let text = Array(canonicalText.utf8)
+    _ = SHA256(text, text.count, &digest)
+    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
+  /// A configuration file with every key, its default and its reason. It loads, and means the same as an empty file.
+  public static var reference: String { ConfigurationKey.reference }
+}

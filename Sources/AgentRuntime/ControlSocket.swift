@@ -1,0 +1,128 @@
+// The engine's local socket: one request, one JSON answer, one connection. Only root and the engine's own user are answered
+// (SO_PEERCRED). Everything is non-blocking and bounded: a peer that is slow or hostile costs one closed connection.
+import CLinux
+import Glibc
+import Primitives
+
+public struct ControlSocketError: Error, CustomStringConvertible, Sendable {
+  public var description: String
+}
+
+/// The requests that exist. Anything else is refused.
+public enum ControlRequest: String, Sendable, CaseIterable {
+  case status
+}
+
+final class ControlSocket {
+  let path: String
+  let descriptor: Int32
+  private(set) var refusedRequests: UInt64 = 0
+
+  /// Binds `path` with mode 0600. A socket file without a listener (a crash) is replaced; a live one is an error.
+  init(path: String) throws {
+    self.path = path
+    guard path.utf8.count < 108 else { throw ControlSocketError(description: "\(path): too long for a socket path (107 bytes)") }
+    if let live = try? ControlSocket.connect(path) {
+      close(live)
+      throw ControlSocketError(description: "another agent is running: \(path) answers; stop it first")
+    }
+    unlink(path)
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    guard descriptor >= 0 else { throw ControlSocketError(description: "\(path): \(String(cString: strerror(errno)))") }
+    let mask = umask(0o177)
+    let bound = ControlSocket.withAddress(path) { bind(descriptor, $0, $1) }
+    umask(mask)
+    guard bound == 0, listen(descriptor, 8) == 0 else {
+      let reason = String(cString: strerror(errno))
+      close(descriptor)
+      throw ControlSocketError(description: "\(path): \(reason)")
+    }
+  }
+
+  func closeAndRemove() {
+    close(descriptor)
+    unlink(path)
+  }
+
+  /// Answers the connections that wait, at most eight at a time.
+  func serve(_ answer: (ControlRequest) -> [UInt8]) {
+    for _ in 0..<8 {
+      let connection = accept(descriptor, nil, nil)
+      guard connection >= 0 else { return }
+      defer { close(connection) }
+      var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)
+      guard pg_peer_credentials(connection, &pid, &uid, &gid) == 0, uid == 0 || uid == geteuid() else {
+        refusedRequests += 1
+        continue
+      }
+      // The request is one short line that our own command sends at once: 100 ms are ample, and the engine waits for nobody.
+      var timeout = timeval(tv_sec: 0, tv_usec: 100_000)
+      setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+      setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+      var buffer = [UInt8](repeating: 0, count: 64)
+      let n = recv(connection, &buffer, buffer.count, 0)
+      guard n > 0, let request = ControlRequest(rawValue: String(decoding: buffer[..<n], as: UTF8.self).filter { $0 != "\n" }) else {
+        refusedRequests += 1
+        continue
+      }
+      let bytes = answer(request)
+      var sent = 0
+      while sent < bytes.count {
+        let m = bytes.withUnsafeBytes { send(connection, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue)) }
+        guard m > 0 else { break }
+        sent += m
+      }
+    }
+  }
+
+  // MARK: The client's side
+
+  private static func connect(_ path: String) throws -> Int32 {
+    let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard connection >= 0 else { throw ControlSocketError(description: String(cString: strerror(errno))) }
+    guard withAddress(path, { Glibc.connect(connection, $0, $1) }) == 0 else {
+      let reason = String(cString: strerror(errno))
+      close(connection)
+      throw ControlSocketError(description: reason)
+    }
+    return connection
+  }
+
+  private static func withAddress<Result>(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { target in
+      for (i, byte) in path.utf8.prefix(target.count - 1).enumerated() { target[i] = byte }
+    }
+    return withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+  }
+
+  /// Sends one request and returns the answer. Throws with the reason where nobody answers.
+  public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] {
+    let connection = try connect(path)
+    defer { close(connection) }
+    var timeout = timeval(tv_sec: 5, tv_usec: 0)
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    let text = Array("\(request.rawValue)\n".utf8)
+    guard send(connection, text, text.count, Int32(MSG_NOSIGNAL.rawValue)) == text.count else {
+      throw ControlSocketError(description: String(cString: strerror(errno)))
+    }
+    var answer: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while answer.count < 1 << 22 {
+      let n = recv(connection, &buffer, buffer.count, 0)
+      if n < 0, errno == EINTR { continue }
+      guard n >= 0 else { throw ControlSocketError(description: String(cString: strerror(errno))) }
+      if n == 0 { break }
+      answer.append(contentsOf: buffer[..<n])
+    }
+    guard !answer.isEmpty else { throw ControlSocketError(description: "the agent refused to answer; ask as root or as its own user") }
+    return answer
+  }
+}
+
+public enum ControlClient {
+  public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] { try ControlSocket.ask(path, request) }
+}

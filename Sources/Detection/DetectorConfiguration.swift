@@ -1,0 +1,18 @@
+// What the owner decides about decisions. Part of the configuration hash.
+import Primitives
+
+public struct DetectorConfiguration: Sendable {
+  /// From here on the proposed action is `block_ip` (for a subject that has an address).
+  public var actThreshold = Confidence(thousandths: 900)
+  /// From here on it is `notify`; below, `log_only`.
+  public var notifyThreshold = Confidence(thousandths: 700)
+  /// Never proposed for blocking, whatever the evidence: a veto, not a weight.
+  public var allowlist: [CIDR] = []
+  /// Matches of one rule about one subject belong to one incident while they are no farther apart than this.
+  public var incidentWindow = Nanoseconds.hours(1)
+  /// Whether evidence that any local user could have forged may propose a block.
+  public var claimedMayBlock = true
+  /// Lower-case hexadecimal; names the configuration in each decision.
+  public var hash = "default"
+  public init() {}
+}

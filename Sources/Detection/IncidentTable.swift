@@ -1,0 +1,34 @@
+// Repeats of one rule about one subject update one incident instead of flooding. What is said when: the opening; each time the
+// number of matches has doubled; each time the proposed action changes.
+import Primitives
+
+public struct Incident: Sendable {
+  public var id: String
+  /// Records written so far.
+  public var revision: Int
+  public var matchCount: UInt64
+  public var firstTime: EventTime
+  public var lastTime: EventTime
+  /// The next match count that is worth a record.
+  public var nextReport: UInt64
+  public var action: ProposedAction
+  /// Number of signals its subject had when it was last scored.
+  var scoredSignals = 0
+
+  public init(id: String, revision: Int, matchCount: UInt64, firstTime: EventTime, lastTime: EventTime, action: ProposedAction) {
+    self.id = id
+    self.revision = revision
+    self.matchCount = matchCount
+    self.firstTime = firstTime
+    self.lastTime = lastTime
+    self.action = action
+    nextReport = 1
+    while nextReport <= matchCount, nextReport < 1 << 62 { nextReport *= 2 }
+  }
+}
+
+/// Names one (rule, subject) pair.
+struct IncidentKey: Hashable, Sendable {
+  var rule: Int32
+  var subject: Fingerprint
+}

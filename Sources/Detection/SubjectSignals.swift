@@ -1,0 +1,37 @@
+// What has been said about each subject lately: one entry for each rule, so that two rules about the same source add up.
+// Bounded: subjects by `Limits.subjects`, signals of one subject by `Limits.signalsPerSubject`, age by `Limits.signalMemory`.
+import Events
+import Primitives
+
+struct SubjectSignals: Sendable {
+  struct Entry: Sendable {
+    var rule: Int32
+    var isAttested: Bool
+    var lastTime: EventTime
+  }
+  /// In the order in which the rules first spoke.
+  private(set) var entries: [Entry] = []
+
+  /// Notes that `rule` speaks now. Returns whether it is new among those that still count, and whether one had to be dropped.
+  mutating func note(rule: Int32, isAttested: Bool, at time: EventTime) -> (isNew: Bool, dropped: Bool) {
+    if let i = entries.firstIndex(where: { $0.rule == rule }) {
+      let wasForgotten = time - entries[i].lastTime > Limits.signalMemory
+      let changed = isAttested && !entries[i].isAttested
+      entries[i].lastTime = time
+      entries[i].isAttested = isAttested || (entries[i].isAttested && !wasForgotten)
+      return (wasForgotten || changed, false)
+    }
+    entries.removeAll { time - $0.lastTime > Limits.signalMemory }
+    var dropped = false
+    if entries.count >= Limits.signalsPerSubject {
+      var oldest = 0
+      for i in entries.indices where entries[i].lastTime < entries[oldest].lastTime { oldest = i }
+      entries.remove(at: oldest)
+      dropped = true
+    }
+    entries.append(Entry(rule: rule, isAttested: isAttested, lastTime: time))
+    return (true, dropped)
+  }
+
+  func live(at time: EventTime) -> [Entry] { entries.filter { time - $0.lastTime <= Limits.signalMemory } }
+}

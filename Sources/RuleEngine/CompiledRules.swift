@@ -1,0 +1,481 @@
+// A rule set turned into flat tables: conditions, tests, jump code, guards and windows, addressed by number.
+// What must stay true: a rule that cannot be compiled is disabled with a diagnostic, and all others run.
+import Events
+import Primitives
+import RuleLanguage
+
+/// One condition. Plain data.
+struct ConditionCode {
+  enum Kind: UInt8 { case regex, contains, exact, startsWith, compare, exists }
+  var kind: Kind
+  var isNegated: Bool
+  var isCaseSensitive: Bool
+  var comparison: Comparison
+  /// Known fields by their raw value, then the extra ones.
+  var slot: Int32
+  /// compare: the bound. exists: 1 or 0.
+  var operand: Int64
+  /// Range of the tests.
+  var first: Int32
+  var count: Int32
+  /// The prefilter covers every test.
+  var isFiltered: Bool
+}
+
+/// One pattern, needle or value of a condition. Its number is its prefilter id. Plain data; the table owns memory and code.
+struct TestCode {
+  var rule: Int32
+  var isFiltered: Bool
+  var regex: Regex?
+  /// Lower-case where the condition ignores case.
+  var needle: UnsafeMutableRawPointer?
+  var needleCount: Int
+  var bytes: Bytes { Bytes(start: needle, count: needleCount) }
+}
+
+struct RuleCode {
+  enum Kind: UInt8 { case disabled, pattern, behavioral, correlation }
+  var kind = Kind.disabled
+  /// It can only match if the prefilter hits one of its patterns.
+  var isTriggered = false
+  /// Fields the event must have.
+  var presence: (UInt64, UInt64) = (0, 0)
+  var entry: Int32 = Program.reject
+  /// The code without the guards.
+  var guardedEntry: Int32 = Program.reject
+  var firstCondition: Int32 = 0
+  var conditionCount: Int32 = 0
+  /// behavioral: index of its window rule.
+  var window: Int32 = -1
+}
+
+final class CompiledRules {
+  static let guardFields: [Field] = [.eventAction, .eventCategory, .eventOutcome, .eventDataset, .eventProvider]
+  static let knownSlots = Field.allCases.count
+
+  let ruleSet: RuleSet
+  private(set) var diagnostics: [Diagnostic] = []
+  private(set) var rules: [RuleCode] = []
+  private(set) var conditions: [ConditionCode] = []
+  private(set) var tests: [TestCode] = []
+  private(set) var nodes: [ProgramNode] = []
+  /// By rule: conditions over guard fields that must hold.
+  private(set) var guards: [[Int32]] = []
+  private(set) var expressions: [Expression?] = []
+  private(set) var windows: [WindowRule] = []
+  private(set) var groupSlots: [Int32] = []
+  private(set) var extraNames: [(name: [UInt8], bytes: UnsafeMutableRawBufferPointer)] = []
+  private(set) var correlators: [Correlator] = []
+  /// By rule: which correlations its matches feed, and the places they can take there.
+  private(set) var subscriptions: [[(correlator: Int, places: [Int])]] = []
+  private(set) var unfilteredPatterns = 0
+  private(set) var interpretedPatterns = 0
+  let prefilter: Prefilter
+  var slotCount: Int { CompiledRules.knownSlots + extraNames.count }
+
+  init(_ ruleSet: RuleSet, cached: [UInt8]?, useJIT: Bool) {
+    self.ruleSet = ruleSet
+    var builder = Builder(ruleSet: ruleSet, useJIT: useJIT)
+    builder.compileAll()
+    var bySlot = builder.prefilterExpressions
+    while bySlot.count < CompiledRules.knownSlots + builder.extraNames.count { bySlot.append([]) }
+    prefilter = Prefilter(bySlot, cached: cached)
+    builder.finish(refused: prefilter.refused)
+    diagnostics = builder.diagnostics
+    rules = builder.rules
+    conditions = builder.conditions
+    tests = builder.tests
+    nodes = builder.nodes
+    guards = builder.guards
+    expressions = builder.expressions
+    windows = builder.windows
+    groupSlots = builder.groupSlots
+    correlators = builder.correlators
+    subscriptions = builder.subscriptions
+    unfilteredPatterns = builder.unfilteredPatterns
+    interpretedPatterns = tests.count { $0.regex.map { !$0.hasJIT } ?? false }
+    extraNames = builder.extraNames.map { name in
+      let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, name.count), alignment: 1)
+      copy.copyBytes(from: name)
+      return (name, UnsafeMutableRawBufferPointer(rebasing: copy[..<name.count]))
+    }
+  }
+  deinit {
+    for test in tests {
+      test.regex?.free()
+      test.needle?.deallocate()
+    }
+    for extra in extraNames { extra.bytes.baseAddress?.deallocate() }
+  }
+
+  /// Whether a condition can serve as a guard: an exact comparison of a field that few values are known of.
+  static func isGuard(_ condition: Condition) -> Bool {
+    guard case .exact = condition.test, case .known(let field) = condition.field else { return false }
+    return guardFields.contains(field)
+  }
+
+  static func conditions(of detection: Detection) -> [Condition] {
+    switch detection {
+    case .pattern(let conditions, _): conditions
+    case .behavioral(let detection): detection.filter
+    case .correlation, .skipped: []
+    }
+  }
+}
+
+/// Fills the tables.
+private struct Builder {
+  let ruleSet: RuleSet
+  let useJIT: Bool
+  var diagnostics: [Diagnostic] = []
+  var rules: [RuleCode] = []
+  var conditions: [ConditionCode] = []
+  var tests: [TestCode] = []
+  var nodes: [ProgramNode] = []
+  var guards: [[Int32]] = []
+  var expressions: [Expression?] = []
+  var windows: [WindowRule] = []
+  var groupSlots: [Int32] = []
+  var extraNames: [[UInt8]] = []
+  var prefilterExpressions: [[PrefilterExpression]] = []
+  var correlators: [Correlator] = []
+  var subscriptions: [[(correlator: Int, places: [Int])]] = []
+  var unfilteredPatterns = 0
+
+  init(ruleSet: RuleSet, useJIT: Bool) {
+    self.ruleSet = ruleSet
+    self.useJIT = useJIT
+  }
+
+  private mutating func error(_ rule: Rule, _ location: SourceLocation, _ message: String, hint: String = "") {
+    diagnostics.append(Diagnostic(.error, location, "\(rule.id): \(message); the rule is disabled", hint: hint))
+  }
+
+  mutating func compileAll() {
+    for (index, rule) in ruleSet.rules.enumerated() {
+      var code = RuleCode()
+      code.firstCondition = Int32(conditions.count)
+      var expression: Expression?
+      switch rule.detection {
+      case .pattern(let list, let logic):
+        if compile(list, logic, rule: rule, index: index) {
+          code.kind = .pattern
+          expression = logic
+        }
+      case .behavioral(let detection):
+        if checkBehavior(detection, rule), compile(detection.filter, detection.filterExpression, rule: rule, index: index) {
+          code.kind = .behavioral
+          expression = detection.filterExpression
+          code.window = Int32(windows.count)
+          windows.append(window(detection, rule: index))
+        }
+      case .correlation(let detection):
+        if checkCorrelation(detection, rule) { code.kind = .correlation }
+      case .skipped:
+        break
+      }
+      code.conditionCount = Int32(conditions.count) - code.firstCondition
+      rules.append(code)
+      expressions.append(expression)
+      guards.append([])
+    }
+    connectCorrelations()
+  }
+
+  /// What depends on the patterns that the prefilter took.
+  mutating func finish(refused: Set<UInt32>) {
+    for id in refused where tests.indices.contains(Int(id)) { tests[Int(id)].isFiltered = false }
+    for i in conditions.indices {
+      let condition = conditions[i]
+      let mine = tests[Int(condition.first)..<Int(condition.first + condition.count)]
+      condition.kind == .regex || condition.kind == .contains
+        ? unfilteredPatterns += mine.count { !$0.isFiltered } : ()
+      conditions[i].isFiltered = !mine.isEmpty && mine.allSatisfy(\.isFiltered)
+    }
+    for index in rules.indices {
+      guard let expression = expressions[index] else { continue }
+      let source = CompiledRules.conditions(of: ruleSet.rules[index].detection)
+      let base = Int(rules[index].firstCondition)
+      let codes = conditions
+      let cost: (Int) -> Int = { i in
+        switch codes[base + i].kind {
+        case .compare, .exists: 1
+        case .exact: 2
+        case .startsWith: 3
+        case .contains: codes[base + i].isFiltered ? 8 : 40
+        case .regex: codes[base + i].isFiltered ? 10 : 400
+        }
+      }
+      rules[index].entry = Program.compile(expression, base: base, cost: cost, into: &nodes)
+      let split = Program.split(expression) { CompiledRules.isGuard(source[$0]) }
+      guards[index] = split.guards.map { Int32(base + $0) }
+      rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
+      // Without a hit in the prefilter, a filtered condition's test is false; everything else is open.
+      rules[index].isTriggered =
+        !Program.possibilities(expression) { i in
+          let code = codes[base + i]
+          return code.isFiltered ? (code.isNegated, !code.isNegated) : (true, true)
+        }.canBeTrue
+      for i in Program.mandatory(expression) where !source[i].isNegated {
+        if case .exists(false) = source[i].test { continue }
+        require(source[i].field, rule: index)
+      }
+      if case .behavioral(let detection) = ruleSet.rules[index].detection {
+        for field in detection.groupBy { require(field, rule: index) }
+        if needsMetric(detection.aggregation), let field = detection.metricField { require(field, rule: index) }
+      }
+    }
+  }
+
+  private mutating func require(_ field: FieldReference, rule: Int) {
+    guard case .known(let field) = field else { return }
+    let bit = UInt64(field.rawValue)
+    if bit < 64 { rules[rule].presence.0 |= 1 << bit } else { rules[rule].presence.1 |= 1 << (bit - 64) }
+  }
+
+  private func needsMetric(_ aggregation: BehavioralDetection.Aggregation) -> Bool {
+    aggregation == .sum || aggregation == .max || aggregation == .distinct_count
+  }
+
+  mutating func slot(_ field: FieldReference) -> Int32 {
+    switch field {
+    case .known(let field): return Int32(field.rawValue)
+    case .extra(let name):
+      let bytes = Array(name.utf8)
+      if let at = extraNames.firstIndex(of: bytes) { return Int32(CompiledRules.knownSlots + at) }
+      extraNames.append(bytes)
+      return Int32(CompiledRules.knownSlots + extraNames.count - 1)
+    }
+  }
+
+  // MARK: Conditions
+
+  /// False: nothing was added but diagnostics.
+  private mutating func compile(_ list: [Condition], _ expression: Expression, rule: Rule, index: Int) -> Bool {
+    if Program.depth(expression) > Limits.expressionDepth {
+      error(rule, rule.location, "the condition is nested more than \(Limits.expressionDepth) deep")
+      return false
+    }
+    if Program.conditions(expression).contains(where: { !list.indices.contains($0) }) {
+      error(rule, rule.location, "the condition names something that does not exist")
+      return false
+    }
+    var isGood = true
+    let mark = (conditions.count, tests.count)
+    for condition in list where !compile(condition, rule: rule, index: index) { isGood = false }
+    guard isGood else {
+      conditions.removeSubrange(mark.0...)
+      for test in tests[mark.1...] {
+        test.regex?.free()
+        test.needle?.deallocate()
+      }
+      tests.removeSubrange(mark.1...)
+      for i in prefilterExpressions.indices { prefilterExpressions[i].removeAll { $0.id >= UInt32(mark.1) } }
+      return false
+    }
+    return true
+  }
+
+  private mutating func compile(_ condition: Condition, rule: Rule, index: Int) -> Bool {
+    var code = ConditionCode(
+      kind: .exists, isNegated: condition.isNegated, isCaseSensitive: true, comparison: .eq, slot: slot(condition.field), operand: 0,
+      first: Int32(tests.count), count: 0, isFiltered: false)
+    var isGood = true
+    switch condition.test {
+    case .exists(let wanted): code.operand = wanted ? 1 : 0
+    case .compare(let comparison, let bound):
+      code.kind = .compare
+      code.comparison = comparison
+      code.operand = bound
+    case .exact(let values, let caseSensitive):
+      code.kind = .exact
+      code.isCaseSensitive = caseSensitive
+      for value in values { addNeedle(value, caseSensitive, rule: index) }
+    case .startsWith(let values, let caseSensitive):
+      code.kind = .startsWith
+      code.isCaseSensitive = caseSensitive
+      for value in values { addNeedle(value, caseSensitive, rule: index, scannedIn: code.slot) }
+    case .contains(let values, let caseSensitive):
+      code.kind = .contains
+      code.isCaseSensitive = caseSensitive
+      for value in values { addNeedle(value, caseSensitive, rule: index, scannedIn: code.slot) }
+    case .regex(let patterns, let caseSensitive):
+      code.kind = .regex
+      code.isCaseSensitive = caseSensitive
+      for pattern in patterns {
+        do throws(RegexError) {
+          try addRegex(Array(pattern.utf8), caseSensitive, rule: index, slot: code.slot)
+        } catch {
+          self.error(
+            rule, condition.location, "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
+          isGood = false
+        }
+      }
+    }
+    code.count = Int32(tests.count) - code.first
+    conditions.append(code)
+    return isGood
+  }
+
+  private func quoted(_ pattern: String) -> String {
+    var shown = ""
+    for scalar in pattern.unicodeScalars.prefix(120) { shown.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? "?" : scalar) }
+    return "'\(shown)\(pattern.unicodeScalars.count > 120 ? "..." : "")'"
+  }
+
+  private mutating func addNeedle(_ value: String, _ caseSensitive: Bool, rule: Int, scannedIn slot: Int32? = nil) {
+    let bytes = caseSensitive ? Array(value.utf8) : value.utf8.map(asciiLower)
+    let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
+    copy.copyMemory(from: bytes, byteCount: bytes.count)
+    let id = UInt32(tests.count)
+    var isFiltered = false
+    if let slot, bytes.count >= RequiredLiterals.minimumLength {
+      scan(slot, .literal(Array(bytes.prefix(64)), id: id))
+      isFiltered = true
+    }
+    tests.append(TestCode(rule: Int32(rule), isFiltered: isFiltered, regex: nil, needle: copy, needleCount: bytes.count))
+  }
+
+  private mutating func addRegex(_ pattern: [UInt8], _ caseSensitive: Bool, rule: Int, slot: Int32) throws(RegexError) {
+    let regex = try Regex(pattern, caseSensitive: caseSensitive, useJIT: useJIT)
+    let id = UInt32(tests.count)
+    var isFiltered = false
+    // What may match nothing at all matches everywhere: no scan can narrow it down.
+    if !regex.mayMatchEmpty {
+      if let literals = RequiredLiterals.of(pattern: pattern, isUTF: regex.isUTF) {
+        for literal in literals { scan(slot, .literal(literal, id: id)) }
+        isFiltered = true
+      } else if !regex.isUTF, let expression = PrefilterExpression.regex(pattern, caseSensitive: caseSensitive, id: id) {
+        scan(slot, expression)
+        isFiltered = true
+      }
+    }
+    tests.append(TestCode(rule: Int32(rule), isFiltered: isFiltered, regex: regex, needle: nil, needleCount: 0))
+  }
+
+  private mutating func scan(_ slot: Int32, _ expression: PrefilterExpression) {
+    while prefilterExpressions.count <= Int(slot) { prefilterExpressions.append([]) }
+    prefilterExpressions[Int(slot)].append(expression)
+  }
+
+  // MARK: Behavioral
+
+  private mutating func checkBehavior(_ detection: BehavioralDetection, _ rule: Rule) -> Bool {
+    if detection.window.count <= 0 {
+      error(rule, rule.location, "the window is not positive")
+      return false
+    }
+    if needsMetric(detection.aggregation), detection.metricField == nil {
+      error(rule, rule.location, "\(detection.aggregation.rawValue) needs a field")
+      return false
+    }
+    if detection.aggregation == .distinct_count, detection.threshold >= Int64(Limits.entriesPerGroup) {
+      error(rule, rule.location, "distinct_count goes up to \(Limits.entriesPerGroup - 1)")
+      return false
+    }
+    return true
+  }
+
+  private mutating func window(_ detection: BehavioralDetection, rule: Int) -> WindowRule {
+    // How many of the newest entries decide "at least threshold", each being worth at least one.
+    var needed = detection.threshold
+    if detection.aggregation == .rate {
+      needed = Int64(clamping: (Int128(detection.threshold) * Int128(detection.window.count) + 999_999_999_999) / 1_000_000_000_000)
+    }
+    if detection.comparison != .gte, detection.comparison != .lt { needed = saturatingAdd(needed, 1) }
+    var exact = Int(max(1, min(needed, Int64(Limits.entriesPerGroup))))
+    let merge: WindowShape.Merge
+    switch detection.aggregation {
+    case .max:
+      merge = .max
+      exact = 64
+    case .distinct_count:
+      merge = .distinct
+      exact = min(Limits.entriesPerGroup, exact * 2)  // so that a doubling can be seen
+    case .count, .sum, .rate:
+      merge = .sum
+      exact = Int(max(Int64(exact), min(detection.minEvents, Int64(Limits.entriesPerGroup))))
+    }
+    let first = Int32(groupSlots.count)
+    for field in detection.groupBy { groupSlots.append(slot(field)) }
+    return WindowRule(
+      rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
+      minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
+      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact),
+      countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
+      groupSlotCount: Int32(detection.groupBy.count),
+      metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
+      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)))
+  }
+
+  // MARK: Correlation
+
+  private mutating func checkCorrelation(_ detection: CorrelationDetection, _ rule: Rule) -> Bool {
+    let aliases: [String]
+    var fewest = 1
+    switch detection.logic {
+    case .temporalSequence(let list), .temporalUnordered(let list): aliases = list
+    case .valueOverlap(let list, _):
+      aliases = list
+      fewest = 2
+    case .countThreshold(let alias, let count):
+      aliases = [alias]
+      if count < 1 || count > Limits.entriesPerGroup {
+        error(rule, rule.location, "the count must be 1 to \(Limits.entriesPerGroup)")
+        return false
+      }
+    }
+    if aliases.count < fewest || aliases.count > 64 {
+      error(rule, rule.location, "the logic names \(aliases.count) source rules; \(fewest) to 64 are possible")
+      return false
+    }
+    if let unknown = aliases.first(where: { alias in !detection.sourceRules.contains { $0.alias == alias } }) {
+      error(rule, rule.location, "no source rule has the alias \(unknown)")
+      return false
+    }
+    if detection.window.count <= 0 {
+      error(rule, rule.location, "the window is not positive")
+      return false
+    }
+    return true
+  }
+
+  private mutating func connectCorrelations() {
+    subscriptions = Array(repeating: [], count: ruleSet.rules.count)
+    for (index, rule) in ruleSet.rules.enumerated() {
+      guard rules[index].kind == .correlation, case .correlation(let detection) = rule.detection else { continue }
+      correlators.append(Correlator(rule: index, detection: detection))
+    }
+    // feeds[a]: correlations (by number) that matches of correlation a go into.
+    var feeds: [[Int]] = Array(repeating: [], count: correlators.count)
+    let numbers = Dictionary(uniqueKeysWithValues: correlators.enumerated().map { ($1.rule, $0) })
+    for (number, correlator) in correlators.enumerated() {
+      for index in ruleSet.rules.indices where rules[index].kind != .disabled && index != correlator.rule {
+        let places = correlator.places(forRule: ruleSet.rules[index].id)
+        guard !places.isEmpty else { continue }
+        subscriptions[index].append((number, places))
+        if let from = numbers[index] { feeds[from].append(number) }
+      }
+    }
+    // Repeatedly take away those that nothing waiting feeds; what stays is in a cycle or behind one.
+    var waiting = Set(correlators.indices)
+    var hasChanged = true
+    while hasChanged {
+      hasChanged = false
+      for number in correlators.indices where waiting.contains(number) {
+        if !correlators.indices.contains(where: { waiting.contains($0) && feeds[$0].contains(number) }) {
+          waiting.remove(number)
+          hasChanged = true
+        }
+      }
+    }
+    for number in correlators.indices where waiting.contains(number) {
+      let rule = ruleSet.rules[correlators[number].rule]
+      error(rule, rule.location, "it waits for correlations that wait for it", hint: "break the cycle, or name source rules exactly instead of by a pattern")
+      rules[correlators[number].rule].kind = .disabled
+    }
+    if !waiting.isEmpty {
+      for i in subscriptions.indices { subscriptions[i].removeAll { waiting.contains($0.correlator) } }
+    }
+  }
+}

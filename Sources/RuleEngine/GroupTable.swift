@@ -1,0 +1,318 @@
+// The windows of all behavioural rules: one hash table over (rule, group), one list per rule in order of last use, one byte budget.
+// What must stay true: memory never exceeds the budget whatever arrives; which group goes depends on the order of events only
+// (the hash seed is random, so that nobody can aim at one chain, and can reach no result).
+import Events
+import Primitives
+import RuleLanguage
+
+/// A group's identity: an address as it is, anything else as a fingerprint.
+struct GroupKey: Hashable {
+  var high: UInt64
+  var low: UInt64
+  /// The /64 of an IPv6 address, not the address that ends in zeros.
+  var isNetwork = false
+}
+
+/// A behavioural rule, reduced to numbers.
+struct WindowRule {
+  var rule: Int32
+  var aggregation: BehavioralDetection.Aggregation
+  var comparison: Comparison
+  var threshold: Int64
+  var minEvents: Int64
+  /// Nanoseconds; negative: none.
+  var cooldown: Int64
+  var shape: WindowShape
+  /// A second window that only counts events, for `min_events` where the first one cannot tell.
+  var countsEventsApart: Bool
+  /// Field slots of the group, and of the metric (negative: none).
+  var firstGroupSlot: Int32
+  var groupSlotCount: Int32
+  var metricSlot: Int32
+  /// `source.ip` is grouped by /64 as well.
+  var groupsByNetwork: Bool
+
+  func holds(_ value: Int64, events: Int64) -> Bool { events >= minEvents && comparison.holds(value, threshold) }
+}
+
+struct WindowOutcome {
+  var group: Int32
+  var isMatch: Bool
+  var observed: Int64
+}
+
+final class GroupTable {
+  struct Group {
+    var key = GroupKey(high: 0, low: 0)
+    var isHolding = false
+    var window: Int32 = -1  // index of the WindowRule
+    var older: Int32 = -1
+    var newer: Int32 = -1
+    var chain: Int32 = -1
+    var touched: UInt64 = 0
+    /// Time of the last match; .min: none.
+    var matchedAt: Int64 = .min
+    /// What was observed at the last match.
+    var matchedValue: Int64 = 0
+    var cells = WindowCells()
+    var evidence = EvidenceList()
+    var events: UnsafeMutablePointer<WindowCells>?
+  }
+  private struct Line {
+    var oldest: Int32 = -1
+    var newest: Int32 = -1
+    var count = 0
+  }
+
+  /// Bytes that groups, entries and evidence may take together.
+  static let byteBudget = Limits.windowEntries * 32
+  private static let groupBytes = MemoryLayout<Group>.stride + 8
+  private static let maximumGroups = byteBudget / 128
+
+  private let rules: [WindowRule]
+  private let groups: UnsafeMutablePointer<Group>
+  private let buckets: UnsafeMutablePointer<Int32>
+  private let bucketMask: Int
+  private var lines: [Line]
+  private var freeList: Int32 = -1
+  private var fresh: Int32 = 0
+  private var sequence: UInt64 = 0
+  private let seed: (UInt64, UInt64)
+
+  private(set) var usedBytes = 0
+  private(set) var groupCount = 0
+  private(set) var evictions: [UInt64]
+
+  init(_ rules: [WindowRule]) {
+    self.rules = rules
+    lines = Array(repeating: Line(), count: rules.count)
+    evictions = Array(repeating: 0, count: rules.count)
+    // Without behavioural rules there is nothing to hold. The memory is touched only as groups arrive.
+    let capacity = rules.isEmpty ? 1 : GroupTable.maximumGroups
+    groups = .allocate(capacity: capacity)
+    var bucketCount = 1
+    while bucketCount < capacity * 2 { bucketCount *= 2 }
+    bucketMask = bucketCount - 1
+    buckets = .allocate(capacity: bucketMask + 1)
+    buckets.initialize(repeating: -1, count: bucketMask + 1)
+    seed = (.random(in: .min ... .max), .random(in: .min ... .max))
+  }
+  deinit {
+    for i in 0..<Int(fresh) where groups[i].window >= 0 { release(i) }
+    groups.deallocate()
+    buckets.deallocate()
+  }
+
+  // MARK: One event
+
+  /// Adds one event to a group's window and says whether the rule matches now.
+  func feed(_ windowIndex: Int, _ key: GroupKey, now: Int64, value: Int64, events: UInt32, lines lineCount: UInt32) -> WindowOutcome {
+    let rule = rules[windowIndex]
+    let cutoff = saturatingSubtract(now, rule.shape.window)
+    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: now)
+    touch(index)
+    let group = groups + Int(index)
+    let before = bytes(of: group)
+    group.pointee.cells.expire(cutoff: cutoff, now: now)
+    if group.pointee.cells.count == 0 { group.pointee.evidence.free() }
+    group.pointee.events?.pointee.expire(cutoff: cutoff, now: now)
+    if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
+
+    group.pointee.cells.add(WindowCell(time: now, value: value, events: events, lines: lineCount), rule.shape)
+    if rule.countsEventsApart {
+      if group.pointee.events == nil {
+        group.pointee.events = .allocate(capacity: 1)
+        group.pointee.events?.initialize(to: WindowCells())
+      }
+      let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
+      group.pointee.events?.pointee.add(
+        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact))
+    }
+    usedBytes += bytes(of: group) - before
+    let observed = aggregate(rule, group)
+    let isHolding = holds(rule, group)
+    var isMatch = false
+    if isHolding {
+      if rule.cooldown >= 0 {
+        isMatch =
+          group.pointee.matchedAt == .min || group.pointee.matchedAt > now
+          || saturatingSubtract(now, group.pointee.matchedAt) >= rule.cooldown
+      } else if !group.pointee.isHolding {
+        isMatch = true
+      } else if rule.comparison == .gte || rule.comparison == .gt, group.pointee.matchedValue > 0 {
+        isMatch = observed / 2 >= group.pointee.matchedValue
+      }
+    }
+    if isMatch {
+      group.pointee.matchedAt = now
+      group.pointee.matchedValue = observed
+    }
+    group.pointee.isHolding = isHolding
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed)
+  }
+
+  func addEvidence(_ index: Int32, _ reference: EvidenceReference, now: Int64) {
+    let group = groups + Int(index)
+    let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
+    let before = group.pointee.evidence.bytes
+    group.pointee.evidence.add(StoredReference(reference, windowTime: now), cutoff: cutoff)
+    usedBytes += group.pointee.evidence.bytes - before
+  }
+
+  /// Makes room, if the budget is spent, at the cost of the groups that were silent longest; never `keeping`.
+  func enforceBudget(keeping index: Int32, now: Int64) {
+    while usedBytes > GroupTable.byteBudget, let victim = oldestOfAll, victim != index { evict(victim, now: now) }
+  }
+
+  /// The window behind a match: evidence, number of lines, time of the oldest entry.
+  func summary(_ index: Int32, now: Int64) -> (evidence: [EvidenceReference], lines: UInt64, first: Int64) {
+    let group = groups + Int(index)
+    let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
+    group.pointee.evidence.expire(cutoff: cutoff, now: now)
+    let evidence = group.pointee.evidence.references()
+    return (evidence, max(UInt64(evidence.count), group.pointee.cells.totals.lines), group.pointee.cells.oldestTime ?? now)
+  }
+
+  // MARK: Aggregates
+
+  private func aggregate(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Int64 {
+    switch rule.aggregation {
+    case .count, .sum: return group.pointee.cells.total
+    case .max: return group.pointee.cells.maximum ?? 0
+    case .distinct_count: return Int64(group.pointee.cells.count)
+    case .rate:
+      return Int64(clamping: Int128(group.pointee.cells.total) * 1_000_000_000_000 / Int128(rule.shape.window))
+    }
+  }
+  private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Bool {
+    guard group.pointee.cells.count > 0 else { return false }
+    let events: Int64
+    if rule.minEvents <= 1 {
+      events = 1
+    } else if rule.countsEventsApart {
+      events = group.pointee.events?.pointee.total ?? 0
+    } else if rule.aggregation == .sum {
+      events = Int64(clamping: group.pointee.cells.totals.events)
+    } else {
+      events = group.pointee.cells.total
+    }
+    return rule.holds(aggregate(rule, group), events: events)
+  }
+
+  // MARK: Table
+
+  private func hash(_ window: Int, _ key: GroupKey) -> Int {
+    let tagged = key.low ^ (UInt64(window) &* 0x9e37_79b9_7f4a_7c15) &+ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
+    let product = (key.high ^ seed.0).multipliedFullWidth(by: tagged ^ seed.1)
+    let mixed = (product.high ^ product.low ^ tagged) &* 0xbf58_476d_1ce4_e5b9
+    return Int(truncatingIfNeeded: mixed >> 32) & bucketMask
+  }
+
+  private func find(_ window: Int, _ key: GroupKey) -> Int32? {
+    var at = buckets[hash(window, key)]
+    while at >= 0 {
+      let group = groups + Int(at)
+      if group.pointee.key == key, group.pointee.window == Int32(window) { return at }
+      at = group.pointee.chain
+    }
+    return nil
+  }
+
+  private func insert(_ window: Int, _ key: GroupKey, now: Int64) -> Int32 {
+    // Groups whose window has run empty are no loss: two go for each that comes.
+    for _ in 0..<2 { if let oldest = oldest(of: window), !isAlive(oldest, now: now) { remove(oldest) } }
+    if lines[window].count >= Limits.groupsPerRule, let oldest = oldest(of: window) { evict(oldest, now: now) }
+    if freeList < 0, Int(fresh) >= GroupTable.maximumGroups, let oldest = oldestOfAll { evict(oldest, now: now) }
+    let index: Int32
+    if freeList >= 0 {
+      index = freeList
+      freeList = groups[Int(index)].chain
+    } else {
+      index = fresh
+      fresh += 1
+    }
+    let group = groups + Int(index)
+    let bucket = hash(window, key)
+    group.initialize(to: Group(key: key, window: Int32(window), older: lines[window].newest, chain: buckets[bucket]))
+    buckets[bucket] = index
+    if lines[window].newest >= 0 { groups[Int(lines[window].newest)].newer = index } else { lines[window].oldest = index }
+    lines[window].newest = index
+    lines[window].count += 1
+    groupCount += 1
+    usedBytes += GroupTable.groupBytes
+    return index
+  }
+
+  private func touch(_ index: Int32) {
+    let group = groups + Int(index)
+    sequence += 1
+    group.pointee.touched = sequence
+    let window = Int(group.pointee.window)
+    guard lines[window].newest != index else { return }
+    unlink(index)
+    group.pointee.older = lines[window].newest
+    group.pointee.newer = -1
+    if lines[window].newest >= 0 { groups[Int(lines[window].newest)].newer = index } else { lines[window].oldest = index }
+    lines[window].newest = index
+  }
+  private func unlink(_ index: Int32) {
+    let group = groups[Int(index)]
+    let window = Int(group.window)
+    if group.older >= 0 { groups[Int(group.older)].newer = group.newer } else { lines[window].oldest = group.newer }
+    if group.newer >= 0 { groups[Int(group.newer)].older = group.older } else { lines[window].newest = group.older }
+  }
+
+  private func oldest(of window: Int) -> Int32? { lines[window].oldest >= 0 ? lines[window].oldest : nil }
+  private var oldestOfAll: Int32? {
+    var best: Int32 = -1
+    for line in lines where line.oldest >= 0 {
+      if best < 0 || groups[Int(line.oldest)].touched < groups[Int(best)].touched { best = line.oldest }
+    }
+    return best >= 0 ? best : nil
+  }
+
+  /// Something would be forgotten with it: entries in the window, or a match that still keeps it quiet.
+  private func isAlive(_ index: Int32, now: Int64) -> Bool {
+    let group = groups + Int(index)
+    let rule = rules[Int(group.pointee.window)]
+    if let newest = group.pointee.cells.newestTime, newest > saturatingSubtract(now, rule.shape.window) { return true }
+    return rule.cooldown > 0 && group.pointee.matchedAt != .min && saturatingSubtract(now, group.pointee.matchedAt) < rule.cooldown
+  }
+  private func evict(_ index: Int32, now: Int64) {
+    if isAlive(index, now: now) { evictions[Int(groups[Int(index)].window)] += 1 }
+    remove(index)
+  }
+  private func remove(_ index: Int32) {
+    let group = groups + Int(index)
+    let bucket = hash(Int(group.pointee.window), group.pointee.key)
+    if buckets[bucket] == index {
+      buckets[bucket] = group.pointee.chain
+    } else {
+      var at = buckets[bucket]
+      while at >= 0, groups[Int(at)].chain != index { at = groups[Int(at)].chain }
+      if at >= 0 { groups[Int(at)].chain = group.pointee.chain }
+    }
+    unlink(index)
+    lines[Int(group.pointee.window)].count -= 1
+    usedBytes -= bytes(of: group) + GroupTable.groupBytes
+    release(Int(index))
+    groupCount -= 1
+    group.pointee.window = -1
+    group.pointee.chain = freeList
+    freeList = index
+  }
+  private func release(_ i: Int) {
+    groups[i].cells.free()
+    groups[i].evidence.free()
+    if let events = groups[i].events {
+      events.pointee.free()
+      events.deallocate()
+      groups[i].events = nil
+    }
+  }
+  private func bytes(of group: UnsafeMutablePointer<Group>) -> Int {
+    var sum = group.pointee.cells.bytes + group.pointee.evidence.bytes
+    if let events = group.pointee.events { sum += events.pointee.bytes + 48 }
+    return sum
+  }
+}

@@ -1,0 +1,562 @@
+// The matcher: one event in, the rules that match out. Pattern rules, windows, correlations, in this order.
+// How it is fast: (1) the kind of the event names the rules that can match at all; (2) each field those rules have patterns on is
+// scanned once by the prefilter; (3) only rules that were hit, or that need no hit, are evaluated.
+// What must stay true: none of this changes a result. The same events give the same matches in every process; nothing here reads a
+// clock; memory is bounded; and a limit that keeps a rule from being decided is recorded, never passed over.
+import Events
+import Glibc
+import Primitives
+import RuleLanguage
+
+public struct RuleEngine: ~Copyable {
+  /// Rules that cannot run, each with a reason. They are disabled; the others run.
+  public let diagnostics: [Diagnostic]
+
+  let compiled: CompiledRules
+  private let groups: GroupTable
+  private let memory = RegexMemory()
+  private let rules: UnsafeMutablePointer<RuleCode>
+  private let conditions: UnsafeMutablePointer<ConditionCode>
+  private let tests: UnsafeMutablePointer<TestCode>
+  private let nodes: UnsafeMutablePointer<ProgramNode>
+  private let windows: UnsafeMutablePointer<WindowRule>
+  private let hits: UnsafeMutablePointer<PrefilterHits>
+  private let work: UnsafeMutablePointer<UInt64>
+  private let words: Int
+  /// By field slot: the event (by number) that the slot was scanned for.
+  private let scannedFor: UnsafeMutablePointer<UInt64>
+  private let ruleCount: Int
+  private var guardValues: [GuardValues] = []
+  private var kinds = KindTable()
+  private var newestTime = Int64.min
+  private var scratch: [UInt8] = []
+  private let formatted: UnsafeMutableRawPointer
+  private static let formattedCapacity = 64
+  private var base = RuleEngineCounters()
+  private var records: [LimitRecord] = []
+  /// The event's own reference, once some window needed it.
+  private var ownReference: EvidenceReference?
+
+  /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
+  public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
+    self.init(ruleSet, cachedDatabase: cachedDatabase, useJIT: true)
+  }
+
+  init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]?, useJIT: Bool) {
+    let compiled = CompiledRules(ruleSet, cached: cachedDatabase, useJIT: useJIT)
+    self.compiled = compiled
+    diagnostics = compiled.diagnostics
+    groups = GroupTable(compiled.windows)
+    func flat<T>(_ array: [T]) -> UnsafeMutablePointer<T> {
+      let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, array.count))
+      copy.initialize(from: array, count: array.count)
+      return copy
+    }
+    rules = flat(compiled.rules)
+    conditions = flat(compiled.conditions)
+    tests = flat(compiled.tests)
+    nodes = flat(compiled.nodes)
+    windows = flat(compiled.windows)
+    ruleCount = compiled.rules.count
+    words = max(1, (ruleCount + 63) / 64)
+    work = .allocate(capacity: words)
+    work.initialize(repeating: 0, count: words)
+    hits = .allocate(capacity: 1)
+    hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
+    scannedFor = .allocate(capacity: compiled.slotCount)
+    scannedFor.initialize(repeating: 0, count: compiled.slotCount)
+    formatted = .allocate(byteCount: RuleEngine.formattedCapacity, alignment: 8)
+    base.limitHits = Array(repeating: 0, count: ruleCount)
+    base.unfilteredPatterns = compiled.unfilteredPatterns
+    base.interpretedPatterns = compiled.interpretedPatterns
+
+    for field in CompiledRules.guardFields {
+      var values = GuardValues(field: field)
+      for (rule, list) in compiled.guards.enumerated() where compiled.rules[rule].kind != .disabled {
+        for i in list where compiled.conditions[Int(i)].slot == Int32(field.rawValue) {
+          let condition = compiled.conditions[Int(i)]
+          for test in condition.first..<condition.first + condition.count { values.ask(compiled.tests[Int(test)].bytes) }
+        }
+      }
+      if values.isAsked { guardValues.append(values) }
+    }
+  }
+
+  deinit {
+    rules.deallocate()
+    conditions.deallocate()
+    tests.deallocate()
+    nodes.deallocate()
+    windows.deallocate()
+    work.deallocate()
+    hits.pointee.deallocate()
+    hits.deallocate()
+    scannedFor.deallocate()
+    formatted.deallocate()
+    kinds.deallocate()
+  }
+
+  /// For a cache on disk, with `databaseKey` as its name; nil if the scanner cannot write its databases.
+  public func serializedDatabase() -> [UInt8]? { compiled.prefilter.serialized() }
+  /// Of the patterns, the scanner's version and the processor's features.
+  public var databaseKey: Fingerprint { compiled.prefilter.key }
+  /// Whether the cache that was given could be used.
+  public var usedCachedDatabase: Bool { compiled.prefilter.wasCached }
+
+  public var counters: RuleEngineCounters {
+    var result = base
+    result.evictions = Array(repeating: 0, count: ruleCount)
+    for (i, window) in compiled.windows.enumerated() { result.evictions[Int(window.rule)] += groups.evictions[i] }
+    for correlator in compiled.correlators {
+      result.evictions[correlator.rule] += correlator.evictions
+      result.chains += correlator.chainCount
+    }
+    result.groups = groups.groupCount
+    result.windowBytes = groups.usedBytes
+    return result
+  }
+
+  /// Limits that were hit since the last call, oldest first; at most `Limits.limitRecords`.
+  public mutating func takeLimitRecords() -> [LimitRecord] {
+    defer { records.removeAll(keepingCapacity: true) }
+    return records
+  }
+
+  // MARK: One event
+
+  /// Matches of this event, in the order of the rules; correlations last. `matches` is emptied first.
+  /// `time`: the window's now, usually the event's time. It may go back: entries newer than it are forgotten then.
+  /// `feedsWindows` false: pattern rules only; windows and correlations stay as they are.
+  public mutating func evaluate(_ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, into matches: inout [RuleMatch]) {
+    if !matches.isEmpty { matches.removeAll(keepingCapacity: true) }
+    base.events &+= 1
+    let now = time.nanoseconds
+    if now < newestTime { base.lateEvents &+= 1 } else { newestTime = now }
+    let present = event.presence
+    ownReference = nil
+
+    var temporary: EventKind?
+    let kind = kind(of: event, temporary: &temporary)
+    for i in 0..<kind.scanCount {
+      let scan = kind.scans[i]
+      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 { scanField(scan.slot, event) }
+    }
+    work.update(from: kind.direct, count: words)
+    for i in 0..<Int(hits.pointee.count) {
+      let rule = Int(tests[Int(hits.pointee.list[i])].rule)
+      work[rule >> 6] |= kind.woken[rule >> 6] & 1 << UInt64(rule & 63)
+    }
+    for word in 0..<words {
+      var bits = work[word]
+      while bits != 0 {
+        let rule = word << 6 | bits.trailingZeroBitCount
+        bits &= bits &- 1
+        let code = rules + rule
+        if code.pointee.presence.0 & ~present.0 != 0 || code.pointee.presence.1 & ~present.1 != 0 { continue }
+        if code.pointee.kind == .behavioral, !feedsWindows { continue }
+        base.candidates &+= 1
+        guard holds(rule, event) else { continue }
+        if code.pointee.kind == .pattern {
+          matches.append(patternMatch(rule, event, time))
+        } else {
+          feedWindow(rule, event, time, into: &matches)
+        }
+      }
+    }
+    if hits.pointee.count > 0 { hits.pointee.clear() }
+    temporary?.deallocate()
+    if !matches.isEmpty {
+      if feedsWindows, !compiled.correlators.isEmpty { correlate(event, time, &matches) }
+      base.matches &+= UInt64(matches.count)
+    }
+  }
+
+  // MARK: Kinds
+
+  @inline(__always)
+  private mutating func kind(of event: borrowing Event, temporary: inout EventKind?) -> EventKind {
+    var key: UInt64 = 0
+    var isIndexed = true
+    for i in guardValues.indices {
+      var number = GuardValues.absent
+      if let value = event.text(guardValues[i].field) { number = guardValues[i].number(value) }
+      if number == GuardValues.unindexed { isIndexed = false }
+      key = key << 8 | UInt64(number)
+    }
+    if isIndexed, let known = kinds.find(key) { return known }
+    let made = makeKind(event)
+    if !isIndexed || !kinds.insert(key, made) {
+      base.unindexedEvents &+= 1
+      temporary = made
+    }
+    return made
+  }
+
+  private mutating func makeKind(_ event: borrowing Event) -> EventKind {
+    let direct = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
+    direct.initialize(repeating: 0, count: words)
+    let woken = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
+    woken.initialize(repeating: 0, count: words)
+    var scans: [KindScan] = []
+    for rule in 0..<ruleCount {
+      let code = rules[rule]
+      guard code.kind == .pattern || code.kind == .behavioral else { continue }
+      var isPossible = true
+      for i in compiled.guards[rule] where test(Int(i), event) != .yes { isPossible = false }
+      guard isPossible else { continue }
+      guard code.isTriggered else {
+        direct[rule >> 6] |= 1 << UInt64(rule & 63)
+        continue
+      }
+      woken[rule >> 6] |= 1 << UInt64(rule & 63)
+      for i in code.firstCondition..<code.firstCondition + code.conditionCount where conditions[Int(i)].isFiltered {
+        let slot = conditions[Int(i)].slot
+        if let at = scans.firstIndex(where: { $0.slot == slot }) {
+          scans[at].presence.0 &= code.presence.0
+          scans[at].presence.1 &= code.presence.1
+        } else {
+          scans.append(KindScan(slot: slot, presence: code.presence))
+        }
+      }
+    }
+    let list = UnsafeMutablePointer<KindScan>.allocate(capacity: max(1, scans.count))
+    list.initialize(from: scans, count: scans.count)
+    return EventKind(direct: direct, woken: woken, scans: list, scanCount: scans.count)
+  }
+
+  // MARK: Fields
+
+  /// The field's value as text; valid until the next call.
+  @inline(__always)
+  private mutating func text(_ slot: Int32, _ event: borrowing Event) -> Bytes? {
+    guard slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) else {
+      return event.extra(Bytes(compiled.extraNames[Int(slot) - CompiledRules.knownSlots].bytes))
+    }
+    if let text = event.text(field) { return text }
+    return event.has(field) ? format(field, event) : nil
+  }
+  private mutating func format(_ field: Field, _ event: borrowing Event) -> Bytes? {
+    scratch.removeAll(keepingCapacity: true)
+    guard event.appendText(of: field, to: &scratch), scratch.count <= RuleEngine.formattedCapacity else { return nil }
+    formatted.copyMemory(from: scratch, byteCount: scratch.count)
+    return Bytes(start: formatted, count: scratch.count)
+  }
+
+  private func isPresent(_ slot: Int32, _ event: borrowing Event) -> Bool {
+    guard slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) else {
+      return event.extra(Bytes(compiled.extraNames[Int(slot) - CompiledRules.knownSlots].bytes)) != nil
+    }
+    return event.has(field)
+  }
+
+  /// A number: an integer field, or a text that is one decimal number.
+  private func number(_ slot: Int32, _ event: borrowing Event) -> Int64? {
+    let value: Bytes?
+    if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) {
+      if let integer = event.integer(field) { return integer }
+      value = event.text(field)
+    } else {
+      value = event.extra(Bytes(compiled.extraNames[Int(slot) - CompiledRules.knownSlots].bytes))
+    }
+    guard let value else { return nil }
+    if value.starts(with: "-") { return value.from(1).decimal.map { -$0 } }
+    return value.decimal
+  }
+
+  @inline(__always)
+  private mutating func scanField(_ slot: Int32, _ event: borrowing Event) {
+    guard scannedFor[Int(slot)] != base.events else { return }
+    scannedFor[Int(slot)] = base.events
+    guard let value = text(slot, event) else { return }
+    base.prefilterScans &+= 1
+    if !compiled.prefilter.scan(Int(slot), value, hits) { scanFailed(slot) }
+  }
+  private mutating func scanFailed(_ slot: Int32) {
+    base.prefilterFailures &+= 1
+    for condition in compiled.conditions where condition.slot == slot {
+      for test in condition.first..<condition.first + condition.count where tests[Int(test)].isFiltered { hits.pointee.insert(UInt32(test)) }
+    }
+  }
+
+  // MARK: Conditions
+
+  @inline(__always)
+  private mutating func holds(_ rule: Int, _ event: borrowing Event) -> Bool {
+    var at = rules[rule].guardedEntry
+    while at >= 0 {
+      let node = nodes[Int(at)]
+      switch test(Int(node.condition), event) {
+      case .yes: at = node.whenTrue
+      case .no: at = node.whenFalse
+      case .unknown: return holdsDespiteLimit(rule, event)
+      }
+    }
+    return at == Program.accept
+  }
+
+  /// A limit was hit: the rule is decided by its other conditions where they suffice, and recorded where they do not.
+  private mutating func holdsDespiteLimit(_ rule: Int, _ event: borrowing Event) -> Bool {
+    base.limitHits[rule] += 1
+    let first = Int(rules[rule].firstCondition)
+    var truths: [Truth] = []
+    for i in 0..<Int(rules[rule].conditionCount) { truths.append(test(first + i, event)) }
+    guard let expression = compiled.expressions[rule] else { return false }
+    let result = Program.evaluate(expression) { truths[$0] }
+    if result == .unknown {
+      if records.count < Limits.limitRecords {
+        records.append(LimitRecord(rule: rule, time: event.time, event: event.reference))
+      } else {
+        base.limitRecordsDropped += 1
+      }
+    }
+    return result == .yes
+  }
+
+  private mutating func test(_ index: Int, _ event: borrowing Event) -> Truth {
+    let condition = conditions[index]
+    let truth = plainTest(condition, event)
+    return condition.isNegated ? truth.negated : truth
+  }
+
+  @inline(__always)
+  private mutating func plainTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
+    switch condition.kind {
+    case .exists:
+      return isPresent(condition.slot, event) == (condition.operand == 1) ? .yes : .no
+    case .compare:
+      guard let value = number(condition.slot, event) else { return .no }
+      return condition.comparison.holds(value, condition.operand) ? .yes : .no
+    case .exact, .startsWith:
+      guard let value = text(condition.slot, event) else { return .no }
+      for i in condition.first..<condition.first + condition.count {
+        let needle = tests[Int(i)].bytes
+        if condition.kind == .exact ? value.count != needle.count : value.count < needle.count { continue }
+        let part = value.upTo(needle.count)
+        if condition.isCaseSensitive ? part.equals(needle) : equalsFolded(part, needle) { return .yes }
+      }
+      return .no
+    case .contains, .regex:
+      guard isPresent(condition.slot, event) else { return .no }
+      return patternTest(condition, event)
+    }
+  }
+
+  private mutating func patternTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
+    if condition.isFiltered { scanField(condition.slot, event) }
+    var result = Truth.no
+    for i in condition.first..<condition.first + condition.count {
+      let test = tests[Int(i)]
+      if test.isFiltered {
+        scanField(condition.slot, event)
+        if !hits.pointee.contains(UInt32(i)) { continue }
+      }
+      guard let value = text(condition.slot, event) else { return .no }
+      let truth: Truth
+      if let regex = test.regex {
+        base.confirmations &+= 1
+        truth = regex.matches(value, memory)
+      } else {
+        truth = position(of: test.bytes, in: value, caseSensitive: condition.isCaseSensitive, &scratch) != nil ? .yes : .no
+      }
+      if truth == .yes { return .yes }
+      if truth == .unknown { result = .unknown }
+    }
+    return result
+  }
+
+  // MARK: Pattern matches
+
+  private mutating func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
+    let first = Int(rules[rule].firstCondition)
+    var held: [Int] = []
+    for i in 0..<Int(rules[rule].conditionCount) where test(first + i, event) == .yes { held.append(i) }
+    let lines = eventLines(event)
+    return RuleMatch(
+      rule: rule, conditions: held, group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time,
+      evidence: EvidenceList.ordered(lines), evidenceTotal: UInt64(lines.count))
+  }
+  private mutating func eventLines(_ event: borrowing Event) -> [EvidenceReference] { event.evidence + [own(event)] }
+  private mutating func own(_ event: borrowing Event) -> EvidenceReference {
+    if let ownReference { return ownReference }
+    let made = event.reference
+    ownReference = made
+    return made
+  }
+
+  // MARK: Windows
+
+  private mutating func feedWindow(_ rule: Int, _ event: borrowing Event, _ time: EventTime, into matches: inout [RuleMatch]) {
+    let index = Int(rules[rule].window)
+    let window = windows[index]
+    guard let key = groupKey(window, event, asNetwork: false) else { return }
+    let weight = max(1, event.repeatCount)
+    let value: Int64
+    switch window.aggregation {
+    case .count, .rate: value = weight
+    case .sum:
+      // What adds nothing is not an event of a sum: a window holds what counts.
+      guard let number = number(window.metricSlot, event), number > 0 else { return }
+      value = number
+    case .max:
+      guard let number = number(window.metricSlot, event) else { return }
+      value = number
+    case .distinct_count:
+      guard let text = text(window.metricSlot, event) else { return }
+      value = Int64(bitPattern: Fingerprint(of: text).low)
+    }
+    let hasFired = feed(index, key, event, time, value, weight, isSilent: false, into: &matches)
+    if window.groupsByNetwork, let network = groupKey(window, event, asNetwork: true) {
+      // The address says it already: the network's match counts as reported.
+      _ = feed(index, network, event, time, value, weight, isSilent: hasFired, into: &matches)
+    }
+  }
+
+  private mutating func feed(
+    _ index: Int, _ key: GroupKey, _ event: borrowing Event, _ time: EventTime, _ value: Int64, _ weight: Int64, isSilent: Bool,
+    into matches: inout [RuleMatch]
+  ) -> Bool {
+    let now = time.nanoseconds
+    let outcome = groups.feed(
+      index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
+    for reference in event.evidence { groups.addEvidence(outcome.group, reference, now: now) }
+    groups.addEvidence(outcome.group, own(event), now: now)
+    groups.enforceBudget(keeping: outcome.group, now: now)
+    guard outcome.isMatch, !isSilent else { return outcome.isMatch }
+    let summary = groups.summary(outcome.group, now: now)
+    let window = windows[index]
+    matches.append(
+      RuleMatch(
+        rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
+        threshold: window.threshold, firstTime: EventTime(nanoseconds: summary.first), lastTime: time, evidence: summary.evidence,
+        evidenceTotal: summary.lines))
+    return true
+  }
+
+  /// nil: the event lacks a field, or has no IPv6 source (`asNetwork`).
+  private mutating func groupKey(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> GroupKey? {
+    let slots = Int(window.firstGroupSlot)..<Int(window.firstGroupSlot + window.groupSlotCount)
+    if asNetwork {
+      guard let address = event.address(.sourceIP), !address.isV4 else { return nil }
+      if slots.count == 1 { return GroupKey(high: address.high, low: 0, isNetwork: true) }
+    } else if slots.count == 1, let field = Field(rawValue: UInt8(truncatingIfNeeded: compiled.groupSlots[slots.lowerBound])),
+      compiled.groupSlots[slots.lowerBound] < Int32(CompiledRules.knownSlots), let address = event.address(field)
+    {
+      return GroupKey(high: address.high, low: address.isV4 ? address.low | 0xffff << 32 : address.low)
+    }
+    if slots.isEmpty { return GroupKey(high: 0, low: 0) }
+    var bytes: [UInt8] = []
+    for at in slots {
+      let slot = compiled.groupSlots[at]
+      if asNetwork, slot == Int32(Field.sourceIP.rawValue), let address = event.address(.sourceIP) {
+        bytes.append(littleEndian: address.high)
+        continue
+      }
+      guard let value = text(slot, event) else { return nil }
+      if slots.count == 1 {
+        let mark = Fingerprint(of: value)
+        return GroupKey(high: mark.high, low: mark.low)
+      }
+      bytes.append(littleEndian: UInt64(value.count))
+      bytes.append(value)
+    }
+    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
+    return GroupKey(high: mark.high, low: mark.low, isNetwork: asNetwork)
+  }
+
+  private mutating func groupValues(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> [(field: FieldReference, value: String)] {
+    var result: [(field: FieldReference, value: String)] = []
+    for at in window.firstGroupSlot..<window.firstGroupSlot + window.groupSlotCount {
+      let slot = compiled.groupSlots[Int(at)]
+      let field = reference(slot)
+      if asNetwork, slot == Int32(Field.sourceIP.rawValue), let address = event.address(.sourceIP) {
+        result.append((field, CIDR(address, prefixLength: 64).description))
+      } else {
+        result.append((field, text(slot, event)?.string ?? ""))
+      }
+    }
+    return result
+  }
+
+  private func reference(_ slot: Int32) -> FieldReference {
+    if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) { return .known(field) }
+    return .extra(String(decoding: compiled.extraNames[Int(slot) - CompiledRules.knownSlots].name, as: UTF8.self))
+  }
+
+  // MARK: Correlations
+
+  /// Each match goes to the correlations that wait for its rule; what completes is a match itself and goes the same way.
+  private mutating func correlate(_ event: borrowing Event, _ time: EventTime, _ matches: inout [RuleMatch]) {
+    var at = 0
+    while at < matches.count {
+      for (number, places) in compiled.subscriptions[matches[at].rule] {
+        let correlator = compiled.correlators[number]
+        guard let (key, values) = joinKey(correlator, matches[at], event) else { continue }
+        guard let chain = correlator.add(Correlator.contribution(of: matches[at]), places: places, key: key) else { continue }
+        let first = chain.contributions.map(\.firstTime).min() ?? time.nanoseconds
+        matches.append(
+          RuleMatch(
+            rule: correlator.rule, conditions: [], group: values, observed: Int64(chain.contributions.count), threshold: chain.needed,
+            firstTime: EventTime(nanoseconds: first), lastTime: time, evidence: EvidenceList.ordered(chain.contributions.flatMap(\.evidence)),
+            evidenceTotal: chain.contributions.reduce(0) { $0 &+ $1.evidenceTotal }))
+      }
+      at += 1
+    }
+  }
+
+  /// nil: the event and the match lack a value that the correlation joins by.
+  private mutating func joinKey(
+    _ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event
+  ) -> (GroupKey, [(field: FieldReference, value: String)])? {
+    var bytes: [UInt8] = []
+    var values: [(field: FieldReference, value: String)] = []
+    func add(_ value: String) {
+      bytes.append(littleEndian: UInt64(value.utf8.count))
+      bytes.append(value)
+    }
+    for field in correlator.detection.joinKeys {
+      guard let value = joinValue(field, match, event) else { return nil }
+      add(value)
+      values.append((field, value))
+    }
+    if let field = correlator.overlapField {
+      guard let value = joinValue(field, match, event) else { return nil }
+      add(value)
+      values.append((field, value))
+    }
+    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
+    return (GroupKey(high: mark.high, low: mark.low), values)
+  }
+  private func joinValue(_ field: FieldReference, _ match: RuleMatch, _ event: borrowing Event) -> String? {
+    switch field {
+    case .known(let known):
+      var text: [UInt8] = []
+      if event.appendText(of: known, to: &text) { return String(decoding: text, as: UTF8.self) }
+    case .extra(let name):
+      let value = Array(name.utf8).withUnsafeBytes { event.extra($0)?.string }
+      if let value { return value }
+    }
+    return match.group.first { $0.field == field }?.value
+  }
+}
+
+// MARK: Comparing bytes
+
+/// `needle` is lower-case and as long as `text`.
+@inline(__always)
+func equalsFolded(_ text: Bytes, _ needle: Bytes) -> Bool {
+  for i in 0..<needle.count where asciiLower(text[i]) != needle[i] { return false }
+  return true
+}
+
+/// First place of `needle` in `text`, in linear time. `needle` is lower-case if case does not matter. `scratch` is working memory.
+func position(of needle: Bytes, in text: Bytes, caseSensitive: Bool, _ scratch: inout [UInt8]) -> Int? {
+  if needle.count == 0 { return 0 }
+  if caseSensitive { return text.index(of: needle) }
+  guard text.count >= needle.count else { return nil }
+  scratch.removeAll(keepingCapacity: true)
+  scratch.append(contentsOf: text)
+  return scratch.withUnsafeMutableBytes { folded in
+    for i in folded.indices { folded[i] = asciiLower(folded[i]) }
+    return Bytes(folded).index(of: needle)
+  }
+}

@@ -1,0 +1,157 @@
+// A correlation document's `source_rules` and `correlation_logic` (spec/atr-correlation-v1.0.md) -> CorrelationDetection.
+// The spec leaves the keys of three types open; those that are accepted here stand in docs/atr-host-profile.md.
+import Events
+import Primitives
+import TypedYAML
+
+struct CorrelationReader {
+  let problems: Problems
+  let isHostRule: Bool
+  static let sourceLimit = 16
+  static let sequenceLimit = 16
+
+  enum LogicType: String, CaseIterable {
+    case temporal_sequence, temporal_unordered, count_threshold, value_overlap, chain_propagation
+  }
+  enum WindowType: String, CaseIterable {
+    case wall_time, session_chain, chain_depth, unbounded
+  }
+
+  /// nil where there were errors. The exact ids that are named, with their places, are for the loader to resolve.
+  func read(_ document: Section) -> (detection: Detection?, sources: [(id: String, location: SourceLocation)]) {
+    let errorsBefore = problems.errorCount
+    var sources: [(id: String, location: SourceLocation)] = []
+    let sourceRules = readSources(document, &sources)
+    guard let logic = document.section("correlation_logic", isRequired: true) else { return (nil, sources) }
+    logic.refuseUnknownKeys([
+      "type", "sequence", "aliases", "alias", "source", "count", "threshold", "field", "overlap_field", "join_keys", "window",
+    ])
+    let type = logic.choice("type", LogicType.self, isRequired: true)
+    if type == .chain_propagation {
+      return (.skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources)
+    }
+    let (window, skipReason) = readWindow(logic)
+    let conditions = ConditionReader(problems: problems, isHostRule: isHostRule)
+    let joinKeys = logic.textNodes("join_keys").compactMap { node in node.text.flatMap { conditions.field($0, at: node.location) } }
+    let parsed = type.flatMap { readLogic($0, logic, sourceRules, conditions) }
+    guard problems.errorCount == errorsBefore else { return (nil, sources) }
+    if let skipReason { return (.skipped(method: "correlation", reason: skipReason), sources) }
+    guard let parsed, let window else { return (nil, sources) }
+    return (.correlation(CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)), sources)
+  }
+
+  private func readSources(
+    _ document: Section, _ ids: inout [(id: String, location: SourceLocation)]
+  ) -> [CorrelationDetection.SourceRule] {
+    guard let items = document.list("source_rules", isRequired: true) else { return [] }
+    if items.isEmpty || items.count > Self.sourceLimit {
+      problems.error(document.location(of: "source_rules"), "'source_rules' must have 1 to \(Self.sourceLimit) rules, not \(items.count)")
+      return []
+    }
+    var sources: [CorrelationDetection.SourceRule] = []
+    for (i, item) in items.enumerated() {
+      guard let section = Section(item, path: "source_rules[\(i + 1)]", problems: problems) else { continue }
+      section.refuseUnknownKeys(["alias", "rule_id", "rule_id_pattern", "description"])
+      let alias = section.text("alias", isRequired: true)
+      let exact = section.text("rule_id")
+      let pattern = section.text("rule_id_pattern")
+      if (exact == nil) == (pattern == nil) {
+        problems.error(section.location, "'\(section.path)' needs either rule_id or rule_id_pattern")
+        continue
+      }
+      guard let alias else { continue }
+      if sources.contains(where: { $0.alias == alias }) {
+        problems.error(section.location(of: "alias"), "alias '\(shown(alias))' is used twice")
+        continue
+      }
+      if let exact {
+        if exact.contains("*") || exact.contains("?") {
+          problems.error(section.location(of: "rule_id"), "'\(shown(exact))' is a pattern", hint: "write it as rule_id_pattern")
+        } else {
+          ids.append((exact, section.location(of: "rule_id")))
+        }
+      }
+      sources.append(CorrelationDetection.SourceRule(alias: alias, ruleIDPattern: exact ?? pattern ?? ""))
+    }
+    return sources
+  }
+
+  private func readLogic(
+    _ type: LogicType, _ logic: Section, _ sources: [CorrelationDetection.SourceRule], _ conditions: ConditionReader
+  ) -> CorrelationDetection.Logic? {
+    let known = sources.map(\.alias)
+    switch type {
+    case .temporal_sequence:
+      let aliases = readAliases("sequence", logic, known, isRequired: true)
+      if aliases.count == 1 || aliases.count > Self.sequenceLimit {
+        problems.error(logic.location(of: "sequence"), "'sequence' must have 2 to \(Self.sequenceLimit) steps, not \(aliases.count)")
+      }
+      return .temporalSequence(aliases)
+    case .temporal_unordered: return .temporalUnordered(readSet(logic, known, "temporal_unordered"))
+    case .value_overlap:
+      let aliases = readSet(logic, known, "value_overlap")
+      let key = logic.has("field") ? "field" : "overlap_field"
+      guard let name = logic.text(key, isRequired: true), let field = conditions.field(name, at: logic.location(of: key)) else { return nil }
+      return .valueOverlap(aliases, field: field)
+    case .count_threshold:
+      let key = logic.has("alias") ? "alias" : "source"
+      var alias = logic.text(key)
+      if let named = alias {
+        check(named, known, logic.location(of: key))
+      } else if known.count == 1 {
+        alias = known[0]
+      } else if !known.isEmpty {
+        problems.error(logic.location, "count_threshold counts one rule, but 'source_rules' has \(known.count)", hint: "name it with 'alias'")
+      }
+      let countKey = logic.has("count") ? "count" : "threshold"
+      guard let count = logic.integer(countKey, in: 1...Int64(Limits.entriesPerGroup), isRequired: true), let alias else { return nil }
+      return .countThreshold(alias: alias, count: Int(count))
+    case .chain_propagation: return nil
+    }
+  }
+  /// The aliases that take part: those listed, or all.
+  private func readSet(_ logic: Section, _ known: [String], _ type: String) -> [String] {
+    let key = logic.has("aliases") ? "aliases" : "sequence"
+    let aliases = logic.has(key) ? readAliases(key, logic, known, isRequired: false) : known
+    let distinct = aliases.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    if distinct.count < 2, !known.isEmpty { problems.error(logic.location(of: key), "\(type) needs at least 2 different rules") }
+    return distinct
+  }
+  private func readAliases(_ key: String, _ logic: Section, _ known: [String], isRequired: Bool) -> [String] {
+    guard let items = logic.list(key, isRequired: isRequired) else { return [] }
+    if items.isEmpty { problems.error(logic.location(of: key), "'\(logic.qualified(key))' is empty") }
+    var aliases: [String] = []
+    for (i, item) in items.enumerated() {
+      var alias = item.text
+      var place = item.location
+      if alias == nil, let step = Section(item, path: "\(logic.qualified(key))[\(i + 1)]", problems: problems) {
+        step.refuseUnknownKeys(["alias", "description"])
+        alias = step.text("alias", isRequired: true)
+        place = step.location(of: "alias")
+      }
+      guard let alias else { continue }
+      check(alias, known, place)
+      aliases.append(alias)
+    }
+    return aliases
+  }
+  private func check(_ alias: String, _ known: [String], _ location: SourceLocation) {
+    guard !known.contains(alias) else { return }
+    problems.error(location, "no source rule has the alias '\(shown(alias))'", hint: problems.suggestion(for: alias, in: known))
+  }
+
+  private func readWindow(_ logic: Section) -> (Nanoseconds?, skipReason: String?) {
+    if logic.node("window")?.text != nil { return (logic.duration("window"), nil) }
+    guard let window = logic.section("window", isRequired: true) else { return (nil, nil) }
+    window.refuseUnknownKeys(["type", "duration", "max_wall_time", "value", "max_session_count", "max_depth", "max_hops"])
+    let type = window.choice("type", WindowType.self) ?? .wall_time
+    switch type {
+    case .wall_time:
+      let key = ["duration", "max_wall_time", "value"].first(where: window.has) ?? "duration"
+      return (window.duration(key, isRequired: true), nil)
+    case .session_chain: return (nil, "window session_chain needs agent sessions, which events of this version do not carry")
+    case .chain_depth: return (nil, "window chain_depth needs evidence.upstream_chain, which events of this version do not carry")
+    case .unbounded: return (nil, "window unbounded would need unbounded memory; state a wall_time")
+    }
+  }
+}

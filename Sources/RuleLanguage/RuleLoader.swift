@@ -1,0 +1,165 @@
+// Files and directories -> RuleSet. A bad document never stops the good ones, and is never silent: what was refused is counted and
+// every reason is a diagnostic. The result depends on the files' bytes and names only, not on the order of the file system.
+import Glibc
+import Primitives
+import TypedYAML
+
+public enum RuleLoader {
+  /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
+  /// begin with "." are not read. Directories behind symbolic links are not entered.
+  public static func load(paths: [String]) -> RuleSet {
+    var collection = Collection()
+    for path in paths {
+      for file in collection.files(below: path) {
+        switch readDocumentFile(file) {
+        case .success(let bytes): bytes.withUnsafeBytes { collection.add($0, file: file) }
+        case .failure(let failure):
+          collection.diagnostics.append(failure.diagnostic)
+          collection.refusedCount += 1
+        }
+      }
+    }
+    return collection.finished()
+  }
+
+  /// Loads the documents of one file that is in memory. `file` names it in locations; streams of tests are sought beside it.
+  public static func load(document bytes: Bytes, file: String) -> RuleSet {
+    var collection = Collection()
+    collection.add(bytes, file: file)
+    return collection.finished()
+  }
+  public static func load(document text: String, file: String) -> RuleSet {
+    var copy = text
+    return copy.withUTF8 { load(document: Bytes($0), file: file) }
+  }
+}
+
+private struct Collection {
+  var diagnostics: [Diagnostic] = []
+  var refusedCount = 0
+  private var rules: [Rule] = []
+  private var indexOfID: [String: Int] = [:]
+  private var sources: [String: RuleReader.Sources] = [:]
+  private var fileCount = 0
+
+  mutating func add(_ bytes: Bytes, file: String) {
+    let parsed = YAMLParser.parse(bytes, file: file)
+    diagnostics.append(contentsOf: parsed.problems)
+    refusedCount += parsed.problems.count
+    let problems = Problems()
+    let directory = file.utf8.lastIndex(of: 0x2f).map { String(file[...$0]) } ?? ""
+    let reader = RuleReader(problems: problems, file: file, directory: directory)
+    for document in parsed.documents {
+      guard let (rule, ruleSources) = reader.read(document, fingerprint: Fingerprint(of: bytes.slice(document.range.lowerBound, document.range.upperBound)))
+      else {
+        refusedCount += 1
+        continue
+      }
+      if let first = indexOfID[rule.id] {
+        problems.error(rule.location, "rule id \(rule.id) is taken: it is first defined at \(rules[first].location)")
+        refusedCount += 1
+        continue
+      }
+      indexOfID[rule.id] = rules.count
+      rules.append(rule)
+      if !ruleSources.isEmpty { sources[rule.id] = ruleSources }
+    }
+    diagnostics.append(contentsOf: problems.finished(file: file))
+  }
+
+  /// Refuses correlations that name rules which do not exist (or were refused), until nothing changes; then sorts.
+  mutating func finished() -> RuleSet {
+    var isSettled = false
+    while !isSettled {
+      isSettled = true
+      let ids = Set(rules.map(\.id))
+      var kept: [Rule] = []
+      for rule in rules {
+        let unknown = (sources[rule.id] ?? []).filter { !ids.contains($0.id) }
+        for (id, location) in unknown {
+          let near = nearest(id, in: rules.prefix(1000).map(\.id).filter { $0 != rule.id })
+          diagnostics.append(
+            Diagnostic(.error, location, "\(rule.id) needs rule \(shown(id)), which is not loaded", hint: near.map { "did you mean \($0)?" } ?? ""))
+        }
+        if unknown.isEmpty {
+          kept.append(rule)
+        } else {
+          refusedCount += 1
+          isSettled = false
+        }
+      }
+      rules = kept
+    }
+    return RuleSet(
+      rules: rules.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }, diagnostics: diagnostics.sorted(by: diagnosticOrder),
+      refusedCount: refusedCount)
+  }
+  private func diagnosticOrder(_ a: Diagnostic, _ b: Diagnostic) -> Bool {
+    a.location != b.location ? a.location < b.location : a.message < b.message
+  }
+
+  /// The rule files below `path`, sorted by their bytes.
+  mutating func files(below path: String) -> [String] {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      refuse(path, "cannot open: \(errorText(errno))")
+      return []
+    }
+    guard status.st_mode & S_IFMT == S_IFDIR else { return [path] }
+    var found: [String] = []
+    var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
+    while let (directory, depth) = pending.popLast() {
+      guard let names = names(in: directory) else { continue }
+      for name in names where !name.hasPrefix(".") {
+        let file = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+        var status = stat()
+        guard lstat(file, &status) == 0 else { continue }
+        if status.st_mode & S_IFMT == S_IFDIR {
+          if depth >= Limits.ruleDirectoryDepth {
+            refuse(file, "nested deeper than \(Limits.ruleDirectoryDepth) directories")
+          } else {
+            pending.append((file, depth + 1))
+          }
+        } else if name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+          fileCount += 1
+          guard fileCount <= Limits.ruleFiles else {
+            refuse(path, "more than \(Limits.ruleFiles) rule files")
+            return []
+          }
+          found.append(file)
+        }
+      }
+    }
+    return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+  private mutating func names(in directory: String) -> [String]? {
+    guard let handle = opendir(directory) else {
+      refuse(directory, "cannot open: \(errorText(errno))")
+      return nil
+    }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+    }
+    return names
+  }
+  private mutating func refuse(_ path: String, _ message: String) {
+    diagnostics.append(Diagnostic(.error, SourceLocation(file: path), message))
+    refusedCount += 1
+  }
+}
+
+extension RuleSet {
+  /// One value for the whole set: the fingerprint of all ids and document fingerprints, in order.
+  public var fingerprint: Fingerprint {
+    var bytes: [UInt8] = []
+    for rule in rules {
+      bytes.append(rule.id)
+      bytes.append(0x20)
+      rule.fingerprint.append(to: &bytes)
+      bytes.append(0x0a)
+    }
+    return bytes.withUnsafeBytes { Fingerprint(of: $0) }
+  }
+}

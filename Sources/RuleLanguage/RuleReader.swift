@@ -1,0 +1,344 @@
+// One YAML document -> one Rule. What the engine needs to run a rule is an error where it is missing; what a reader of the rule
+// needs (author, references, tests) is a warning. All problems of a document are reported; one error refuses the document.
+import Events
+import Primitives
+import TypedYAML
+
+struct RuleReader {
+  let problems: Problems
+  let file: String
+  /// Directory of the file with a trailing "/", or empty.
+  let directory: String
+
+  /// Ids that a correlation names, for the loader to resolve once all files are read.
+  typealias Sources = [(id: String, location: SourceLocation)]
+
+  /// nil where there was an error.
+  func read(_ document: Document, fingerprint: Fingerprint) -> (rule: Rule, sources: Sources)? {
+    let errorsBefore = problems.errorCount
+    guard let section = Section(document.root, problems: problems) else { return nil }
+    let isCorrelation = section.has("correlation") || section.has("correlation_logic") || section.has("source_rules")
+    let result = isCorrelation ? readCorrelation(section, fingerprint) : readRule(section, fingerprint).map { ($0, []) }
+    guard problems.errorCount == errorsBefore, let result else { return nil }
+    return result
+  }
+
+  // MARK: What both kinds of document have
+
+  private enum ConfidenceWord: String, CaseIterable {
+    case high, medium, low
+    case mediumHigh = "medium-high"
+    var thousandths: Int {
+      switch self {
+      case .high: 900
+      case .mediumHigh: 800
+      case .medium: 700
+      case .low: 400
+      }
+    }
+  }
+
+  private func identifier(_ section: Section, form: String, prefix: String) -> String {
+    guard let id = section.text("id", isRequired: true) else { return "" }
+    let location = section.location(of: "id")
+    let isPlain = id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.:".utf8.contains($0) }
+    guard isPlain, !id.isEmpty, id.utf8.count <= 64 else {
+      problems.error(location, "id '\(shown(id))' must be 1 to 64 letters, digits, '-', '_', '.' or ':'")
+      return id
+    }
+    let parts = id.utf8.dropFirst(prefix.utf8.count).split(separator: 0x2d, omittingEmptySubsequences: false)
+    let isNumbered =
+      id.hasPrefix(prefix) && parts.count == 2 && parts[0].count == 4 && parts[1].count == 5
+      && parts.allSatisfy { $0.allSatisfy { (0x30...0x39).contains($0) } }
+    if !isNumbered { problems.warning(location, "id '\(id)' does not have the form \(form)") }
+    return id
+  }
+
+  private func recommended(_ section: Section, _ keys: [String]) {
+    for key in keys where section.node(key) == nil { problems.warning(section.location, "'\(key)' is missing") }
+  }
+
+  private func date(_ section: Section) -> String {
+    guard let text = section.text("date") else { return "" }
+    let bytes = Array(text.utf8)
+    let isDate =
+      bytes.count == 10 && bytes[4] == bytes[7] && (bytes[4] == 0x2f || bytes[4] == 0x2d)
+      && bytes.enumerated().allSatisfy { $0 == 4 || $0 == 7 || (0x30...0x39).contains($1) }
+    if !isDate { problems.warning(section.location(of: "date"), "date '\(shown(text))' does not have the form YYYY/MM/DD") }
+    return text
+  }
+
+  /// Thousandths from `confidence: 0...100`, else from `tags.confidence`, else 500: nothing is known.
+  private func confidence(_ sections: [Section], tags: Section?) -> Confidence {
+    for section in sections where section.node("confidence") != nil {
+      if let text = section.node("confidence")?.text, ConfidenceWord(rawValue: text) != nil {
+        return Confidence(thousandths: section.choice("confidence", ConfidenceWord.self)?.thousandths ?? 500)
+      }
+      guard let value = section.decimal("confidence", digits: 1, in: 0...1000) else { continue }
+      if value > 0, value <= 10, let text = section.node("confidence")?.text, text.utf8.contains(0x2e) {
+        problems.warning(section.location(of: "confidence"), "confidence \(text) is read as percent", hint: "write a number from 0 to 100")
+      }
+      return Confidence(thousandths: Int(value))
+    }
+    if let word = tags?.choice("confidence", ConfidenceWord.self) { return Confidence(thousandths: word.thousandths) }
+    return Confidence(thousandths: 500)
+  }
+
+  /// ATT&CK technique ids, and every other reference as "framework:id".
+  private func references(_ section: Section?) -> (techniques: [String], references: [String]) {
+    var techniques: [String] = []
+    var references: [String] = []
+    func add(_ framework: String, _ node: Node, depth: Int) {
+      switch node.content {
+      case .scalar:
+        guard let text = node.text else { return }
+        // "T1110.001 - Brute Force: Password Guessing" names T1110.001.
+        let id = text.utf8.firstRange(of: " - ").map { String(text.utf8[..<$0.lowerBound]) ?? text } ?? text
+        if framework == "mitre_attack" {
+          if isTechnique(id) {
+            if !techniques.contains(id) { techniques.append(id) }
+            return
+          }
+          if !id.hasPrefix("TA"), !id.hasPrefix("AML.") {
+            problems.warning(node.location, "'\(shown(id))' is not an ATT&CK technique id", hint: "write it like T1110 or T1110.001")
+          }
+        }
+        references.append("\(framework):\(id)")
+      case .list(let items): for item in items { add(framework, item, depth: depth) }
+      case .mapping(let entries):
+        guard depth < 3 else { return }
+        for entry in entries { add(framework.isEmpty ? entry.key : "\(framework).\(entry.key)", entry.value, depth: depth + 1) }
+      }
+    }
+    if let section { for entry in section.entries { add(entry.key, entry.value, depth: 1) } }
+    return (techniques, references)
+  }
+  private func isTechnique(_ id: String) -> Bool {
+    let bytes = Array(id.utf8)
+    guard bytes.count == 5 || bytes.count == 9 && bytes[5] == 0x2e, bytes.first == 0x54 else { return false }
+    return bytes.enumerated().allSatisfy { $0 == 0 || $0 == 5 || (0x30...0x39).contains($1) }
+  }
+
+  private struct HostProfile {
+    var family: String?
+    var isExculpatory = false
+    var ipv6Network: Bool?
+  }
+  private func hostProfile(_ section: Section) -> HostProfile {
+    var profile = HostProfile()
+    guard let own = section.section("panguard") else { return profile }
+    own.refuseUnknownKeys(["family", "exculpatory", "ipv6_network"])
+    profile.family = own.text("family")
+    profile.isExculpatory = own.flag("exculpatory") ?? false
+    profile.ipv6Network = own.flag("ipv6_network")
+    return profile
+  }
+
+  private struct Tags {
+    var category = "uncategorized"
+    var subcategory = ""
+  }
+  private func tags(_ section: Section?, isHostRule: Bool) -> Tags {
+    var tags = Tags()
+    guard let section else { return tags }
+    section.refuseUnknownKeys(Vocabulary.tagKeys, as: .warning)
+    let known = isHostRule ? Vocabulary.hostCategories + Vocabulary.agentCategories : Vocabulary.agentCategories
+    if let category = section.word("category", of: known, as: .warning) {
+      tags.category = category
+    } else {
+      problems.warning(section.location, "'tags.category' is missing")
+    }
+    tags.subcategory = section.text("subcategory") ?? ""
+    return tags
+  }
+
+  private func actions(_ section: Section) -> [String] {
+    guard let response = section.section("response") else { return [] }
+    response.refuseUnknownKeys(Vocabulary.responseKeys, as: .warning)
+    var actions: [String] = []
+    let known = Vocabulary.actions + Vocabulary.hostActions
+    for node in response.textNodes("actions") {
+      guard let action = node.text else { continue }
+      if !known.contains(action) {
+        problems.warning(node.location, "unknown action '\(shown(action))'", hint: problems.suggestion(for: action, in: known))
+      }
+      actions.append(action)
+    }
+    return actions
+  }
+
+  /// "" where the document does not say.
+  private func agentSource(_ section: Section, isRequired: Bool) -> String {
+    guard let source = section.section("agent_source") else {
+      if isRequired { problems.warning(section.location, "'agent_source' is missing") }
+      return ""
+    }
+    source.refuseUnknownKeys(["type", "framework", "provider"], as: .warning)
+    return source.word("type", of: Vocabulary.agentSources + Vocabulary.hostSources, isRequired: true) ?? ""
+  }
+
+  // MARK: Rules
+
+  private func readRule(_ section: Section, _ fingerprint: Fingerprint) -> Rule? {
+    section.refuseUnknownKeys(Vocabulary.ruleKeys, as: .warning)
+    let id = identifier(section, form: "ATR-YYYY-NNNNN", prefix: "ATR-")
+    let title = section.text("title", isRequired: true) ?? ""
+    let severity = self.severity(section, isRequired: true)
+    recommended(section, ["description", "author", "date", "status", "references", "tags", "response"])
+    if !section.has("test_cases"), section.section("detection")?.has("test_cases") != true {
+      problems.warning(section.location, "'test_cases' is missing")
+    }
+    let agentSource = self.agentSource(section, isRequired: true)
+    let isHostRule = Vocabulary.hostSources.contains(agentSource)
+    let tagSection = section.section("tags")
+    let tags = self.tags(tagSection, isHostRule: isHostRule)
+    let profile = hostProfile(section)
+    let references = self.references(section.section("references"))
+    let detectionSection = section.section("detection", isRequired: true)
+    let detection = detectionSection.flatMap { self.detection($0, isHostRule: isHostRule, profile: profile) }
+    let tests = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory).read(section, detectionSection)
+    var rule = Rule(
+      id: id, title: title, summary: section.text("description") ?? "", author: section.text("author") ?? "", date: date(section),
+      status: section.word("status", of: Vocabulary.statuses, as: .warning) ?? "",
+      maturity: section.word("maturity", of: Vocabulary.maturities, as: .warning) ?? "", severity: severity ?? .medium,
+      confidence: confidence([section], tags: tagSection), agentSource: agentSource, category: tags.category, subcategory: tags.subcategory,
+      techniques: references.techniques, references: references.references, falsePositives: detectionSection?.texts("false_positives") ?? [],
+      responseActions: actions(section), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
+      detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
+    rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
+    return detection == nil ? nil : rule
+  }
+
+  private func severity(_ section: Section, _ key: String = "severity", isRequired: Bool) -> Severity? {
+    // ATR's reference engine folds case here.
+    if let text = section.node(key)?.text, let severity = Severity(rawValue: text.lowercased()) { return severity }
+    return section.choice(key, Severity.self, isRequired: isRequired)
+  }
+
+  private enum Method: String, CaseIterable { case pattern, signature, semantic, behavioral, trace }
+  private static let skipReasons: [Method: String] = [
+    .signature: "method signature compares hashes and package names, which events of this version do not carry",
+    .semantic: "method semantic needs a model as judge; this engine is deterministic and has none",
+    .trace: "method trace needs spans of an agent's execution, which events of this version do not carry",
+  ]
+
+  private func detection(_ section: Section, isHostRule: Bool, profile: HostProfile) -> Detection? {
+    section.refuseUnknownKeys(Vocabulary.detectionKeys, as: .warning)
+    let method = section.has("method") ? section.choice("method", Method.self, isRequired: true) : .pattern
+    guard let method else { return nil }
+    if let reason = Self.skipReasons[method] { return .skipped(method: method.rawValue, reason: reason) }
+    if method == .behavioral {
+      warnOfUnusedConditions(section)
+      guard let behavioral = section.section("behavioral", isRequired: true) else { return nil }
+      return BehavioralReader(problems: problems, isHostRule: isHostRule, groupsIPv6ByNetwork: profile.ipv6Network).read(behavioral)
+    }
+    if section.has("behavioral") {
+      problems.warning(section.location(of: "behavioral"), "'detection.behavioral' is not used without method: behavioral")
+    }
+    guard let node = section.node("conditions") else {
+      problems.error(section.location, "'detection.conditions' is missing")
+      return nil
+    }
+    let errorsBefore = problems.errorCount
+    let conditions: [Condition]
+    switch ConditionReader(problems: problems, isHostRule: isHostRule).read(node, path: "detection.conditions") {
+    case .unsupported(let reason): return .skipped(method: method.rawValue, reason: reason)
+    case .read(let read): conditions = read
+    }
+    guard problems.errorCount == errorsBefore else { return nil }
+    var text = "any"
+    if section.node("condition") == nil {
+      problems.warning(section.location, "'detection.condition' is missing and read as 'any'")
+    } else if let written = section.text("condition") {
+      text = written
+    } else {
+      return nil
+    }
+    do {
+      return .pattern(conditions: conditions, expression: try ExpressionParser.parse(text, names: conditions.map(\.name)))
+    } catch {
+      var location = section.location(of: "condition")
+      var place = " at byte \(error.offset)"
+      if case .scalar(let scalar)? = section.node("condition")?.content, scalar.isVerbatim {
+        location.column += scalar.quoteWidth + error.offset
+        place = ""
+      }
+      problems.error(location, "detection.condition: \(error.message)\(place)", hint: "conditions: \(names(conditions))")
+      return nil
+    }
+  }
+  private func names(_ conditions: [Condition]) -> String {
+    conditions.prefix(12).map { shown($0.name) }.joined(separator: ", ") + (conditions.count > 12 ? ", …" : "")
+  }
+
+  /// ATR's behavioral rules repeat themselves as synthetic conditions on `behavioral.*` for engines that only match patterns.
+  private func warnOfUnusedConditions(_ section: Section) {
+    guard let node = section.node("conditions") else { return }
+    let items = node.list ?? node.entries?.map(\.value) ?? []
+    guard !items.allSatisfy({ $0["field"]?.text?.hasPrefix("behavioral.") == true }) else { return }
+    problems.warning(node.location, "'detection.conditions' is not used by method: behavioral", hint: "write behavioral.filter")
+  }
+
+  // MARK: Correlations
+
+  private func readCorrelation(_ document: Section, _ fingerprint: Fingerprint) -> (rule: Rule, sources: Sources)? {
+    // ATR keeps what describes the rule under `correlation`; documents that have it at the top, like other rules, are read too.
+    let described: Section
+    if document.has("correlation") {
+      document.refuseUnknownKeys(Vocabulary.correlationDocumentKeys, as: .warning)
+      guard let section = document.section("correlation", isRequired: true) else { return nil }
+      section.refuseUnknownKeys(Vocabulary.correlationKeys, as: .warning)
+      described = section
+    } else {
+      document.refuseUnknownKeys(Vocabulary.correlationDocumentKeys + Vocabulary.correlationKeys, as: .warning)
+      described = document
+    }
+    func either(_ key: String) -> Section? { described.section(key) ?? document.section(key) }
+    let id = identifier(described, form: "ATR-COR-YYYY-NNNNN", prefix: "ATR-COR-")
+    let title = described.text("title", isRequired: true) ?? ""
+    recommended(described, ["description", "author", "date", "status"])
+    if !document.has("test_cases") { problems.warning(document.location, "'test_cases' is missing") }
+    let uplift = document.section("response").flatMap { self.severity($0, "severity_uplift", isRequired: false) }
+    let rank = uplift ?? self.severity(described, isRequired: true)
+    let agentSource = self.agentSource(document, isRequired: false)
+    let isHostRule = agentSource.isEmpty || Vocabulary.hostSources.contains(agentSource)
+    let tagSection = either("tags")
+    let tags = self.tags(tagSection, isHostRule: isHostRule)
+    let profile = hostProfile(document)
+    let references = self.references(either("references"))
+    let (detection, sources) = CorrelationReader(problems: problems, isHostRule: isHostRule).read(document)
+    for source in sources where source.id == id { problems.error(source.location, "a correlation cannot be its own source rule") }
+    let detectionSection = document.section("detection")
+    let tests = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory).read(document, nil)
+    let falsePositives = described.texts("false_positives") + (detectionSection?.texts("false_positives") ?? [])
+    var rule = Rule(
+      id: id, title: title, summary: described.text("description") ?? "", author: described.text("author") ?? "", date: date(described),
+      status: described.word("status", of: Vocabulary.statuses, as: .warning) ?? "",
+      maturity: described.word("maturity", of: Vocabulary.maturities, as: .warning) ?? "", severity: rank ?? .medium,
+      confidence: confidence([described, document], tags: tagSection), agentSource: agentSource, category: tags.category,
+      subcategory: tags.subcategory, techniques: references.techniques, references: references.references, falsePositives: falsePositives,
+      responseActions: actions(document), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
+      detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: document.location, fingerprint: fingerprint)
+    rule.statesConfidence = [described, document, tagSection].contains { $0?.node("confidence") != nil }
+    return detection == nil ? nil : (rule, sources)
+  }
+}
+
+extension String.UTF8View {
+  /// The first occurrence of an ASCII text.
+  fileprivate func firstRange(of needle: StaticString) -> Range<Index>? {
+    let wanted = Array(UnsafeBufferPointer(start: needle.utf8Start, count: needle.utf8CodeUnitCount))
+    var at = startIndex
+    while at < endIndex {
+      var here = at
+      var matched = 0
+      while matched < wanted.count, here < endIndex, self[here] == wanted[matched] {
+        here = index(after: here)
+        matched += 1
+      }
+      if matched == wanted.count { return at..<here }
+      at = index(after: at)
+    }
+    return nil
+  }
+}

@@ -1,0 +1,68 @@
+// The words that rules are written in: ATR's (spec/atr-schema.yaml, spec/atr-correlation-v1.0.md) and the host profile's
+// (docs/atr-host-profile.md). Words that are in ATR but mean nothing to this engine are listed too, so that they are not reported.
+
+enum Vocabulary {
+  static let statuses = ["draft", "experimental", "stable", "deprecated"]
+  static let maturities = ["experimental", "test", "stable", "deprecated", "draft"]
+
+  static let agentSources = [
+    "llm_io", "tool_call", "mcp_exchange", "agent_behavior", "multi_agent_comm", "context_window", "memory_access", "skill_lifecycle",
+    "skill_permission", "skill_chain", "agent_trace",
+  ]
+  /// Host profile.
+  static let hostSources = ["host_log", "host_network", "host_process"]
+
+  static let agentCategories = [
+    "prompt-injection", "tool-poisoning", "context-exfiltration", "agent-manipulation", "privilege-escalation", "excessive-autonomy",
+    "data-poisoning", "model-abuse", "model-security", "skill-compromise",
+  ]
+  /// Host profile: the ATT&CK tactics.
+  static let hostCategories = [
+    "reconnaissance", "resource-development", "initial-access", "execution", "persistence", "privilege-escalation", "defense-evasion",
+    "credential-access", "discovery", "lateral-movement", "collection", "command-and-control", "exfiltration", "impact",
+  ]
+
+  static let actions = [
+    "block_input", "block_output", "block_tool", "quarantine_session", "reset_context", "alert", "snapshot", "escalate", "reduce_permissions",
+    "kill_agent", "block_request", "log_alert", "quarantine_artifact", "require_human_review", "redact_match", "rate_limit_source",
+    "revoke_credential", "notify_operator", "quarantine",
+  ]
+  /// Host profile: what playbooks can do.
+  static let hostActions = ["block_ip", "notify", "capture_evidence", "quarantine_file", "kill_process", "disable_account", "log_only"]
+
+  static let ruleKeys = [
+    "schema_version", "title", "id", "status", "description", "author", "date", "modified", "rule_version", "detection_tier", "maturity",
+    "severity", "references", "compliance", "tags", "agent_source", "detection", "response", "test_cases", "evasion_tests", "confidence",
+    "metadata_provenance", "wild_fp_rate", "wild_validated", "wild_samples", "source", "remediation", "license", "lineage", "panguard",
+  ]
+  static let correlationDocumentKeys = [
+    "correlation", "source_rules", "correlation_logic", "response", "test_cases", "evasion_tests", "tags", "confidence", "references",
+    "agent_source", "panguard", "schema_version", "detection",
+  ]
+  static let correlationKeys = [
+    "schema_version", "id", "title", "description", "status", "maturity", "severity", "author", "date", "modified", "license", "references",
+    "confidence", "tags", "false_positives",
+  ]
+  static let tagKeys = [
+    "category", "subcategory", "confidence", "scan_target", "corpus_source", "source", "vendor_sources", "suppress_in_code_blocks",
+  ]
+  static let detectionKeys = ["method", "conditions", "condition", "false_positives", "behavioral", "signature", "semantic", "trace", "test_cases"]
+  static let behavioralKeys = [
+    "metric", "aggregation", "window", "operator", "threshold", "group_by", "filter", "baseline", "min_events", "cooldown",
+  ]
+  static let responseKeys = ["actions", "auto_response_threshold", "message_template", "notify", "severity_uplift"]
+  static let testGroups = ["true_positives", "true_negatives", "evasion_tests", "true_positive_streams", "true_negative_streams"]
+
+  /// Keys of a test that say something about it; every other key is a field of the event.
+  static let testKeys = [
+    "input", "event", "stream", "file", "repeat", "every", "format", "expected", "description", "reason", "notes", "name", "id",
+    "matched_condition", "bypass_technique", "evasion_technique", "detection_field", "language",
+  ]
+  static let testFormats = ["auto", "syslog", "access", "web-error", "json", "plain"]
+
+  static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"]
+  static let matchTypes = ["regex", "contains", "exact", "starts_with"]
+  static let predicates = [
+    "in", "not_in", "eq", "equals", "ne", "not_equals", "gt", "gte", "lt", "lte", "regex", "contains", "starts_with", "exists",
+  ]
+}

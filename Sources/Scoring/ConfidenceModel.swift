@@ -1,0 +1,84 @@
+// From signals to one confidence that a person can check with a pencil (DESIGN 9):
+// prior, then within each family the strongest signal plus a quarter of the rest, summed over families, mapped by a fixed table.
+// Everything is integer milli-nats; every addend is returned as a term, and the terms add up exactly to the total.
+import Primitives
+
+/// One piece of evidence about a subject.
+public struct Signal: Hashable, Sendable {
+  /// What says so: a rule id, or the name of a built-in term.
+  public var name: String
+  public var family: String
+  /// Positive speaks for an attack, negative for innocence.
+  public var weight: MilliNats
+  /// Whether the kernel or journald vouched for what it rests on.
+  public var isAttested: Bool
+  /// For people: what was seen.
+  public var detail: String
+  public init(name: String, family: String, weight: MilliNats, isAttested: Bool, detail: String) {
+    self.name = name
+    self.family = family
+    self.weight = weight
+    self.isAttested = isAttested
+    self.detail = detail
+  }
+}
+
+/// One addend of a confidence.
+public struct ConfidenceTerm: Hashable, Sendable {
+  public var signal: Signal
+  /// What it adds: the whole weight for the strongest of its family, a quarter (rounded towards zero) for the others.
+  public var contribution: MilliNats
+  public init(signal: Signal, contribution: MilliNats) {
+    self.signal = signal
+    self.contribution = contribution
+  }
+}
+
+public enum ConfidenceModel {
+  /// What we believe of a subject about which nothing has been said: 0.100.
+  public static let prior = Confidence(thousandths: 100)
+
+  /// The evidence that lifts the prior to exactly `confidence`: a rule that stands alone yields its own stated confidence.
+  public static func weight(of confidence: Confidence) -> MilliNats {
+    MilliNats(logit(confidence).value - logit(prior).value)
+  }
+  /// The evidence of an exculpatory rule that is `confidence` sure of innocence: its log-odds, negated, never positive.
+  public static func exculpatoryWeight(of confidence: Confidence) -> MilliNats { MilliNats(min(0, -logit(confidence).value)) }
+
+  /// Log-odds.
+  public static func logit(_ confidence: Confidence) -> MilliNats { MilliNats(LogitTable.milliNats[confidence.thousandths - 1]) }
+
+  /// The greatest tabled confidence whose log-odds are at most `total`.
+  public static func confidence(atLogOdds total: MilliNats) -> Confidence {
+    var low = 0
+    var high = LogitTable.milliNats.count  // invariant: entries below `low` are <= total, entries from `high` on are > total
+    while low < high {
+      let middle = (low + high) / 2
+      if LogitTable.milliNats[middle] <= total.value { low = middle + 1 } else { high = middle }
+    }
+    return Confidence(thousandths: low)
+  }
+
+  /// The confidence in an attack, given `signals`, and its terms: the prior first, then families in the order of their first
+  /// signal, the strongest of each first. For and against are separate: within a family, each side has its own strongest signal.
+  public static func score(_ signals: [Signal]) -> (confidence: Confidence, terms: [ConfidenceTerm]) {
+    let start = Signal(name: "prior", family: "prior", weight: logit(prior), isAttested: true, detail: "nothing known")
+    var terms = [ConfidenceTerm(signal: start, contribution: start.weight)]
+    var families: [String] = []
+    for signal in signals where !families.contains(signal.family) { families.append(signal.family) }
+    for family in families {
+      for sign in [1, -1] as [Int32] {
+        // Strongest first; equal weights keep their order, so that the result depends on nothing else.
+        let members = signals.enumerated()
+          .filter { $0.element.family == family && $0.element.weight.value.signum() == sign }
+          .sorted { ($1.element.weight.value.magnitude, $0.offset) < ($0.element.weight.value.magnitude, $1.offset) }
+        for (rank, member) in members.enumerated() {
+          let contribution = rank == 0 ? member.element.weight : MilliNats(member.element.weight.value / 4)
+          terms.append(ConfidenceTerm(signal: member.element, contribution: contribution))
+        }
+      }
+    }
+    let total = terms.reduce(Int64(0)) { $0 + Int64($1.contribution.value) }
+    return (confidence(atLogOdds: MilliNats(Int32(clamping: total))), terms)
+  }
+}

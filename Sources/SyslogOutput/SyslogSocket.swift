@@ -1,0 +1,110 @@
+// Writes finished syslog messages to the local syslog socket (/dev/log): an AF_UNIX datagram for each message.
+// Invariants: a call never blocks and never raises a signal; a message that could not be delivered is counted by cause, never queued
+// (the decision itself is in the store); after the syslog daemon restarts, the next message finds its new socket.
+import CLinux
+import Glibc
+
+/// One connection, for one thread at a time.
+public final class SyslogSocket {
+  /// Why a message was dropped.
+  public enum DropCause: Int, CaseIterable, Sendable {
+    /// No socket, nobody listens, or no permission.
+    case unreachable
+    /// The receiver's queue is full.
+    case busy
+    /// Larger than the socket takes.
+    case tooLarge
+    /// Anything else; see `lastError`.
+    case other
+    public var name: StaticString {
+      switch self {
+      case .unreachable: "unreachable"
+      case .busy: "busy"
+      case .tooLarge: "too-large"
+      case .other: "other"
+      }
+    }
+  }
+
+  public let path: String
+  /// Messages that the kernel took.
+  public private(set) var sentCount: UInt64 = 0
+  private var drops = [UInt64](repeating: 0, count: DropCause.allCases.count)
+  /// Times that a connection was made.
+  public private(set) var connectCount: UInt64 = 0
+  /// errno of the last failure; 0 if there was none.
+  public private(set) var lastError: Int32 = 0
+  private var descriptor: Int32 = -1
+
+  /// Connects with the first message, not here. `path`: at most 107 bytes (unix(7)); every message to a longer one is dropped.
+  public init(path: String = "/dev/log") { self.path = path }
+  deinit { disconnect() }
+
+  public func dropCount(_ cause: DropCause) -> UInt64 { drops[cause.rawValue] }
+  public var dropCount: UInt64 { drops.reduce(0, &+) }
+  /// "Connection refused"; empty if nothing failed.
+  public var lastErrorText: String { lastError == 0 ? "" : String(cString: strerror(lastError)) }
+
+  /// True if the kernel took the message. On false it was dropped and counted.
+  @discardableResult
+  public func send(_ message: [UInt8]) -> Bool {
+    // The second try is for a daemon that was restarted: the old connection fails, a new one may not.
+    for _ in 0..<2 {
+      let wasConnected = descriptor >= 0
+      guard wasConnected || connect() else { break }
+      let n = message.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)) }
+      if n == message.count {
+        sentCount &+= 1
+        return true
+      }
+      lastError = errno
+      switch lastError {
+      case EAGAIN, ENOBUFS, ENOMEM: return drop(.busy)
+      case EMSGSIZE: return drop(.tooLarge)
+      case EINTR: continue
+      default:
+        disconnect()
+        if !wasConnected { return drop(lastError == ECONNREFUSED ? .unreachable : .other) }
+      }
+    }
+    return drop(.unreachable)
+  }
+
+  private func drop(_ cause: DropCause) -> Bool {
+    drops[cause.rawValue] &+= 1
+    return false
+  }
+
+  private func connect() -> Bool {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    let capacity = MemoryLayout.size(ofValue: address.sun_path)
+    guard !bytes.isEmpty, bytes.count < capacity, !bytes.contains(0) else {
+      lastError = bytes.count < capacity ? EINVAL : ENAMETOOLONG
+      return false
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let fd = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    guard fd >= 0 else {
+      lastError = errno
+      return false
+    }
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(fd, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+    guard status == 0 else {
+      lastError = errno
+      close(fd)
+      return false
+    }
+    descriptor = fd
+    connectCount &+= 1
+    return true
+  }
+
+  private func disconnect() {
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = -1
+  }
+}

@@ -1,0 +1,37 @@
+// Reading a small file whole, for rules and configuration: regular files only (a FIFO or a device would block), bounded in size.
+import Glibc
+import Primitives
+
+/// The bytes of a regular file of at most `limit` bytes, or what to tell the operator.
+public func readDocumentFile(_ path: String, limit: Int = Limits.documentBytes) -> Result<[UInt8], DocumentFileError> {
+  func failure(_ message: String) -> Result<[UInt8], DocumentFileError> {
+    .failure(DocumentFileError(diagnostic: Diagnostic(.error, SourceLocation(file: path), message)))
+  }
+  let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+  guard descriptor >= 0 else { return failure("cannot open: \(errorText(errno))") }
+  defer { close(descriptor) }
+  var status = stat()
+  guard fstat(descriptor, &status) == 0 else { return failure("cannot read: \(errorText(errno))") }
+  guard status.st_mode & S_IFMT == S_IFREG else { return failure("is not a regular file") }
+  guard status.st_size <= limit else { return failure("the file has \(status.st_size) bytes, more than the \(limit) that are read") }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+  while true {
+    let count = read(descriptor, &buffer, buffer.count)
+    if count < 0 {
+      if errno == EINTR { continue }
+      return failure("cannot read: \(errorText(errno))")
+    }
+    if count == 0 { return .success(bytes) }
+    bytes.append(contentsOf: buffer[..<count])
+    guard bytes.count <= limit else { return failure("the file has more than the \(limit) bytes that are read") }
+  }
+}
+
+public struct DocumentFileError: Error {
+  public var diagnostic: Diagnostic
+  public init(diagnostic: Diagnostic) { self.diagnostic = diagnostic }
+}
+
+/// What the C library says about an errno.
+public func errorText(_ code: Int32) -> String { strerror(code).map { String(cString: $0) } ?? "error \(code)" }

@@ -1,0 +1,41 @@
+// The command line of Panguard (DESIGN 13). Each command is a thin shell around a module that does the work.
+import ArgumentParser
+import Glibc
+
+@main
+struct Panguard: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "panguard",
+    abstract: "A local-first security agent: reads this host's logs, decides by rules, explains every decision.",
+    discussion: """
+      Start with `panguard run` to watch this host, or `panguard replay examples/auth.log` to see it work on a sample.
+      Nothing leaves the host.
+
+      Exit codes: 0 done, 1 findings or failed tests, 2 wrong usage, 3 environment (permission, missing file, daemon not running).
+      """,
+    version: Version.text,
+    subcommands: [
+      RunCommand.self, ReplayCommand.self, StatusCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self, ParseCommand.self,
+      ConfigCommand.self, DoctorCommand.self,
+    ])
+
+  static func main() {
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as CommandFailure {
+      if !failure.message.isEmpty { printError("panguard: \(failure.message)") }
+      Glibc.exit(failure.status.rawValue)
+    } catch {
+      let code = exitCode(for: error)
+      let text = fullMessage(for: error)
+      if code == .success {
+        print(text)
+        Glibc.exit(ExitStatus.done.rawValue)
+      }
+      if !text.isEmpty { printError(text) }
+      Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.environment.rawValue)
+    }
+  }
+}

@@ -1,0 +1,118 @@
+// `panguard replay`: recorded logs through the same detector, in event time.
+import AgentRuntime
+import ArgumentParser
+import CLinux
+import Detection
+import Export
+import Glibc
+import LogParsers
+import LogSources
+import Primitives
+
+struct ReplayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay", abstract: "Run recorded logs through the detector.",
+    discussion: """
+      Reads plain, gzip and xz files, or standard input (-), in event time, and prints what the agent would have decided. The same
+      inputs, rules and configuration give the same bytes, on any machine. Several files are merged by event time.
+
+      Try it on the sample: panguard replay examples/auth.log examples/access.log
+      """)
+  @OptionGroup var selection: RuleSelection
+  @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
+  @Option(name: .long, help: "Write the decision log (JSON lines) to this file.", completion: .file()) var output: String?
+  @Option(name: .long, help: "What to print: text or jsonl. Default: text; nothing with --output.") var format: ReplayFormat?
+  @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
+  @Option(
+    name: .long, help: "Stands for the files' modification time (RFC 3339), which decides the year of stamps that have none.") var inputTime: String?
+  @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
+  @Flag(name: .long, help: "No progress bar.") var quiet = false
+  @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String]
+
+  enum ReplayFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl, none }
+
+  func run() throws {
+    var settings = Configuration()
+    if let config {
+      let (loaded, diagnostics) = Configuration.load(path: config)
+      report(diagnostics, atLeast: .warning)
+      guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
+        throw CommandFailure.usage("\(config) has errors; `panguard config check \(config)` lists them")
+      }
+      settings = loaded
+    }
+    var fixedTime: EventTime?
+    if let inputTime {
+      guard let time = EventTime(rfc3339: inputTime) else {
+        throw CommandFailure.usage("--input-time wants an RFC 3339 time such as 2026-01-31T00:00:00Z, not '\(inputTime)'")
+      }
+      fixedTime = time
+    }
+    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules)
+    let cacheDirectory = RuleStore.defaultCacheDirectory()
+    let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
+    let detector = Detector(
+      ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
+    report(detector.engine.diagnostics, atLeast: .warning)
+    if cached == nil, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: loaded, in: cacheDirectory) }
+
+    let replay = Replay(pipeline: Pipeline(detector: detector))
+    for file in files {
+      do {
+        try replay.add(
+          path: file, format: logFormat, inputTime: fixedTime, standardInputTime: EventTime(seconds: Int64(time(nil))),
+          utcOffsetSeconds: settings.logUTCOffsetSeconds)
+      } catch {
+        throw CommandFailure.environment("\(error)")
+      }
+    }
+
+    var log: Output?
+    if let output {
+      let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+      guard descriptor >= 0 else { throw CommandFailure.environment("\(output): \(String(cString: strerror(errno)))") }
+      log = Output(descriptor: descriptor)
+    }
+    let shown = format ?? (output == nil ? .text : .none)
+    var screen = Output()
+    let color = Terminal.usesColor(.auto)
+    let width = isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0
+    var progress = Progress("replaying", quiet: quiet || shown != .none)
+    let statistics = replay.run(progress: { progress.update($0, of: $1) }) { decision in
+      if log != nil || shown == .jsonl {
+        let line = DecisionJSON.line(decision)
+        log?.line(line)
+        if shown == .jsonl { screen.line(line) }
+      }
+      if shown == .text { screen.line(DecisionText.line(decision, color: color, width: width)) }
+    }
+    progress.finish()
+    log?.flush()
+    screen.flush()
+    for problem in replay.damagedInputs { printError("panguard: \(problem)") }
+    if stats { printError(ReplayCommand.render(statistics)) }
+    if shown == .text, statistics.decisions == 0 {
+      printError("\(grouped(statistics.lines)) lines (\(grouped(statistics.unparsed)) unparsed), no decision: no rule matched")
+    }
+    if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
+  }
+
+  static func render(_ s: ReplayStatistics) -> String {
+    func row(_ name: String, _ value: String) -> String { name.padding(to: 12) + value }
+    var out = [
+      row("lines", grouped(s.lines)), row("events", grouped(s.events)),
+      row("parsed", "\(grouped(s.parsed)) recognised, \(grouped(s.headerOnly)) header only, \(grouped(s.unparsed)) unparsed"),
+      row("attempts", grouped(s.attempts)), row("matches", grouped(s.matches)), row("decisions", grouped(s.decisions)),
+      row("elapsed", "\(s.elapsed / 1_000_000) ms"), row("lines/s", grouped(s.linesPerSecond)),
+      row("peak RSS", "\(s.peakResidentBytes / 1024) KiB"),
+    ]
+    for input in s.inputs { out.append(row("input", "\(input.path), input time \(input.inputTime)")) }
+    let lost = s.drops.filter { $0.count > 0 }
+    out.append(row("drops", lost.isEmpty ? "none (\(s.drops.count) causes watched)" : lost.map { "\($0.cause) \(grouped($0.count))" }.joined(separator: ", ")))
+    return out.joined(separator: "\n")
+  }
+}
+
+extension String {
+  func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+}

@@ -1,0 +1,80 @@
+// `panguard status`: what the running agent reads, decides, drops and costs.
+import AgentRuntime
+import ArgumentParser
+import Export
+import Glibc
+import Primitives
+
+/// Where the agent keeps its state, for the commands that talk to it or read its store.
+struct StateSelection: ParsableArguments {
+  @Option(name: .long, help: "The configuration file; default \(Configuration.defaultPath) if it exists.", completion: .file()) var config: String?
+  @Option(name: .long, help: "The agent's state directory; default as configured.", completion: .directory) var state: String?
+
+  func configuration() throws -> Configuration {
+    let path = config ?? Configuration.defaultPath
+    if config == nil, access(path, F_OK) != 0 { return Configuration() }
+    let (configuration, diagnostics) = Configuration.load(path: path)
+    report(diagnostics, atLeast: .warning)
+    guard let configuration, !diagnostics.contains(where: { $0.severity == .error }) else {
+      throw CommandFailure.usage("\(path) has errors; `panguard config check \(path)` lists them")
+    }
+    return configuration
+  }
+  func directory() throws -> String { try state ?? AgentPaths.stateDirectory(configured: configuration().stateDirectory) }
+}
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "status", abstract: "What the running agent reads, decides, drops and costs.")
+  @OptionGroup var selection: StateSelection
+  @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
+
+  func run() throws {
+    let directory = try selection.directory()
+    let socket = AgentPaths.socketPath(in: directory)
+    let answer: [UInt8]
+    do {
+      answer = try ControlClient.ask(socket, .status)
+    } catch {
+      throw CommandFailure.environment("no agent answers at \(socket) (\(error)); start one with `panguard run`")
+    }
+    if format != .table {
+      var output = Output()
+      output.line(answer)
+      output.flush()
+      return
+    }
+    let status = try answer.withUnsafeBytes { try AgentStatus(json: $0) }
+    print(StatusView.render(status, color: Terminal.usesColor(.auto)))
+  }
+}
+
+enum StatusView {
+  static func render(_ s: AgentStatus, color: Bool) -> String {
+    func heading(_ text: String) -> String { color ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
+    func warn(_ text: String) -> String { color ? "\u{1b}[33m\(text)\u{1b}[0m" : text }
+    func mebibytes(_ bytes: UInt64) -> String { "\(bytes / 1_048_576).\((bytes % 1_048_576) * 10 / 1_048_576) MiB" }
+    var out = [
+      heading("panguard \(s.version)") + "  pid \(s.pid), mode \(s.mode), up \(Nanoseconds.seconds(Int64(clamping: s.uptimeSeconds)))",
+      "memory \(mebibytes(s.residentBytes)) (peak \(mebibytes(s.peakResidentBytes))), CPU \(s.cpuMilliseconds / 1000).\((s.cpuMilliseconds % 1000) / 100) s, \(s.eventsPerSecond) events/s",
+      "", heading("Sources"),
+    ]
+    for source in s.sources {
+      let name = TerminalText.escaped(source.name)
+      if source.state == "reading" {
+        out.append(
+          "  \(name): \(grouped(source.lines)) lines (\(grouped(source.parsed)) recognised, \(grouped(source.headerOnly)) header only, \(grouped(source.unparsed)) unparsed), lag \(grouped(source.lagBytes)) bytes"
+            + (source.newestEvent.isEmpty ? "" : ", newest \(source.newestEvent)"))
+        if !source.reason.isEmpty { out.append("    " + warn(TerminalText.escaped(source.reason))) }
+      } else {
+        out.append("  \(name): \(warn(source.state)): \(TerminalText.escaped(source.reason))")
+      }
+    }
+    out += ["", heading("Rules"), "  \(s.rulesLoaded) loaded, \(s.rulesSkipped) skipped, \(s.rulesRefused) refused; set \(s.ruleSetHash.prefix(16))"]
+    out += ["", heading("Counters")] + s.counters.map { "  \($0.name): \(grouped($0.value))" }
+    let lost = s.drops.filter { $0.count > 0 }
+    out += ["", heading("Drops")]
+    out += lost.isEmpty ? ["  none (\(s.drops.count) causes watched)"] : lost.map { "  " + warn("\($0.cause): \(grouped($0.count))") }
+    out += ["", heading("Store"), "  \(s.storePath)" + (s.storeProblem.isEmpty ? "" : "\n  " + warn(TerminalText.escaped(s.storeProblem)))]
+    return out.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,4 @@
+import Events
+import Primitives
+import RuleLanguage
+@testable import RuleEngine
