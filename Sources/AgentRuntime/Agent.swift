@@ -131,7 +131,7 @@ public final class Agent {
     settings = sources.files
     notRead = sources.notRead
     watcher = FileWatcher(patterns: sources.files.map(\.pattern))
-    epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+    epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
     signals = Agent.signalDescriptor()
     listen(signals, .signal)
     listen(control.descriptor, .control)
@@ -342,24 +342,10 @@ public final class Agent {
   }
 
   private func process(_ record: borrowing JournalRecord, _ lane: Lane, isWarmUp: Bool) {
-    func present(_ bytes: Bytes) -> Bytes? { bytes.isEmpty ? nil : bytes }
-    var entry = JournalEntry()
-    entry.message = record.message
-    entry.syslogIdentifier = present(record.syslogIdentifier)
-    entry.comm = present(record.comm)
-    entry.exe = present(record.exe)
-    entry.pid = present(record.pid) ?? present(record.syslogPID)
-    entry.uid = present(record.uid)
-    entry.unit = present(record.systemdUnit)
-    entry.hostname = present(record.hostname)
-    entry.priority = present(record.priority)
-    entry.facility = present(record.syslogFacility)
-    entry.cmdline = present(record.commandLine)
-    entry.transport = present(record.transport)
-    entry.realtimeMicroseconds = record.time.nanoseconds / 1000
     // An entry has no byte offset; its time in microseconds finds it again.
-    pipeline.process(journal: entry, ordinal: UInt64(clamping: record.time.nanoseconds / 1000), lane, isWarmUp: isWarmUp) {
-      if !isWarmUp { pending.append($0) }
+    let ordinal = UInt64(clamping: record.time.nanoseconds / 1000)
+    pipeline.process(journal: JournalEntry(copy record), ordinal: ordinal, lane, isWarmUp: isWarmUp) { decision in
+      if !isWarmUp { pending.append(decision) }
     }
   }
 
@@ -435,7 +421,7 @@ public final class Agent {
     sigemptyset(&set)
     for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
     sigprocmask(SIG_BLOCK, &set, nil)
-    return signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue | SFD_NONBLOCK.rawValue))
+    return signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
   }
 
   private func wallClock() -> EventTime { EventTime(seconds: Int64(time(nil))) }
@@ -551,4 +537,25 @@ final class DecisionLogFile {
     bytes.append(0x0a)
     if write(descriptor, bytes, bytes.count) != bytes.count { failures += 1 }
   }
+}
+
+extension JournalEntry {
+  /// What the parsers want to know of what the journal says. Borrows the record's bytes.
+  init(_ record: JournalRecord) {
+    self.init()
+    message = record.message
+    syslogIdentifier = JournalEntry.present(record.syslogIdentifier)
+    comm = JournalEntry.present(record.comm)
+    exe = JournalEntry.present(record.exe)
+    pid = JournalEntry.present(record.pid) ?? JournalEntry.present(record.syslogPID)
+    uid = JournalEntry.present(record.uid)
+    unit = JournalEntry.present(record.systemdUnit)
+    hostname = JournalEntry.present(record.hostname)
+    priority = JournalEntry.present(record.priority)
+    facility = JournalEntry.present(record.syslogFacility)
+    cmdline = JournalEntry.present(record.commandLine)
+    transport = JournalEntry.present(record.transport)
+    realtimeMicroseconds = record.time.nanoseconds / 1000
+  }
+  private static func present(_ bytes: Bytes) -> Bytes? { bytes.isEmpty ? nil : bytes }
 }

@@ -68,7 +68,7 @@ final class ControlSocket {
       let bytes = answer(request)
       var sent = 0
       while sent < bytes.count {
-        let m = bytes.withUnsafeBytes { send(connection, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue)) }
+        let m = bytes.withUnsafeBytes { send(connection, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL)) }
         guard m > 0 else { break }
         sent += m
       }
@@ -106,7 +106,7 @@ final class ControlSocket {
     var timeout = timeval(tv_sec: 5, tv_usec: 0)
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     let text = Array("\(request.rawValue)\n".utf8)
-    guard send(connection, text, text.count, Int32(MSG_NOSIGNAL.rawValue)) == text.count else {
+    guard send(connection, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
       throw ControlSocketError(description: String(cString: strerror(errno)))
     }
     var answer: [UInt8] = []

@@ -102,11 +102,12 @@ public final class Pipeline {
   /// What the pipeline lost or left out, by cause.
   public var drops: [(cause: String, count: UInt64)] {
     [
-      ("sessions evicted from the login table", tracker.counters.evictions),
-      ("groups evicted from rule windows", detector.engine.counters.evictions),
+      ("sessions evicted from the login table", tracker.evictions),
+      ("login attempts lost with an evicted session", tracker.lostAttempts),
+      ("groups evicted from rule windows", detector.engine.counters.evictions.reduce(0, +)),
       ("incidents and subjects evicted", detector.evictions),
       ("signals forgotten", detector.counters.forgottenSignals),
-      ("regular expressions stopped at their limit", detector.engine.counters.limitHits),
+      ("regular expressions stopped at their limit", detector.engine.counters.limitHits.reduce(0, +)),
       ("events counted late (clock went back a little)", detector.lateEvents),
       ("events with a stamp that cannot be placed", detector.unplacedEvents),
     ]

@@ -10,7 +10,7 @@ public enum SelfMetrics {
   /// Processor time used so far, user and system, in microseconds.
   public static func cpuMicroseconds() -> UInt64 {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     func micro(_ t: timeval) -> UInt64 { UInt64(t.tv_sec) * 1_000_000 + UInt64(t.tv_usec) }
     return micro(usage.ru_utime) + micro(usage.ru_stime)
   }

@@ -38,7 +38,9 @@ public struct EventClock: Sendable {
   public mutating func observe(_ time: EventTime, source: UInt32) -> Reading {
     let index = Int(source)
     while clocks.count <= index { clocks.append(SourceClock()) }
-    return withUnsafeMutablePointer(to: &clocks[index]) { observe(time, &$0.pointee) }
+    var clock = clocks[index]
+    defer { clocks[index] = clock }
+    return observe(time, &clock)
   }
 
   @inline(__always)

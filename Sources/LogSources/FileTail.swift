@@ -67,6 +67,7 @@ public struct FileTailCounters: Sendable, Equatable {
   /// Lines that came into a file after its successor was begun.
   public var lateLines: UInt64 = 0
   public var damagedFiles: UInt64 = 0
+  public init() {}
 }
 
 /// What one call of `read` did.

@@ -299,6 +299,17 @@ public final class JournalSource {
     return isThere
   }
 
+  /// Entries received at exactly this time (microseconds count), without moving: to find again what a decision rests on.
+  public func fetch(at time: EventTime, _ body: (borrowing JournalRecord) -> Void) throws(SourceError) {
+    let wanted = UInt64(clamping: time.nanoseconds / 1000)
+    if sd_journal_seek_realtime_usec(journal, wanted) >= 0 {
+      while sd_journal_next(journal) > 0, entryTime().nanoseconds / 1000 <= Int64(clamping: wanted) {
+        if entryTime().nanoseconds / 1000 == Int64(clamping: wanted) { body(load()) }
+      }
+    }
+    if let cursor { try seek(to: .after(cursor: cursor)) } else { try seek(to: .beginning) }
+  }
+
   private func entryTime() -> EventTime {
     var microseconds: UInt64 = 0
     guard sd_journal_get_realtime_usec(journal, &microseconds) >= 0 else { return .zero }

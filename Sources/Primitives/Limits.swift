@@ -90,7 +90,6 @@ public enum Limits {
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).
   public static let documentDepth = 64
   public static let documentNodes = 100_000
-<<<<<<< HEAD
   /// Problems reported for one file. Beyond it one last diagnostic says how many more there are: a file that is wrong
   /// everywhere must not cost more to report than to read.
   public static let diagnosticsPerFile = 100
@@ -99,7 +98,7 @@ public enum Limits {
   public static let ruleDirectoryDepth = 16
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
-=======
+
 
   /// Bytes of the decision store up to which it is read through after an unclean end (tens of milliseconds). A larger one is
   /// only checked page by page as it is used, and its status says so: the start must not wait for it.
@@ -112,5 +111,4 @@ public enum Limits {
   public static let retentionStepRows = 10_000
   /// Rows of one answer of the store. More are left out, and the answer says so.
   public static let queryRows = 100_000
->>>>>>> records
 }

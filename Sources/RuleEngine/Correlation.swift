@@ -51,6 +51,12 @@ final class Correlator {
     }
   }
 
+  /// Forgets every chain that has begun.
+  func reset() {
+    chains = BoundedTable<GroupKey, Chain>(capacity: Limits.correlationChains)
+    held = 0
+  }
+
   /// The field whose value must be shared beyond the join keys.
   var overlapField: FieldReference? {
     if case .valueOverlap(_, let field) = detection.logic { return field }

@@ -13,7 +13,7 @@ public struct RuleEngine: ~Copyable {
   public let diagnostics: [Diagnostic]
 
   let compiled: CompiledRules
-  private let groups: GroupTable
+  private var groups: GroupTable
   private let memory = RegexMemory()
   private let rules: UnsafeMutablePointer<RuleCode>
   private let conditions: UnsafeMutablePointer<ConditionCode>
@@ -120,6 +120,14 @@ public struct RuleEngine: ~Copyable {
   public mutating func takeLimitRecords() -> [LimitRecord] {
     defer { records.removeAll(keepingCapacity: true) }
     return records
+  }
+
+  /// Forgets every window and chain, as if no event had been seen; what was compiled and counted stays.
+  public mutating func resetState() {
+    groups = GroupTable(compiled.windows)
+    for correlator in compiled.correlators { correlator.reset() }
+    records.removeAll()
+    newestTime = .min
   }
 
   // MARK: One event

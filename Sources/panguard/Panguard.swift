@@ -1,4 +1,5 @@
 // The command line of Panguard (DESIGN 13). Each command is a thin shell around a module that does the work.
+import AgentRuntime
 import ArgumentParser
 import Glibc
 

@@ -70,60 +70,38 @@ enum RuleView {
     if !rule.references.isEmpty { out.append("references \(rule.references.map(TerminalText.escaped).joined(separator: ", "))") }
     out.append("file \(rule.location)")
     out += ["", TerminalText.escaped(rule.summary)]
-    out += ["", heading("Detection")] + detection(rule).map { "  \($0)" }
+    out += ["", heading("Detection")] + RuleText.detection(rule.detection).map { "  \($0)" }
     if !rule.falsePositives.isEmpty { out += ["", heading("Known false positives")] + rule.falsePositives.map { "  - \(TerminalText.escaped($0))" } }
     let groups = TestCase.Group.allCases.map { group in "\(rule.tests.filter { $0.group == group }.count) \(group.rawValue)" }
     out += ["", heading("Tests"), "  " + groups.joined(separator: ", ")]
     return out.joined(separator: "\n")
   }
 
-  static func detection(_ rule: Rule) -> [String] {
-    switch rule.detection {
-    case .pattern(let conditions, let expression):
-      return conditions.map { describe($0) } + ["when \(describe(expression, conditions))"]
-    case .behavioral(let b):
-      let group = b.groupBy.isEmpty ? "over all events" : "for each \(b.groupBy.map(\.description).joined(separator: ", "))"
-      var out = ["\(b.aggregation.rawValue) of \(b.metric) \(b.comparison.symbol) \(b.threshold) within \(b.window), \(group)"]
-      if b.minEvents > 1 { out.append("at least \(b.minEvents) events") }
-      if let cooldown = b.cooldown { out.append("then silent for \(cooldown)") }
-      return out + b.filter.map { "only where \(describe($0))" }
-    case .correlation(let c):
-      var out = c.sourceRules.map { "\($0.alias): \($0.ruleIDPattern)" }
-      switch c.logic {
-      case .temporalSequence(let aliases): out.append("in this order: \(aliases.joined(separator: ", then "))")
-      case .temporalUnordered(let aliases): out.append("in any order: \(aliases.joined(separator: ", "))")
-      case .countThreshold(let alias, let count): out.append("\(alias) at least \(count) times")
-      case .valueOverlap(let aliases, let field): out.append("\(aliases.joined(separator: ", ")) share the value of \(field)")
+  /// Condition by condition, what matched where.
+  static func explanation(_ rule: Rule, _ reports: [ConditionReport], color: Bool) -> String {
+    func paint(_ text: String, _ code: String) -> String { color ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
+    var out = ["\(rule.id)  \(TerminalText.escaped(rule.title))"]
+    if reports.isEmpty { out.append("this rule has no condition of its own: it joins the matches of other rules") }
+    for report in reports {
+      let verdict =
+        switch report.isHeld {
+        case true?: paint("holds      ", "32")
+        case false?: paint("fails      ", "31")
+        case nil: paint("undecided  ", "33")
+        }
+      out.append("  \(verdict)\(report.name): \(report.field)")
+      guard let value = report.value else {
+        out.append("             the event does not have this field")
+        continue
       }
-      if !c.joinKeys.isEmpty { out.append("with equal \(c.joinKeys.map(\.description).joined(separator: ", "))") }
-      return out + ["within \(c.window)"]
-    case .skipped(let method, let reason): return ["not run: method \(method): \(reason)"]
-    }
-  }
-
-  static func describe(_ condition: Condition) -> String {
-    func list(_ values: [String], _ caseSensitive: Bool) -> String {
-      values.map { "\"\(TerminalText.escaped($0))\"" }.joined(separator: " or ") + (caseSensitive ? "" : " (any case)")
-    }
-    let test =
-      switch condition.test {
-      case .regex(let patterns, let caseSensitive): "matches \(patterns.map { "/\(TerminalText.escaped($0))/" }.joined(separator: " or "))\(caseSensitive ? "" : "i")"
-      case .contains(let values, let caseSensitive): "contains \(list(values, caseSensitive))"
-      case .exact(let values, let caseSensitive): "is \(list(values, caseSensitive))"
-      case .startsWith(let values, let caseSensitive): "starts with \(list(values, caseSensitive))"
-      case .compare(let comparison, let value): "\(comparison.symbol) \(value)"
-      case .exists(let present): present ? "is present" : "is absent"
+      out.append("             value   \(TerminalText.cut(TerminalText.escaped(value), to: 400))")
+      if let matched = report.matched {
+        let place = report.span.map { " at bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
+        out.append("             matched \(TerminalText.cut(TerminalText.escaped(matched), to: 200))\(place)")
       }
-    return "\(condition.name): \(condition.field) \(condition.isNegated ? "not " : "")\(test)"
-  }
-
-  static func describe(_ expression: Expression, _ conditions: [Condition]) -> String {
-    switch expression {
-    case .condition(let index): conditions.indices.contains(index) ? conditions[index].name : "?"
-    case .not(let inner): "not \(describe(inner, conditions))"
-    case .all(let parts): "(" + parts.map { describe($0, conditions) }.joined(separator: " and ") + ")"
-    case .any(let parts): "(" + parts.map { describe($0, conditions) }.joined(separator: " or ") + ")"
     }
+    out.append("the rule wants: " + RuleText.detection(rule.detection).joined(separator: "; "))
+    return out.joined(separator: "\n")
   }
 
   /// The event of a `{"id":..,"event":{..}}` line, or the line itself.

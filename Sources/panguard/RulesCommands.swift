@@ -188,7 +188,7 @@ extension RulesCommand {
       if let failure { throw CommandFailure.environment(failure) }
       guard read else { throw CommandFailure.environment("\(input) holds no event; give a JSON object of fields or a raw log line") }
       var output = Output()
-      output.line(RuleView.explanation(rule, engine.explain(rule: index, event: subject), event: subject, color: Terminal.usesColor(.auto)))
+      output.line(RuleView.explanation(rule, engine.explain(rule: index, event: subject), color: Terminal.usesColor(.auto)))
       output.flush()
     }
   }

@@ -1,0 +1,110 @@
+// `panguard doctor`: what would keep the agent from doing its work here, and what to do about each.
+import AgentRuntime
+import ArgumentParser
+import Export
+import Glibc
+import Primitives
+import RuleEngine
+import Storage
+
+struct DoctorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "doctor", abstract: "Check this host, the configuration and the rules; say what to do.",
+    discussion: "Exit 1 if something is wrong that keeps the agent from working.")
+  @OptionGroup var selection: StateSelection
+  @OptionGroup var rules: RuleSelection
+
+  enum Verdict: String { case ok, warning, problem }
+  struct Check {
+    var verdict: Verdict
+    var name: String
+    var text: String
+    init(_ verdict: Verdict, _ name: String, _ text: String) {
+      self.verdict = verdict
+      self.name = name
+      self.text = text
+    }
+  }
+
+  func run() throws {
+    var checks: [Check] = []
+    var settings = Configuration()
+    let path = selection.config ?? Configuration.defaultPath
+    if access(path, F_OK) == 0 {
+      let (loaded, diagnostics) = Configuration.load(path: path)
+      if let loaded { settings = loaded }
+      let errors = diagnostics.filter { $0.severity == .error }
+      checks.append(
+        errors.isEmpty
+          ? Check(.ok, "configuration", path) : Check(.problem, "configuration", errors.map { "\($0)" }.joined(separator: "\n")))
+      for warning in diagnostics where warning.severity == .warning { checks.append(Check(.warning, "configuration", "\(warning)")) }
+    } else {
+      checks.append(
+        selection.config == nil
+          ? Check(.ok, "configuration", "none at \(path): defaults") : Check(.problem, "configuration", "\(path): \(String(cString: strerror(errno)))"))
+    }
+
+    let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, disabled: settings.disabledRules)
+    let engine = RuleEngine(loaded.set)
+    let broken = (loaded.set.diagnostics + engine.diagnostics).filter { $0.severity == .error }
+    if !broken.isEmpty {
+      checks.append(Check(.problem, "rules", broken.map { "\($0)" }.joined(separator: "\n")))
+    } else {
+      checks.append(Check(.ok, "rules", "\(loaded.set.rules.count) from \(loaded.paths.joined(separator: ", "))"))
+    }
+
+    var readable = 0
+    if settings.sources == nil {
+      for source in SourceDiscovery.discover(journalProblem: SourceDiscovery.journalProblem()) {
+        if let reason = source.reasonNotRead {
+          let isCovered = reason.contains("has the same messages")
+          checks.append(Check(isCovered ? .ok : .warning, source.name, "not read: \(reason)"))
+        } else {
+          readable += 1
+          checks.append(Check(.ok, source.name, "readable"))
+        }
+      }
+      if readable == 0 {
+        checks.append(Check(.problem, "sources", "no log can be read; run as root or as a user in the groups adm and systemd-journal"))
+      }
+    }
+
+    let directory = selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory)
+    if access(directory, F_OK) != 0 {
+      checks.append(Check(.ok, "state", "\(directory) will be made at the first start"))
+    } else {
+      do {
+        let store = try DecisionStore(directory: directory, readOnly: true)
+        let statistics = try store.statistics()
+        checks.append(Check(.ok, "state", "\(store.path): \(grouped(UInt64(clamping: statistics.incidents))) incidents"))
+      } catch {
+        checks.append(Check(.problem, "state", "\(error)"))
+      }
+    }
+    do {
+      _ = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
+      checks.append(Check(.ok, "agent", "running"))
+    } catch {
+      checks.append(Check(.warning, "agent", "not running; `panguard run` starts it"))
+    }
+    if let socket = settings.syslogPath, access(socket, W_OK) != 0 {
+      checks.append(Check(.problem, "syslog", "\(socket): \(String(cString: strerror(errno))); start the syslog service or set output.syslog to false"))
+    }
+
+    let color = Terminal.usesColor(.auto)
+    var output = Output()
+    for check in checks {
+      let mark =
+        switch check.verdict {
+        case .ok: color ? "\u{1b}[32mok\u{1b}[0m      " : "ok      "
+        case .warning: color ? "\u{1b}[33mwarning\u{1b}[0m " : "warning "
+        case .problem: color ? "\u{1b}[31mproblem\u{1b}[0m " : "problem "
+        }
+      for (i, line) in check.text.split(separator: "\n").enumerated() {
+        output.line((i == 0 ? mark : "        ") + (i == 0 ? check.name + ": " : "  ") + TerminalText.escaped(String(line)))
+      }
+    }
+    output.flush()
+    if checks.contains(where: { $0.verdict == .problem }) { throw CommandFailure.findings }
+  }
+}

@@ -1,0 +1,74 @@
+// `panguard run`: the agent in the foreground, against this host.
+import AgentRuntime
+import ArgumentParser
+import CLinux
+import Export
+import Glibc
+import Primitives
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Watch this host in the foreground and show decisions live.",
+    discussion: """
+      Finds the logs that exist (files and the journal), says which it reads and which it cannot and why, and prints decisions until
+      Ctrl-C. It observes: decisions say what would be done. Run it as root, or as a user in the groups adm and systemd-journal.
+      """)
+  @OptionGroup var selection: StateSelection
+  @OptionGroup var rules: RuleSelection
+  @Flag(name: .long, help: "Read logs that were never seen from their beginning instead of from their end.") var fromStart = false
+  @Option(name: .long, help: "What to print for each decision: text or jsonl.") var format: LiveFormat = .text
+  enum LiveFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl }
+
+  func run() throws {
+    let settings = try selection.configuration()
+    let loaded = try rules.load(rules.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules)
+    var options = AgentOptions(stateDirectory: selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))
+    options.fromStart = fromStart
+    options.cacheDirectory = RuleStore.defaultCacheDirectory()
+    let color = switch settings.textOutput {
+    case .auto: Terminal.usesColor(.auto)
+    case .always: true
+    case .never: false
+    }
+    let format = format
+    printError("panguard \(Version.text), mode observe: it decides and explains, it does not act")
+    printError("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
+    let agent: Agent
+    do {
+      agent = try Agent(configuration: settings, rules: loaded, options: options) { report in
+        switch report {
+        case .note(let text): printError(TerminalText.escaped(text))
+        case .warning(let text): printError("warning: " + TerminalText.escaped(text))
+        case .decision(let decision):
+          var output = Output()
+          if format == .jsonl {
+            output.line(DecisionJSON.line(decision))
+          } else {
+            output.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
+          }
+          output.flush()
+        }
+      }
+    } catch {
+      throw CommandFailure.environment("\(error)")
+    }
+    if agent.hasNoSources {
+      throw CommandFailure.environment(
+        """
+        there is no log to read on this host: no journal, and none of the usual files in /var/log that this user may read.
+        Name logs in the configuration (`panguard config reference`), or see Panguard work on the bundled sample:
+          \(CommandLine.arguments[0]) replay \(RunCommand.sample)
+        """)
+    }
+    printError("watching; Ctrl-C ends it")
+    agent.run()
+    let status = agent.status()
+    printError("\(grouped(status.counters.first { $0.name == "events" }?.value ?? 0)) events, \(grouped(status.counters.first { $0.name == "decisions" }?.value ?? 0)) decisions; `panguard decisions list` shows them")
+  }
+
+  /// The sample that comes with the source tree or the package.
+  static var sample: String {
+    let places = ["examples/auth.log", "/usr/share/doc/panguard/examples/auth.log"]
+    return places.first { access($0, R_OK) == 0 } ?? places[0]
+  }
+}
