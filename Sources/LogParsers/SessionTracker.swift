@@ -111,6 +111,10 @@ public struct SessionTracker: ~Copyable {
       session.pointee.remember(event)
     case .pamFailed:
       session.pointee.hasAuthenticated = true
+      if session.pointee.hasOutcome {
+        session.pointee.hasOutcome = false
+        session.pointee.decided = 0
+      }
       if session.pointee.service.hasOutcomeLine {
         if session.pointee.pending == 0 || session.pointee.pendingPAM == 0 {
           if session.pointee.pending == 0 { session.pointee.pending = 1 }
@@ -172,6 +176,9 @@ public struct SessionTracker: ~Copyable {
     case .outcomeFailed:
       let declared = declaredCount(role, event)
       let isTotal = session.pointee.service == .sudo
+      // sudo often logs without its process id: one session then holds all of a user's conversations, each with a total of its own.
+      if isTotal, session.pointee.hasOutcome { session.pointee.decided = 0 }
+      session.pointee.hasOutcome = isTotal
       let count = isTotal ? declared &- session.pointee.decided : declared
       if count > 0 { decide(count, &event, session) } else { session.pointee.pending = 0 }
     case .outcomeSucceeded:
@@ -571,6 +578,8 @@ private struct Session {
   var isEnded = false
   /// A user was named: what ends the session ends an authentication.
   var hasAuthenticated = false
+  /// sudo has given its total: the next failure belongs to another conversation.
+  var hasOutcome = false
   var onlyPAM = true
   var isLinkedPending = false
   private var userCount: Int8 = -1
@@ -621,6 +630,7 @@ private struct Session {
     peerState = .none
     isEnded = false
     hasAuthenticated = false
+    hasOutcome = false
     onlyPAM = true
     userCount = -1
     evidenceCount = 0
