@@ -89,10 +89,16 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
   public func append(to out: inout [UInt8]) {
     let c = civil
     out.append(decimal: UInt64(Swift.max(0, c.year)), minimumDigits: 4)
-    for (separator, value) in [(0x2d, c.month), (0x2d, c.day), (0x54, c.hour), (0x3a, c.minute), (0x3a, c.second)] as [(UInt8, Int64)] {
+    func two(_ separator: UInt8, _ value: Int64) {
       out.append(separator)
-      out.append(decimal: UInt64(value), minimumDigits: 2)
+      out.append(UInt8(truncatingIfNeeded: 0x30 + value / 10))
+      out.append(UInt8(truncatingIfNeeded: 0x30 + value % 10))
     }
+    two(0x2d, c.month)
+    two(0x2d, c.day)
+    two(0x54, c.hour)
+    two(0x3a, c.minute)
+    two(0x3a, c.second)
     if c.nanosecond != 0 {
       out.append(0x2e)
       if c.nanosecond % 1_000_000 == 0 {

@@ -66,7 +66,7 @@ public enum Limits {
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
-  public static let evidencePerDecision = 32
+  public static let evidencePerDecision = 16
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
   public static let subjects = 65_536
   /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.
