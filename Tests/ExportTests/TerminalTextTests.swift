@@ -51,7 +51,8 @@ private func withoutColours(_ text: String) -> String {
     let lines = Sample.hostile.evidence.map { ($0, Optional(Sample.nasty)) }
     let forms = [
       (DecisionText.line(Sample.hostile, color: color, width: 0), 0), (DecisionText.line(Sample.hostile, color: color, width: 100), 0),
-      (DecisionTable.render([Sample.hostile], width: 0, color: color), 2), (DecisionTable.render([Sample.hostile], width: 100, color: color), 2),
+      (DecisionTable.render([Sample.hostile], width: 0, color: color), 2),
+      (DecisionTable.render([Sample.hostile], width: 100, color: color), 2),
     ]
     for (form, newlines) in forms {
       let text = withoutColours(form)
