@@ -96,7 +96,7 @@ public final class DecisionStore {
       do {
         try open()
         if !readOnly { known = try checkpointsByName() }
-      } catch where error.code == .corrupt && !readOnly {
+      } catch  where error.code == .corrupt && !readOnly {
         recovery = try beginAnew(cause: error.cause)
       }
     } catch {
@@ -116,7 +116,7 @@ public final class DecisionStore {
     var result: CommitResult
     do {
       result = try write(batch)
-    } catch where error.code == .corrupt && !isReadOnly {
+    } catch  where error.code == .corrupt && !isReadOnly {
       let recovery = try beginAnew(cause: error.cause)
       self.recovery = recovery
       result = try write(batch)

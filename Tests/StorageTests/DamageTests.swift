@@ -4,8 +4,9 @@ import GRDB
 import Glibc
 import Primitives
 import RuleLanguage
-@testable import Storage
 import Testing
+
+@testable import Storage
 
 private func error(_ body: () throws -> Void) -> StorageError? {
   do {
@@ -226,7 +227,8 @@ private func batch(_ number: Int, size: Int = 10) -> CommitBatch {
       let mount = unsafeBitCast(mountSymbol, to: Mount.self)
       let directory = try TemporaryDirectory()
       let (newMounts, recursivePrivate): (Int32, UInt) = (0x20000, 0x4000 | 0x40000)
-      guard unshare(newMounts) == 0, mount(nil, "/", nil, recursivePrivate, nil) == 0, mount("tmpfs", directory.path, "tmpfs", 0, "size=1m,mode=700") == 0
+      guard unshare(newMounts) == 0, mount(nil, "/", nil, recursivePrivate, nil) == 0,
+        mount("tmpfs", directory.path, "tmpfs", 0, "size=1m,mode=700") == 0
       else {
         print("skipped: mount namespaces are not allowed here")
         return

@@ -13,7 +13,8 @@ import Testing
     Sample.decision(0, source: "192.0.2.7", user: "root", rule: "ATR-2026-90001", severity: .low, confidence: 300, action: .logOnly),
     Sample.decision(1, source: "192.0.2.200", user: "alice", rule: "ATR-2026-90002", severity: .medium, confidence: 700),
     Sample.decision(2, source: "198.51.100.1", user: nil, rule: "ATR-2026-91000", severity: .high, confidence: 899),
-    Sample.decision(3, source: "2001:db8:1:2::/64", user: "a'; --", rule: "ATR-COR-2026-90001", severity: .critical, confidence: 990, action: .blockIP),
+    Sample.decision(
+      3, source: "2001:db8:1:2::/64", user: "a'; --", rule: "ATR-COR-2026-90001", severity: .critical, confidence: 990, action: .blockIP),
     Sample.decision(4, source: "2001:db8:1:2::5", user: "rooty", rule: "ATR-2026-90001", severity: .informational, confidence: 1),
     Sample.decision(5, source: nil, user: "root", rule: "ATR[1]*", severity: .high, confidence: 900),
     Sample.decision(6, source: "not an address", user: "ro\u{0}ot", rule: "ATR-2026-90003", severity: .high, confidence: 900),

@@ -23,7 +23,8 @@ private final class Rsyslog {
       global(workDirectory="\(directory.path)" maxMessageSize="8k")
       module(load="imuxsock" SysSock.Use="off")
       module(load="mmpstrucdata")
-      input(type="imuxsock" Socket="\(socketPath)" UseSpecialParser="off" ParseHostname="on" UseSysTimeStamp="off" IgnoreTimestamp="off" RateLimit.Interval="0")
+      input(type="imuxsock" Socket="\(socketPath)"
+        UseSpecialParser="off" ParseHostname="on" UseSysTimeStamp="off" IgnoreTimestamp="off" RateLimit.Interval="0")
       template(name="json" type="list" option.jsonf="on") {
         property(outname="pri" name="pri" format="jsonf")
         property(outname="time" name="timereported" dateFormat="rfc3339" format="jsonf")
@@ -107,7 +108,8 @@ private final class Rsyslog {
 @Suite struct RsyslogTests {
   static let users = [
     "root", "\"", "\\", "]", "a\"b\\c]d", "] forged [x@1 y=\"z\"] <0>1 - - - - - -", "two\nlines\r\n<13>forged", "\u{1b}[2J\u{7}\u{0}", "é漢字😀",
-    "tab\there", "\u{202e}gpj.exe", "=,:; {}", String(repeating: "u", count: 4096), String(repeating: "\"]\\", count: 1400),
+    "tab\there",
+    "\u{202e}gpj.exe", "=,:; {}", String(repeating: "u", count: 4096), String(repeating: "\"]\\", count: 1400),
     String(repeating: "漢", count: 1400), "trailing\\",
   ]
 
