@@ -38,8 +38,8 @@ let package = Package(
 
     library("Primitives", ["CLinux"]),
     library("Events", ["Primitives"]),
-    library("LogParsers", ["Primitives", "Events"]),
 
+    library("LogParsers", ["Primitives", "Events"]),
     library("RuleLanguage", ["Primitives", "Events"]),
 
     tests(of: "Primitives"),
