@@ -91,8 +91,12 @@ public enum WebAccess {
         if quote >= 30, line[quote - 29] == 0x5b, let time = WebTime.accessStamp(line.slice(quote - 28, quote - 2)) {
           return (quote, quote - 29, time)
         }
-        if let bracket = line.lastIndex(of: 0x5b, before: quote - 2), let time = EventTime(rfc3339: line.slice(bracket + 1, quote - 2)) {
-          return (quote, bracket, time)
+        // $time_iso8601: at most 35 bytes with nanoseconds and a zone. Looking no further back keeps this linear.
+        let nearest = max(0, quote - 40)
+        if let bracket = line.slice(nearest, quote - 2).lastIndex(of: 0x5b),
+          let time = EventTime(rfc3339: line.slice(nearest + bracket + 1, quote - 2))
+        {
+          return (quote, nearest + bracket, time)
         }
       }
       from = quote + 1

@@ -65,13 +65,16 @@ public enum WebError {
 // MARK: nginx
 
 private enum NginxError {
-  /// How a message ends that quotes what the client wrote; nil: the client has no part in it.
+  /// How a message begins and, where it quotes what the client wrote, how it ends.
   private struct Frame: Sendable {
     let row: WebError.Row
-    let ends: [StaticString]
-    init(_ text: StaticString, _ action: StaticString, _ reason: StaticString? = nil, ends: [StaticString] = []) {
+    let end: StaticString
+    /// `" was not found in "` must stand before the end, which then closes the file's name.
+    let namesFile: Bool
+    init(_ text: StaticString, _ action: StaticString, _ reason: StaticString? = nil, end: StaticString = "", namesFile: Bool = false) {
       row = WebError.Row(text, action, reason)
-      self.ends = ends
+      self.end = end
+      self.namesFile = namesFile
     }
   }
   private static let trusted: [Frame] = [
@@ -94,12 +97,12 @@ private enum NginxError {
     Frame("access forbidden by ", "http-access-denied", "rule"),
   ]
   private static let quoting: [Frame] = [
-    Frame("user \"", "http-auth-failure", "password-mismatch", ends: ["\": password mismatch"]),
-    Frame("user \"", "http-auth-failure", "user-not-found", ends: ["\""]),
-    Frame("directory index of \"", "http-access-denied", "directory-index", ends: ["\" is forbidden"]),
-    Frame("open() \"", "http-error", "open", ends: [")"]),
-    Frame("rewrite or internal redirection cycle while internally redirecting to \"", "http-error", "redirect-cycle", ends: ["\""]),
-    Frame("\"", "http-error", "not-found", ends: [")"]),
+    Frame("user \"", "http-auth-failure", "password-mismatch", end: "\": password mismatch"),
+    Frame("user \"", "http-auth-failure", "user-not-found", end: "\"", namesFile: true),
+    Frame("directory index of \"", "http-access-denied", "directory-index", end: "\" is forbidden"),
+    Frame("open() \"", "http-error", "open", end: ")"),
+    Frame("rewrite or internal redirection cycle while internally redirecting to \"", "http-error", "redirect-cycle", end: "\""),
+    Frame("\"", "http-error", "not-found", end: ")"),
   ]
 
   static func parse(_ line: Bytes, _ offsetSeconds: Int64, _ event: inout Event) -> Bool {
@@ -150,6 +153,8 @@ private enum NginxError {
     var chosen: Int?
     var address: Bytes = .none
     var certain = true
+    // `user "x" was not found in "/etc/htpasswd"`: searched for once, so that many places cost no more than one.
+    let notFound = text.index(of: "\" was not found in \"") ?? text.count
     var from = 0
     while let hit = text.index(of: ", client: ", from: from) {
       from = hit + 10
@@ -158,7 +163,7 @@ private enum NginxError {
       let candidate = rest.upTo(end).trimmed
       guard IPAddress(candidate) != nil || candidate.equals("unix:"), end == rest.count || rest.from(end).starts(with: ", server: ") else { continue }
       let message = text.upTo(hit)
-      switch ending(message) {
+      switch ending(message, hasNotFound: notFound < hit) {
       case .cannotEndHere: continue
       case .mayEndHere:
         if chosen != nil, !candidate.equals(address) { certain = false }
@@ -174,25 +179,19 @@ private enum NginxError {
   }
 
   private enum Ending { case cannotEndHere, mayEndHere, endsHere }
-  private static func ending(_ message: Bytes) -> Ending {
+  private static func ending(_ message: Bytes, hasNotFound: Bool) -> Ending {
     for frame in trusted where message.starts(with: frame.row.text) { return .endsHere }
     guard message.index(of: 0x22) != nil else { return .endsHere }  // clients' texts are always quoted
     var isKnown = false
     for frame in quoting where message.starts(with: frame.row.text) {
       isKnown = true
-      for end in frame.ends where message.ends(with: end) {
-        // `user "x" was not found in "/etc/htpasswd"`: the last quoted text is the file's name.
-        if frame.row.reason.map({ Bytes($0).equals("user-not-found") }) == true, !message.contains("\" was not found in \"") { continue }
-        return .mayEndHere
-      }
+      if message.ends(with: frame.end), !frame.namesFile || hasNotFound { return .mayEndHere }
     }
     return isKnown ? .cannotEndHere : .mayEndHere
   }
   private static func frame(of message: Bytes) -> Frame? {
     for frame in trusted where message.starts(with: frame.row.text) { return frame }
-    for frame in quoting where message.starts(with: frame.row.text) {
-      for end in frame.ends where message.ends(with: end) { return frame }
-    }
+    for frame in quoting where message.starts(with: frame.row.text) && message.ends(with: frame.end) { return frame }
     return nil
   }
 
