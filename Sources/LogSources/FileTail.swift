@@ -105,6 +105,8 @@ public final class FileTail {
   private var finished: OpenLog?
   private var previous: FilePosition?
   private var endSeenAt: Int64?
+  /// A listing in which the open file was not to be found under any name.
+  private var unknownIn: [LogVersion] = []
 
   /// What to do while no file is open.
   private enum Pending {
@@ -276,7 +278,14 @@ public final class FileTail {
     if let current = RotatedFiles.version(at: path, isCurrent: true), log.isSame(as: current) { return false }
     let listing = RotatedFiles.list(path)
     guard listing.isStable else { return false }
-    let index = listing.versions.firstIndex { log.isSame(as: $0) }
+    var index = listing.versions.firstIndex { log.isSame(as: $0) }
+    if index == nil, listing.versions != unknownIn {
+      // Packed in the meantime? Asked once for each state of the directory.
+      // (A copy of it that was put back under the log's name is its successor like any other file.)
+      index = indexOf(log.position, in: listing.versions.filter { !$0.isCurrent })
+      if let found = index, listing.versions.first?.isCurrent == true { index = found + 1 }
+      if index == nil { unknownIn = listing.versions }
+    }
     let newer = listing.versions[..<(index ?? listing.versions.count)]
     guard newer.contains(where: { $0.size > 0 && ($0.isCurrent || index != nil) }) else { return false }
     return log.isPacked || isSilent(log)
