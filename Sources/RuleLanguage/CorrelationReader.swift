@@ -28,7 +28,9 @@ struct CorrelationReader {
     ])
     let type = logic.choice("type", LogicType.self, isRequired: true)
     if type == .chain_propagation {
-      return (.skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources)
+      return (
+        .skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources
+      )
     }
     let (window, skipReason) = readWindow(logic)
     let conditions = ConditionReader(problems: problems, isHostRule: isHostRule)

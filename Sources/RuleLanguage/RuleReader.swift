@@ -41,7 +41,9 @@ struct RuleReader {
   private func identifier(_ section: Section, form: String, prefix: String) -> String {
     guard let id = section.text("id", isRequired: true) else { return "" }
     let location = section.location(of: "id")
-    let isPlain = id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.:".utf8.contains($0) }
+    let isPlain = id.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.:".utf8.contains($0)
+    }
     guard isPlain, !id.isEmpty, id.utf8.count <= 64 else {
       problems.error(location, "id '\(shown(id))' must be 1 to 64 letters, digits, '-', '_', '.' or ':'")
       return id

@@ -108,6 +108,26 @@ import Testing
     }
   }
 
+  /// Correlations may build on correlations, but never on themselves; and long chains cost no more than their length.
+  @Test func chainsAndCycles() {
+    func correlation(_ n: Int, _ source: String) -> String {
+      "correlation: {id: ATR-COR-2026-\(n), title: T, severity: high}\nsource_rules: [{alias: a, rule_id: \(source)}]\n"
+        + "correlation_logic: {type: count_threshold, count: 3, window: 5m}\n---\n"
+    }
+    let chain = (10_001..<12_000).map { correlation($0, "ATR-COR-2026-\($0 + 1)") }.joined()
+    #expect(RuleLoader.load(document: chain + rule(1), file: "r").rules.count == 1)
+    #expect(RuleLoader.load(document: chain + correlation(12_000, "ATR-2026-90001") + rule(1), file: "r").rules.count == 2001)
+    let cycle = correlation(10_001, "ATR-COR-2026-10002") + correlation(10_002, "ATR-COR-2026-10001")
+    let set = RuleLoader.load(document: cycle, file: "r")
+    #expect(set.rules.isEmpty)
+    #expect(set.refusedCount == 2)
+    #expect(
+      set.diagnostics.filter { $0.severity == .error }.map(\.message) == [
+        "ATR-COR-2026-10001 needs rule ATR-COR-2026-10002, which is refused for what it needs itself",
+        "ATR-COR-2026-10002 needs rule ATR-COR-2026-10001, which is refused for what it needs itself",
+      ])
+  }
+
   @Test func theFingerprintIsOfTheBytes() {
     let a = RuleLoader.load(document: rule(1), file: "a")
     let b = RuleLoader.load(document: rule(1), file: "b")
@@ -150,7 +170,10 @@ import Testing
       "correlation: {id: ATR-COR-2026-90001, title: T, severity: high}\nsource_rules: [{alias: a, rule_id_pattern: 'ATR-*'}, {alias: b, rule_id_pattern: x}]\n"
         + "correlation_logic: {type: temporal_sequence, sequence: [{alias: a}, b], join_keys: [source.ip], window: {type: wall_time, duration: 5m}}\n",
     ].map { Array($0.utf8) }
-    let words = ["detection", "conditions", "[]", "{}", "~", "\n", "- ", ": ", "9223372036854775808", "-1", "\\u{110000}", "&a ", "*a", "'", "any of them", "(", "\t"]
+    let words = [
+      "detection", "conditions", "[]", "{}", "~", "\n", "- ", ": ", "9223372036854775808", "-1", "\\u{110000}", "&a ", "*a", "'", "any of them", "(",
+      "\t",
+    ]
     var random = Numbers(seed: 3)
     for round in 0..<3000 {
       var bytes = seeds[round % seeds.count]
@@ -177,15 +200,16 @@ import Testing
     let text =
       hostRule(
         detection: "conditions:\n  used: {field: message, patterns: [x]}\n  unused: {field: message, patterns: [x]}\ncondition: used"
-      ).replacing("confidence: 80\n", with: "").replacing("references: {mitre_attack: [T1110.001 - Password Guessing]}\n", with: "references: {cwe: [CWE-1]}\n")
-      + """
-      ---
-      correlation: {id: ATR-COR-2026-90001, title: T, severity: high, confidence: 90, false_positives: [f], references: {mitre_atlas: [AML.T0001]}}
-      source_rules: [{alias: a, rule_id_pattern: ATR-2025-*}]
-      correlation_logic: {type: count_threshold, count: 3, window: 5m}
-      test_cases: {true_positives: [x, y], true_negatives: [x, y], evasion_tests: [x]}
+      ).replacing("confidence: 80\n", with: "").replacing(
+        "references: {mitre_attack: [T1110.001 - Password Guessing]}\n", with: "references: {cwe: [CWE-1]}\n")
+        + """
+        ---
+        correlation: {id: ATR-COR-2026-90001, title: T, severity: high, confidence: 90, false_positives: [f], references: {mitre_atlas: [AML.T0001]}}
+        source_rules: [{alias: a, rule_id_pattern: ATR-2025-*}]
+        correlation_logic: {type: count_threshold, count: 3, window: 5m}
+        test_cases: {true_positives: [x, y], true_negatives: [x, y], evasion_tests: [x]}
 
-      """
+        """
     let set = RuleLoader.load(document: text, file: "r")
     #expect(set.refusedCount == 0)
     #expect(
@@ -202,7 +226,8 @@ import Testing
 
   @Test(arguments: [
     ("ATR-2026-90001", "ATR-2026-90001", true), ("ATR-2026-9*", "ATR-2026-90001", true), ("*", "x", true), ("*", "", true), ("ATR-?", "ATR-1", true),
-    ("ATR-?", "ATR-12", false), ("a*b*c", "aXbXc", true), ("a*b*c", "aXbX", false), ("", "a", false), ("**a", "ba", true), ("ATR-2026-9", "ATR-2026-90001", false),
+    ("ATR-?", "ATR-12", false), ("a*b*c", "aXbXc", true), ("a*b*c", "aXbX", false), ("", "a", false), ("**a", "ba", true),
+    ("ATR-2026-9", "ATR-2026-90001", false),
   ]) func globs(_ pattern: String, _ id: String, _ matches: Bool) {
     #expect(CorrelationDetection.SourceRule(alias: "a", ruleIDPattern: pattern).matches(id) == matches)
   }

@@ -74,18 +74,24 @@ func outline(_ expression: Expression) -> String {
     #expect(rule.severity == .critical)
     #expect(rule.confidence == Confidence(thousandths: 875))
     #expect(rule.techniques == ["T1110.001", "T1078"])
-    #expect(rule.references == ["mitre_atlas:AML.T0051", "owasp_llm:LLM01:2025", "research:https://example.org/a", "external_references.sigma:uuid-1"])
-    #expect([rule.agentSource, rule.category, rule.subcategory, rule.family] == ["host_log", "credential-access", "password-guessing", "brute-force"])
+    #expect(
+      rule.references == ["mitre_atlas:AML.T0051", "owasp_llm:LLM01:2025", "research:https://example.org/a", "external_references.sigma:uuid-1"])
+    #expect(
+      [rule.agentSource, rule.category, rule.subcategory, rule.family] == ["host_log", "credential-access", "password-guessing", "brute-force"])
     #expect(rule.isExculpatory)
     #expect(rule.falsePositives == ["A user who forgot a password.", "Another."])
     #expect(rule.responseActions == ["alert", "block_ip"])
     #expect(rule.location == SourceLocation(file: "rules/r.yaml", line: 1, column: 1))
   }
 
-  @Test(arguments: [("confidence: 80", 800), ("tags: {category: x, confidence: high}", 900), ("tags: {category: x, confidence: medium}", 700),
-    ("tags: {category: x, confidence: low}", 400), ("tags: {category: x, confidence: medium-high}", 800), ("", 500), ("confidence: 100", 999)])
+  @Test(arguments: [
+    ("confidence: 80", 800), ("tags: {category: x, confidence: high}", 900), ("tags: {category: x, confidence: medium}", 700),
+    ("tags: {category: x, confidence: low}", 400), ("tags: {category: x, confidence: medium-high}", 800), ("", 500), ("confidence: 100", 999),
+  ])
   func confidences(_ line: String, _ thousandths: Int) {
-    let rule = load("id: ATR-2026-90001\ntitle: t\nseverity: low\n\(line)\ndetection: {conditions: [{field: a, operator: exact, value: b}], condition: any}\n").rules.first
+    let rule = load(
+      "id: ATR-2026-90001\ntitle: t\nseverity: low\n\(line)\ndetection: {conditions: [{field: a, operator: exact, value: b}], condition: any}\n"
+    ).rules.first
     #expect(rule?.confidence == Confidence(thousandths: thousandths))
     #expect(rule?.statesConfidence == !line.isEmpty)
   }
@@ -99,27 +105,45 @@ func outline(_ expression: Expression) -> String {
     ("[{field: message, operator: exact, value: Ab, case_sensitive: false}]", ["1: message exact [\"Ab\"]"]),
     ("[{field: message, operator: regex, value: Ab, case_sensitive: true}]", ["1: message regex Aa [\"Ab\"]"]),
     ("[{field: message, operator: contains, value: [a, b]}]", ["1: message contains [\"a\", \"b\"]"]),
-    ("[{field: message, operator: exact, value: 22}, {field: message, operator: exact, value: yes}]", [
-      "1: message exact Aa [\"22\"]", "2: message exact Aa [\"yes\"]",
-    ]),
-    ("[{field: source.port, operator: gt, value: 1}, {field: source.port, operator: gte, value: '2'}, {field: x, operator: lt, value: -3},"
-      + " {field: x, operator: lte, value: 4}, {field: x, operator: eq, value: 5}]", [
+    (
+      "[{field: message, operator: exact, value: 22}, {field: message, operator: exact, value: yes}]",
+      [
+        "1: message exact Aa [\"22\"]", "2: message exact Aa [\"yes\"]",
+      ]
+    ),
+    (
+      "[{field: source.port, operator: gt, value: 1}, {field: source.port, operator: gte, value: '2'}, {field: x, operator: lt, value: -3},"
+        + " {field: x, operator: lte, value: 4}, {field: x, operator: eq, value: 5}]",
+      [
         "1: source.port > 1", "2: source.port ≥ 2", "3: x < -3", "4: x ≤ 4", "5: x = 5",
-      ]),
-    ("[{field: source.ip, operator: exact, value: '::ffff:192.0.2.1'}, {field: source.port, operator: exact, value: 022}]", [
-      "1: source.ip exact Aa [\"192.0.2.1\"]", "2: source.port exact Aa [\"22\"]",
-    ]),
+      ]
+    ),
+    (
+      "[{field: source.ip, operator: exact, value: '::ffff:192.0.2.1'}, {field: source.port, operator: exact, value: 022}]",
+      [
+        "1: source.ip exact Aa [\"192.0.2.1\"]", "2: source.port exact Aa [\"22\"]",
+      ]
+    ),
     // The named map: regex and insensitive unless the author says.
-    ("{p: {field: message, patterns: [a, b]}, q: {field: message, patterns: [C], match_type: exact, case_sensitive: true}}", [
-      "p: message regex [\"a\", \"b\"]", "q: message exact Aa [\"C\"]",
-    ]),
-    ("{p: {field: message, patterns: one, match_type: contains}, q: {field: message, operator: starts_with, value: d}}", [
-      "p: message contains [\"one\"]", "q: message starts [\"d\"]",
-    ]),
+    (
+      "{p: {field: message, patterns: [a, b]}, q: {field: message, patterns: [C], match_type: exact, case_sensitive: true}}",
+      [
+        "p: message regex [\"a\", \"b\"]", "q: message exact Aa [\"C\"]",
+      ]
+    ),
+    (
+      "{p: {field: message, patterns: one, match_type: contains}, q: {field: message, operator: starts_with, value: d}}",
+      [
+        "p: message contains [\"one\"]", "q: message starts [\"d\"]",
+      ]
+    ),
     // ECMAScript's spelling of code points.
-    (#"[{field: message, operator: regex, value: "[\\u200B-\\u{200D}]\\uD83D\\uDE00\\\\u0041"}]"#, [
-      #"1: message regex ["[\\x{200B}-\\x{200D}]\\x{1F600}\\\\u0041"]"#
-    ]),
+    (
+      #"[{field: message, operator: regex, value: "[\\u200B-\\u{200D}]\\uD83D\\uDE00\\\\u0041"}]"#,
+      [
+        #"1: message regex ["[\\x{200B}-\\x{200D}]\\x{1F600}\\\\u0041"]"#
+      ]
+    ),
     (#"[{field: message, operator: regex, value: "(?:\\uDB40[\\uDC00-\\uDC7F]){3,}"}]"#, [#"1: message regex ["(?:[\\x{E0000}-\\x{E007F}]){3,}"]"#]),
   ]
   @Test(arguments: conditions) func bothShapesOfConditions(_ yaml: String, _ outlines: [String]) {
@@ -248,14 +272,22 @@ func outline(_ expression: Expression) -> String {
   static let behaviorals: [(yaml: String, outline: String)] = [
     ("metric: e, aggregation: count, window: 5m, operator: gt, threshold: 100000", "count e nil > 100000 5m [] false"),
     ("metric: e, aggregation: rate, window: 30s, operator: gte, threshold: 2.5", "rate e nil ≥ 2500 30s [] false"),
-    ("metric: user.name, aggregation: distinct_count, window: 1h, operator: gte, threshold: 1024, group_by: source.ip",
-      "distinct_count user.name user.name ≥ 1024 1h [source.ip] true"),
-    ("metric: network.bytes, aggregation: max, window: 7d, operator: lt, threshold: 0, group_by: [user.name]",
-      "max network.bytes network.bytes < 0 7d [user.name] false"),
-    ("metric: user.name, aggregation: avg, window: 1h, operator: gte, threshold: 1.5",
-      "skipped behavioral: aggregation avg is not supported: it needs fractions; use sum, max or rate"),
-    ("metric: e, aggregation: count, window: 1h, operator: deviation_from_baseline, threshold: 3, baseline: {source: rolling_mean}",
-      "skipped behavioral: operator deviation_from_baseline needs a behavioural baseline, which this version has not"),
+    (
+      "metric: user.name, aggregation: distinct_count, window: 1h, operator: gte, threshold: 1024, group_by: source.ip",
+      "distinct_count user.name user.name ≥ 1024 1h [source.ip] true"
+    ),
+    (
+      "metric: network.bytes, aggregation: max, window: 7d, operator: lt, threshold: 0, group_by: [user.name]",
+      "max network.bytes network.bytes < 0 7d [user.name] false"
+    ),
+    (
+      "metric: user.name, aggregation: avg, window: 1h, operator: gte, threshold: 1.5",
+      "skipped behavioral: aggregation avg is not supported: it needs fractions; use sum, max or rate"
+    ),
+    (
+      "metric: e, aggregation: count, window: 1h, operator: deviation_from_baseline, threshold: 3, baseline: {source: rolling_mean}",
+      "skipped behavioral: operator deviation_from_baseline needs a behavioural baseline, which this version has not"
+    ),
   ]
   @Test(arguments: behaviorals) func behavioralTable(_ yaml: String, _ expected: String) {
     let set = load(hostRule(detection: "method: behavioral\nbehavioral: {\(yaml)}"))
@@ -301,7 +333,8 @@ func outline(_ expression: Expression) -> String {
     #expect(reason.utf8.count > 20)
   }
   /// Agent rules are written for ECMAScript; what PCRE2 cannot take of it is a reason to skip, and is noted with its place.
-  @Test(arguments: ["(a)\\2", "(?<!\\b(?:they|users)\\s)x", "[\\uD800]", "(?:(?!(?:authorization|bearer|token|secret|password))[a-z]){0,2000}"]) func foreignPatterns(_ pattern: String) {
+  @Test(arguments: ["(a)\\2", "(?<!\\b(?:they|users)\\s)x", "[\\uD800]", "(?:(?!(?:authorization|bearer|token|secret|password))[a-z]){0,2000}"])
+  func foreignPatterns(_ pattern: String) {
     let text = hostRule(detection: "conditions: [{field: user_input, operator: regex, value: '\(pattern)'}]\ncondition: any")
       .replacing("host_log", with: "llm_io").replacing("credential-access", with: "prompt-injection")
     let set = load(text)
@@ -314,20 +347,28 @@ func outline(_ expression: Expression) -> String {
   }
 
   static let correlations: [(logic: String, outline: String)] = [
-    ("{type: temporal_sequence, sequence: [{alias: a}, {alias: b}, {alias: a}], join_keys: [source.ip], window: {type: wall_time, duration: 10m}}",
-      "temporalSequence([\"a\", \"b\", \"a\"]) by [source.ip] in 10m"),
+    (
+      "{type: temporal_sequence, sequence: [{alias: a}, {alias: b}, {alias: a}], join_keys: [source.ip], window: {type: wall_time, duration: 10m}}",
+      "temporalSequence([\"a\", \"b\", \"a\"]) by [source.ip] in 10m"
+    ),
     ("{type: temporal_unordered, window: 1h}", "temporalUnordered([\"a\", \"b\"]) by [] in 1h"),
     ("{type: temporal_unordered, aliases: [b, a], window: {max_wall_time: PT1H}}", "temporalUnordered([\"b\", \"a\"]) by [] in 1h"),
     ("{type: count_threshold, alias: b, threshold: 4, window: {type: wall_time, value: 5m}}", "countThreshold(alias: \"b\", count: 4) by [] in 5m"),
     ("{type: value_overlap, overlap_field: user.name, window: 5m}", "valueOverlap([\"a\", \"b\"], field: user.name) by [] in 5m"),
     ("{type: value_overlap, field: custom.field, window: 5m}", "valueOverlap([\"a\", \"b\"], field: custom.field) by [] in 5m"),
     ("{type: chain_propagation}", "skipped correlation: chain_propagation needs evidence.upstream_chain, which events of this version do not carry"),
-    ("{type: temporal_unordered, window: {type: session_chain, max_session_count: 5, max_wall_time: 30d}}",
-      "skipped correlation: window session_chain needs agent sessions, which events of this version do not carry"),
-    ("{type: temporal_unordered, window: {type: chain_depth}}",
-      "skipped correlation: window chain_depth needs evidence.upstream_chain, which events of this version do not carry"),
-    ("{type: temporal_unordered, window: {type: unbounded}}",
-      "skipped correlation: window unbounded would need unbounded memory; state a wall_time"),
+    (
+      "{type: temporal_unordered, window: {type: session_chain, max_session_count: 5, max_wall_time: 30d}}",
+      "skipped correlation: window session_chain needs agent sessions, which events of this version do not carry"
+    ),
+    (
+      "{type: temporal_unordered, window: {type: chain_depth}}",
+      "skipped correlation: window chain_depth needs evidence.upstream_chain, which events of this version do not carry"
+    ),
+    (
+      "{type: temporal_unordered, window: {type: unbounded}}",
+      "skipped correlation: window unbounded would need unbounded memory; state a wall_time"
+    ),
   ]
   @Test(arguments: correlations) func correlationDocuments(_ logic: String, _ expected: String) {
     let set = load(
@@ -356,9 +397,11 @@ func outline(_ expression: Expression) -> String {
     ("true_negatives: [{input: x, expected: not_triggered}]", "true_negatives lines(\"x\") x1 1s auto false"),
     ("evasion_tests: [{input: x, expected: not_triggered, bypass_technique: t}]", "evasion_tests lines(\"x\") x1 1s auto false t"),
     ("true_positives: [{input: 'user{n}', repeat: 10, every: 30s, format: syslog}]", "true_positives lines(\"user{n}\") x10 30s syslog true"),
-    ("true_positives: [{event: {event.action: ssh-login, source: {ip: 192.0.2.1, port: 22}, a: '22', b: true, c: ~, d: [1, x], e: 1.5}}]",
+    (
+      "true_positives: [{event: {event.action: ssh-login, source: {ip: 192.0.2.1, port: 22}, a: '22', b: true, c: ~, d: [1, x], e: 1.5}}]",
       "true_positives event(\"{\"event.action\":\"ssh-login\",\"source\":{\"ip\":\"192.0.2.1\",\"port\":22},\"a\":\"22\",\"b\":true,\"c\":null,"
-        + "\"d\":[1,\"x\"],\"e\":\"1.5\"}\") x1 1s auto true"),
+        + "\"d\":[1,\"x\"],\"e\":\"1.5\"}\") x1 1s auto true"
+    ),
     ("true_positives: [{input: {user.name: root}}]", "true_positives event(\"{\"user.name\":\"root\"}\") x1 1s auto true"),
     ("true_positives: [{stream: streams/a.log, description: d}]", "true_positives stream(\"rules/streams/a.log\") x1 1s auto true d"),
     ("true_positive_streams: [a.log]", "true_positives stream(\"rules/a.log\") x1 1s auto true a.log"),
@@ -390,8 +433,10 @@ func outline(_ expression: Expression) -> String {
     ("event: {agent.id: a1, content: c}", #"{"agent.id":"a1","content":"c"}"#),
   ]
   @Test(arguments: agentTests) func testsOfAgentRules(_ yaml: String, _ json: String) {
-    let text = hostRule(detection: DiagnosticsTests.condition).replacing("host_log", with: "llm_io").replacing("credential-access", with: "prompt-injection")
-      .replacing("test_cases: {}", with: "test_cases: {true_positives: [{\(yaml), expected: triggered}]}")
+    let text = hostRule(detection: DiagnosticsTests.condition).replacing("host_log", with: "llm_io").replacing(
+      "credential-access", with: "prompt-injection"
+    )
+    .replacing("test_cases: {}", with: "test_cases: {true_positives: [{\(yaml), expected: triggered}]}")
     let set = load(text)
     #expect(set.diagnostics.map(\.description) == [])
     guard case .event(let found)? = set.rules.first?.tests.first?.input else {
@@ -405,10 +450,11 @@ func outline(_ expression: Expression) -> String {
     let text = hostRule(
       detection: DiagnosticsTests.condition + "\ntest_cases: {true_positives: [b], evasion_tests: [c]}", extra: "evasion_tests: [{input: d}]"
     ).replacing("test_cases: {}", with: "test_cases: {true_positives: [a]}")
-    #expect(load(text).rules.first?.tests.map(describe) == [
-      "true_positives lines(\"a\") x1 1s auto true", "true_positives lines(\"b\") x1 1s auto true", "evasion_tests lines(\"c\") x1 1s auto true",
-      "evasion_tests lines(\"d\") x1 1s auto true",
-    ])
+    #expect(
+      load(text).rules.first?.tests.map(describe) == [
+        "true_positives lines(\"a\") x1 1s auto true", "true_positives lines(\"b\") x1 1s auto true", "evasion_tests lines(\"c\") x1 1s auto true",
+        "evasion_tests lines(\"d\") x1 1s auto true",
+      ])
   }
 }
 

@@ -25,15 +25,18 @@ import TypedYAML
     #expect(read("a:") { $0.text("a") }.problems == [])
     #expect(read("a: x") { $0.texts("a") }.value == ["x"])
     #expect(read("a: [x, y]") { $0.texts("a") }.value == ["x", "y"])
-    #expect(read("a: [x, [y], ~]") { $0.texts("a") }.problems == [
-      "f:1:8: error: 'a[2]' must be a text, not a list", "f:1:13: error: 'a[3]' must be a text, not no value",
-    ])
+    #expect(
+      read("a: [x, [y], ~]") { $0.texts("a") }.problems == [
+        "f:1:8: error: 'a[2]' must be a text, not a list", "f:1:13: error: 'a[3]' must be a text, not no value",
+      ])
   }
 
-  @Test(arguments: [
-    ("0", 0, 0), ("12", 0, 12), ("-3", 0, -3), ("+4", 0, 4), ("9223372036854775807", 0, .max), ("0.9", 3, 900), ("0.95", 3, 950),
-    ("1.000000", 3, 1000), ("7", 3, 7000), ("-0.5", 1, -5),
-  ] as [(String, Int, Int64)]) func numbers(_ text: String, _ digits: Int, _ value: Int64) {
+  @Test(
+    arguments: [
+      ("0", 0, 0), ("12", 0, 12), ("-3", 0, -3), ("+4", 0, 4), ("9223372036854775807", 0, .max), ("0.9", 3, 900), ("0.95", 3, 950),
+      ("1.000000", 3, 1000), ("7", 3, 7000), ("-0.5", 1, -5),
+    ] as [(String, Int, Int64)]) func numbers(_ text: String, _ digits: Int, _ value: Int64)
+  {
     #expect(fixedPoint(text, digits: digits) == value)
     #expect(read("a: \(text)") { $0.decimal("a", digits: digits, in: .min...(.max)) }.value == value)
   }
@@ -60,9 +63,10 @@ import TypedYAML
 
   @Test func choices() {
     #expect(read("a: green") { $0.choice("a", Colour.self) }.value == .green)
-    #expect(read("a: gren") { $0.choice("a", Colour.self) }.problems == [
-      "f:1:4: error: 'a' is 'gren', but must be one of red, green, blue; did you mean 'green'?"
-    ])
+    #expect(
+      read("a: gren") { $0.choice("a", Colour.self) }.problems == [
+        "f:1:4: error: 'a' is 'gren', but must be one of red, green, blue; did you mean 'green'?"
+      ])
     #expect(read("a: purple") { $0.choice("a", Colour.self) }.problems == ["f:1:4: error: 'a' is 'purple', but must be one of red, green, blue"])
     #expect(read("a: gren") { $0.word("a", of: ["green"], as: .warning) }.value == "gren")
   }
@@ -78,9 +82,10 @@ import TypedYAML
 
   @Test func unknownKeys() {
     let text = "windw: 1\n_own: 2\nx-own: 3\nwindow: 4\n"
-    #expect(read(text) { $0.refuseUnknownKeys(["window", "threshold"], as: .warning) }.problems == [
-      "f:1:1: warning: unknown key 'windw'; did you mean 'window'?"
-    ])
+    #expect(
+      read(text) { $0.refuseUnknownKeys(["window", "threshold"], as: .warning) }.problems == [
+        "f:1:1: warning: unknown key 'windw'; did you mean 'window'?"
+      ])
     #expect(read(text) { $0.refuseUnknownKeys(["window", "threshold"]) }.problems.count == 3)
   }
 

@@ -42,8 +42,11 @@ func outline(_ node: Node) -> String {
   static let malformed: [(text: String, problem: String)] = [
     ("a: 1\na: 2\n", "f:2:1: error: duplicate key 'a', first at line 1"),
     ("x: {b: 1, b: 2}\n", "f:1:11: error: duplicate key 'b', first at line 1"),
-    ("a:\n\tb: 1\n", "f:2:1: error: while scanning for the next token at line 2: found character that cannot start any token; "
-      + "indent with spaces: YAML does not take tabs"),
+    (
+      "a:\n\tb: 1\n",
+      "f:2:1: error: while scanning for the next token at line 2: found character that cannot start any token; "
+        + "indent with spaces: YAML does not take tabs"
+    ),
     ("a: [1, 2\n", "f:2:1: error: while parsing a flow sequence at line 1: did not find expected ',' or ']'"),
     ("a: \"x\n", "f:2:1: error: while scanning a quoted scalar at line 1: found unexpected end of stream"),
     ("a: b: c\n", "f:1:5: error: mapping values are not allowed in this context"),
@@ -138,7 +141,9 @@ func outline(_ node: Node) -> String {
     let long = "a: " + String(repeating: "x", count: Limits.documentBytes - 4) + "\n"
     #expect(YAMLParser.parse(long, file: "f").documents.first?.root["a"]?.text?.utf8.count == Limits.documentBytes - 4)
     let problems = YAMLParser.parse(long + "#", file: "f").problems
-    #expect(problems.map(\.description) == ["f: error: the file has \(Limits.documentBytes + 1) bytes, more than the \(Limits.documentBytes) that are read"])
+    #expect(
+      problems.map(\.description) == ["f: error: the file has \(Limits.documentBytes + 1) bytes, more than the \(Limits.documentBytes) that are read"]
+    )
   }
   /// A million bytes of places on one line: the walk must not start over for each of them.
   @Test func manyPlacesOnOneLine() throws {
