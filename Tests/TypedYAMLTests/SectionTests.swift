@@ -97,6 +97,15 @@ import TypedYAML
     #expect(problems.last == "f: error: \(20_000 - Limits.diagnosticsPerFile) more problems are not shown")
   }
 
+  @Test func warningsDoNotHideErrors() {
+    let text = (0..<500).map { "k\($0): 1\n" }.joined() + "a: [x]\n"
+    let problems = read(text) { section -> String? in
+      section.refuseUnknownKeys(["a"], as: .warning)
+      return section.text("a")
+    }.problems
+    #expect(problems.contains("f:501:4: error: 'a' must be a text, not a list"))
+  }
+
   @Test func controlCharactersDoNotReachTheTerminal() {
     #expect(shown("a\u{1b}[31m\u{7f}\u{9b}") == "a\u{fffd}[31m\u{fffd}\u{fffd}")
     #expect(shown(String(repeating: "x", count: 500)).unicodeScalars.count == 61)
