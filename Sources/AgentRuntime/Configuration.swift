@@ -114,10 +114,10 @@ public struct Configuration: Sendable {
   private func check(_ root: Section) {
     if notifyThreshold > actThreshold {
       let thresholds = root.section("thresholds")
+      func shown(_ value: Int) -> String { fixedPointText(Int64(value), digits: 3) }
       root.problems.error(
         thresholds?.location(of: "notify") ?? root.location,
-        "'thresholds.notify' (\(fixedPointText(Int64(notifyThreshold), digits: 3))) is above 'thresholds.act' (\(fixedPointText(Int64(actThreshold), digits: 3)))"
-      )
+        "'thresholds.notify' (\(shown(notifyThreshold))) is above 'thresholds.act' (\(shown(actThreshold)))")
     }
   }
 

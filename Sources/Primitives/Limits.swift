@@ -98,7 +98,7 @@ public enum Limits {
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).
   public static let documentDepth = 64
   public static let documentNodes = 100_000
-  /// Problems reported for one file. Beyond it one last diagnostic says how many more there are: a file that is wrong
+  /// Errors, and other problems, reported for one file. Beyond it one last diagnostic says how many more there are: a file that is wrong
   /// everywhere must not cost more to report than to read.
   public static let diagnosticsPerFile = 100
   /// Rule files found below the given directories, and how deep the directories nest. Beyond it the rest is refused with an error.

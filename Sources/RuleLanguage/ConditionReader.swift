@@ -40,6 +40,11 @@ final class ConditionReader {
       if entries.isEmpty { problems.error(node.location, "'\(path)' is empty: the rule could never match") }
       var conditions: [Condition] = []
       for entry in entries {
+        guard !entry.key.isEmpty, entry.key.utf8.count <= 128, !entry.key.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f }) else {
+          problems.error(
+            entry.keyLocation, "'\(shown(entry.key))' cannot name a condition", hint: "use at most 128 letters, digits, '_', '-' and '.'")
+          continue
+        }
         guard let section = Section(entry.value, path: "\(path).\(entry.key)", problems: problems) else { continue }
         if let reason = unsupported(section) { return .unsupported(reason) }
         let isListForm = section.has("operator") && !section.has("patterns")

@@ -28,7 +28,9 @@ struct CorrelationReader {
     ])
     let type = logic.choice("type", LogicType.self, isRequired: true)
     if type == .chain_propagation {
-      return (.skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources)
+      return (
+        .skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources
+      )
     }
     let (window, skipReason) = readWindow(logic)
     let conditions = ConditionReader(problems: problems, isHostRule: isHostRule)
@@ -90,7 +92,7 @@ struct CorrelationReader {
     case .temporal_unordered: return .temporalUnordered(readSet(logic, known, "temporal_unordered"))
     case .value_overlap:
       let aliases = readSet(logic, known, "value_overlap")
-      let key = logic.has("field") ? "field" : "overlap_field"
+      let key = logic.has("overlap_field") && !logic.has("field") ? "overlap_field" : "field"
       guard let name = logic.text(key, isRequired: true), let field = conditions.field(name, at: logic.location(of: key)) else { return nil }
       return .valueOverlap(aliases, field: field)
     case .count_threshold:
@@ -103,7 +105,7 @@ struct CorrelationReader {
       } else if !known.isEmpty {
         problems.error(logic.location, "count_threshold counts one rule, but 'source_rules' has \(known.count)", hint: "name it with 'alias'")
       }
-      let countKey = logic.has("count") ? "count" : "threshold"
+      let countKey = logic.has("threshold") && !logic.has("count") ? "threshold" : "count"
       guard let count = logic.integer(countKey, in: 1...Int64(Limits.entriesPerGroup), isRequired: true), let alias else { return nil }
       return .countThreshold(alias: alias, count: Int(count))
     case .chain_propagation: return nil

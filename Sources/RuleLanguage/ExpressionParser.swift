@@ -1,6 +1,7 @@
 // `detection.condition`: any | all | or | and, or a boolean expression over condition names: and, or, not (in any case),
 // parentheses, "1 of them", "all of them", "any of them", and the same over names with a trailing "*".
 // Binding: not, then and, then or. Nesting is bounded, so no text can exhaust the stack.
+import TypedYAML
 
 struct ExpressionError: Error {
   var message: String
@@ -108,8 +109,8 @@ struct ExpressionParser {
     case .word(let word):
       let lower = word.lowercased()
       if at + 1 < tokens.count, case .word(let next) = tokens[at + 1].token, next.lowercased() == "of" { return try quantified(lower) }
-      guard !["and", "or", "of", "them"].contains(lower) else { throw failure("expected a condition name, not '\(word)'") }
-      guard let index = names.firstIndex(of: word) else { throw failure("no condition is named '\(word)'") }
+      guard !["and", "or", "of", "them"].contains(lower) else { throw failure("expected a condition name, not '\(shown(word))'") }
+      guard let index = names.firstIndex(of: word) else { throw failure("no condition is named '\(shown(word))'") }
       at += 1
       return .condition(index)
     case .close: throw failure("expected a condition name, not ')'")
@@ -128,7 +129,7 @@ struct ExpressionParser {
     } else {
       throw failure("expected 'them' or a name ending in '*'")
     }
-    guard !chosen.isEmpty else { throw failure("no condition is named like '\(selector)'") }
+    guard !chosen.isEmpty else { throw failure("no condition is named like '\(shown(selector))'") }
     at += 1
     let parts = chosen.map { Expression.condition($0) }
     return parts.count == 1 ? parts[0] : quantity == "all" ? .all(parts) : .any(parts)

@@ -50,7 +50,9 @@ private struct Collection {
     let directory = file.utf8.lastIndex(of: 0x2f).map { String(file[...$0]) } ?? ""
     let reader = RuleReader(problems: problems, file: file, directory: directory)
     for document in parsed.documents {
-      guard let (rule, ruleSources) = reader.read(document, fingerprint: Fingerprint(of: bytes.slice(document.range.lowerBound, document.range.upperBound)))
+      guard
+        let (rule, ruleSources) = reader.read(
+          document, fingerprint: Fingerprint(of: bytes.slice(document.range.lowerBound, document.range.upperBound)))
       else {
         refusedCount += 1
         continue
@@ -67,32 +69,38 @@ private struct Collection {
     diagnostics.append(contentsOf: problems.finished(file: file))
   }
 
-  /// Refuses correlations that name rules which do not exist (or were refused), until nothing changes; then sorts.
+  /// Refuses correlations that name rules which are not there (missing, refused, or leading back to the correlation itself); then sorts.
   mutating func finished() -> RuleSet {
-    var isSettled = false
-    while !isSettled {
-      isSettled = true
-      let ids = Set(rules.map(\.id))
-      var kept: [Rule] = []
-      for rule in rules {
-        let unknown = (sources[rule.id] ?? []).filter { !ids.contains($0.id) }
-        for (id, location) in unknown {
-          let near = nearest(id, in: rules.prefix(1000).map(\.id).filter { $0 != rule.id })
-          diagnostics.append(
-            Diagnostic(.error, location, "\(rule.id) needs rule \(shown(id)), which is not loaded", hint: near.map { "did you mean \($0)?" } ?? ""))
-        }
-        if unknown.isEmpty {
-          kept.append(rule)
-        } else {
-          refusedCount += 1
-          isSettled = false
-        }
+    // A rule is accepted once all rules that it names are: from the rules that name none, along the names, each edge once.
+    var waitingFor = [Int](repeating: 0, count: rules.count)
+    var dependents: [String: [Int]] = [:]
+    for (i, rule) in rules.enumerated() {
+      let named = Set((sources[rule.id] ?? []).map(\.id))
+      waitingFor[i] = named.count
+      for id in named { dependents[id, default: []].append(i) }
+    }
+    var accepted: Set<String> = []
+    var ready = rules.indices.filter { waitingFor[$0] == 0 }
+    while let i = ready.popLast() {
+      accepted.insert(rules[i].id)
+      for dependent in dependents[rules[i].id] ?? [] {
+        waitingFor[dependent] -= 1
+        if waitingFor[dependent] == 0 { ready.append(dependent) }
       }
-      rules = kept
+    }
+    for rule in rules where !accepted.contains(rule.id) {
+      refusedCount += 1
+      for (id, location) in sources[rule.id] ?? [] where !accepted.contains(id) {
+        let isThere = indexOfID[id] != nil
+        let near = isThere ? nil : nearest(id, in: rules.prefix(1000).map(\.id).filter { $0 != rule.id })
+        let reason = isThere ? "which is refused for what it needs itself" : "which is not loaded"
+        diagnostics.append(
+          Diagnostic(.error, location, "\(rule.id) needs rule \(shown(id)), \(reason)", hint: near.map { "did you mean \($0)?" } ?? ""))
+      }
     }
     return RuleSet(
-      rules: rules.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }, diagnostics: diagnostics.sorted(by: diagnosticOrder),
-      refusedCount: refusedCount)
+      rules: rules.filter { accepted.contains($0.id) }.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) },
+      diagnostics: diagnostics.sorted(by: diagnosticOrder), refusedCount: refusedCount)
   }
   private func diagnosticOrder(_ a: Diagnostic, _ b: Diagnostic) -> Bool {
     a.location != b.location ? a.location < b.location : a.message < b.message

@@ -41,7 +41,9 @@ struct RuleReader {
   private func identifier(_ section: Section, form: String, prefix: String) -> String {
     guard let id = section.text("id", isRequired: true) else { return "" }
     let location = section.location(of: "id")
-    let isPlain = id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.:".utf8.contains($0) }
+    let isPlain = id.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.:".utf8.contains($0)
+    }
     guard isPlain, !id.isEmpty, id.utf8.count <= 64 else {
       problems.error(location, "id '\(shown(id))' must be 1 to 64 letters, digits, '-', '_', '.' or ':'")
       return id
@@ -52,6 +54,16 @@ struct RuleReader {
       && parts.allSatisfy { $0.allSatisfy { (0x30...0x39).contains($0) } }
     if !isNumbered { problems.warning(location, "id '\(id)' does not have the form \(form)") }
     return id
+  }
+
+  /// Titles reach terminals and logs in one line.
+  private func title(_ section: Section) -> String {
+    guard var title = section.text("title", isRequired: true) else { return "" }
+    if title.utf8.last == 0x0a { title.removeLast() }
+    if title.isEmpty || title.utf8.count > 512 || title.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) }) {
+      problems.error(section.location(of: "title"), "'title' must be one line of 1 to 512 bytes without control characters")
+    }
+    return title
   }
 
   private func recommended(_ section: Section, _ keys: [String]) {
@@ -138,11 +150,11 @@ struct RuleReader {
     var category = "uncategorized"
     var subcategory = ""
   }
-  private func tags(_ section: Section?, isHostRule: Bool) -> Tags {
+  private func tags(_ section: Section?, isAgentRule: Bool) -> Tags {
     var tags = Tags()
     guard let section else { return tags }
     section.refuseUnknownKeys(Vocabulary.tagKeys, as: .warning)
-    let known = isHostRule ? Vocabulary.hostCategories + Vocabulary.agentCategories : Vocabulary.agentCategories
+    let known = isAgentRule ? Vocabulary.agentCategories : Vocabulary.hostCategories + Vocabulary.agentCategories
     if let category = section.word("category", of: known, as: .warning) {
       tags.category = category
     } else {
@@ -182,7 +194,7 @@ struct RuleReader {
   private func readRule(_ section: Section, _ fingerprint: Fingerprint) -> Rule? {
     section.refuseUnknownKeys(Vocabulary.ruleKeys, as: .warning)
     let id = identifier(section, form: "ATR-YYYY-NNNNN", prefix: "ATR-")
-    let title = section.text("title", isRequired: true) ?? ""
+    let title = self.title(section)
     let severity = self.severity(section, isRequired: true)
     recommended(section, ["description", "author", "date", "status", "references", "tags", "response"])
     if !section.has("test_cases"), section.section("detection")?.has("test_cases") != true {
@@ -191,7 +203,7 @@ struct RuleReader {
     let agentSource = self.agentSource(section, isRequired: true)
     let isHostRule = Vocabulary.hostSources.contains(agentSource)
     let tagSection = section.section("tags")
-    let tags = self.tags(tagSection, isHostRule: isHostRule)
+    let tags = self.tags(tagSection, isAgentRule: Vocabulary.agentSources.contains(agentSource))
     let profile = hostProfile(section)
     let references = self.references(section.section("references"))
     let detectionSection = section.section("detection", isRequired: true)
@@ -295,7 +307,7 @@ struct RuleReader {
     }
     func either(_ key: String) -> Section? { described.section(key) ?? document.section(key) }
     let id = identifier(described, form: "ATR-COR-YYYY-NNNNN", prefix: "ATR-COR-")
-    let title = described.text("title", isRequired: true) ?? ""
+    let title = self.title(described)
     recommended(described, ["description", "author", "date", "status"])
     if !document.has("test_cases") { problems.warning(document.location, "'test_cases' is missing") }
     let uplift = document.section("response").flatMap { self.severity($0, "severity_uplift", isRequired: false) }
@@ -303,7 +315,7 @@ struct RuleReader {
     let agentSource = self.agentSource(document, isRequired: false)
     let isHostRule = agentSource.isEmpty || Vocabulary.hostSources.contains(agentSource)
     let tagSection = either("tags")
-    let tags = self.tags(tagSection, isHostRule: isHostRule)
+    let tags = self.tags(tagSection, isAgentRule: !isHostRule)
     let profile = hostProfile(document)
     let references = self.references(either("references"))
     let (detection, sources) = CorrelationReader(problems: problems, isHostRule: isHostRule).read(document)

@@ -4,17 +4,18 @@ import Primitives
 /// Diagnostics of one file. A class, because one reading hands it to many readers.
 public final class Problems {
   public private(set) var diagnostics: [Diagnostic] = []
-  /// Beyond `Limits.diagnosticsPerFile`; `finished` says so.
+  /// Beyond `Limits.diagnosticsPerFile` errors and as many others, so that warnings cannot hide an error; `finished` says so.
   public private(set) var unreported = 0
   public private(set) var errorCount = 0
+  private var otherCount = 0
   public init() {}
 
-  /// Nothing more will be kept: costly texts (nearest names) need not be made.
+  /// Enough has been said: costly texts (nearest names) need not be made.
   public var isFull: Bool { diagnostics.count >= Limits.diagnosticsPerFile }
 
   public func add(_ diagnostic: Diagnostic) {
-    if diagnostic.severity == .error { errorCount += 1 }
-    guard !isFull else {
+    if diagnostic.severity == .error { errorCount += 1 } else { otherCount += 1 }
+    guard (diagnostic.severity == .error ? errorCount : otherCount) <= Limits.diagnosticsPerFile else {
       unreported += 1
       return
     }

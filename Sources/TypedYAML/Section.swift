@@ -172,7 +172,8 @@ public struct Section {
     let units: [(suffix: String, shift: Int64)] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)]
     let unit = units.first { text.hasSuffix($0.suffix) }
     let digits = text.dropLast(unit?.suffix.utf8.count ?? 0)
-    guard let unit, let number = fixedPoint(String(digits), digits: 0), case let (value, overflow) = number.multipliedReportingOverflow(by: 1 << unit.shift),
+    guard let unit, let number = fixedPoint(String(digits), digits: 0),
+      case let (value, overflow) = number.multipliedReportingOverflow(by: 1 << unit.shift),
       !overflow
     else {
       problems.error(node.location, "'\(qualified(key))' must be a number of bytes, not '\(shown(text))'", hint: "for example 65536, 64KiB, 4MiB")

@@ -127,6 +127,11 @@ private struct MarkReader {
     if wantedLine < markLine || wantedLine == markLine && wantedColumn < markColumn { restart() }
     while offset < bytes.count, markLine < wantedLine || markLine == wantedLine && markColumn < wantedColumn {
       let byte = bytes[offset]
+      if byte >= 0x20, byte < 0x80 {
+        markColumn += 1
+        offset += 1
+        continue
+      }
       let length = max(1, utf8SequenceLength(bytes, at: offset))
       let isCRLF = byte == 0x0d && offset + 1 < bytes.count && bytes[offset + 1] == 0x0a
       let isBreak =

@@ -69,8 +69,11 @@ import Testing
   static let refused: [(text: String, message: String)] = [
     ("thresolds:\n  act: 0.9\n", "c.yaml:1:1: error: unknown key 'thresolds'; did you mean 'thresholds'?"),
     ("output:\n  txt: auto\n", "c.yaml:2:3: error: unknown key 'txt' in 'output'; did you mean 'text'?"),
-    ("_mine: 1\n", "c.yaml:1:1: error: unknown key '_mine'; known: sources, allowlist, state_directory, log_utc_offset, "
-      + "incident_window, warm_up_bytes, rules, policy, thresholds, output"),
+    (
+      "_mine: 1\n",
+      "c.yaml:1:1: error: unknown key '_mine'; known: sources, allowlist, state_directory, log_utc_offset, "
+        + "incident_window, warm_up_bytes, rules, policy, thresholds, output"
+    ),
     ("thresholds:\n  act: high\n", "c.yaml:2:8: error: 'thresholds.act' must be a number with at most 3 decimals, not 'high'"),
     ("thresholds:\n  act: 1\n", "c.yaml:2:8: error: 'thresholds.act' is 1, but must be between 0.001 and 0.999"),
     ("thresholds:\n  act: 0.95555\n", "c.yaml:2:8: error: 'thresholds.act' must be a number with at most 3 decimals, not '0.95555'"),
@@ -84,25 +87,36 @@ import Testing
     ("allowlist: [10.0.0.300]\n", "c.yaml:1:13: error: '10.0.0.300' is not an address or network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"),
     ("allowlist: [10.0.0.0/33]\n", "c.yaml:1:13: error: '10.0.0.0/33' is not an address or network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"),
     ("allowlist: {a: b}\n", "c.yaml:1:12: error: 'allowlist' must be a list of texts, not a mapping"),
-    ("incident_window: 1 hour\n", "c.yaml:1:18: error: 'incident_window' must be a duration, not '1 hour'; "
-      + "write a whole number and a unit (500ms, 30s, 10m, 1h, 7d, 2w), or ISO 8601 like PT5M"),
+    (
+      "incident_window: 1 hour\n",
+      "c.yaml:1:18: error: 'incident_window' must be a duration, not '1 hour'; "
+        + "write a whole number and a unit (500ms, 30s, 10m, 1h, 7d, 2w), or ISO 8601 like PT5M"
+    ),
     ("incident_window: 60d\n", "c.yaml:1:18: error: 'incident_window' must be between 1s and 30d"),
     ("warm_up_bytes: 4MB\n", "c.yaml:1:16: error: 'warm_up_bytes' must be a number of bytes, not '4MB'; for example 65536, 64KiB, 4MiB"),
     ("warm_up_bytes: 99999GiB\n", "c.yaml:1:16: error: 'warm_up_bytes' is 99999GiB, but must be between 0 and 1073741824 bytes"),
-    ("warm_up_bytes: 9223372036854775807GiB\n", "c.yaml:1:16: error: 'warm_up_bytes' must be a number of bytes, not '9223372036854775807GiB'; "
-      + "for example 65536, 64KiB, 4MiB"),
+    (
+      "warm_up_bytes: 9223372036854775807GiB\n",
+      "c.yaml:1:16: error: 'warm_up_bytes' must be a number of bytes, not '9223372036854775807GiB'; "
+        + "for example 65536, 64KiB, 4MiB"
+    ),
     ("log_utc_offset: 1:30\n", "c.yaml:1:17: error: 'log_utc_offset' must be an offset from UTC, not '1:30'; write \"+02:00\" or Z"),
     ("log_utc_offset: +25:00\n", "c.yaml:1:17: error: 'log_utc_offset' must be an offset from UTC, not '+25:00'; write \"+02:00\" or Z"),
     ("sources:\n  - format: syslog\n", "c.yaml:2:5: error: 'sources[1]' needs path or journal: true"),
     ("sources:\n  - {path: /a, journal: true}\n", "c.yaml:2:5: error: 'sources[1]' has both path and journal"),
-    ("sources:\n  - {journal: true, format: json}\n",
-      "c.yaml:2:29: error: 'sources[1].format' means nothing for the journal, which knows it by itself"),
+    (
+      "sources:\n  - {journal: true, format: json}\n",
+      "c.yaml:2:29: error: 'sources[1].format' means nothing for the journal, which knows it by itself"
+    ),
     ("sources:\n  - {path: /a, fromat: json}\n", "c.yaml:2:16: error: unknown key 'fromat' in 'sources[1]'; did you mean 'format'?"),
     ("a: 1\na: 2\n", "c.yaml:2:1: error: duplicate key 'a', first at line 1"),
     ("rules: {}\n---\nrules: {}\n", "c.yaml:3:1: error: a configuration is one document, but here a second one begins"),
     ("- a\n", "c.yaml:1:1: error: the document must be a mapping of keys, not a list"),
-    ("rules:\n\tdirectories: []\n", "c.yaml:2:1: error: while scanning for the next token at line 2: found character that cannot start any token; "
-      + "indent with spaces: YAML does not take tabs"),
+    (
+      "rules:\n\tdirectories: []\n",
+      "c.yaml:2:1: error: while scanning for the next token at line 2: found character that cannot start any token; "
+        + "indent with spaces: YAML does not take tabs"
+    ),
   ]
   @Test(arguments: refused) func refusesWithThePlace(_ text: String, _ message: String) {
     let (configuration, messages) = load(text)
@@ -156,7 +170,10 @@ import Testing
   }
 
   @Test func filesThatAreNone() {
-    #expect(Configuration.load(path: "/nonexistent/c.yaml").diagnostics.map(\.description) == ["/nonexistent/c.yaml: error: cannot open: No such file or directory"])
+    #expect(
+      Configuration.load(path: "/nonexistent/c.yaml").diagnostics.map(\.description) == [
+        "/nonexistent/c.yaml: error: cannot open: No such file or directory"
+      ])
     #expect(Configuration.load(path: "/tmp").diagnostics.map(\.message) == ["is not a regular file"])
     #expect(Configuration.load(path: "/dev/zero").diagnostics.map(\.message) == ["is not a regular file"])
   }
