@@ -15,8 +15,9 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: optimized)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, path: "Tests/\(name)Tests")
+/// `data`: folders of files that the tests read by path.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], data: [String] = []) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, path: "Tests/\(name)Tests", exclude: data)
 }
 
 let package = Package(
@@ -74,9 +75,9 @@ let package = Package(
     tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
-    tests(of: "Export"),
+    tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
-    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
+    tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
   ],
