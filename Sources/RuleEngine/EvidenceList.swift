@@ -30,7 +30,10 @@ struct EvidenceList {
   private var base: UnsafeMutablePointer<StoredReference>?
   private var used: UInt8 = 0
   private var capacity: UInt8 = 0
+  /// When the list is full, its newer half is a ring: this one is the oldest there.
+  private var turn: UInt8 = 0
   static let maximum = Limits.evidencePerDecision
+  private static let half = maximum / 2
 
   var count: Int { Int(used) }
   var bytes: Int { base == nil ? 0 : Int(capacity) * MemoryLayout<StoredReference>.stride + 16 }
@@ -40,7 +43,9 @@ struct EvidenceList {
     self = EvidenceList()
   }
 
+  /// Drops what left the window, and what lies in the future (the clock went back).
   mutating func expire(cutoff: Int64, now: Int64) {
+    straighten()
     guard let base, used > 0 else { return }
     var kept = 0
     for i in 0..<count where base[i].windowTime > cutoff && base[i].windowTime <= now {
@@ -49,14 +54,20 @@ struct EvidenceList {
     }
     used = UInt8(kept)
   }
+  private mutating func straighten() {
+    guard let base, turn > 0 else { return }
+    let newer = (0..<EvidenceList.half).map { base[EvidenceList.half + (Int(turn) + $0) % EvidenceList.half] }
+    (base + EvidenceList.half).update(from: newer, count: newer.count)
+    turn = 0
+  }
 
   mutating func add(_ reference: StoredReference, cutoff: Int64) {
     if count == EvidenceList.maximum, let base {
-      expire(cutoff: cutoff, now: reference.windowTime)
+      if base[0].windowTime <= cutoff || base[0].windowTime > reference.windowTime { expire(cutoff: cutoff, now: reference.windowTime) }
       if count == EvidenceList.maximum {  // the oldest of the newer half makes room
-        let middle = EvidenceList.maximum / 2
-        (base + middle).update(from: base + middle + 1, count: count - middle - 1)
-        used -= 1
+        base[EvidenceList.half + Int(turn)] = reference
+        turn = (turn + 1) % UInt8(EvidenceList.half)
+        return
       }
     }
     if used == capacity {
@@ -74,7 +85,8 @@ struct EvidenceList {
   }
 
   /// Oldest first (by time, then by arrival), each line once.
-  func references() -> [EvidenceReference] {
+  mutating func references() -> [EvidenceReference] {
+    straighten()
     guard let base else { return [] }
     return EvidenceList.ordered((0..<count).map { base[$0].reference })
   }
