@@ -401,7 +401,7 @@ private struct Builder {
     return WindowRule(
       rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
       minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
-      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact),
+      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact, parts: needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,

@@ -89,6 +89,22 @@ import Testing
     #expect(engine.ids(event) == [])
   }
 
+  /// Patterns that blow up when they are compiled: the rule is refused, or it runs without the prefilter; nothing hangs.
+  @Test(arguments: [
+    "([a-z]{1,1000}[0-9]{1,1000}){1,10}", "(([ab]{1,50}[cd]{1,50}){1,50}){1,50}", "[a-z]{30000}[0-9]", "(.{1,500}[xy]){1,60}", "(a?){64}[0-9]{64}",
+    "((((a|b)*c)*d)*[e-g])*[0-9][0-9]", String(repeating: "(", count: 5000) + String(repeating: ")", count: 5000),
+    String(repeating: "[ab]|", count: 5000) + "[0-9][0-9]", "(\\w+\\s+){50}[0-9]{2,9}",
+  ])
+  func compilingStaysBounded(_ text: String) {
+    let clock = ContinuousClock()
+    let began = clock.now
+    var engine = RuleEngine(ruleSet(regexRule("BAD", text), regexRule("GOOD", "good")))
+    print("\(text.prefix(40)): \(clock.now - began), unfiltered \(engine.counters.unfilteredPatterns), refused \(engine.diagnostics.count)")
+    var event = Event()
+    fill(&event, [("message", "good 12")])
+    #expect(engine.ids(event).contains("GOOD"))
+  }
+
   @Test func aHitInTheLastByteOfALongTextIsFound() {
     var engine = RuleEngine(ruleSet(regexRule("R", "needle$"), pattern("C", any: condition("message", .contains(["NEEDLE"], caseSensitive: false)))))
     var event = Event()
