@@ -307,7 +307,8 @@ private struct Builder {
           try addRegex(Array(pattern.utf8), caseSensitive, rule: index, slot: code.slot)
         } catch {
           self.error(
-            rule, condition.location, "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
+            rule, condition.location,
+            "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
           isGood = false
         }
       }
@@ -472,7 +473,9 @@ private struct Builder {
     }
     for number in correlators.indices where waiting.contains(number) {
       let rule = ruleSet.rules[correlators[number].rule]
-      error(rule, rule.location, "it waits for correlations that wait for it", hint: "break the cycle, or name source rules exactly instead of by a pattern")
+      error(
+        rule, rule.location, "it waits for correlations that wait for it",
+        hint: "break the cycle, or name source rules exactly instead of by a pattern")
       rules[correlators[number].rule].kind = .disabled
     }
     if !waiting.isEmpty {

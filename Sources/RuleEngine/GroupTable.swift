@@ -132,7 +132,8 @@ final class GroupTable {
       }
       let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
       group.pointee.events?.pointee.add(
-        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16))
+        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16)
+      )
     }
     groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)

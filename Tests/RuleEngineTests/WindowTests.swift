@@ -85,7 +85,8 @@ private struct Reference {
   @Test(arguments: shapes) func agreesWithPlainArrays(_ shape: Shape) {
     var random = Random(UInt64(bitPattern: shape.threshold) &* 31 &+ 1)
     let windowSeconds: Int64 = 20
-    let metric = shape.aggregation == .count || shape.aggregation == .rate ? nil : shape.aggregation == .distinct_count ? "user.name" : "network.bytes"
+    let metric =
+      shape.aggregation == .count || shape.aggregation == .rate ? nil : shape.aggregation == .distinct_count ? "user.name" : "network.bytes"
     var engine = RuleEngine(
       ruleSet(
         behavior(
@@ -125,7 +126,8 @@ private struct Reference {
   }
 
   @Test func aMatchCarriesItsGroupAndLines() {
-    var engine = RuleEngine(ruleSet(behavior("R", .sum, of: "panguard.attempt.count", .gte, 5, window: .seconds(60), by: ["user.name", "source.ip"])))
+    var engine = RuleEngine(
+      ruleSet(behavior("R", .sum, of: "panguard.attempt.count", .gte, 5, window: .seconds(60), by: ["user.name", "source.ip"])))
     var event = Event()
     var matches: [RuleMatch] = []
     for n in 0..<5 {
@@ -235,7 +237,10 @@ private struct Reference {
   }
 
   @Test func aClockThatGoesBackForgetsTheFuture() {
-    var engine = RuleEngine(ruleSet(behavior("R", .count, .gte, 3, window: .seconds(10)), behavior("M", .max, of: "network.bytes", .gte, 9, window: .seconds(10), cooldown: .seconds(5))))
+    var engine = RuleEngine(
+      ruleSet(
+        behavior("R", .count, .gte, 3, window: .seconds(10)),
+        behavior("M", .max, of: "network.bytes", .gte, 9, window: .seconds(10), cooldown: .seconds(5))))
     var event = Event()
     for time in [Int64.max / 1_000_000_000, 100, 101, Int64.min / 1_000_000_000, 0, -5, 102, 102, 99, 99, 99] {
       fill(&event, [("source.ip", "192.0.2.1"), ("network.bytes", "3")], at: time)
@@ -281,7 +286,9 @@ private struct Reference {
   @Test func manyGroupsStayInsideTheBudgetAndTheLatestSurvive() {
     // 45 rules, all by source address, more groups than fit: memory is bounded, evictions are counted, an attacker that keeps going is found.
     var rules: [Rule] = []
-    for n in 0..<45 { rules.append(behavior("R\(n)", n % 3 == 0 ? .distinct_count : .count, of: n % 3 == 0 ? "user.name" : nil, .gte, 5, window: .hours(1))) }
+    for n in 0..<45 {
+      rules.append(behavior("R\(n)", n % 3 == 0 ? .distinct_count : .count, of: n % 3 == 0 ? "user.name" : nil, .gte, 5, window: .hours(1)))
+    }
     var engine = RuleEngine(ruleSet(rules))
     var event = Event()
     var matches: [RuleMatch] = []
@@ -298,7 +305,9 @@ private struct Reference {
     }
     #expect(found == 90)  // at 5, 10 and 20 for each of the counting rules
     #expect(engine.counters.evictions.allSatisfy { $0 > 0 })
-    print("45 rules, 12,000 addresses: \(engine.counters.groups) groups, \(engine.counters.windowBytes / 1024) KiB counted, resident +\(residentKiB() - before) KiB")
+    print(
+      "45 rules, 12,000 addresses: \(engine.counters.groups) groups, \(engine.counters.windowBytes / 1024) KiB counted, resident +\(residentKiB() - before) KiB"
+    )
   }
 }
 
