@@ -307,7 +307,8 @@ private struct Builder {
           try addRegex(Array(pattern.utf8), caseSensitive, rule: index, slot: code.slot)
         } catch {
           self.error(
-            rule, condition.location, "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
+            rule, condition.location,
+            "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
           isGood = false
         }
       }
@@ -401,7 +402,7 @@ private struct Builder {
     return WindowRule(
       rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
       minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
-      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact),
+      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact, parts: needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
@@ -472,7 +473,9 @@ private struct Builder {
     }
     for number in correlators.indices where waiting.contains(number) {
       let rule = ruleSet.rules[correlators[number].rule]
-      error(rule, rule.location, "it waits for correlations that wait for it", hint: "break the cycle, or name source rules exactly instead of by a pattern")
+      error(
+        rule, rule.location, "it waits for correlations that wait for it",
+        hint: "break the cycle, or name source rules exactly instead of by a pattern")
       rules[correlators[number].rule].kind = .disabled
     }
     if !waiting.isEmpty {

@@ -65,9 +65,9 @@ final class GroupTable {
   }
 
   /// Bytes that groups, entries and evidence may take together.
-  static let byteBudget = Limits.windowEntries * 32
+  static let byteBudget = Limits.windowEntries * 24
   private static let groupBytes = MemoryLayout<Group>.stride + 8
-  private static let maximumGroups = byteBudget / 128
+  private static let maximumGroups = byteBudget / 160
 
   private let rules: [WindowRule]
   private let groups: UnsafeMutablePointer<Group>
@@ -79,7 +79,12 @@ final class GroupTable {
   private var sequence: UInt64 = 0
   private let seed: (UInt64, UInt64)
 
-  private(set) var usedBytes = 0
+  private var groupAndEntryBytes = 0
+  private let pool: EvidencePool
+  /// Lines of the event that is being fed, while it is.
+  private var held: [UInt32] = []
+  /// Of everything that counts against the budget.
+  var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
   private(set) var groupCount = 0
   private(set) var evictions: [UInt64]
 
@@ -95,6 +100,7 @@ final class GroupTable {
     bucketMask = bucketCount - 1
     buckets = .allocate(capacity: bucketMask + 1)
     buckets.initialize(repeating: -1, count: bucketMask + 1)
+    pool = EvidencePool(capacity: rules.isEmpty ? 0 : GroupTable.byteBudget / EvidencePool.entryBytes)
     seed = (.random(in: .min ... .max), .random(in: .min ... .max))
   }
   deinit {
@@ -114,7 +120,7 @@ final class GroupTable {
     let group = groups + Int(index)
     let before = bytes(of: group)
     group.pointee.cells.expire(cutoff: cutoff, now: now)
-    if group.pointee.cells.count == 0 { group.pointee.evidence.free() }
+    if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
     group.pointee.events?.pointee.expire(cutoff: cutoff, now: now)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
@@ -126,9 +132,10 @@ final class GroupTable {
       }
       let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
       group.pointee.events?.pointee.add(
-        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact))
+        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16)
+      )
     }
-    usedBytes += bytes(of: group) - before
+    groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)
     let isHolding = holds(rule, group)
     var isMatch = false
@@ -151,12 +158,20 @@ final class GroupTable {
     return WindowOutcome(group: index, isMatch: isMatch, observed: observed)
   }
 
-  func addEvidence(_ index: Int32, _ reference: EvidenceReference, now: Int64) {
+  /// Begins the evidence of one event: its own line last. `endEvidence` must follow.
+  func beginEvidence(_ lines: [EvidenceReference], now: Int64) {
+    for line in lines { if let index = pool.hold(StoredReference(line, windowTime: now)) { held.append(index) } }
+  }
+  func endEvidence() {
+    for index in held { pool.release(index) }
+    held.removeAll(keepingCapacity: true)
+  }
+  func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
-    group.pointee.evidence.add(StoredReference(reference, windowTime: now), cutoff: cutoff)
-    usedBytes += group.pointee.evidence.bytes - before
+    for line in held { group.pointee.evidence.add(line, cutoff: cutoff, now: now, pool) }
+    groupAndEntryBytes += group.pointee.evidence.bytes - before
   }
 
   /// Makes room, if the budget is spent, at the cost of the groups that were silent longest; never `keeping`.
@@ -168,8 +183,8 @@ final class GroupTable {
   func summary(_ index: Int32, now: Int64) -> (evidence: [EvidenceReference], lines: UInt64, first: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
-    group.pointee.evidence.expire(cutoff: cutoff, now: now)
-    let evidence = group.pointee.evidence.references()
+    group.pointee.evidence.expire(cutoff: cutoff, now: now, pool)
+    let evidence = group.pointee.evidence.references(pool)
     return (evidence, max(UInt64(evidence.count), group.pointee.cells.totals.lines), group.pointee.cells.oldestTime ?? now)
   }
 
@@ -239,7 +254,7 @@ final class GroupTable {
     lines[window].newest = index
     lines[window].count += 1
     groupCount += 1
-    usedBytes += GroupTable.groupBytes
+    groupAndEntryBytes += GroupTable.groupBytes
     return index
   }
 
@@ -294,7 +309,7 @@ final class GroupTable {
     }
     unlink(index)
     lines[Int(group.pointee.window)].count -= 1
-    usedBytes -= bytes(of: group) + GroupTable.groupBytes
+    groupAndEntryBytes -= bytes(of: group) + GroupTable.groupBytes
     release(Int(index))
     groupCount -= 1
     group.pointee.window = -1
@@ -303,7 +318,7 @@ final class GroupTable {
   }
   private func release(_ i: Int) {
     groups[i].cells.free()
-    groups[i].evidence.free()
+    groups[i].evidence.free(pool)
     if let events = groups[i].events {
       events.pointee.free()
       events.deallocate()

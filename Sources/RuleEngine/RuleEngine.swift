@@ -36,6 +36,7 @@ public struct RuleEngine: ~Copyable {
   private var records: [LimitRecord] = []
   /// The event's own reference, once some window needed it.
   private var ownReference: EvidenceReference?
+  private var holdsEvidence = false
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -172,6 +173,10 @@ public struct RuleEngine: ~Copyable {
       }
     }
     if hits.pointee.count > 0 { hits.pointee.clear() }
+    if holdsEvidence {
+      groups.endEvidence()
+      holdsEvidence = false
+    }
     temporary?.deallocate()
     if !matches.isEmpty {
       if feedsWindows, !compiled.correlators.isEmpty { correlate(event, time, &matches) }
@@ -426,8 +431,11 @@ public struct RuleEngine: ~Copyable {
     let now = time.nanoseconds
     let outcome = groups.feed(
       index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
-    for reference in event.evidence { groups.addEvidence(outcome.group, reference, now: now) }
-    groups.addEvidence(outcome.group, own(event), now: now)
+    if !holdsEvidence {
+      groups.beginEvidence(eventLines(event), now: now)
+      holdsEvidence = true
+    }
+    groups.addEvidence(outcome.group, now: now)
     groups.enforceBudget(keeping: outcome.group, now: now)
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
     let summary = groups.summary(outcome.group, now: now)
