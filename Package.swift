@@ -79,6 +79,9 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
+    .testTarget(
+      name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
+      path: "Tests/ShippedRulesTests"),
   ],
   swiftLanguageModes: [.v6]
 )
