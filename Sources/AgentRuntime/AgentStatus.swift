@@ -89,14 +89,14 @@ public struct AgentStatus: Sendable {
     json.key("counters")
     json.beginObject()
     for counter in counters {
-      json.key(counter.name)
+      json.key(text: counter.name)
       json.value(counter.value)
     }
     json.endObject()
     json.key("drops")
     json.beginObject()
     for drop in drops {
-      json.key(drop.cause)
+      json.key(text: drop.cause)
       json.value(drop.count)
     }
     json.endObject()

@@ -52,7 +52,7 @@ public struct Configuration: Sendable {
   public var actThreshold = 900
   public var notifyThreshold = 700
   /// Repeats of one subject and rule inside this span are one incident.
-  public var incidentWindow = Nanoseconds.hours(1)
+  public var incidentWindow = Nanoseconds.hours(24)
   public var textOutput = TextOutput.auto
   /// A file that every decision is appended to, one JSON object a line.
   public var jsonlPath: String?

@@ -95,7 +95,7 @@ public struct ConfigurationKey: Sendable {
       canonical: { "\($0.notifyThreshold)" },
       read: { section, key, configuration in if let value = readConfidence(section, key) { configuration.notifyThreshold = value } }),
     ConfigurationKey(
-      "incident_window", "duration", default: "1h",
+      "incident_window", "duration", default: "24h",
       ["Repeats of one subject and rule inside this span update one incident instead of making new ones."],
       canonical: { "\($0.incidentWindow.count)" },
       read: { section, key, configuration in

@@ -158,7 +158,7 @@ public struct Detector: ~Copyable {
       if isDue || action != current.action {
         current.action = action
         current.revision += 1
-        while current.nextReport <= current.matchCount, current.nextReport < 1 << 62 { current.nextReport *= 2 }
+        while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= Incident.reportGrowth }
         decisions.append(
           decision(current, subject, rule, confidence, terms, action, reason, event, matches[matchIndex], at: time))
         counters.decisions &+= 1

@@ -9,7 +9,7 @@ public struct DetectorConfiguration: Sendable {
   /// Never proposed for blocking, whatever the evidence: a veto, not a weight.
   public var allowlist: [CIDR] = []
   /// Matches of one rule about one subject belong to one incident while they are no farther apart than this.
-  public var incidentWindow = Nanoseconds.hours(1)
+  public var incidentWindow = Nanoseconds.hours(24)
   /// Whether evidence that any local user could have forged may propose a block.
   public var claimedMayBlock = true
   /// Lower-case hexadecimal; names the configuration in each decision.

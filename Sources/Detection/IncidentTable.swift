@@ -1,5 +1,5 @@
 // Repeats of one rule about one subject update one incident instead of flooding. What is said when: the opening; each time the
-// number of matches has doubled; each time the proposed action changes.
+// number of matches has grown fourfold; each time the proposed action changes.
 import Primitives
 
 public struct Incident: Sendable {
@@ -12,6 +12,8 @@ public struct Incident: Sendable {
   /// The next match count that is worth a record.
   public var nextReport: UInt64
   public var action: ProposedAction
+  /// Matches must have grown by this factor before an incident is worth another record: an attack of a million lines is ten records.
+  static let reportGrowth: UInt64 = 4
   /// Number of signals its subject had when it was last scored.
   var scoredSignals = 0
 
@@ -23,7 +25,7 @@ public struct Incident: Sendable {
     self.lastTime = lastTime
     self.action = action
     nextReport = 1
-    while nextReport <= matchCount, nextReport < 1 << 62 { nextReport *= 2 }
+    while nextReport <= matchCount, nextReport < 1 << 60 { nextReport *= Incident.reportGrowth }
   }
 }
 

@@ -72,18 +72,25 @@ public struct Event: ~Copyable {
   /// A value did not fit into `Limits.derivedBytes`, or there were more than `Limits.extraFields`.
   public private(set) var isTruncated = false
 
-  private var present: (UInt64, UInt64) = (0, 0)
+  @usableFromInline var present: (UInt64, UInt64) = (0, 0)
   private var extras: [(name: Bytes, value: Bytes)] = []
-  private let slots: UnsafeMutablePointer<Slot>
-  private let memory: UnsafeMutableRawPointer
+  @usableFromInline let slots: UnsafeMutablePointer<Slot>
+  @usableFromInline let memory: UnsafeMutableRawPointer
   private var used = 0
-  private var rawCount = 0
-  private static let capacity = Limits.lineBytes + Limits.derivedBytes
+  @usableFromInline var rawCount = 0
+  @usableFromInline static var capacity: Int { Limits.lineBytes + Limits.derivedBytes }
 
-  private struct Slot {
-    var kind: Field.Kind
-    var a: UInt64
-    var b: UInt64
+  @usableFromInline @frozen
+  struct Slot {
+    @usableFromInline var kind: Field.Kind
+    @usableFromInline var a: UInt64
+    @usableFromInline var b: UInt64
+    @inlinable
+    init(kind: Field.Kind, a: UInt64, b: UInt64) {
+      self.kind = kind
+      self.a = a
+      self.b = b
+    }
   }
 
   public init() {
@@ -123,7 +130,7 @@ public struct Event: ~Copyable {
   }
 
   /// The raw line as it was read.
-  public var raw: Bytes { Bytes(start: memory, count: rawCount) }
+  @inlinable public var raw: Bytes { Bytes(start: memory, count: rawCount) }
   /// A reference to this event's own line.
   public var reference: EvidenceReference { EvidenceReference(origin: origin, time: time, fingerprint: Fingerprint(of: raw)) }
   public mutating func addEvidence(_ reference: EvidenceReference) {
@@ -132,7 +139,7 @@ public struct Event: ~Copyable {
 
   // MARK: Reading
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public func has(_ field: Field) -> Bool {
     let i = UInt64(field.rawValue)
     return i < 64 ? present.0 >> i & 1 == 1 : present.1 >> (i - 64) & 1 == 1
@@ -141,21 +148,21 @@ public struct Event: ~Copyable {
   @inline(__always)
   public var presence: (UInt64, UInt64) { present }
   /// A text field's bytes; nil if it is absent or not text. Valid until the next `begin` or `reset`.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func text(_ field: Field) -> Bytes? {
     guard has(field) else { return nil }
     let slot = slots[Int(field.rawValue)]
     guard slot.kind == .text else { return nil }
     return Bytes(start: UnsafeRawPointer(bitPattern: UInt(slot.a)), count: Int(slot.b))
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func integer(_ field: Field) -> Int64? {
     guard has(field) else { return nil }
     let slot = slots[Int(field.rawValue)]
     guard slot.kind == .integer else { return nil }
     return Int64(bitPattern: slot.a)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func address(_ field: Field) -> IPAddress? {
     guard has(field) else { return nil }
     let slot = slots[Int(field.rawValue)]
@@ -185,24 +192,24 @@ public struct Event: ~Copyable {
 
   /// Sets a text field. Bytes of this event's own memory are referred to; others are copied into it (and cut, with
   /// `isTruncated`, where there is no room).
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func set(_ field: Field, _ bytes: Bytes) {
     let kept = keep(bytes)
     slots[Int(field.rawValue)] = Slot(kind: .text, a: UInt64(UInt(bitPattern: kept.baseAddress)), b: UInt64(kept.count))
     mark(field)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func set(_ field: Field, _ literal: StaticString) {
     slots[Int(field.rawValue)] = Slot(
       kind: .text, a: UInt64(UInt(bitPattern: literal.utf8Start)), b: UInt64(literal.utf8CodeUnitCount))
     mark(field)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func set(_ field: Field, _ value: Int64) {
     slots[Int(field.rawValue)] = Slot(kind: .integer, a: UInt64(bitPattern: value), b: 0)
     mark(field)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func set(_ field: Field, _ value: IPAddress) {
     slots[Int(field.rawValue)] = Slot(kind: .address, a: value.high, b: value.isV4 ? value.low | 0xffff << 32 : value.low)
     mark(field)
@@ -231,25 +238,27 @@ public struct Event: ~Copyable {
     }
     extras.append((keep(name), keep(value)))
   }
+  @inlinable
   public mutating func remove(_ field: Field) {
     let i = UInt64(field.rawValue)
     if i < 64 { present.0 &= ~(1 << i) } else { present.1 &= ~(1 << (i - 64)) }
   }
 
-  @inline(__always)
-  private mutating func mark(_ field: Field) {
+  @inlinable @inline(__always)
+  mutating func mark(_ field: Field) {
     let i = UInt64(field.rawValue)
     if i < 64 { present.0 |= 1 << i } else { present.1 |= 1 << (i - 64) }
   }
   /// `bytes` in this event's memory: themselves if they lie there already, else a copy.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func keep(_ bytes: Bytes) -> Bytes {
     guard let base = bytes.baseAddress, bytes.count > 0 else { return .none }
     let start = UnsafeRawPointer(memory)
     if base >= start, base < start + Event.capacity { return bytes }
     return copy(bytes)
   }
-  private mutating func copy(_ bytes: Bytes) -> Bytes {
+  @usableFromInline
+  mutating func copy(_ bytes: Bytes) -> Bytes {
     let count = min(bytes.count, Event.capacity - used)
     if count < bytes.count { isTruncated = true }
     guard count > 0 else { return .none }

@@ -18,7 +18,7 @@ extension Event {
       }
     }
     forEachExtra { name, value in
-      json.key(name)
+      json.key(text: name)
       json.value(value)
     }
   }

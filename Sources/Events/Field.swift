@@ -3,7 +3,7 @@
 import Primitives
 
 /// A known field of an event. The raw value is its place in the table; never store it, store the name.
-public enum Field: UInt8, CaseIterable, Sendable {
+@frozen public enum Field: UInt8, CaseIterable, Sendable {
   // event
   case eventCategory, eventAction, eventOutcome, eventReason, eventProvider, eventDataset, eventDuration
   case message
@@ -29,7 +29,7 @@ public enum Field: UInt8, CaseIterable, Sendable {
   // ours
   case authenticationMethod, keyFingerprint, keyType, attemptCount, sshClientOffer, pamService, isAmbiguous
 
-  public enum Kind: Sendable { case text, integer, address }
+  @frozen public enum Kind: Sendable { case text, integer, address }
 
   /// The name in rules, in JSON and on screen.
   public var name: StaticString { Field.table[Int(rawValue)].name }

@@ -141,7 +141,7 @@ public enum DecisionJSON {
     json.key("time")
     json.value(stamp: record.time)
     json.key("fingerprint")
-    json.value(record.fingerprint.description)
+    json.value(record.fingerprint)
     json.endObject()
   }
 

@@ -17,7 +17,9 @@ enum Cron {
     let outcome: StaticString
     let detail: Detail
     let reason: StaticString?
-    init(_ what: StaticString, _ category: StaticString, _ action: StaticString, _ outcome: StaticString, _ detail: Detail, _ reason: StaticString? = nil) {
+    init(
+      _ what: StaticString, _ category: StaticString, _ action: StaticString, _ outcome: StaticString, _ detail: Detail, _ reason: StaticString? = nil
+    ) {
       self.what = what
       self.category = category
       self.action = action

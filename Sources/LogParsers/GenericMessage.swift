@@ -50,6 +50,7 @@ public enum GenericMessage {
       event.remove(.eventReason)
       if !hadCategory { event.remove(.eventCategory) }
     }
+    known.setRest(into: &event, except: [])
     if !event.has(.eventProvider) { event.set(.eventProvider, "generic") }
   }
 }

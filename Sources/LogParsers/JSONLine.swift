@@ -32,6 +32,7 @@ public enum JSONLine {
       if known.has(.message), !event.has(.message) { event.set(.message, known[.message]) }
       if let pid = known[.pid].decimal, !event.has(.processPid) { event.set(.processPid, pid) }
     }
+    known.setRest(into: &event, except: known.isWeb ? [.time] : [.time, .host, .message, .pid])
     if !event.has(.eventProvider) { event.set(.eventProvider, "generic") }
     if !event.has(.eventDataset) { event.set(.eventDataset, known.isWeb ? "web.access" as StaticString : "json") }
   }

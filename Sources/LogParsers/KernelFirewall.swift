@@ -156,7 +156,7 @@ enum KernelFirewall {
         || token.equals("CWR") || token.equals("ECE"))
   }
 
-  private static let refusing: [StaticString] = ["block", "drop", "deny", "denied", "reject", "invalid", "ban"]
+  private static let refusing: [StaticString] = ["block", "drop", "deny", "denied", "reject", "invalid"]
   private static let admitting: [StaticString] = ["accept", "allow", "pass"]
   /// What the rule's own prefix says about the packet's fate. Refusal wins: a prefix that names both is more likely about a refusal.
   private static func verdict(_ prefix: Bytes) -> StaticString {

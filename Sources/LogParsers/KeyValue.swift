@@ -1,12 +1,8 @@
 // key=value text (logfmt): `level=warn msg="login failed" user=bob src=192.0.2.1`.
-// Invariants: total, linear, at most `maxPairs` pairs; quoted values may hold anything, bare ones end at a space.
+// Invariants: total, linear, at most `Limits.keyValuePairs` pairs; quoted values may hold anything, bare ones end at a space.
 import Primitives
 
 public enum KeyValue {
-  /// Pairs read from one text; what follows is left alone and the text does not count as whole.
-  public static let maxPairs = 256
-  public static let maxKeyBytes = 64
-
   /// Calls `body` with each pair in order, escapes in quoted values undone; the bytes are valid until it returns.
   /// `isWhole`: the text is nothing but well-formed pairs. In other text a value that a client wrote may look like a pair.
   @discardableResult
@@ -20,7 +16,7 @@ public enum KeyValue {
         at += 1
         continue
       }
-      guard count < maxPairs else { return (count, false) }
+      guard count < Limits.keyValuePairs else { return (count, false) }
       let keyEnd = endOfKey(text, at)
       guard keyEnd > at, keyEnd < text.count, text[keyEnd] == 0x3d else {
         isWhole = false
@@ -48,7 +44,9 @@ public enum KeyValue {
     return (count, isWhole && count > 0)
   }
 
-  private static func isSeparator(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x2c || byte == 0x3b || byte == 0x0d || byte == 0x0a }
+  private static func isSeparator(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x09 || byte == 0x2c || byte == 0x3b || byte == 0x0d || byte == 0x0a
+  }
   private static func endOfWord(_ text: Bytes, _ start: Int) -> Int {
     var at = start
     while at < text.count, text[at] != 0x20, text[at] != 0x09, text[at] != 0x0a { at += 1 }
@@ -57,7 +55,7 @@ public enum KeyValue {
   /// Keys are letters, digits, "_", ".", "-" and "@", and do not begin with a digit or "-".
   private static func endOfKey(_ text: Bytes, _ start: Int) -> Int {
     var at = start
-    while at < text.count, at - start < maxKeyBytes {
+    while at < text.count, at - start < Limits.keyBytes {
       let byte = text[at]
       let letter = byte | 0x20
       let isLetter = letter >= 0x61 && letter <= 0x7a

@@ -11,7 +11,8 @@ enum KnownKey: Int, CaseIterable, Sendable {
 
   static let table: [(name: StaticString, key: KnownKey)] = [
     // Of several addresses the earlier row wins: client_ip is what a server made of a proxy that it trusts.
-    ("source.ip", .source), ("client_ip", .source), ("request.client_ip", .source), ("remote_addr", .source), ("remote_ip", .source), ("request.remote_ip", .source),
+    ("source.ip", .source), ("client_ip", .source), ("request.client_ip", .source), ("remote_addr", .source), ("remote_ip", .source),
+    ("request.remote_ip", .source),
     ("remote-addr", .source), ("clienthost", .source), ("clientip", .source), ("src_ip", .source), ("source_ip", .source), ("srcip", .source),
     ("src", .source), ("rhost", .source), ("source.address", .source), ("client.ip", .source), ("remoteaddr", .source), ("ip", .source),
     ("remote_port", .sourcePort), ("request.remote_port", .sourcePort), ("clientport", .sourcePort), ("src_port", .sourcePort),
@@ -88,6 +89,9 @@ struct KnownValues {
     }
     if has(.destination), !event.has(.destinationIP) { event.set(.destinationIP, parsing: self[.destination]) }
     if let port = self[.destinationPort].decimal, port <= 65_535, !event.has(.destinationPort) { event.set(.destinationPort, port) }
+    if !event.has(.networkTransport) {
+      for name in ["tcp", "udp", "icmp"] as [StaticString] where self[.transport].equals(name) { event.set(.networkTransport, name) }
+    }
     if has(.user), !event.has(.userName) { event.set(.userName, self[.user]) }
     if has(.level), !event.has(.logLevel) { event.set(.logLevel, self[.level]) }
   }
@@ -124,7 +128,9 @@ struct KnownValues {
       if has(.version) { event.set(.httpVersion, self[.version].starts(with: "HTTP/") ? self[.version].from(5) : self[.version]) }
       event.set(.urlOriginal, self[.target])
       WebRequest.setTarget(self[.target], logEscapes: logEscapes, into: &event)
-      if has(.query), !event.has(.urlQuery) { WebRequest.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event) }
+      if has(.query), !event.has(.urlQuery) {
+        WebRequest.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event)
+      }
     }
     if isWellFormed {
       event.set(.eventAction, "http-request")
@@ -141,6 +147,25 @@ struct KnownValues {
     WebRequest.setHeader(.userAgentOriginal, self[.agent], logEscapes: logEscapes, into: &event)
     if has(.host), !event.has(.urlDomain) { WebRequest.setDomain(self[.host], into: &event) }
   }
+
+  /// Keeps what has no field here as extra fields, under the table's spelling, so that a rule can still ask for it.
+  func setRest(into event: inout Event, except used: Set<KnownKey>) {
+    for key in KnownKey.allCases where has(key) && !used.contains(key) {
+      let isSet =
+        switch key {
+        case .source: event.has(.sourceIP) || event.has(.sourceAddress)
+        case .sourcePort: event.has(.sourcePort)
+        case .destination: event.has(.destinationIP)
+        case .destinationPort: event.has(.destinationPort)
+        case .user, .level: true
+        case .transport: event.has(.networkTransport)
+        default: isWeb && KnownValues.webKeys.contains(key)
+        }
+      let name = Bytes(KnownKey.table[rows[key.rawValue]].name)
+      if !isSet, !(key == .source && hasTwoSources), Field(name: name) == nil { event.setExtra(name, self[key]) }
+    }
+  }
+  private static let webKeys: Set<KnownKey> = [.request, .target, .query, .method, .status, .bytes, .referrer, .agent, .host, .version]
 
   /// RFC 3339, the access log's stamp, or seconds or milliseconds since 1970 with an optional fraction.
   var eventTime: EventTime? {

@@ -1,14 +1,11 @@
 // What a server would see behind a logged URL: the log's own escapes undone, then percent-decoding (RFC 3986 2.1), repeated while it
-// changes something, at most `maxRounds` times. Attackers encode twice so that one decoder sees nothing; rules look at the end result,
-// and `url.original` keeps what was logged.
+// changes something, at most `Limits.percentDecodingRounds` times. Attackers encode twice so that one decoder sees nothing; rules
+// look at the end result, and `url.original` keeps what was logged.
 // Invariants: escapes that are not escapes (%zz, a cut %4) stay as they are; bytes above 0x7f are decoded only where they make
 // well-formed UTF-8, so overlong forms (%c0%ae) and Latin-1 stay visible as text; the result is never longer than the input; linear.
 import Primitives
 
 public enum PercentDecoding {
-  /// Rounds of percent-decoding. Deeper nesting has no use but to hide, and three rounds show it.
-  public static let maxRounds = 3
-
   /// Whether `decode` could change `bytes`.
   @inline(__always)
   public static func isNeeded(_ bytes: Bytes, plusIsSpace: Bool = false, logEscapes: Bool = false) -> Bool {
@@ -18,9 +15,9 @@ public enum PercentDecoding {
   /// Calls `body` with the decoded bytes, which are valid until it returns.
   /// - Parameters:
   ///   - plusIsSpace: `+` is a space (application/x-www-form-urlencoded); in the first round only, since a decoded %2B is a plus.
-  ///   - logEscapes: `\xHH`, `\"`, `\\`, `\n`, `\t`, `\r` are nginx's and Apache's escapes of what the client sent; first round only.
+  ///   - logEscapes: `\xHH`, `\"`, `\\`, `\n`, `\t`, `\r`, `\b`, `\v` are nginx's and Apache's escapes of what the client sent; first round only.
   public static func decode<Result>(
-    _ bytes: Bytes, plusIsSpace: Bool = false, logEscapes: Bool = false, maxRounds: Int = PercentDecoding.maxRounds, _ body: (Bytes) -> Result
+    _ bytes: Bytes, plusIsSpace: Bool = false, logEscapes: Bool = false, maxRounds: Int = Limits.percentDecodingRounds, _ body: (Bytes) -> Result
   ) -> Result {
     guard bytes.count > 0, isNeeded(bytes, plusIsSpace: plusIsSpace, logEscapes: logEscapes) else { return body(bytes) }
     return withUnsafeTemporaryAllocation(byteCount: bytes.count, alignment: 1) { buffer in
@@ -99,6 +96,8 @@ public enum PercentDecoding {
     case 0x6e: 0x0a
     case 0x72: 0x0d
     case 0x74: 0x09
+    case 0x62: 0x08
+    case 0x76: 0x0b
     default: nil
     }
   }

@@ -6,7 +6,7 @@ import Primitives
 extension ServiceParser {
   /// Every known service. The order has no meaning: a program belongs to one service.
   public static let all: [ServiceParser] = [
-    .sshd, .pam, .sudo, .su, .login, .cron, .systemd, .logind, .shadow, .kernel,
+    .sshd, .pam, .sudo, .su, .login, .cron, .systemd, .logind, .shadow, .kernel, .nginx, .apache,
   ]
 
   /// Forms of whole lines without a syslog header, in the order in which they are tried.

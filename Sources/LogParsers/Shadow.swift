@@ -1,7 +1,7 @@
 // The shadow suite (useradd, usermod, userdel, groupadd, groupmod, groupdel, gpasswd, passwd, chage, chsh, chfn, newusers): every
 // change of an account is one line, in the words of a table. user.target.name is the account, group.name the group, user.name who did it.
-// Most tools write a second line for the shadow files ("add 'eve' to shadow group 'sudo'"): it has the same action and event.reason
-// "shadow", so that a rule can leave it out and nothing counts twice.
+// Most tools write a line for each file they change ("add 'eve' to shadow group 'sudo'", "... in /etc/group"): the further ones have the
+// same action and event.reason "shadow" or "group-file", so that a rule can leave them out and nothing counts twice.
 // Names may contain quotes (useradd --badname): MessageTemplate marks what can be read in two ways.
 import Events
 import Primitives
@@ -22,8 +22,29 @@ enum Shadow {
     _ pieces: [TemplatePiece], _ action: StaticString, _ outcome: StaticString = "success", reason: StaticString? = nil
   ) -> MessageTemplate { MessageTemplate(pieces, "iam", action, outcome, reason: reason) }
 
+  /// gpasswd writes each change once for each file and once more: " in /etc/group", " in /etc/gshadow", and without either.
+  private static func gpasswd(_ pieces: [TemplatePiece], _ action: StaticString, reason: StaticString? = nil) -> [MessageTemplate] {
+    [
+      iam(pieces + [" in /etc/gshadow"], action, reason: "shadow"), iam(pieces + [" in /etc/group"], action, reason: "group-file"),
+      iam(pieces, action, reason: reason),
+    ]
+  }
+  private static let gpasswdTemplates: [MessageTemplate] =
+    gpasswd(["user ", .hole(.userTargetName), " added by ", .hole(.userName), " to group ", .hole(.groupName)], "user-added-to-group")
+    + gpasswd(["user ", .hole(.userTargetName), " removed by ", .hole(.userName), " from group ", .hole(.groupName)], "user-removed-from-group")
+    + gpasswd(
+      ["members of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "user-added-to-group",
+      reason: "members-set")
+    + gpasswd(
+      ["administrators of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "group-changed",
+      reason: "administrators-set")
+    + gpasswd(["password of group ", .hole(.groupName), " changed by ", .hole(.userName)], "group-changed", reason: "password-changed")
+    + gpasswd(["password of group ", .hole(.groupName), " removed by ", .hole(.userName)], "group-changed", reason: "password-removed")
+    + gpasswd(["access to group ", .hole(.groupName), " restricted by ", .hole(.userName)], "group-changed", reason: "restricted")
+
+  private static let templates: [MessageTemplate] = accountTemplates + gpasswdTemplates
   /// The first that fits is taken: longer texts stand before those that begin the same way.
-  private static let templates: [MessageTemplate] = [
+  private static let accountTemplates: [MessageTemplate] = [
     // useradd, newusers
     iam(
       [
@@ -50,7 +71,8 @@ enum Shadow {
     iam(["group changed in /etc/gshadow (group ", .hole(.groupName), ", new name: ", .ignored, ")"], "group-changed", reason: "shadow"),
     iam(["group changed in /etc/group (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed"),
     iam(["group changed in /etc/group (group ", .hole(.groupName), ", ", .ignored, ")"], "group-changed"),
-    iam(["group changed in /etc/passwd (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed", reason: "passwd-file"),
+    iam(
+      ["group changed in /etc/passwd (group ", .hole(.groupName), "/", .hole(.groupID), ", ", .ignored, ")"], "group-changed", reason: "passwd-file"),
     // membership
     iam(["add '", .hole(.userTargetName), "' to shadow group '", .hole(.groupName), "'"], "user-added-to-group", reason: "shadow"),
     iam(["add '", .hole(.userTargetName), "' to group '", .hole(.groupName), "'"], "user-added-to-group"),
@@ -58,14 +80,9 @@ enum Shadow {
     iam(["delete '", .hole(.userTargetName), "' from group '", .hole(.groupName), "'"], "user-removed-from-group"),
     iam(["change '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"),
     iam(["change '", .ignored, "' to '", .hole(.userTargetName), "' in group '", .hole(.groupName), "'"], "group-changed"),
-    iam(["change admin '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"),
-    iam(["user ", .hole(.userTargetName), " added by ", .hole(.userName), " to group ", .hole(.groupName)], "user-added-to-group"),
-    iam(["user ", .hole(.userTargetName), " removed by ", .hole(.userName), " from group ", .hole(.groupName)], "user-removed-from-group"),
-    iam(["members of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "user-added-to-group", reason: "members-set"),
-    iam(["administrators of group ", .hole(.groupName), " set by ", .hole(.userName), " to ", .hole(.userTargetName)], "group-changed", reason: "administrators-set"),
-    iam(["password of group ", .hole(.groupName), " changed by ", .hole(.userName)], "group-changed", reason: "password-changed"),
-    iam(["password of group ", .hole(.groupName), " removed by ", .hole(.userName)], "group-changed", reason: "password-removed"),
-    iam(["access to group ", .hole(.groupName), " restricted by ", .hole(.userName)], "group-changed", reason: "restricted"),
+    iam(
+      ["change admin '", .ignored, "' to '", .hole(.userTargetName), "' in shadow group '", .hole(.groupName), "'"], "group-changed", reason: "shadow"
+    ),
     // userdel
     iam(["delete user '", .hole(.userTargetName), "'"], "user-deleted"),
     iam(["delete home directory '", .hole(.userTargetHome), "'"], "user-changed", reason: "home-deleted"),
@@ -73,7 +90,8 @@ enum Shadow {
     iam(["lock user '", .hole(.userTargetName), "' password"], "user-locked"),
     iam(["unlock user '", .hole(.userTargetName), "' password"], "user-unlocked"),
     iam(["change user '", .hole(.userTargetName), "' password"], "password-changed"),
-    iam(["change user '", .hole(.userTargetName), "' shell from '", .ignored, "' to '", .hole(.userTargetShell), "'"], "user-changed", reason: "shell"),
+    iam(
+      ["change user '", .hole(.userTargetName), "' shell from '", .ignored, "' to '", .hole(.userTargetShell), "'"], "user-changed", reason: "shell"),
     iam(["change user '", .hole(.userTargetName), "' home from '", .ignored, "' to '", .hole(.userTargetHome), "'"], "user-changed", reason: "home"),
     iam(["change user '", .hole(.userTargetName), "' UID from '", .ignored, "' to '", .hole(.userTargetID), "'"], "user-changed", reason: "uid"),
     iam(["change user '", .hole(.userTargetName), "' GID from '", .ignored, "' to '", .hole(.groupID), "'"], "user-changed", reason: "gid"),

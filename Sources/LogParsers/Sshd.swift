@@ -20,6 +20,8 @@ enum Sshd {
     case result
     /// "[invalid user ]<user> from <peer>[ ssh2]" at the end.
     case userFromPeer
+    /// "<user> from <peer>", where the words before said that the user is not known.
+    case invalidUser
     /// "[invalid user |authenticating user |user ]<user> <peer>" at the end, as sshpkt_fatal writes it.
     case identity
     /// The same, followed by ": <reason>".
@@ -32,7 +34,7 @@ enum Sshd {
     case peerLast
     /// "<user>[ from <host>] not allowed because <reason>"
     case notAllowed
-    /// "<user>[ from <peer> ...]"
+    /// "<user>"
     case userRest
     /// "<user> by PAM account configuration"
     case userByPAM
@@ -67,12 +69,18 @@ enum Sshd {
     var category: Category
     var outcome: Outcome
     var shape: Shape
+    /// The prefix's first eight bytes, and which of them it has.
+    var head: UInt64
+    var mask: UInt64
     init(_ prefix: StaticString, _ action: StaticString, _ category: Category, _ outcome: Outcome, _ shape: Shape) {
       self.prefix = prefix
       self.action = action
       self.category = category
       self.outcome = outcome
       self.shape = shape
+      head = 0
+      for i in 0..<min(8, prefix.utf8CodeUnitCount) { head |= UInt64(prefix.utf8Start[i]) << UInt64(8 * i) }
+      mask = prefix.utf8CodeUnitCount >= 8 ? ~0 : (1 << UInt64(8 * prefix.utf8CodeUnitCount)) - 1
     }
   }
 
@@ -85,7 +93,6 @@ enum Sshd {
     Row("Address ", "ssh-break-in-attempt", .network, .unknown, .reverseMapping),
     Row("Authentication key ", "ssh-key-rejected", .authentication, .failure, .key),
     Row("Authentication refused", "ssh-key-rejected", .authentication, .failure, .text),
-    Row("Authentication tried for ", "ssh-key-rejected", .authentication, .failure, .text),
     Row("AuthorizedKeysCommand ", "ssh-config-error", .configuration, .failure, .text),
     Row("Bad packet length", "ssh-protocol-error", .network, .failure, .text),
     Row("Bad protocol version identification ", "ssh-protocol-error", .network, .failure, .peerLast),
@@ -106,7 +113,6 @@ enum Sshd {
     Row("Corrupted ", "ssh-protocol-error", .network, .failure, .text),
     Row("Could not load host ", "ssh-config-error", .configuration, .failure, .text),
     Row("Could not write ident string to ", "ssh-protocol-error", .network, .failure, .peerFirst),
-    Row("cert: ", "ssh-key-rejected", .authentication, .failure, .text),
     Row("connect_to ", "ssh-forwarding", .network, .failure, .text),
     Row("connect to ", "ssh-forwarding", .network, .failure, .text),
     Row("Did not receive identification string from ", "ssh-protocol-error", .network, .failure, .peerFirst),
@@ -118,8 +124,8 @@ enum Sshd {
     Row("exited MaxStartups throttling", "ssh-connection-dropped", .network, .none, .text),
     Row("expired certificate", "ssh-key-rejected", .authentication, .failure, .text),
     Row("Failed ", "ssh-login", .authentication, .failure, .result),
-    Row("Illegal user ", "ssh-invalid-user", .authentication, .failure, .userFromPeer),
-    Row("Invalid user ", "ssh-invalid-user", .authentication, .failure, .userFromPeer),
+    Row("Illegal user ", "ssh-invalid-user", .authentication, .failure, .invalidUser),
+    Row("Invalid user ", "ssh-invalid-user", .authentication, .failure, .invalidUser),
     Row("Invalid key length", "ssh-key-rejected", .authentication, .failure, .text),
     Row("in MaxStartups throttling", "ssh-connection-dropped", .network, .none, .text),
     Row("input_userauth_request: invalid user ", "ssh-invalid-user", .authentication, .failure, .userRest),
@@ -231,9 +237,15 @@ enum Sshd {
     let index = Sshd.index
     var at = Int(index.starts[Int(text[0])])
     let end = Int(index.starts[Int(text[0]) + 1])
+    var head: UInt64 = 0
+    if text.count >= 8 {
+      head = UInt64(littleEndian: text.loadUnaligned(as: UInt64.self))
+    } else {
+      for i in 0..<text.count { head |= UInt64(text[i]) << UInt64(8 * i) }
+    }
     while at < end {
-      let row = index.rows[at]
-      if text.starts(with: row.prefix) {
+      if head & index.rows[at].mask == index.rows[at].head, text.starts(with: index.rows[at].prefix) {
+        let row = index.rows[at]
         let rest = text.from(row.prefix.utf8CodeUnitCount)
         guard read(row, rest, text: text, isPreauth: isPreauth, isCut: isCut, &event) else { return false }
         finish(row, &event)
@@ -269,6 +281,7 @@ enum Sshd {
     switch row.shape {
     case .result: return result(rest, isCut: isCut, &event)
     case .userFromPeer: return userFromPeer(rest, isCut: isCut, &event)
+    case .invalidUser: return userFromPeer(rest, isCut: isCut, isNameOnly: true, &event)
     case .identity: return identity(rest, isPreauth: isPreauth, isCut: isCut, verb: text, &event)
     case .identityReason: return identityReason(rest, isCut: isCut, &event)
     case .connectionFrom: return connectionFrom(rest, isPreauth: isPreauth, isCut: isCut, &event)
@@ -276,11 +289,6 @@ enum Sshd {
     case .peerLast: return peerLast(rest, isCut: isCut, &event)
     case .notAllowed: return notAllowed(rest, &event)
     case .userRest:
-      if let from = rest.lastIndex(of: " from "), let peer = PeerText.trailing(withoutProtocol(rest).from(from + 6)), peer.ip != nil,
-        peer.start == 0
-      {
-        return userFromPeer(rest, isCut: isCut, &event)
-      }
       event.set(.userName, rest)
       return true
     case .userByPAM:
@@ -334,6 +342,11 @@ enum Sshd {
       finish(Row("", "ssh-key-rejected", .authentication, .failure, .text), &event)
       return true
     }
+    if text.starts(with: "cert: ") {
+      event.set(.eventReason, text)
+      finish(Row("", "ssh-key-rejected", .authentication, .failure, .text), &event)
+      return true
+    }
     if text[0] == 0x2f, let mark = text.index(of: " line "), mark < 256, text.upTo(mark).index(of: "sshd_config") != nil {
       event.set(.eventReason, text.from(mark + 1))
       finish(Row("", "ssh-config-error", .configuration, .failure, .text), &event)
@@ -365,15 +378,16 @@ enum Sshd {
     return text.ends(with: " ssh") ? text.upTo(text.count - 4) : text
   }
 
-  private static func userFromPeer(_ rest: Bytes, isCut: Bool, _ event: inout Event) -> Bool {
-    let body = withoutProtocol(rest)
+  private static func userFromPeer(_ rest: Bytes, isCut: Bool, isNameOnly: Bool = false, _ event: inout Event) -> Bool {
+    let body = isNameOnly ? rest : withoutProtocol(rest)
     guard !isCut, let peer = PeerText.trailing(body), peer.start >= 6, body.slice(peer.start - 6, peer.start).equals(" from ") else {
       // The user's name is known, the rest is not as it should be.
       event.markAmbiguous()
       return true
     }
     peer.put(into: &event)
-    user(body.upTo(peer.start - 6), &event)
+    let name = body.upTo(peer.start - 6)
+    if isNameOnly { event.set(.userName, name) } else { user(name, &event) }
     return true
   }
 
@@ -395,7 +409,9 @@ enum Sshd {
       return userFromPeer(body, isCut: false, &event)
     }
     if body.ends(with: " ssh") || body.ends(with: " ssh1") { return userFromPeer(body, isCut: false, &event) }
-    // Every place where "from <peer> ssh2" could end, with what would then be the key.
+    // Every place where "from <peer> ssh2" could end, with what would then be said about the key. A public key's words are strict, so
+    // that most forgeries drop out; what other methods add is free text, and then every place counts.
+    let isStrict = method.equals("publickey")
     var readings = 0
     var loose = 0
     var chosen = (user: Bytes.none, peer: PeerText?.none, key: Bytes.none)
@@ -411,7 +427,7 @@ enum Sshd {
       let key = body.from(mark + 7)
       loose += 1
       lastLoose = (reading.user, reading.peer, key)
-      guard isKeyInfo(key) else { continue }
+      guard !isStrict || isKeyInfo(key) else { continue }
       readings += 1
       chosen = lastLoose
     }
@@ -480,6 +496,8 @@ enum Sshd {
         return
       }
       if previous.count == 0, isKeyType(word) { event.set(.keyType, word) }
+      // What follows is the id that its owner gave the certificate.
+      if word.equals("ID"), isKeyType(previous) { return }
       previous = word
       cursor.position = end + 1
       if start > 128 { return }
@@ -683,6 +701,7 @@ enum Sshd {
   private static func peerLast(_ rest: Bytes, isCut: Bool, _ event: inout Event) -> Bool {
     var body = rest
     if body.ends(with: ".") { body = body.upTo(body.count - 1) }
+    if body.ends(with: ")"), let open = body.lastIndex(of: 0x28) { body = body.slice(open + 1, body.count - 1) }  // libwrap: "name (address)"
     guard !isCut, let peer = PeerText.trailing(body) else {
       event.markAmbiguous()
       return true

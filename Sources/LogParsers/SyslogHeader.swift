@@ -251,14 +251,37 @@ struct Stamp {
 struct ClassicStampCache {
   private var last: (UInt64, UInt64) = (0, 0)
   private var lastTime = EventTime.zero
+  private var lastMidnight = EventTime.zero
 
   mutating func read(_ line: Bytes, at start: Int, years: inout YearInference, offset: Int64) -> Stamp? {
     guard start + 15 < line.count else { return nil }
-    // The 15 bytes of the stamp as two overlapping words.
+    // The 15 bytes of the stamp as two overlapping words: "Jan  5 0" and "00:00:01".
     let a = line.loadUnaligned(fromByteOffset: start, as: UInt64.self)
     let b = line.loadUnaligned(fromByteOffset: start + 7, as: UInt64.self)
-    if a == last.0, b == last.1, line[start + 15] == 0x20 { return Stamp(time: lastTime, end: start + 15, hasYear: false) }
+    if line[start + 15] == 0x20 {
+      if a == last.0, b == last.1 { return Stamp(time: lastTime, end: start + 15, hasYear: false) }
+      // The same day as before.
+      if (a ^ last.0) << 8 == 0, let second = ClassicStampCache.secondOfDay(line, at: start + 7) {
+        last = (a, b)
+        lastTime = lastMidnight + .seconds(second)
+        years.note(lastTime)
+        return Stamp(time: lastTime, end: start + 15, hasYear: false)
+      }
+    }
     return readSlowly(line, at: start, words: (a, b), years: &years, offset: offset)
+  }
+
+  /// "HH:MM:SS" as seconds; nil if it is not exactly that, or a leap second.
+  @inline(__always)
+  private static func secondOfDay(_ line: Bytes, at start: Int) -> Int64? {
+    @inline(__always) func two(_ i: Int) -> Int64 {
+      let tens = line[start + i] &- 0x30
+      let ones = line[start + i + 1] &- 0x30
+      return tens <= 9 && ones <= 9 ? Int64(tens) * 10 + Int64(ones) : 99
+    }
+    let (hour, minute, second) = (two(0), two(3), two(6))
+    guard hour <= 23, minute <= 59, second <= 59, line[start + 2] == 0x3a, line[start + 5] == 0x3a else { return nil }
+    return hour * 3600 + minute * 60 + second
   }
 
   private mutating func readSlowly(
@@ -297,9 +320,10 @@ struct ClassicStampCache {
       let time = years.time(
         month: month, day: day, hour: hour, minute: minute, second: second, nanosecond: nanosecond, offsetSeconds: offset)
     else { return Stamp(time: .zero, end: end, hasYear: false, isPossible: false) }
-    if end == start + 15 {
+    if end == start + 15, nanosecond == 0, let inDay = ClassicStampCache.secondOfDay(line, at: start + 7) {
       last = words
       lastTime = time
+      lastMidnight = time - .seconds(inDay)
     }
     return Stamp(time: time, end: end, hasYear: false)
   }
@@ -420,6 +444,9 @@ struct YearInference {
   init(inputTime: EventTime) { self.inputTime = inputTime }
 
   mutating func noteInputTime(_ time: EventTime) { if time > inputTime { inputTime = time } }
+  /// A stamp whose year was clear: of the same day as the one before.
+  @inline(__always)
+  mutating func note(_ time: EventTime) { previous = time }
 
   /// nil if no such date exists in any year near.
   mutating func time(

@@ -124,11 +124,15 @@ enum Systemd {
 }
 
 enum Logind {
-  private static func row(_ pieces: [TemplatePiece], _ category: StaticString, _ action: StaticString, _ reason: StaticString? = nil) -> MessageTemplate {
+  private static func row(_ pieces: [TemplatePiece], _ category: StaticString, _ action: StaticString, _ reason: StaticString? = nil)
+    -> MessageTemplate
+  {
     MessageTemplate(pieces, category, action, reason: reason)
   }
   private static let templates: [MessageTemplate] = [
-    row(["New session '", .hole(.systemdSessionID), "' of user '", .hole(.userName), "' with class '", .ignored, "' and type '", .ignored, "'."], "session", "session-created"),
+    row(
+      ["New session '", .hole(.systemdSessionID), "' of user '", .hole(.userName), "' with class '", .ignored, "' and type '", .ignored, "'."],
+      "session", "session-created"),
     row(["New session ", .hole(.systemdSessionID), " of user ", .hole(.userName), "."], "session", "session-created"),
     row(["Removed session ", .hole(.systemdSessionID), "."], "session", "session-removed"),
     row(["Session ", .hole(.systemdSessionID), " logged out. Waiting for processes to exit."], "session", "session-logged-out"),

@@ -91,8 +91,12 @@ public enum WebAccess {
         if quote >= 30, line[quote - 29] == 0x5b, let time = WebTime.accessStamp(line.slice(quote - 28, quote - 2)) {
           return (quote, quote - 29, time)
         }
-        if let bracket = line.lastIndex(of: 0x5b, before: quote - 2), let time = EventTime(rfc3339: line.slice(bracket + 1, quote - 2)) {
-          return (quote, bracket, time)
+        // $time_iso8601: at most 35 bytes with nanoseconds and a zone. Looking no further back keeps this linear.
+        let nearest = max(0, quote - 40)
+        if let bracket = line.slice(nearest, quote - 2).lastIndex(of: 0x5b),
+          let time = EventTime(rfc3339: line.slice(nearest + bracket + 1, quote - 2))
+        {
+          return (quote, nearest + bracket, time)
         }
       }
       from = quote + 1
@@ -242,12 +246,21 @@ public enum WebAccess {
 }
 
 extension ServiceParser {
-  /// nginx's access and error lines where they come through syslog.
+  /// nginx's access and error lines where they come through syslog. The header's time stays: an error line's own stamp has no zone.
   public static let nginx = ServiceParser(name: "nginx", programs: ["nginx"]) { message, event in
-    WebError.parse(message, into: &event) || WebAccess.parse(message, server: .nginx, into: &event)
+    keepingTime(&event) { WebError.parse(message, into: &$0) || WebAccess.parse(message, server: .nginx, into: &$0) }
   }
-  /// Apache's access and error lines where they come through syslog.
+  /// Apache's access and error lines where they come through syslog. The header's time stays.
   public static let apache = ServiceParser(name: "apache", programs: ["apache2", "httpd", "apache"]) { message, event in
-    WebError.parse(message, into: &event) || WebAccess.parse(message, server: .apache, into: &event)
+    keepingTime(&event) { WebError.parse(message, into: &$0) || WebAccess.parse(message, server: .apache, into: &$0) }
+  }
+  private static func keepingTime(_ event: inout Event, _ parse: (inout Event) -> Bool) -> Bool {
+    let time = event.time
+    let basis = event.timeBasis
+    defer {
+      event.time = time
+      event.timeBasis = basis
+    }
+    return parse(&event)
   }
 }

@@ -65,13 +65,16 @@ public enum WebError {
 // MARK: nginx
 
 private enum NginxError {
-  /// How a message ends that quotes what the client wrote; nil: the client has no part in it.
+  /// How a message begins and, where it quotes what the client wrote, how it ends.
   private struct Frame: Sendable {
     let row: WebError.Row
-    let ends: [StaticString]
-    init(_ text: StaticString, _ action: StaticString, _ reason: StaticString? = nil, ends: [StaticString] = []) {
+    let end: StaticString
+    /// `" was not found in "` must stand before the end, which then closes the file's name.
+    let namesFile: Bool
+    init(_ text: StaticString, _ action: StaticString, _ reason: StaticString? = nil, end: StaticString = "", namesFile: Bool = false) {
       row = WebError.Row(text, action, reason)
-      self.ends = ends
+      self.end = end
+      self.namesFile = namesFile
     }
   }
   private static let trusted: [Frame] = [
@@ -94,12 +97,12 @@ private enum NginxError {
     Frame("access forbidden by ", "http-access-denied", "rule"),
   ]
   private static let quoting: [Frame] = [
-    Frame("user \"", "http-auth-failure", "password-mismatch", ends: ["\": password mismatch"]),
-    Frame("user \"", "http-auth-failure", "user-not-found", ends: ["\""]),
-    Frame("directory index of \"", "http-access-denied", "directory-index", ends: ["\" is forbidden"]),
-    Frame("open() \"", "http-error", "open", ends: [")"]),
-    Frame("rewrite or internal redirection cycle while internally redirecting to \"", "http-error", "redirect-cycle", ends: ["\""]),
-    Frame("\"", "http-error", "not-found", ends: [")"]),
+    Frame("user \"", "http-auth-failure", "password-mismatch", end: "\": password mismatch"),
+    Frame("user \"", "http-auth-failure", "user-not-found", end: "\"", namesFile: true),
+    Frame("directory index of \"", "http-access-denied", "directory-index", end: "\" is forbidden"),
+    Frame("open() \"", "http-error", "open", end: ")"),
+    Frame("rewrite or internal redirection cycle while internally redirecting to \"", "http-error", "redirect-cycle", end: "\""),
+    Frame("\"", "http-error", "not-found", end: ")"),
   ]
 
   static func parse(_ line: Bytes, _ offsetSeconds: Int64, _ event: inout Event) -> Bool {
@@ -110,7 +113,8 @@ private enum NginxError {
         year: century * 100 + year, month: month, day: day, hour: hour, minute: minute, second: second, offsetSeconds: offsetSeconds)
     else { return false }
     var cursor = ByteCursor(line, at: 21)
-    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(), cursor.skip(byte: 0x23),
+    guard let level = cursor.take(until: 0x5d), WebError.isLevel(level), cursor.skip(byte: 0x20), let pid = cursor.takeDecimal(),
+      cursor.skip(byte: 0x23),
       cursor.takeDecimal() != nil, cursor.skip(byte: 0x3a)
     else { return false }
     cursor.skipSpaces()
@@ -133,8 +137,7 @@ private enum NginxError {
       event.set(.message, message)
       let frame = frame(of: message)
       WebError.setAction(frame?.row, hasClient: true, level: level, into: &event)
-      if !certain { event.set(.isAmbiguous, 1) }
-      setUser(message, into: &event)
+      if certain { setUser(message, into: &event) } else { event.set(.isAmbiguous, 1) }
       setContext(text.from(place), withAddress: certain, into: &event)
     }
     return true
@@ -150,6 +153,8 @@ private enum NginxError {
     var chosen: Int?
     var address: Bytes = .none
     var certain = true
+    // `user "x" was not found in "/etc/htpasswd"`: searched for once, so that many places cost no more than one.
+    let notFound = text.index(of: "\" was not found in \"") ?? text.count
     var from = 0
     while let hit = text.index(of: ", client: ", from: from) {
       from = hit + 10
@@ -158,7 +163,7 @@ private enum NginxError {
       let candidate = rest.upTo(end).trimmed
       guard IPAddress(candidate) != nil || candidate.equals("unix:"), end == rest.count || rest.from(end).starts(with: ", server: ") else { continue }
       let message = text.upTo(hit)
-      switch ending(message) {
+      switch ending(message, hasNotFound: notFound < hit) {
       case .cannotEndHere: continue
       case .mayEndHere:
         if chosen != nil, !candidate.equals(address) { certain = false }
@@ -174,30 +179,25 @@ private enum NginxError {
   }
 
   private enum Ending { case cannotEndHere, mayEndHere, endsHere }
-  private static func ending(_ message: Bytes) -> Ending {
+  private static func ending(_ message: Bytes, hasNotFound: Bool) -> Ending {
     for frame in trusted where message.starts(with: frame.row.text) { return .endsHere }
     guard message.index(of: 0x22) != nil else { return .endsHere }  // clients' texts are always quoted
     var isKnown = false
     for frame in quoting where message.starts(with: frame.row.text) {
       isKnown = true
-      for end in frame.ends where message.ends(with: end) {
-        // `user "x" was not found in "/etc/htpasswd"`: the last quoted text is the file's name.
-        if frame.row.reason.map({ Bytes($0).equals("user-not-found") }) == true, !message.contains("\" was not found in \"") { continue }
-        return .mayEndHere
-      }
+      if message.ends(with: frame.end), !frame.namesFile || hasNotFound { return .mayEndHere }
     }
     return isKnown ? .cannotEndHere : .mayEndHere
   }
   private static func frame(of message: Bytes) -> Frame? {
     for frame in trusted where message.starts(with: frame.row.text) { return frame }
-    for frame in quoting where message.starts(with: frame.row.text) {
-      for end in frame.ends where message.ends(with: end) { return frame }
-    }
+    for frame in quoting where message.starts(with: frame.row.text) && message.ends(with: frame.end) { return frame }
     return nil
   }
 
   private static func setUser(_ message: Bytes, into event: inout Event) {
-    guard message.starts(with: "user \""), let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
+    guard message.starts(with: "user \""),
+      let end = message.lastIndex(of: "\": password mismatch") ?? message.lastIndex(of: "\" was not found in \""), end > 6
     else { return }
     event.set(.userName, message.slice(6, end))
   }
@@ -300,20 +300,26 @@ private enum ApacheError {
     return true
   }
 
-  /// "[client A:P] " at the front, or behind "(2)No such file: " or "file.c(123): ", which the server wrote.
+  /// "[client A:P] " at the front, or behind "file.c(123): " and "(2)No such file: ", which the server wrote. mod_security writes a
+  /// second one behind it, which is the same.
   private static func takeClient(_ text: inout Bytes) -> Bytes? {
-    guard let open = text.index(of: "[client ") else { return nil }
-    if open > 0 {
-      let before = text.upTo(open)
-      let isErrorNumber = before.starts(with: "(") && before.slice(1, before.index(of: 0x29) ?? 1).decimal != nil
-      let parenthesis = before.index(of: 0x28) ?? 0
-      let isSourceLine = parenthesis >= 2 && before.slice(parenthesis - 2, parenthesis).equals(".c") && before.upTo(parenthesis).index(of: 0x20) == nil
-      guard before.ends(with: ": "), isErrorNumber || isSourceLine else { return nil }
+    var at = 0
+    if let open = text.index(of: ".c("), text.upTo(open).index(of: 0x20) == nil, let end = endOfNumber(text, open + 3),
+      text.from(end).starts(with: ": ")
+    {
+      at = end + 2
     }
-    guard let close = text.index(of: 0x5d, from: open) else { return nil }
-    let client = text.slice(open + 8, close)
+    if text.from(at).starts(with: "("), let end = endOfNumber(text, at + 1), let colon = text.index(of: ": ", from: end) { at = colon + 2 }
+    guard text.from(at).starts(with: "[client "), let close = text.index(of: 0x5d, from: at) else { return nil }
+    let client = text.slice(at + 8, close)
     text = text.from(close + 1).trimmed
+    if text.starts(with: "[client "), let again = text.index(of: 0x5d) { text = text.from(again + 1).trimmed }
     return client
+  }
+  /// Behind "123)" at `start`; nil if that is not there.
+  private static func endOfNumber(_ text: Bytes, _ start: Int) -> Int? {
+    guard let close = text.index(of: 0x29, from: start), text.slice(start, close).decimal != nil else { return nil }
+    return close + 1
   }
   private static func setClient(_ client: Bytes, hasPort: Bool, into event: inout Event) {
     if hasPort, let colon = client.lastIndex(of: 0x3a), let port = client.from(colon + 1).decimal, port <= 65_535 {

@@ -101,8 +101,12 @@ public final class FileTail {
   /// The file before `active`: its service may still write to it.
   private var late: OpenLog?
   private var lateSince: Int64 = 0
+  /// The file that was left last, until the next one is open: while it is held its inode cannot be given to another file.
+  private var finished: OpenLog?
   private var previous: FilePosition?
   private var endSeenAt: Int64?
+  /// A listing in which the open file was not to be found under any name.
+  private var unknownIn: [LogVersion] = []
 
   /// What to do while no file is open.
   private enum Pending {
@@ -185,10 +189,18 @@ public final class FileTail {
     }
     let offsetBefore = log.reader.consumedOffset
     do throws(SourceError) {
-      guard try handOut(log, &budget, &progress, body) else { return progress }
+      switch try handOut(log, &budget, &progress, body) {
+      case .more: return progress
+      case .end: break
+      case .changed:
+        handleTruncation(of: log, &progress)
+        return progress
+      }
     } catch {
-      // A damaged packed version ends where it is damaged; a plain one that cannot be read is tried again.
+      // A damaged packed version ends where it is damaged; a plain one that cannot be read is opened anew.
       guard log.isPacked else {
+        pending = .resume(log.position, .restart)
+        active = nil
         report(error, &progress)
         progress.reachedEnd = true
         return progress
@@ -207,10 +219,17 @@ public final class FileTail {
     return progress
   }
 
-  /// Reads one file until `budget` is used up or its end is reached (true).
+  private enum Outcome {
+    /// `budget` is used up.
+    case more
+    case end
+    /// The file was truncated or rewritten while we read: what was read last is not handed out.
+    case changed
+  }
+
   private func handOut(
     _ log: OpenLog, _ budget: inout Int, _ progress: inout ReadProgress, _ body: (Bytes, UInt64, FileIdentity) -> Void
-  ) throws(SourceError) -> Bool {
+  ) throws(SourceError) -> Outcome {
     defer { log.noteConsumed() }
     let identity = log.identity
     let (cutLines, cutBytes) = (log.reader.cutLines, log.reader.cutBytes)
@@ -221,7 +240,8 @@ public final class FileTail {
     while budget > 0 {
       let count = try log.fill(atMost: budget)
       if count == ByteStream.interrupted { continue }
-      guard count > 0 else { return true }
+      guard count > 0 else { return .end }
+      guard log.isUnchangedBeforeOffset() else { return .changed }
       budget -= count
       progress.bytes += count
       counters.bytes &+= UInt64(count)
@@ -232,7 +252,7 @@ public final class FileTail {
       progress.lines += lines
       counters.lines &+= UInt64(lines)
     }
-    return false
+    return .more
   }
 
   private func flushPartial(_ log: OpenLog, _ progress: inout ReadProgress, _ body: (Bytes, UInt64, FileIdentity) -> Void) {
@@ -258,7 +278,14 @@ public final class FileTail {
     if let current = RotatedFiles.version(at: path, isCurrent: true), log.isSame(as: current) { return false }
     let listing = RotatedFiles.list(path)
     guard listing.isStable else { return false }
-    let index = listing.versions.firstIndex { log.isSame(as: $0) }
+    var index = listing.versions.firstIndex { log.isSame(as: $0) }
+    if index == nil, listing.versions != unknownIn {
+      // Packed in the meantime? Asked once for each state of the directory.
+      // (A copy of it that was put back under the log's name is its successor like any other file.)
+      index = indexOf(log.position, in: listing.versions.filter { !$0.isCurrent })
+      if let found = index, listing.versions.first?.isCurrent == true { index = found + 1 }
+      if index == nil { unknownIn = listing.versions }
+    }
     let newer = listing.versions[..<(index ?? listing.versions.count)]
     guard newer.contains(where: { $0.size > 0 && ($0.isCurrent || index != nil) }) else { return false }
     return log.isPacked || isSilent(log)
@@ -278,6 +305,7 @@ public final class FileTail {
     flushPartial(log, &progress, body)
     counters.rotations += 1
     pending = .next(log.position)
+    finished = log
     late = log.isPacked ? nil : log
     lateSince = Clock.monotonic
     active = nil
@@ -287,7 +315,7 @@ public final class FileTail {
   private func readLate(_ budget: inout Int, _ progress: inout ReadProgress, _ body: (Bytes, UInt64, FileIdentity) -> Void) {
     guard let log = late else { return }
     guard log.isUnchangedBeforeOffset(), Clock.monotonic &- lateSince < Limits.rotatedFileLinger.count else {
-      late = nil
+      late = nil  // `finished` still holds it while it has no successor
       return
     }
     guard log.knownSize > log.reader.filledOffset else { return }
@@ -323,6 +351,7 @@ public final class FileTail {
       progress.notices.append(.recovered(path: path))
     }
     active = log
+    finished = nil
     pending = nil
     endSeenAt = nil
     progress.notices.append(.opened(path: log.path, offset: log.reader.consumedOffset))
@@ -416,9 +445,7 @@ public final class FileTail {
     let listing = RotatedFiles.list(path)
     guard listing.isStable else { return }
     let versions = listing.versions
-    let same = versions.firstIndex { $0.device == position.identity.device && $0.inode == position.identity.inode }
-    // An inode is not given to another file while we hold this one; a packed file is not held, so its content must say so.
-    guard let index = same, !versions[index].isCurrent, late != nil || indexOf(position, in: [versions[index]]) != nil else {
+    guard let left = finished, let index = versions.firstIndex(where: { left.isSame(as: $0) }), !versions[index].isCurrent else {
       return resume(position, .finished, listing, &progress)
     }
     openNewest(than: index, in: versions, &progress)

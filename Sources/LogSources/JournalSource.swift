@@ -115,11 +115,9 @@ public final class JournalSource {
     self.messageLimit = max(1, messageLimit)
     memory = .allocate(byteCount: self.messageLimit + Limits.journalFieldBytes, alignment: 16)
     sd_journal_set_data_threshold(journal, self.messageLimit + 64)
-    do throws(SourceError) { try seek(to: start) } catch {
-      sd_journal_close(opened)
-      memory.deallocate()
-      throw error
-    }
+    // From here on libsystemd watches the directories; a file that comes before the first wait is noticed too.
+    _ = sd_journal_get_fd(journal)
+    try seek(to: start)
   }
   deinit {
     sd_journal_close(journal)

@@ -112,7 +112,8 @@ public struct LineReader: ~Copyable {
   @inline(__always)
   private mutating func handOut(upTo lineEnd: Int, next: Int, _ body: (Bytes, UInt64) -> Bool) -> Bool {
     var length = lineEnd - start
-    if dropped == 0, length > 0, buffer.load(fromByteOffset: lineEnd - 1, as: UInt8.self) == 0x0d { length -= 1 }
+    // A line that is cut is counted with its CR, however its bytes came in.
+    if dropped == 0, length > 0, length <= lineLimit + 1, buffer.load(fromByteOffset: lineEnd - 1, as: UInt8.self) == 0x0d { length -= 1 }
     if length > lineLimit || dropped > 0 {
       cutLines &+= 1
       cutBytes &+= dropped &+ UInt64(max(0, length - lineLimit))

@@ -8,48 +8,50 @@ public typealias Bytes = UnsafeRawBufferPointer
 
 extension UnsafeRawBufferPointer {
   /// The bytes of a literal. The memory is static: it is never freed.
+  @inlinable
   public init(_ literal: StaticString) {
     self.init(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
   }
 
+  @inlinable
   public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
   /// The bytes in `[from, to)`, clamped to what there is.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func slice(_ from: Int, _ to: Int) -> Bytes {
     let low = Swift.max(0, Swift.min(from, count))
     let high = Swift.max(low, Swift.min(to, count))
     guard high > low, let base = baseAddress else { return .none }
     return Bytes(start: base + low, count: high - low)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func from(_ index: Int) -> Bytes { slice(index, count) }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func upTo(_ index: Int) -> Bytes { slice(0, index) }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public func starts(with literal: StaticString) -> Bool {
     let n = literal.utf8CodeUnitCount
     guard count >= n else { return false }
     return n == 0 || memcmp(baseAddress!, literal.utf8Start, n) == 0
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func ends(with literal: StaticString) -> Bool {
     let n = literal.utf8CodeUnitCount
     guard count >= n else { return false }
     return n == 0 || memcmp(baseAddress! + (count - n), literal.utf8Start, n) == 0
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func equals(_ literal: StaticString) -> Bool {
     count == literal.utf8CodeUnitCount && starts(with: literal)
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public func equals(_ other: Bytes) -> Bool {
     count == other.count && (count == 0 || memcmp(baseAddress!, other.baseAddress!, count) == 0)
   }
 
   /// Index of the first `byte` at or after `from`.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func index(of byte: UInt8, from: Int = 0) -> Int? {
     guard from >= 0, from < count, let base = baseAddress else { return nil }
     guard let hit = memchr(base + from, Int32(byte), count - from) else { return nil }
@@ -86,6 +88,7 @@ extension UnsafeRawBufferPointer {
 
   public func contains(_ needle: StaticString) -> Bool { index(of: needle) != nil }
 
+  @inlinable
   public var trimmed: Bytes {
     var low = 0
     var high = count
@@ -95,6 +98,7 @@ extension UnsafeRawBufferPointer {
   }
 
   /// The whole slice as an unsigned decimal: digits only, 1 to 19 of them.
+  @inlinable
   public var decimal: Int64? {
     guard count > 0, count <= 19 else { return nil }
     var value: UInt64 = 0
@@ -111,34 +115,36 @@ extension UnsafeRawBufferPointer {
 }
 
 /// Total cursor over borrowed bytes, for formats read from left to right.
+@frozen
 public struct ByteCursor {
   public let bytes: Bytes
   public var position: Int
+  @inlinable
   public init(_ bytes: Bytes, at position: Int = 0) {
     self.bytes = bytes
     self.position = position
   }
-  @inline(__always) public var isAtEnd: Bool { position >= bytes.count }
-  @inline(__always) public var rest: Bytes { bytes.from(position) }
-  @inline(__always) public var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+  @inlinable @inline(__always) public var isAtEnd: Bool { position >= bytes.count }
+  @inlinable @inline(__always) public var rest: Bytes { bytes.from(position) }
+  @inlinable @inline(__always) public var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func skip(_ literal: StaticString) -> Bool {
     guard rest.starts(with: literal) else { return false }
     position += literal.utf8CodeUnitCount
     return true
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func skip(byte: UInt8) -> Bool {
     guard peek == byte else { return false }
     position += 1
     return true
   }
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func skipSpaces() { while peek == 0x20 || peek == 0x09 { position += 1 } }
 
   /// Bytes up to `byte`, which is consumed but not returned; nil (and no move) if it does not occur.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func take(until byte: UInt8) -> Bytes? {
     guard let end = bytes.index(of: byte, from: position) else { return nil }
     defer { position = end + 1 }
@@ -150,7 +156,7 @@ public struct ByteCursor {
     return bytes.slice(position, end)
   }
   /// An unsigned decimal of at most `maxDigits` digits.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func takeDecimal(maxDigits: Int = 18) -> Int64? {
     var value: Int64 = 0
     var end = position

@@ -2,9 +2,10 @@
 // Civil dates are proleptic Gregorian, UTC (algorithm: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 
 /// Nanoseconds since 1970-01-01T00:00:00Z. Covers 1678 to 2262; parsers refuse years outside 1970...2199.
+@frozen
 public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var nanoseconds: Int64
-  public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
   public init(seconds: Int64) { nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue }
 
   public static let zero = EventTime(nanoseconds: 0)
@@ -64,17 +65,17 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
     return (year, month, day, inDay / 3600, inDay / 60 % 60, inDay % 60, nanosecond)
   }
 
-  public static func < (a: EventTime, b: EventTime) -> Bool { a.nanoseconds < b.nanoseconds }
+  @inlinable public static func < (a: EventTime, b: EventTime) -> Bool { a.nanoseconds < b.nanoseconds }
   /// Saturates at the ends of the range.
-  public static func + (a: EventTime, b: Nanoseconds) -> EventTime {
+  @inlinable public static func + (a: EventTime, b: Nanoseconds) -> EventTime {
     let (value, overflow) = a.nanoseconds.addingReportingOverflow(b.count)
     return EventTime(nanoseconds: overflow ? (b.count > 0 ? .max : .min) : value)
   }
-  public static func - (a: EventTime, b: Nanoseconds) -> EventTime {
+  @inlinable public static func - (a: EventTime, b: Nanoseconds) -> EventTime {
     let (value, overflow) = a.nanoseconds.subtractingReportingOverflow(b.count)
     return EventTime(nanoseconds: overflow ? (b.count > 0 ? .min : .max) : value)
   }
-  public static func - (a: EventTime, b: EventTime) -> Nanoseconds {
+  @inlinable public static func - (a: EventTime, b: EventTime) -> Nanoseconds {
     let (value, overflow) = a.nanoseconds.subtractingReportingOverflow(b.nanoseconds)
     return Nanoseconds(overflow ? (a > b ? .max : .min) : value)
   }
@@ -88,10 +89,16 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
   public func append(to out: inout [UInt8]) {
     let c = civil
     out.append(decimal: UInt64(Swift.max(0, c.year)), minimumDigits: 4)
-    for (separator, value) in [(0x2d, c.month), (0x2d, c.day), (0x54, c.hour), (0x3a, c.minute), (0x3a, c.second)] as [(UInt8, Int64)] {
+    func two(_ separator: UInt8, _ value: Int64) {
       out.append(separator)
-      out.append(decimal: UInt64(value), minimumDigits: 2)
+      out.append(UInt8(truncatingIfNeeded: 0x30 + value / 10))
+      out.append(UInt8(truncatingIfNeeded: 0x30 + value % 10))
     }
+    two(0x2d, c.month)
+    two(0x2d, c.day)
+    two(0x54, c.hour)
+    two(0x3a, c.minute)
+    two(0x3a, c.second)
     if c.nanosecond != 0 {
       out.append(0x2e)
       if c.nanosecond % 1_000_000 == 0 {
@@ -170,9 +177,10 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
 }
 
 /// A span of event time.
+@frozen
 public struct Nanoseconds: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var count: Int64
-  public init(_ count: Int64) { self.count = count }
+  @inlinable public init(_ count: Int64) { self.count = count }
   public static func seconds(_ n: Int64) -> Nanoseconds { Nanoseconds(n.multipliedReportingOverflow(by: 1_000_000_000).partialValue) }
   public static func milliseconds(_ n: Int64) -> Nanoseconds { Nanoseconds(n * 1_000_000) }
   public static func minutes(_ n: Int64) -> Nanoseconds { .seconds(n * 60) }

@@ -2,17 +2,20 @@
 // An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the IPv4 address: both name the same peer.
 
 /// One IP address, 128 bits. IPv4 lives in the low 32 bits with `isV4` set.
+@frozen
 public struct IPAddress: Hashable, Sendable, Comparable, CustomStringConvertible {
   public let high: UInt64
   public let low: UInt64
   public let isV4: Bool
 
+  @inlinable
   public init(v4: UInt32) {
     high = 0
     low = UInt64(v4)
     isV4 = true
   }
   /// `high`, `low`: the two halves in host order. A mapped address becomes IPv4.
+  @inlinable
   public init(v6High high: UInt64, low: UInt64) {
     if high == 0, low >> 32 == 0xffff {
       self.init(v4: UInt32(truncatingIfNeeded: low))
@@ -133,7 +136,8 @@ public struct IPAddress: Hashable, Sendable, Comparable, CustomStringConvertible
     let lowMask: UInt64 = n <= 64 ? 0 : n == 128 ? ~0 : ~0 << UInt64(128 - n)
     return IPAddress(unmappedHigh: high & highMask, low: low & lowMask)
   }
-  private init(unmappedHigh high: UInt64, low: UInt64) {
+  @usableFromInline
+  init(unmappedHigh high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
     isV4 = false

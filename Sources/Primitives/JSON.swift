@@ -32,16 +32,25 @@ public struct JSONWriter {
     out.append(0x5d)
     needsComma = true
   }
-  public mutating func key(_ name: StaticString) { key(Bytes(name)) }
-  public mutating func key(_ name: String) {
-    var copy = name
-    copy.withUTF8 { key(Bytes($0)) }
+  /// A key of ours: written as it is, so it must need no escapes.
+  public mutating func key(_ name: StaticString) {
+    if needsComma { out.append(0x2c) }
+    out.append(0x22)
+    out.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    out.append(0x22)
+    out.append(0x3a)
+    needsComma = false
   }
-  public mutating func key(_ name: Bytes) {
+  /// A key that is data.
+  public mutating func key(text name: Bytes) {
     separate()
     JSONWriter.appendQuoted(name, to: &out)
     out.append(0x3a)
     needsComma = false
+  }
+  public mutating func key(text name: String) {
+    var copy = name
+    copy.withUTF8 { key(text: Bytes($0)) }
   }
   public mutating func value(_ bytes: Bytes) {
     separate()
@@ -87,6 +96,12 @@ public struct JSONWriter {
     out.append(decimal: UInt64(thousandths.magnitude) / 1000, minimumDigits: 1)
     out.append(0x2e)
     out.append(decimal: UInt64(thousandths.magnitude) % 1000, minimumDigits: 3)
+  }
+  public mutating func value(_ fingerprint: Fingerprint) {
+    separate()
+    out.append(0x22)
+    fingerprint.append(to: &out)
+    out.append(0x22)
   }
   /// Already encoded JSON.
   public mutating func raw(_ encoded: [UInt8]) {

@@ -4,7 +4,7 @@
 public enum Limits {
   /// Bytes of one log line that are kept. Longer lines are cut here, counted, and skipped to their newline.
   /// syslog's own limit is 8 KiB by default (rsyslog $maxMessageSize); 64 KiB leaves room for JSON access logs.
-  public static let lineBytes = 64 * 1024
+  @inlinable public static var lineBytes: Int { 64 * 1024 }
   /// Buffer of one input that is replayed, and of one followed file. At least twice `lineBytes`, so that a longest line and the
   /// start of the next fit; never grows. A reader that is not asked for lines reads nothing.
   public static let replayBufferBytes = 256 * 1024
@@ -28,11 +28,19 @@ public enum Limits {
 
   /// Bytes of decoded or derived text (unescaped JSON, decoded URLs) that one event may add to its raw line.
   /// Beyond it the value is cut and the event is marked truncated.
-  public static let derivedBytes = 64 * 1024
+  @inlinable public static var derivedBytes: Int { 64 * 1024 }
   /// Fields outside the field table (key=value, JSON) in one event. More are dropped and counted in the event.
   public static let extraFields = 64
   /// Nesting of a JSON document. Deeper is an error: nothing that a log writes needs more.
   public static let jsonDepth = 32
+
+  /// Pairs read from one key=value message. Beyond it the message does not count as nothing but pairs, so that no address is taken
+  /// from it, and the rest is left alone.
+  public static let keyValuePairs = 256
+  /// Bytes of one key in key=value text. A longer word is not a key.
+  public static let keyBytes = 64
+  /// Rounds of percent-decoding of one URL. Encoding twice has uses, encoding more often only hides; what is left stays encoded.
+  public static let percentDecodingRounds = 3
 
   /// sshd processes whose lines are being joined into attempts. Beyond it the longest-silent one is closed and counted.
   public static let openSessions = 4096
@@ -58,7 +66,7 @@ public enum Limits {
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
-  public static let evidencePerDecision = 32
+  public static let evidencePerDecision = 16
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
   public static let subjects = 65_536
   /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.
@@ -111,4 +119,7 @@ public enum Limits {
   public static let retentionStepRows = 10_000
   /// Rows of one answer of the store. More are left out, and the answer says so.
   public static let queryRows = 100_000
+
+  /// Messages that wait for a busy syslog daemon (at most 8 KiB each). Beyond it the newest is dropped and counted.
+  public static let syslogBacklog = 256
 }

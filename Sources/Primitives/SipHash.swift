@@ -65,12 +65,16 @@ public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertib
     return String(decoding: out, as: UTF8.self)
   }
   public func append(to out: inout [UInt8]) {
-    for half in [high, low] {
-      for shift in stride(from: 60, through: 0, by: -4) {
-        let digit = UInt8(truncatingIfNeeded: half >> UInt64(shift) & 0xf)
+    func hexadecimal(_ half: UInt64) {
+      var shift: UInt64 = 64
+      while shift > 0 {
+        shift -= 4
+        let digit = UInt8(truncatingIfNeeded: half >> shift & 0xf)
         out.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
       }
     }
+    hexadecimal(high)
+    hexadecimal(low)
   }
   public init?(_ text: String) {
     let bytes = Array(text.utf8)

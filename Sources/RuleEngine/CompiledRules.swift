@@ -391,7 +391,7 @@ private struct Builder {
       exact = 64
     case .distinct_count:
       merge = .distinct
-      exact = min(Limits.entriesPerGroup, exact * 2)  // so that a doubling can be seen
+      exact = WindowShape.distinctValues(needed: exact)
     case .count, .sum, .rate:
       merge = .sum
       exact = Int(max(Int64(exact), min(detection.minEvents, Int64(Limits.entriesPerGroup))))
@@ -457,13 +457,14 @@ private struct Builder {
         if let from = numbers[index] { feeds[from].append(number) }
       }
     }
-    // Repeatedly take away those that nothing waiting feeds; what stays is in a cycle or behind one.
+    // Repeatedly take away those that nothing waiting feeds, or that feed nothing waiting; what stays is in a cycle (or between two).
     var waiting = Set(correlators.indices)
     var hasChanged = true
     while hasChanged {
       hasChanged = false
       for number in correlators.indices where waiting.contains(number) {
-        if !correlators.indices.contains(where: { waiting.contains($0) && feeds[$0].contains(number) }) {
+        let isFed = correlators.indices.contains { waiting.contains($0) && feeds[$0].contains(number) }
+        if !isFed || !feeds[number].contains(where: waiting.contains) {
           waiting.remove(number)
           hasChanged = true
         }

@@ -21,6 +21,8 @@ struct WindowShape {
   var window: Int64
   /// Newest entries that are never merged; for distinct the number of values that are kept at all.
   var exact: Int
+  /// Twice what decides, so that a doubling can be seen; beyond that, more values are not told apart.
+  static func distinctValues(needed: Int) -> Int { min(Limits.entriesPerGroup, max(16, needed * 2)) }
   var granule: Int64 { window / 64 + 1 }
   /// 66 sixty-fourths can touch one window; the rest is slack, so that merging is rare.
   var maximumCapacity: Int { merge == .distinct ? exact + 16 : exact + 66 + 64 }

@@ -149,7 +149,7 @@ struct TestCaseReader {
     var json = JSONWriter()
     json.beginObject()
     for (name, node) in values {
-      json.key(name)
+      json.key(text: name)
       write(node, to: &json)
     }
     json.endObject()
@@ -176,7 +176,7 @@ struct TestCaseReader {
     case .mapping(let entries):
       json.beginObject()
       for entry in entries {
-        json.key(entry.key)
+        json.key(text: entry.key)
         write(entry.value, to: &json)
       }
       json.endObject()

@@ -78,10 +78,12 @@ extension DecisionStore {
   }
 
   /// What was written after `sequence` (0: everything), oldest first. For polling: pass on `lastSequence` of the answer before.
-  /// A record that was replaced by an equal one keeps its number, so nothing is shown twice.
-  public func follow(
-    after sequence: Int64, matching query: DecisionQuery = DecisionQuery(allRevisions: true), limit: Int = 1000
-  ) throws(StorageError) -> StoredDecisions {
+  /// Every revision, whatever the query says of them. A record that was replaced keeps its number, so nothing is shown twice.
+  public func follow(after sequence: Int64, matching query: DecisionQuery = DecisionQuery(), limit: Int = 1000) throws(StorageError)
+    -> StoredDecisions
+  {
+    var query = query
+    query.allRevisions = true
     let clause = query.clause
     var answer = try fetch(
       "WHERE \(clause.sql) AND sequence > ? ORDER BY sequence", clause.arguments + [sequence.databaseValue], limit: limit)
@@ -173,7 +175,8 @@ extension DecisionStore {
           let excess = try Int.fetchOne(db, sql: "SELECT count(*) FROM decisions") ?? 0
           let count = min(step - deleted, max(0, excess - max(0, maximumRows)))
           if count > 0 {
-            try db.execute(sql: "DELETE FROM decisions WHERE sequence IN (SELECT sequence FROM decisions ORDER BY sequence LIMIT ?)", arguments: [count])
+            try db.execute(
+              sql: "DELETE FROM decisions WHERE sequence IN (SELECT sequence FROM decisions ORDER BY sequence LIMIT ?)", arguments: [count])
             deleted += db.changesCount
           }
         }

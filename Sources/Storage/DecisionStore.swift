@@ -72,6 +72,10 @@ public final class DecisionStore {
   private var lockDescriptor: Int32 = -1
   /// All checkpoints as they stand on the disk: a new store that replaces a damaged one needs them. Sources are few.
   private var known: [String: Checkpoint] = [:]
+  /// Damage was met while reading: the next start must check the file even if this one ends well.
+  private var hasSeenDamage = false
+  /// The file says that a writer has it open: its end without `close` will be seen.
+  private var isMarkedOpen = false
 
   /// Found and repaired while opening.
   public private(set) var recovery: StoreRecovery?
@@ -92,7 +96,7 @@ public final class DecisionStore {
       do {
         try open()
         if !readOnly { known = try checkpointsByName() }
-      } catch where error.code == .corrupt && !readOnly {
+      } catch  where error.code == .corrupt && !readOnly {
         recovery = try beginAnew(cause: error.cause)
       }
     } catch {
@@ -112,7 +116,7 @@ public final class DecisionStore {
     var result: CommitResult
     do {
       result = try write(batch)
-    } catch where error.code == .corrupt && !isReadOnly {
+    } catch  where error.code == .corrupt && !isReadOnly {
       let recovery = try beginAnew(cause: error.cause)
       self.recovery = recovery
       result = try write(batch)
@@ -152,10 +156,11 @@ public final class DecisionStore {
 
   /// Closes the store, for good. Further calls throw `.closed`; a second `close` does nothing.
   public func close() {
-    if queue != nil, !isReadOnly {
+    if isMarkedOpen, !hasSeenDamage {
       // If this fails, the next start checks the file: no harm.
       _ = try? run { db in try db.execute(sql: "DELETE FROM meta WHERE key = 'open'") }
     }
+    isMarkedOpen = false
     try? queue?.close()
     queue = nil
     if lockDescriptor >= 0 { _ = Glibc.close(lockDescriptor) }
@@ -187,15 +192,15 @@ public final class DecisionStore {
     }
     let directory = directory
     let (unclean, checked) = try run { db in
+      if try Schema.migrator.hasBeenSuperseded(db) { throw self.newerSchema }
       // Before the first table, so that retention can give pages back to the file system.
-      try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+      if try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0 == 0 { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
       let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL")
       guard mode == "wal" else {
         throw StorageError(
           .permission, path: self.path, cause: "the file system cannot share memory between processes", remedy: "use a local file system")
       }
       try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = \(Limits.storeJournalBytes)")
-      if try Schema.migrator.hasBeenSuperseded(db) { throw self.newerSchema }
       let hasMeta = try db.tableExists("meta")
       let unclean = try hasMeta && Bool.fetchOne(db, sql: "SELECT 1 FROM meta WHERE key = 'open'") ?? false
       var checked = false
@@ -215,6 +220,7 @@ public final class DecisionStore {
       throw failure(error)
     }
     try run { db in try db.execute(sql: "INSERT OR REPLACE INTO meta (key, value) VALUES ('open', ?)", arguments: ["\(getpid())"]) }
+    isMarkedOpen = true
     (wasUnclean, wasChecked) = (unclean, checked)
   }
 
@@ -242,6 +248,7 @@ public final class DecisionStore {
     let updates = kept.values.sorted { $0.source < $1.source }.map { CheckpointUpdate(source: $0.source, value: $0.value, lines: $0.lines) }
     _ = try write(CommitBatch(checkpoints: updates))
     known = kept
+    hasSeenDamage = false
     return StoreRecovery(movedTo: target, cause: cause, checkpointsKept: kept.count, keptAllCheckpoints: isComplete)
   }
 
@@ -277,7 +284,9 @@ public final class DecisionStore {
         }
       }
     } catch {
-      throw failure(error)
+      let error = failure(error)
+      if error.code == .corrupt { hasSeenDamage = true }
+      throw error
     }
   }
 

@@ -5,7 +5,9 @@ import GRDBSQLite
 import Glibc
 
 public struct StorageError: Error, Sendable, CustomStringConvertible {
-  private enum Kind: String, Sendable { case diskFull, corrupt, locked, permission, newerSchema, olderSchema, ambiguousID, inputOutput, closed, other }
+  private enum Kind: String, Sendable {
+    case diskFull, corrupt, locked, permission, newerSchema, olderSchema, ambiguousID, inputOutput, closed, other
+  }
 
   public struct Code: Hashable, Sendable, CustomStringConvertible {
     private let kind: Kind

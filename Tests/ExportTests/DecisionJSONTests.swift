@@ -61,7 +61,11 @@ private func decode(_ json: String) throws -> Decision { try DecisionJSON.decode
       let parts = line.split(separator: "\"\(key)\":", maxSplits: 1, omittingEmptySubsequences: false)
       try #require(parts.count == 2, "\(key) is not in the record")
       let renamed = parts.joined(separator: "\"other.\(key)\":")
-      if optional.contains(key) { #expect(throws: Never.self) { try decode(renamed) } } else { #expect(throws: DecisionJSONError.self) { try decode(renamed) } }
+      if optional.contains(key) {
+        #expect(throws: Never.self) { try decode(renamed) }
+      } else {
+        #expect(throws: DecisionJSONError.self) { try decode(renamed) }
+      }
     }
   }
 

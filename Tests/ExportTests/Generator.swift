@@ -19,7 +19,9 @@ struct Generator {
   mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
 
   mutating func text() -> String {
-    let pieces = ["", "a", "root", "\"", "\\", "]", "\n", "\u{0}", "\u{1b}[31m", "\u{7f}", "é", "e\u{301}", "漢", "😀", "\u{fffd}", "\u{202e}", "/", "{", "}"]
+    let pieces = [
+      "", "a", "root", "\"", "\\", "]", "\n", "\u{0}", "\u{1b}[31m", "\u{7f}", "é", "e\u{301}", "漢", "😀", "\u{fffd}", "\u{202e}", "/", "{", "}",
+    ]
     var out = ""
     for _ in 0..<below(6) { out += pick(pieces) }
     return out
@@ -29,7 +31,9 @@ struct Generator {
   }
   mutating func time() -> EventTime {
     let stamped = EventTime(nanoseconds: Int64(next() % 7_000_000_000_000_000_000))
-    return pick([stamped, stamped, .zero, .distantPast, .distantFuture, EventTime(nanoseconds: -1), EventTime(nanoseconds: Int64(bitPattern: next()))])
+    return pick([
+      stamped, stamped, .zero, .distantPast, .distantFuture, EventTime(nanoseconds: -1), EventTime(nanoseconds: Int64(bitPattern: next())),
+    ])
   }
   mutating func decision() -> Decision {
     let sources: [String?] = [nil, "192.0.2.7", "2001:db8::1", "2001:db8::/64", "10.0.0.0/8", "::ffff:192.0.2.1", "192.0.2.007", text()]

@@ -7,7 +7,8 @@ import Testing
 private func dangerous(_ text: String) -> [Unicode.Scalar] {
   text.unicodeScalars.filter {
     switch $0.value {
-    case 0..<0x20, 0x7f..<0xa0, 0xad, 0x61c, 0x180e, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff, 0xfff9...0xfffb, 0xe0000...0xe0fff: true
+    case 0..<0x20, 0x7f..<0xa0, 0xad, 0x61c, 0x180e, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff, 0xfff9...0xfffb, 0xe0000...0xe0fff:
+      true
     default: false
     }
   }
@@ -50,14 +51,18 @@ private func withoutColours(_ text: String) -> String {
     let lines = Sample.hostile.evidence.map { ($0, Optional(Sample.nasty)) }
     let forms = [
       (DecisionText.line(Sample.hostile, color: color, width: 0), 0), (DecisionText.line(Sample.hostile, color: color, width: 100), 0),
-      (DecisionTable.render([Sample.hostile], width: 0, color: color), 2), (DecisionTable.render([Sample.hostile], width: 100, color: color), 2),
+      (DecisionTable.render([Sample.hostile], width: 0, color: color), 2),
+      (DecisionTable.render([Sample.hostile], width: 100, color: color), 2),
     ]
     for (form, newlines) in forms {
       let text = withoutColours(form)
       #expect(dangerous(text).filter { $0 != "\n" } == [])
       #expect(text.utf8.reduce(0) { $0 + ($1 == 0x0a ? 1 : 0) } == newlines)
     }
-    let page = withoutColours(DecisionPage.render(Sample.hostile, rule: Sample.rule(.skipped(method: Sample.nasty, reason: Sample.nasty), falsePositives: [Sample.nasty]), lines: lines, color: color))
+    let page = withoutColours(
+      DecisionPage.render(
+        Sample.hostile, rule: Sample.rule(.skipped(method: Sample.nasty, reason: Sample.nasty), falsePositives: [Sample.nasty]), lines: lines,
+        color: color))
     #expect(dangerous(page).filter { $0 != "\n" } == [])
     #expect(!page.split(separator: "\n").contains { $0.hasPrefix("2026-01-05T00:00:00Z INFO all is well") })
   }

@@ -63,9 +63,16 @@ func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
   }
 }
 
+func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
 /// Runs a program and waits for it. Its exit status, or -1 if it could not be started.
 @discardableResult
 func run(_ arguments: [String], input: String? = nil, output: String? = nil) -> Int32 {
+  wait(for: start(arguments, input: input, output: output))
+}
+
+/// Starts a program. Its process id, or -1.
+func start(_ arguments: [String], input: String? = nil, output: String? = nil) -> pid_t {
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
   defer { posix_spawn_file_actions_destroy(&actions) }
@@ -76,6 +83,12 @@ func run(_ arguments: [String], input: String? = nil, output: String? = nil) -> 
   defer { argv.forEach { free($0) } }
   var child: pid_t = 0
   guard posix_spawn(&child, arguments[0], &actions, nil, &argv, environ) == 0 else { return -1 }
+  return child
+}
+
+@discardableResult
+func wait(for child: pid_t) -> Int32 {
+  guard child > 0 else { return -1 }
   var status: Int32 = 0
   while waitpid(child, &status, 0) < 0, errno == EINTR {}
   return status & 0x7f == 0 ? status >> 8 & 0xff : -1

@@ -13,7 +13,8 @@ import Testing
     Sample.decision(0, source: "192.0.2.7", user: "root", rule: "ATR-2026-90001", severity: .low, confidence: 300, action: .logOnly),
     Sample.decision(1, source: "192.0.2.200", user: "alice", rule: "ATR-2026-90002", severity: .medium, confidence: 700),
     Sample.decision(2, source: "198.51.100.1", user: nil, rule: "ATR-2026-91000", severity: .high, confidence: 899),
-    Sample.decision(3, source: "2001:db8:1:2::/64", user: "a'; --", rule: "ATR-COR-2026-90001", severity: .critical, confidence: 990, action: .blockIP),
+    Sample.decision(
+      3, source: "2001:db8:1:2::/64", user: "a'; --", rule: "ATR-COR-2026-90001", severity: .critical, confidence: 990, action: .blockIP),
     Sample.decision(4, source: "2001:db8:1:2::5", user: "rooty", rule: "ATR-2026-90001", severity: .informational, confidence: 1),
     Sample.decision(5, source: nil, user: "root", rule: "ATR[1]*", severity: .high, confidence: 900),
     Sample.decision(6, source: "not an address", user: "ro\u{0}ot", rule: "ATR-2026-90003", severity: .high, confidence: 900),
@@ -39,13 +40,14 @@ import Testing
     ("0.0.0.0", [9]), ("::", [10]),
   ])
   func byAddress(_ address: String, _ expected: [Int]) throws {
-    #expect(try found(DecisionQuery(address: try #require(CIDR(address)))) == expected)
+    let network: CIDR = try #require(CIDR(address))
+    #expect(try found(DecisionQuery(address: network)) == expected)
   }
 
   /// Against the definition: a subject is found if its range and the query's overlap (networks either contain each other or do not).
   @Test func byAddressAsDefined() throws {
     for length in 0...128 {
-      let query = try #require(CIDR("2001:db8:1:2::5/\(length)"))
+      let query: CIDR = try #require(CIDR("2001:db8:1:2::5/\(length)"))
       let expected = [3, 4, 10].filter { number in
         guard let subject = Self.decisions[number].subject.source.flatMap({ CIDR($0) }) else { return false }
         return query.contains(subject.base) || subject.contains(query.base)

@@ -3,8 +3,9 @@ import GRDB
 import Glibc
 import Primitives
 import RuleLanguage
-@testable import Storage
 import Testing
+
+@testable import Storage
 
 private func ids(_ answer: StoredDecisions) -> [String] { answer.decisions.map(\.id) }
 
@@ -59,7 +60,8 @@ private func ids(_ answer: StoredDecisions) -> [String] { answer.decisions.map(\
 
   @Test func checkpointsAddUp() throws {
     let store = try DecisionStore(directory: directory.path)
-    try store.commit(CommitBatch(checkpoints: [CheckpointUpdate(source: "b", value: "1", lines: 3), CheckpointUpdate(source: "a", value: "x", lines: 1)]))
+    try store.commit(
+      CommitBatch(checkpoints: [CheckpointUpdate(source: "b", value: "1", lines: 3), CheckpointUpdate(source: "a", value: "x", lines: 1)]))
     try store.commit(CommitBatch(checkpoints: [CheckpointUpdate(source: "b", value: "2\u{0}é", lines: 4)]))
     #expect(try store.checkpoints() == [Checkpoint(source: "a", value: "x", lines: 1), Checkpoint(source: "b", value: "2\u{0}é", lines: 7)])
     try store.commit(CommitBatch(forgottenSources: ["a", "never there"]))
@@ -76,7 +78,8 @@ private func ids(_ answer: StoredDecisions) -> [String] { answer.decisions.map(\
         Sample.decision(3, at: 25, source: nil, host: "h"),
       ]))
     let open = try store.openIncidents(after: Sample.decision(0, at: 20).time)
-    #expect(open.map(\.subject) == [Subject(user: nasty, session: "s", host: "web1"), Subject(host: "h"), Subject(source: "192.0.2.7", host: "web1")])
+    #expect(
+      open.map(\.subject) == [Subject(user: nasty, session: "s", host: "web1"), Subject(host: "h"), Subject(source: "192.0.2.7", host: "web1")])
     let last = Sample.decision(1, revision: 2, at: 30)
     #expect(
       open.last
@@ -121,7 +124,8 @@ private func ids(_ answer: StoredDecisions) -> [String] { answer.decisions.map(\
   @Test func forgetsByAgeWholeIncidents() throws {
     let store = try DecisionStore(directory: directory.path)
     let living = [Sample.decision(1, at: 10), Sample.decision(1, revision: 2, at: 1000)]
-    try store.commit(CommitBatch(decisions: living + [Sample.decision(2, at: 20), Sample.decision(2, revision: 2, at: 30), Sample.decision(3, at: 2000)]))
+    try store.commit(
+      CommitBatch(decisions: living + [Sample.decision(2, at: 20), Sample.decision(2, revision: 2, at: 30), Sample.decision(3, at: 2000)]))
     let result = try store.retain(notBefore: Sample.decision(0, at: 500).time)
     #expect(result == RetentionResult(deleted: 2, isComplete: true))
     #expect(try store.decisions(matching: DecisionQuery(allRevisions: true)).decisions.map(\.time.nanoseconds).count == 3)

@@ -16,7 +16,8 @@ enum Sample {
   ) -> Decision {
     let time = EventTime(seconds: 1_767_571_200 + (seconds ?? Int64(number)))
     let weight = ConfidenceModel.weight(of: Confidence(thousandths: confidence))
-    let signal = Signal(name: rule, family: "ssh-authentication", weight: weight, isAttested: false, detail: "12 failed attempts in 10m (threshold 5)")
+    let signal = Signal(
+      name: rule, family: "ssh-authentication", weight: weight, isAttested: false, detail: "12 failed attempts in 10m (threshold 5)")
     let digits = String(UInt64(truncatingIfNeeded: number) &* 0x9e37_79b9_7f4a_7c15, radix: 16)
     return Decision(
       id: "d" + String(repeating: "0", count: 16 - digits.utf8.count) + digits, revision: revision, time: time,

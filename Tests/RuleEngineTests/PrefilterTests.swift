@@ -1,0 +1,191 @@
+import Events
+import Primitives
+import RuleLanguage
+import Testing
+
+@testable import RuleEngine
+
+@Suite struct PrefilterTests {
+  static func literals(_ pattern: String) -> [String]? {
+    RequiredLiterals.of(pattern: Array(pattern.utf8), isUTF: false)?.map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  @Test(arguments: [
+    ("union\\s+select", ["select"]), ("(?i)jndi:(ldap|rmi)", ["jndi:ldap", "jndi:rmi"]), ("\\.\\./", ["../"]), ("a?bcd", ["abcd", "bcd"]),
+    ("foo|barbaz", ["foo", "barbaz"]), ("(?:wp-login|xmlrpc)\\.php", ["wp-login.php", "xmlrpc.php"]), ("^/etc/passwd$", ["/etc/passwd"]),
+    ("x{3}", ["xxx"]), ("(abc){2,}", ["abc"]), ("[aA]bc", ["abc"]), ("a\\x62c", ["abc"]), ("(?<n>abc)\\1", ["abc"]), ("abc(?=def)", ["abc"]),
+    ("a{b}c", ["a{b}c"]),
+  ])
+  func findsWhatEachMatchContains(_ pattern: String, _ expected: [String]) { #expect(Self.literals(pattern) == expected) }
+
+  @Test(arguments: [
+    "", "a", "ab", "a*bc", ".*", "(abc)?", "abc|", "ab|cdef", "(?x) a b c", "\\Qabc\\E", "(*COMMIT)abc", "(?(1)abc)", "[abc]+", "[[:alpha:]]bc",
+    "abc{0}", "ab{,3}c", "(abc){0,2}", "(?!abcdef)", "\\p{L}abc", "(?R)abc", "\\012abc", "\\o{141}bc", "abc)",
+  ])
+  func saysNothingWhereItIsNotSure(_ pattern: String) { #expect(Self.literals(pattern) == nil) }
+
+  /// The whole engine against PCRE2 alone.
+  @Test func neverHidesAMatch() throws {
+    let fixed = [
+      "union\\s+select", "\\s", "[\\s]x", "\\h\\v", "\\bab\\b", "a\\Bb", "^a", "b$", "^$", "a.b", "a\\Nb", "(?s)a.b", "(?m)^b", "(?m)a$", "\\Ab", "b\\z", "b\\Z",
+      "[^a]b", "[^\\n]b", "a|b|\\x00", "\\x00", "\\xff", "[\\x80-\\xff]", "(a|b)*c", "(?<=a)b", "(?<!a)b", "a(?=b)", "a(?!b)", "(a)\\1", "a++b", "(?>a*)b",
+      "[[:space:]]b", "[[:alpha:]]{3}", "\\w+\\d", "\\W\\D", "a{2,3}b", "(?i)AB", "(?i:A)B", "(?-i)aB", "ab?c?", "é", "[éa]b", "\\p{L}a", "k", "K+s", "\\R",
+      "a\\Rb", "\\Xa", "(?x) a b # c", "\\Qa.b\\E", "a{,2}b", "(?|a|b)c", "(?(?=a)ab|b)", "(a(?R)?b)", "\\ca", "\\e|\\f|\\a", "[\\b]a", "[a-]b", "[]a]b",
+      "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)", "x*",
+    ]
+    var random = Random(11)
+    let atoms = [
+      "a", "b", "c", "k", "S", "ab", "bca", ".", "\\s", "\\w", "\\d", "[ab]", "[^a]", "[a-c]", "[kK]", "(ab|c)", "(?:a|bc|)", "(a)", "\\n", "^", "$", "\\b", "(?=a)",
+      "(?!b)", "\\x61", "\\x0a", "(?i)", "(?i:b)", "(?:abc|bcd)", "\\.",
+    ]
+    let quantifiers = ["", "", "", "?", "*", "+", "{2}", "{0,2}", "{1,}", "+?", "{0}", "?+"]
+    var patterns = fixed
+    for _ in 0..<700 {
+      patterns.append((0..<1 + random.below(5)).map { _ in random.pick(atoms) + random.pick(quantifiers) }.joined(separator: random.below(6) == 0 ? "|" : ""))
+    }
+    var used: [(text: String, sensitive: Bool, regex: Regex)] = []
+    for text in patterns {
+      let sensitive = random.below(2) == 0
+      if let regex = try? Regex(Array(text.utf8), caseSensitive: sensitive, useJIT: false) { used.append((text, sensitive, regex)) }
+    }
+    defer { for entry in used { entry.regex.free() } }
+    #expect(used.count > 550)
+    var engine = RuleEngine(ruleSet(used.enumerated().map { i, entry in regexRule("R\(i)", entry.text, caseSensitive: entry.sensitive) }))
+    #expect(engine.diagnostics.isEmpty)
+    let memory = RegexMemory()
+    let alphabet: [[UInt8]] = [
+      [0x61], [0x62], [0x63], [0x41], [0x42], [0x6b], [0x73], [0x53], [0x4b], [0x0a], [0x0d], [0x0b], [0x20], [0x09], [0], [0xff], [0xc3, 0xa9], [0xc3, 0x89],
+      [0x31], [0x5f], [0x2e], [0x85], [0xe2, 0x84, 0xaa], [0xc5, 0xbf], [0xce, 0xb1], Array("abc".utf8), Array("bca".utf8), Array("union select".utf8),
+    ]
+    var event = Event()
+    var found = 0
+    for n in 0..<500 {
+      let text = (0..<random.below(n % 10 == 0 ? 60 : 9)).flatMap { _ in random.pick(alphabet) }
+      fill(&event, message: text)
+      let expected = used.indices.filter { i in text.withUnsafeBytes { used[i].regex.matches($0, memory) } == .yes }
+      var matches: [RuleMatch] = []
+      engine.evaluate(event, at: .zero, into: &matches)
+      let actual = matches.map(\.rule)
+      found += expected.count
+      if actual != expected {
+        let different = Set(actual).symmetricDifference(expected).sorted().map { "\(used[$0].text) (\(used[$0].sensitive))" }
+        Issue.record("on \(text): \(different)")
+      }
+    }
+    #expect(found > 10_000)
+    #expect(engine.counters.limitHits.allSatisfy { $0 == 0 })
+    #expect(engine.counters.prefilterFailures == 0)
+  }
+
+  @Test func aPatternThatMayMatchNothingIsAlwaysACandidate() {
+    var engine = RuleEngine(ruleSet(regexRule("E", ""), regexRule("N", "^$"), regexRule("A", "abc")))
+    #expect(engine.counters.unfilteredPatterns == 2)
+    var event = Event()
+    fill(&event, [("message", "")])
+    #expect(engine.ids(event) == ["E", "N"])
+    fill(&event, [("message", "xabcx")])
+    #expect(engine.ids(event) == ["E", "A"])
+    fill(&event, [])
+    #expect(engine.ids(event) == [])
+  }
+
+  @Test func aHitInTheLastByteOfALongTextIsFound() {
+    var engine = RuleEngine(ruleSet(regexRule("R", "needle$"), pattern("C", any: condition("message", .contains(["NEEDLE"], caseSensitive: false)))))
+    var event = Event()
+    fill(&event, message: Array(repeating: UInt8(ascii: "a"), count: Limits.lineBytes - 6) + Array("needle".utf8))
+    #expect(engine.ids(event) == ["R", "C"])
+  }
+
+  @Test func theCacheGivesTheSameAndIsCheckedFirst() throws {
+    let rules = ruleSet(regexRule("A", "abc"), regexRule("B", "[0-9]{4}x"), regexRule("C", "x", field: "user.name"))
+    let first = RuleEngine(rules)
+    let serialized = first.serializedDatabase()
+    let bytes = try #require(serialized)
+    let key = first.databaseKey
+    var second = RuleEngine(rules, cachedDatabase: bytes)
+    let used = second.usedCachedDatabase
+    #expect(used && second.databaseKey == key)
+    var event = Event()
+    fill(&event, [("message", "0000x abc"), ("user.name", "x")])
+    #expect(second.ids(event) == ["A", "B", "C"])
+
+    var random = Random(3)
+    for n in 0..<60 {
+      var broken = bytes
+      if n == 0 { broken = [] } else if n < 20 { broken.removeLast(1 + random.below(broken.count)) } else { broken[random.below(broken.count)] ^= 1 << UInt8(random.below(8)) }
+      var engine = RuleEngine(rules, cachedDatabase: broken)
+      let isUsed = engine.usedCachedDatabase
+      #expect(!isUsed)
+      #expect(engine.ids(event) == ["A", "B", "C"])
+    }
+    let other = RuleEngine(ruleSet(regexRule("A", "abd")), cachedDatabase: bytes)
+    let otherUsed = other.usedCachedDatabase
+    #expect(!otherUsed && other.databaseKey != key)
+  }
+}
+
+/// The scanner sees its literal and wakes the rule; the confirmation cannot end in time on "aaa...!".
+private let catastrophic = "(?=(a+)+$)aaa"
+
+@Suite struct LimitTests {
+  @Test(arguments: ["(a+)+$", "(a|aa)+$", "(a*)*b$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*x", "(?:a|a)+$b", catastrophic])
+  func aCatastrophicPatternIsBoundedAndSaid(_ text: String) {
+    for useJIT in [true, false] {
+      var engine = RuleEngine(ruleSet(regexRule("BAD", text, caseSensitive: true), regexRule("GOOD", "aaa!")), cachedDatabase: nil, useJIT: useJIT)
+      var event = Event()
+      fill(&event, message: Array(repeating: UInt8(ascii: "a"), count: Limits.lineBytes - 1) + [UInt8(ascii: "!")])
+      let ids = engine.ids(event)
+      #expect(ids.contains("GOOD"))
+      if !ids.contains("BAD"), engine.counters.confirmations > 1 || engine.counters.limitHits[0] > 0 {
+        let hits = engine.counters.limitHits[0]
+        let records = engine.takeLimitRecords()
+        // Either it was decided inside the limits, or it is on record.
+        #expect(hits == UInt64(records.count))
+        if hits > 0 { #expect(records.first?.rule == 0) }
+      }
+    }
+  }
+
+  @Test func anUndecidedRuleIsRecordedAndItsNegationDoesNotMatch() {
+    let bad = condition("message", .regex([catastrophic], caseSensitive: true))
+    var event = Event()
+    fill(&event, message: Array(repeating: UInt8(ascii: "a"), count: 5000) + [UInt8(ascii: "!")])
+    var engine = RuleEngine(
+      ruleSet(
+        rule("NOT", .pattern(conditions: [bad], expression: .not(.condition(0)))),
+        rule("OR", .pattern(conditions: [bad, condition("message", .exists(true))], expression: .any([.not(.condition(0)), .condition(1)]))),
+        rule("AND", .pattern(conditions: [bad, condition("user.name", .exists(true))], expression: .all([.condition(0), .condition(1)])))))
+    #expect(engine.ids(event) == ["OR"])
+    #expect(engine.counters.limitHits[0] == 1)
+    #expect(engine.takeLimitRecords().map(\.rule) == [0])
+    #expect(engine.takeLimitRecords().isEmpty)
+    #expect(engine.explain(rule: 0, event: event).first?.isHeld == nil)
+  }
+
+  @Test func limitRecordsAreBounded() {
+    var engine = RuleEngine(ruleSet(regexRule("BAD", catastrophic, caseSensitive: true)))
+    var event = Event()
+    fill(&event, message: Array(repeating: UInt8(ascii: "a"), count: 300) + [UInt8(ascii: "!")])
+    for _ in 0..<Limits.limitRecords + 10 { _ = engine.ids(event) }
+    #expect(engine.counters.limitHits[0] == UInt64(Limits.limitRecords + 10))
+    #expect(engine.counters.limitRecordsDropped == 10)
+    #expect(engine.takeLimitRecords().count == Limits.limitRecords)
+  }
+
+  @Test func jitAndInterpreterAgree() throws {
+    var random = Random(5)
+    let pieces = ["a", "b", "(a|b)+", "[^b]", ".", "\\s*", "(?:ab)?", "c{2,4}", "\\b", "(?<=a)", "\\1?", "é"]
+    let memory = RegexMemory()
+    for _ in 0..<400 {
+      let pattern = Array("(a)?".utf8) + (0..<1 + random.below(6)).flatMap { _ in Array(random.pick(pieces).utf8) }
+      guard let fast = try? Regex(pattern, caseSensitive: false), let slow = try? Regex(pattern, caseSensitive: false, useJIT: false) else { continue }
+      for _ in 0..<20 {
+        let text = (0..<random.below(40)).map { _ in random.pick([0x61, 0x62, 0x63, 0x20, 0x0a, 0, 0xc3, 0xa9, 0xff] as [UInt8]) }
+        let (a, b) = text.withUnsafeBytes { (fast.matches($0, memory), slow.matches($0, memory)) }
+        #expect(a == b, "\(String(decoding: pattern, as: UTF8.self)) on \(text)")
+      }
+      fast.free()
+      slow.free()
+    }
+  }
+}
