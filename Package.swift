@@ -80,6 +80,9 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
+    .testTarget(
+      name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
+      path: "Tests/ShippedRulesTests"),
   ],
   swiftLanguageModes: [.v6]
 )
