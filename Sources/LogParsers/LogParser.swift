@@ -8,6 +8,7 @@ public struct LogParser: ~Copyable {
   public private(set) var counters = LogParserCounters()
 
   private let format: LogFormat
+  private let utcOffsetSeconds: Int64
   private var reader: SyslogHeaderReader
   private let forcedProgram: [UInt8]
   private let forcedService: Int?
@@ -25,6 +26,7 @@ public struct LogParser: ~Copyable {
   /// - utcOffsetSeconds: of stamps without a zone, east of UTC is positive.
   public init(format: LogFormat, inputTime: EventTime, program: String? = nil, utcOffsetSeconds: Int64 = 0) {
     self.format = format
+    self.utcOffsetSeconds = utcOffsetSeconds
     reader = SyslogHeaderReader(inputTime: inputTime, utcOffsetSeconds: max(-86_400, min(86_400, utcOffsetSeconds)))
     let forced = Array((program ?? "").utf8)
     forcedProgram = forced
@@ -84,7 +86,7 @@ public struct LogParser: ~Copyable {
     for i in 0..<forms.count {
       let at = (lastHeaderless + i) % forms.count
       guard format == .auto || format == forms[at].format else { continue }
-      if forms[at].parse(text, &event) {
+      if forms[at].parse(text, utcOffsetSeconds, &event) {
         lastHeaderless = at
         return true
       }
