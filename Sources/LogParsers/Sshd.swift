@@ -569,6 +569,11 @@ enum Sshd {
       event.set(.eventReason, rest.from(peer.end + 2))
       return true
     }
+    if named.isInvalid { event.set(.eventReason, "invalid-user") }
+    guard !isCut else {
+      event.markAmbiguous()
+      return true
+    }
     var readings = 0
     var chosen: (peer: PeerText, reason: Bytes)?
     var last: (peer: PeerText, reason: Bytes)?
@@ -578,7 +583,7 @@ enum Sshd {
       from = mark + 1
       var cursor = ByteCursor(rest, at: mark + 6)
       guard cursor.takeDecimal(maxDigits: 5) != nil, cursor.skip(byte: 0x3a), cursor.skip(byte: 0x20) else { continue }
-      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start > named.length || peer.start == named.length else { continue }
+      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start >= named.length else { continue }
       candidates += 1
       last = (peer, cursor.rest)
       if isOwnReason(cursor.rest) {
@@ -590,8 +595,7 @@ enum Sshd {
       readings = 1
       chosen = last
     }
-    if named.isInvalid { event.set(.eventReason, "invalid-user") }
-    guard !isCut, readings == 1, let chosen else {
+    guard readings == 1, let chosen else {
       event.markAmbiguous()
       return true
     }
