@@ -10,8 +10,7 @@ extension ServiceParser {
   ]
 
   /// Forms of whole lines without a syslog header, in the order in which they are tried.
-  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, inout Event) -> Bool)] = [
-  ]
+  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, inout Event) -> Bool)] = []
 
   /// Messages of programs that no service knows: key=value and JSON.
   static let fallback: (@Sendable (Bytes, inout Event) -> Bool)? = nil

@@ -518,7 +518,9 @@ private enum Role: UInt8 {
       guard provider.equals("su"), event.text(.eventAction)?.equals("su-session") == true, let outcome = event.text(.eventOutcome) else { return nil }
       self = outcome.equals("failure") ? .outcomeFailed : .outcomeSucceeded
     case 5:
-      guard provider.equals("login"), event.text(.eventAction)?.equals("console-login") == true, let outcome = event.text(.eventOutcome) else { return nil }
+      guard provider.equals("login"), event.text(.eventAction)?.equals("console-login") == true, let outcome = event.text(.eventOutcome) else {
+        return nil
+      }
       self = outcome.equals("failure") ? .outcomeFailed : .outcomeSucceeded
     default:
       return nil

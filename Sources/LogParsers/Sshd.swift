@@ -403,8 +403,9 @@ enum Sshd {
     }
     // The quick way: nothing but the peer behind the user, which is all that password and keyboard-interactive ever write.
     let endsPlain = body.ends(with: " ssh2")
-    if endsPlain, method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
-      || body.index(of: " ssh2: ") == nil
+    if endsPlain,
+      method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
+        || body.index(of: " ssh2: ") == nil
     {
       return userFromPeer(body, isCut: false, &event)
     }
@@ -800,7 +801,7 @@ enum Sshd {
   /// "ipv4: new 192.0.2.1/32 active penalty of 10.000 seconds for penalty: ..." and "192.0.2.1/32: activating ipv4 penalty ...".
   private static func penalty(_ rest: Bytes, _ event: inout Event) -> Bool {
     var body = rest
-    if let mark = rest.index(of: ": new ") , mark <= 5 { body = rest.from(mark + 6) }
+    if let mark = rest.index(of: ": new "), mark <= 5 { body = rest.from(mark + 6) }
     event.set(.eventReason, rest)
     let end = body.index(of: 0x20) ?? body.count
     var word = body.upTo(end)

@@ -17,7 +17,8 @@ struct GeneratedLogTests {
     "exactly the generator's attempts, source by source",
     arguments: [
       Variant(arguments: []), Variant(arguments: ["--ts", "rfc3339"]), Variant(arguments: ["--seed", "7"]),
-      Variant(arguments: ["--seed", "11", "--adversarial", "0.2"]), Variant(arguments: ["--seed", "12", "--adversarial", "0.2", "--ts", "rfc3339", "--rate", "20"]),
+      Variant(arguments: ["--seed", "11", "--adversarial", "0.2"]),
+      Variant(arguments: ["--seed", "12", "--adversarial", "0.2", "--ts", "rfc3339", "--rate", "20"]),
       Variant(arguments: ["--start", "2025-12-31T20:00:00"]),
     ])
   func attempts(_ variant: Variant) throws {
@@ -31,7 +32,8 @@ struct GeneratedLogTests {
     let log = directory.appendingPathComponent("auth.log")
     let truthFile = directory.appendingPathComponent("truth.json")
     let arguments = ["--kind", "sshd", "--lines", "20000", "--out", log.path, "--truth", truthFile.path] + variant.arguments
-    guard let generator = Child("/usr/bin/env", ["python3", shared + "/tools/gen_logs.py"] + arguments), generator.end(within: 60), generator.succeeded
+    guard let generator = Child("/usr/bin/env", ["python3", shared + "/tools/gen_logs.py"] + arguments), generator.end(within: 60),
+      generator.succeeded
     else {
       print("skipped: gen_logs.py does not run here")
       return

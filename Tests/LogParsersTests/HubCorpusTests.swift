@@ -25,7 +25,8 @@ struct HubCorpusTests {
 
   @Test("headers, sshd and PAM")
   func agree() throws {
-    guard let shared = sharedDirectory(), let text = try? String(contentsOfFile: shared + "/corpora/crowdsec-hub/parsers.jsonl", encoding: .utf8) else {
+    guard let shared = sharedDirectory(), let text = try? String(contentsOfFile: shared + "/corpora/crowdsec-hub/parsers.jsonl", encoding: .utf8)
+    else {
       print("skipped: no shared corpora/crowdsec-hub/parsers.jsonl here (PANGUARD_SHARED)")
       return
     }

@@ -31,7 +31,8 @@ struct MutationTests {
     "Jan  5 00:00:01 web01 sshd[704]: Starting session: shell on pts/0 for alice from 192.0.2.1 port 50000 id 0",
   ]
   static let words: [String] = [
-    " from ", " port ", "192.0.2.9", " ssh2", " [preauth]", ": ", " for ", "invalid user ", " rhost=", " ruser=", "user ", "] ", "[", "\"", "\\", "\u{0}", "\r", "99999999999999999999",
+    " from ", " port ", "192.0.2.9", " ssh2", " [preauth]", ": ", " for ", "invalid user ", " rhost=", " ruser=", "user ", "] ", "[", "\"", "\\",
+    "\u{0}", "\r", "99999999999999999999",
     "-1", " ssh2: RSA SHA256:x", " not allowed because ", "(uid=", ") tally ", "1 ", "Feb 29 ", "T", "+99:99", "\u{feff}", "%",
   ]
 
@@ -107,10 +108,15 @@ struct MutationTests {
     #expect(run() == run())
   }
 
-  @Test("long lines of what parsers look for cost linear time", arguments: [" from ", " port 1", " ssh2: ", " rhost=", "[", " not allowed because ", " port 1: Packet corrupt"])
+  @Test(
+    "long lines of what parsers look for cost linear time",
+    arguments: [" from ", " port 1", " ssh2: ", " rhost=", "[", " not allowed because ", " port 1: Packet corrupt"])
   func linear(_ word: String) {
     let long = String(repeating: word, count: Limits.lineBytes / word.utf8.count)
-    for prefix in ["Failed publickey for ", "Disconnecting invalid user ", "User ", "pam_unix(sshd:auth): authentication failure; logname= ruser= rhost=", "Connection closed by invalid user ", "reverse mapping checking ", "Unable to negotiate with user "] {
+    for prefix in [
+      "Failed publickey for ", "Disconnecting invalid user ", "User ", "pam_unix(sshd:auth): authentication failure; logname= ruser= rhost=",
+      "Connection closed by invalid user ", "reverse mapping checking ", "Unable to negotiate with user ",
+    ] {
       _ = parse(message: prefix + long)
     }
   }

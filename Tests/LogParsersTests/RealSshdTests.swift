@@ -23,7 +23,9 @@ struct RealSshdTests {
       return nil
     }
     let files = FileManager.default
-    guard files.isExecutableFile(atPath: "/usr/sbin/sshd"), files.isExecutableFile(atPath: "/usr/bin/ssh"), files.isExecutableFile(atPath: "/usr/bin/ssh-keygen") else {
+    guard files.isExecutableFile(atPath: "/usr/sbin/sshd"), files.isExecutableFile(atPath: "/usr/bin/ssh"),
+      files.isExecutableFile(atPath: "/usr/bin/ssh-keygen")
+    else {
       return skip("no sshd, ssh or ssh-keygen here (apt install openssh-server)")
     }
     if geteuid() == 0, !files.fileExists(atPath: "/run/sshd") {
@@ -51,7 +53,9 @@ struct RealSshdTests {
       """.write(to: configuration, atomically: true, encoding: .utf8)
       let log = directory.appendingPathComponent("log")
       unlink(log.path)
-      guard let sshd = Child("/usr/sbin/sshd", ["-D", "-e", "-f", configuration.path], errorPath: log.path) else { return skip("sshd does not start") }
+      guard let sshd = Child("/usr/sbin/sshd", ["-D", "-e", "-f", configuration.path], errorPath: log.path) else {
+        return skip("sshd does not start")
+      }
       for _ in 0..<60 {
         usleep(50_000)
         if let text = try? String(contentsOf: log, encoding: .utf8), text.contains("Server listening") { return (sshd, port, log) }
@@ -134,7 +138,11 @@ struct RealSshdTests {
     func written(_ name: String) -> String {
       var out = ""
       for byte in name.utf8.prefix(while: { $0 != 0x3a }).prefix(100) {
-        if byte == 0x5c { out += "\\\\" } else if byte >= 0x20 && byte < 0x7f { out.unicodeScalars.append(Unicode.Scalar(byte)) } else {
+        if byte == 0x5c {
+          out += "\\\\"
+        } else if byte >= 0x20 && byte < 0x7f {
+          out.unicodeScalars.append(Unicode.Scalar(byte))
+        } else {
           let octal = String(byte, radix: 8)
           out += "\\" + String(repeating: "0", count: 3 - octal.count) + octal
         }
