@@ -6,8 +6,8 @@ import Testing
 
 @testable import LogParsers
 
-@Suite("Another project's parser tests")
-struct HubCorpusTests {
+@Suite("Another project's parser tests: headers and logins")
+struct HubLoginTests {
   struct Entry: Decodable {
     struct Node: Decodable {
       var stage: String
