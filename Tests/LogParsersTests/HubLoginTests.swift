@@ -39,7 +39,8 @@ struct HubLoginTests {
         let event = events[index]
         let line = entry.log_lines[index]
         if node.parser.hasSuffix("/syslog-logs"), let parsed = node.parsed, parsed["program"] != nil {
-          #expect(event["process.name"] == parsed["program"], "\(line)")
+          // The kernel speaks of other processes, and its parser names those.
+          if parsed["program"] != "kernel" { #expect(event["process.name"] == parsed["program"], "\(line)") }
           if let pid = parsed["pid"], !pid.isEmpty { #expect(event["process.pid"] == pid, "\(line)") }
           if let host = node.meta?["machine"], !host.isEmpty { #expect(event["host.name"] == host, "\(line)") }
           compared += 1
