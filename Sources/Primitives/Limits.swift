@@ -13,6 +13,14 @@ public enum Limits {
   /// Nesting of a JSON document. Deeper is an error: nothing that a log writes needs more.
   public static let jsonDepth = 32
 
+  /// Pairs read from one key=value message. Beyond it the message does not count as nothing but pairs, so that no address is taken
+  /// from it, and the rest is left alone.
+  public static let keyValuePairs = 256
+  /// Bytes of one key in key=value text. A longer word is not a key.
+  public static let keyBytes = 64
+  /// Rounds of percent-decoding of one URL. Encoding twice has uses, encoding more often only hides; what is left stays encoded.
+  public static let percentDecodingRounds = 3
+
   /// sshd processes whose lines are being joined into attempts. Beyond it the longest-silent one is closed and counted.
   public static let openSessions = 4096
   /// Silence after which a session's lines are one attempt even if its outcome was never logged.
