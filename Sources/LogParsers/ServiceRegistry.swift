@@ -6,14 +6,16 @@ import Primitives
 extension ServiceParser {
   /// Every known service. The order has no meaning: a program belongs to one service.
   public static let all: [ServiceParser] = [
-    .sshd, .pam,
+    .sshd, .pam, .sudo, .su, .login, .cron, .systemd, .logind, .shadow, .kernel, .nginx, .apache,
   ]
 
   /// Forms of whole lines without a syslog header, in the order in which they are tried.
-  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, inout Event) -> Bool)] = []
+  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, inout Event) -> Bool)] = [
+    (.access, { WebAccess.parse($0, into: &$1) }), (.error, { WebError.parse($0, into: &$1) }), (.json, { JSONLine.parse($0, into: &$1) }),
+  ]
 
   /// Messages of programs that no service knows: key=value and JSON.
-  static let fallback: (@Sendable (Bytes, inout Event) -> Bool)? = nil
+  static let fallback: (@Sendable (Bytes, inout Event) -> Bool)? = { GenericMessage.parse($0, into: &$1) }
 }
 
 /// Program name -> index into `ServiceParser.all`. Names are compared in lower case; the last path component counts.
