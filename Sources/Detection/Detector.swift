@@ -19,12 +19,21 @@ public struct DetectorCounters: Sendable {
   public var ambiguousEvents: UInt64 = 0
 }
 
+/// What judging needs of a rule: small, because it is read for each match.
+private struct RuleProfile {
+  var id: String
+  var title: String
+  var family: String
+  var weight: MilliNats
+  var isExculpatory: Bool
+}
+
 public struct Detector: ~Copyable {
   public let ruleSet: RuleSet
   public var engine: RuleEngine
   private let configuration: DetectorConfiguration
   private let provenance: Provenance
-  private let weights: [MilliNats]
+  private let profiles: [RuleProfile]
   private var clock = EventClock()
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
@@ -39,8 +48,9 @@ public struct Detector: ~Copyable {
     self.ruleSet = ruleSet
     self.configuration = configuration
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
-    weights = ruleSet.rules.map {
-      $0.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: $0.confidence) : ConfidenceModel.weight(of: $0.confidence)
+    profiles = ruleSet.rules.map { rule in
+      let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
+      return RuleProfile(id: rule.id, title: rule.title, family: rule.family, weight: weight, isExculpatory: rule.isExculpatory)
     }
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
@@ -117,7 +127,7 @@ public struct Detector: ~Copyable {
     for exculpatory in [true, false] {
       for index in matches.indices {
         let rule = matches[index].rule
-        guard ruleSet.rules[rule].isExculpatory == exculpatory else { continue }
+        guard profiles[rule].isExculpatory == exculpatory else { continue }
         conclude(matchIndex: index, rule: rule, event, at: time, isWarmUp: isWarmUp, into: &decisions)
       }
     }
@@ -133,7 +143,7 @@ public struct Detector: ~Copyable {
       return (signals.entries.count, noted.isNew, noted.dropped)
     }
     if dropped { counters.forgottenSignals &+= 1 }
-    guard !isWarmUp, !ruleSet.rules[rule].isExculpatory else { return }
+    guard !isWarmUp, !profiles[rule].isExculpatory else { return }
     counters.matches &+= 1
 
     let key = IncidentKey(rule: Int32(rule), subject: subjectKey)
@@ -153,7 +163,7 @@ public struct Detector: ~Copyable {
     if isDue || isNewSignal || signalCount != current.scoredSignals {
       let (confidence, terms) = score(subjectKey, at: time, matchIndex)
       let subject = self.subject(of: matches[matchIndex], event)
-      let (action, reason) = propose(confidence, event, matches[matchIndex])
+      let (action, reason) = propose(confidence, subject, event.trust)
       current.scoredSignals = signalCount
       if isDue || action != current.action {
         current.action = action
@@ -236,7 +246,7 @@ public struct Detector: ~Copyable {
 
   private func incidentID(rule: Int, subjectKey: Fingerprint, _ event: borrowing Event) -> String {
     var bytes: [UInt8] = []
-    bytes.append(ruleSet.rules[rule].id)
+    bytes.append(profiles[rule].id)
     bytes.append(0)
     subjectKey.append(to: &bytes)
     bytes.append(decimal: event.time.nanoseconds)
@@ -255,18 +265,16 @@ public struct Detector: ~Copyable {
     let entries = subjects.peek(subject)?.live(at: time) ?? []
     return ConfidenceModel.score(
       entries.map { entry in
-        let rule = ruleSet.rules[Int(entry.rule)]
-        return Signal(
-          name: rule.id, family: rule.family, weight: weights[Int(entry.rule)], isAttested: entry.isAttested, detail: rule.title)
+        let rule = profiles[Int(entry.rule)]
+        return Signal(name: rule.id, family: rule.family, weight: rule.weight, isAttested: entry.isAttested, detail: rule.title)
       })
   }
 
-  private func propose(_ confidence: Confidence, _ event: borrowing Event, _ match: RuleMatch) -> (ProposedAction, String) {
+  private func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust) -> (ProposedAction, String) {
     let (act, notify) = (configuration.actThreshold, configuration.notifyThreshold)
     guard confidence >= notify else { return (.logOnly, "confidence \(confidence) is below \(notify), the threshold to notify") }
     guard confidence >= act else { return (.notify, "confidence \(confidence) is at least \(notify) but below \(act), the threshold to act") }
-    let source = subject(of: match, event).source
-    guard let source, let network = CIDR(source) else {
+    guard let source = subject.source, let network = CIDR(source) else {
       return (.notify, "confidence \(confidence) would justify acting, but the subject has no address to block")
     }
     if let allowed = configuration.allowlist.first(where: { $0.contains(network.base) || network.contains($0.base) }) {
@@ -275,7 +283,7 @@ public struct Detector: ~Copyable {
     if network.base.isLoopback || network.base.isUnspecified || network.base.isLinkLocal {
       return (.notify, "\(source) is an address of this host or its link and is never blocked")
     }
-    if event.trust == .claimed, !configuration.claimedMayBlock {
+    if trust == .claimed, !configuration.claimedMayBlock {
       return (.notify, "the evidence is claimed, not attested, and the policy lets only attested evidence block")
     }
     return (.blockIP, "confidence \(confidence) is at least \(act) and the rule is deterministic")

@@ -403,8 +403,9 @@ enum Sshd {
     }
     // The quick way: nothing but the peer behind the user, which is all that password and keyboard-interactive ever write.
     let endsPlain = body.ends(with: " ssh2")
-    if endsPlain, method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
-      || body.index(of: " ssh2: ") == nil
+    if endsPlain,
+      method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
+        || body.index(of: " ssh2: ") == nil
     {
       return userFromPeer(body, isCut: false, &event)
     }
@@ -569,6 +570,11 @@ enum Sshd {
       event.set(.eventReason, rest.from(peer.end + 2))
       return true
     }
+    if named.isInvalid { event.set(.eventReason, "invalid-user") }
+    guard !isCut else {
+      event.markAmbiguous()
+      return true
+    }
     var readings = 0
     var chosen: (peer: PeerText, reason: Bytes)?
     var last: (peer: PeerText, reason: Bytes)?
@@ -578,7 +584,7 @@ enum Sshd {
       from = mark + 1
       var cursor = ByteCursor(rest, at: mark + 6)
       guard cursor.takeDecimal(maxDigits: 5) != nil, cursor.skip(byte: 0x3a), cursor.skip(byte: 0x20) else { continue }
-      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start > named.length || peer.start == named.length else { continue }
+      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start >= named.length else { continue }
       candidates += 1
       last = (peer, cursor.rest)
       if isOwnReason(cursor.rest) {
@@ -590,8 +596,7 @@ enum Sshd {
       readings = 1
       chosen = last
     }
-    if named.isInvalid { event.set(.eventReason, "invalid-user") }
-    guard !isCut, readings == 1, let chosen else {
+    guard readings == 1, let chosen else {
       event.markAmbiguous()
       return true
     }
@@ -796,7 +801,7 @@ enum Sshd {
   /// "ipv4: new 192.0.2.1/32 active penalty of 10.000 seconds for penalty: ..." and "192.0.2.1/32: activating ipv4 penalty ...".
   private static func penalty(_ rest: Bytes, _ event: inout Event) -> Bool {
     var body = rest
-    if let mark = rest.index(of: ": new ") , mark <= 5 { body = rest.from(mark + 6) }
+    if let mark = rest.index(of: ": new "), mark <= 5 { body = rest.from(mark + 6) }
     event.set(.eventReason, rest)
     let end = body.index(of: 0x20) ?? body.count
     var word = body.upTo(end)

@@ -64,21 +64,32 @@ public enum ConfidenceModel {
   public static func score(_ signals: [Signal]) -> (confidence: Confidence, terms: [ConfidenceTerm]) {
     let start = Signal(name: "prior", family: "prior", weight: logit(prior), isAttested: true, detail: "nothing known")
     var terms = [ConfidenceTerm(signal: start, contribution: start.weight)]
-    var families: [String] = []
-    for signal in signals where !families.contains(signal.family) { families.append(signal.family) }
-    for family in families {
+    terms.reserveCapacity(signals.count + 1)
+    var isPlaced = [Bool](repeating: false, count: signals.count)
+    for first in signals.indices where !isPlaced[first] {
       for sign in [1, -1] as [Int32] {
-        // Strongest first; equal weights keep their order, so that the result depends on nothing else.
-        let members = signals.enumerated()
-          .filter { $0.element.family == family && $0.element.weight.value.signum() == sign }
-          .sorted { ($1.element.weight.value.magnitude, $0.offset) < ($0.element.weight.value.magnitude, $1.offset) }
-        for (rank, member) in members.enumerated() {
-          let contribution = rank == 0 ? member.element.weight : MilliNats(member.element.weight.value / 4)
-          terms.append(ConfidenceTerm(signal: member.element, contribution: contribution))
+        // Strongest first; of equal weights the earlier one, so that the result depends on nothing else.
+        var isFirst = true
+        while let next = strongest(of: signals, family: signals[first].family, sign: sign, isPlaced) {
+          isPlaced[next] = true
+          let weight = signals[next].weight
+          terms.append(ConfidenceTerm(signal: signals[next], contribution: isFirst ? weight : MilliNats(weight.value / 4)))
+          isFirst = false
         }
       }
+      isPlaced[first] = true  // a weight of zero is no term
     }
     let total = terms.reduce(Int64(0)) { $0 + Int64($1.contribution.value) }
     return (confidence(atLogOdds: MilliNats(Int32(clamping: total))), terms)
+  }
+
+  /// Few signals (`Limits.signalsPerSubject`): a plain search needs no memory.
+  private static func strongest(of signals: [Signal], family: String, sign: Int32, _ isPlaced: [Bool]) -> Int? {
+    var best: Int?
+    for i in signals.indices where !isPlaced[i] && signals[i].weight.value.signum() == sign && signals[i].family == family {
+      if let current = best, signals[i].weight.value.magnitude <= signals[current].weight.value.magnitude { continue }
+      best = i
+    }
+    return best
   }
 }
