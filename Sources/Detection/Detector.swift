@@ -25,6 +25,7 @@ private struct RuleProfile {
   var title: String
   var family: String
   var weight: MilliNats
+  var severity: Severity
   var isExculpatory: Bool
 }
 
@@ -50,7 +51,7 @@ public struct Detector: ~Copyable {
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
     profiles = ruleSet.rules.map { rule in
       let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
-      return RuleProfile(id: rule.id, title: rule.title, family: rule.family, weight: weight, isExculpatory: rule.isExculpatory)
+      return RuleProfile(id: rule.id, title: rule.title, family: rule.family, weight: weight, severity: rule.severity, isExculpatory: rule.isExculpatory)
     }
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
@@ -163,7 +164,7 @@ public struct Detector: ~Copyable {
     if isDue || isNewSignal || signalCount != current.scoredSignals {
       let (confidence, terms) = score(subjectKey, at: time, matchIndex)
       let subject = self.subject(of: matches[matchIndex], event)
-      let (action, reason) = propose(confidence, subject, event.trust)
+      let (action, reason) = propose(confidence, subject, event.trust, profiles[rule].severity)
       current.scoredSignals = signalCount
       if isDue || action != current.action {
         current.action = action
@@ -270,7 +271,10 @@ public struct Detector: ~Copyable {
       })
   }
 
-  private func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust) -> (ProposedAction, String) {
+  private func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust, _ severity: Severity) -> (ProposedAction, String) {
+    guard severity > .informational else {
+      return (.logOnly, "the rule is informational: it adds evidence, and a rule that says more decides what is done")
+    }
     let (act, notify) = (configuration.actThreshold, configuration.notifyThreshold)
     guard confidence >= notify else { return (.logOnly, "confidence \(confidence) is below \(notify), the threshold to notify") }
     guard confidence >= act else { return (.notify, "confidence \(confidence) is at least \(notify) but below \(act), the threshold to act") }
@@ -319,17 +323,28 @@ public struct Detector: ~Copyable {
       let names = detection.sourceRules.map(\.alias).joined(separator: ", ")
       return "\(match.observed) matches of \(names) belong together within \(detection.window)"
     case .pattern(let conditions, _):
-      let parts = match.conditions.prefix(3).map { index -> String in
+      // What was looked for in texts is telling; what was compared only guards it. One value is shown once.
+      var shown: [FieldReference] = []
+      var parts: [String] = []
+      for index in match.conditions {
         let condition = conditions[index]
-        let what = condition.description.isEmpty ? "condition \(condition.name)" : condition.description
-        guard case .known(let field) = condition.field else { return "\(condition.field): \(what)" }
-        var value: [UInt8] = []
-        guard event.appendText(of: field, to: &value) else { return what }
-        let shown = value.count > 120 ? String(decoding: value.prefix(120), as: UTF8.self) + "…" : String(decoding: value, as: UTF8.self)
-        return "\(field.name) \"\(shown)\": \(what)"
+        if case .compare = condition.test { continue }
+        guard !shown.contains(condition.field), parts.count < 3 else { continue }
+        shown.append(condition.field)
+        parts.append(describe(condition, event))
       }
-      return parts.joined(separator: "; ")
+      return parts.isEmpty ? rule.title : parts.joined(separator: "; ")
     case .skipped: return rule.title
     }
+  }
+
+  /// "url.path "/.env": what the rule's author says of the condition".
+  private func describe(_ condition: Condition, _ event: borrowing Event) -> String {
+    let what = condition.description.isEmpty ? "condition \(condition.name)" : condition.description
+    guard case .known(let field) = condition.field else { return "\(condition.field): \(what)" }
+    var value: [UInt8] = []
+    guard event.appendText(of: field, to: &value) else { return what }
+    let shown = value.count > 120 ? String(decoding: value.prefix(120), as: UTF8.self) + "…" : String(decoding: value, as: UTF8.self)
+    return "\(field.name) \"\(shown)\": \(what)"
   }
 }
