@@ -23,7 +23,7 @@ public struct DecisionJSONError: Error, Hashable, Sendable, CustomStringConverti
 public enum DecisionJSON {
   /// One line without its newline.
   public static func line(_ decision: Decision) -> [UInt8] {
-    var json = JSONWriter(reserving: 2048)
+    var json = JSONWriter(reserving: 4096)
     append(decision, to: &json)
     return json.out
   }
@@ -99,48 +99,46 @@ public enum DecisionJSON {
     json.endArray()
     json.key("evidence_total")
     json.value(d.evidenceTotal)
-    json.key("hashes")
-    json.beginObject()
-    json.key("engine")
+    json.verbatim(",\"hashes\":{\"engine\":")
     json.value(d.provenance.engineVersion)
-    json.key("rules")
+    json.verbatim(",\"rules\":")
     json.value(d.provenance.ruleSetHash)
-    json.key("configuration")
+    json.verbatim(",\"configuration\":")
     json.value(d.provenance.configurationHash)
-    json.key("baseline")
+    json.verbatim(",\"baseline\":")
     json.value(d.provenance.baselineHash)
     json.endObject()
     json.endObject()
   }
 
+  // Terms and lines are most of a record: their keys go out with the punctuation around them.
+
   private static func append(_ term: ConfidenceTerm, to json: inout JSONWriter) {
     json.beginObject()
-    json.key("name")
+    json.verbatim("\"name\":")
     json.value(term.signal.name)
-    json.key("family")
+    json.verbatim(",\"family\":")
     json.value(term.signal.family)
-    json.key("weight_millinats")
+    json.verbatim(",\"weight_millinats\":")
     json.value(Int64(term.signal.weight.value))
-    json.key("contribution_millinats")
+    json.verbatim(",\"contribution_millinats\":")
     json.value(Int64(term.contribution.value))
-    json.key("attested")
-    json.value(term.signal.isAttested)
-    json.key("detail")
+    json.verbatim(term.signal.isAttested ? ",\"attested\":true,\"detail\":" : ",\"attested\":false,\"detail\":")
     json.value(term.signal.detail)
     json.endObject()
   }
 
   private static func append(_ record: EvidenceRecord, to json: inout JSONWriter) {
     json.beginObject()
-    json.key("source")
+    json.verbatim("\"source\":")
     json.value(record.source)
-    json.key("offset")
+    json.verbatim(",\"offset\":")
     json.value(record.offset)
-    json.key("length")
+    json.verbatim(",\"length\":")
     json.value(Int64(record.length))
-    json.key("time")
+    json.verbatim(",\"time\":")
     json.value(stamp: record.time)
-    json.key("fingerprint")
+    json.verbatim(",\"fingerprint\":")
     json.value(record.fingerprint)
     json.endObject()
   }
@@ -233,8 +231,10 @@ extension Severity {
 }
 
 extension JSONWriter {
+  /// 1970-01-01T00:00:00Z until before 2200-01-01T00:00:00Z (84,006 days).
+  private static let stampedNanoseconds: Range<Int64> = 0..<84_006 * 86_400 * 1_000_000_000
   /// RFC 3339, or, outside the years 1970 to 2199 that its readers take, integer nanoseconds since 1970.
   mutating func value(stamp time: EventTime) {
-    if (1970...2199).contains(time.civil.year) { value(time) } else { value(time.nanoseconds) }
+    if JSONWriter.stampedNanoseconds.contains(time.nanoseconds) { value(time) } else { value(time.nanoseconds) }
   }
 }

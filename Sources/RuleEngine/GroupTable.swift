@@ -69,11 +69,12 @@ final class GroupTable {
   private static let groupBytes = MemoryLayout<Group>.stride + 8
   private static let maximumGroups = byteBudget / 160
 
-  private let rules: [WindowRule]
+  private let rules: UnsafeMutablePointer<WindowRule>
   private let groups: UnsafeMutablePointer<Group>
   private let buckets: UnsafeMutablePointer<Int32>
   private let bucketMask: Int
-  private var lines: [Line]
+  private let lines: UnsafeMutablePointer<Line>
+  private let ruleCount: Int
   private var freeList: Int32 = -1
   private var fresh: Int32 = 0
   private var sequence: UInt64 = 0
@@ -82,15 +83,21 @@ final class GroupTable {
   private var groupAndEntryBytes = 0
   private let pool: EvidencePool
   /// Lines of the event that is being fed, while it is.
-  private var held: [UInt32] = []
+  private let held: UnsafeMutablePointer<UInt32>
+  private var heldCount = 0
+  private static let maximumHeld = Limits.evidencePerDecision + 1
   /// Of everything that counts against the budget.
   var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
   private(set) var groupCount = 0
   private(set) var evictions: [UInt64]
 
   init(_ rules: [WindowRule]) {
-    self.rules = rules
-    lines = Array(repeating: Line(), count: rules.count)
+    ruleCount = rules.count
+    self.rules = .allocate(capacity: max(1, rules.count))
+    self.rules.initialize(from: rules, count: rules.count)
+    lines = .allocate(capacity: max(1, rules.count))
+    lines.initialize(repeating: Line(), count: rules.count)
+    held = .allocate(capacity: GroupTable.maximumHeld)
     evictions = Array(repeating: 0, count: rules.count)
     // Without behavioural rules there is nothing to hold. The memory is touched only as groups arrive.
     let capacity = rules.isEmpty ? 1 : GroupTable.maximumGroups
@@ -107,6 +114,9 @@ final class GroupTable {
     for i in 0..<Int(fresh) where groups[i].window >= 0 { release(i) }
     groups.deallocate()
     buckets.deallocate()
+    rules.deallocate()
+    lines.deallocate()
+    held.deallocate()
   }
 
   // MARK: One event
@@ -160,17 +170,21 @@ final class GroupTable {
 
   /// Begins the evidence of one event: its own line last. `endEvidence` must follow.
   func beginEvidence(_ lines: [EvidenceReference], now: Int64) {
-    for line in lines { if let index = pool.hold(StoredReference(line, windowTime: now)) { held.append(index) } }
+    for line in lines.suffix(GroupTable.maximumHeld - heldCount) {
+      guard let index = pool.hold(StoredReference(line, windowTime: now)) else { continue }
+      held[heldCount] = index
+      heldCount += 1
+    }
   }
   func endEvidence() {
-    for index in held { pool.release(index) }
-    held.removeAll(keepingCapacity: true)
+    for i in 0..<heldCount { pool.release(held[i]) }
+    heldCount = 0
   }
   func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
-    for line in held { group.pointee.evidence.add(line, cutoff: cutoff, now: now, pool) }
+    for i in 0..<heldCount { group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool) }
     groupAndEntryBytes += group.pointee.evidence.bytes - before
   }
 
@@ -271,17 +285,17 @@ final class GroupTable {
     lines[window].newest = index
   }
   private func unlink(_ index: Int32) {
-    let group = groups[Int(index)]
-    let window = Int(group.window)
-    if group.older >= 0 { groups[Int(group.older)].newer = group.newer } else { lines[window].oldest = group.newer }
-    if group.newer >= 0 { groups[Int(group.newer)].older = group.older } else { lines[window].newest = group.older }
+    let group = groups + Int(index)
+    let (window, older, newer) = (Int(group.pointee.window), group.pointee.older, group.pointee.newer)
+    if older >= 0 { groups[Int(older)].newer = newer } else { lines[window].oldest = newer }
+    if newer >= 0 { groups[Int(newer)].older = older } else { lines[window].newest = older }
   }
 
   private func oldest(of window: Int) -> Int32? { lines[window].oldest >= 0 ? lines[window].oldest : nil }
   private var oldestOfAll: Int32? {
     var best: Int32 = -1
-    for line in lines where line.oldest >= 0 {
-      if best < 0 || groups[Int(line.oldest)].touched < groups[Int(best)].touched { best = line.oldest }
+    for i in 0..<ruleCount where lines[i].oldest >= 0 {
+      if best < 0 || groups[Int(lines[i].oldest)].touched < groups[Int(best)].touched { best = lines[i].oldest }
     }
     return best >= 0 ? best : nil
   }

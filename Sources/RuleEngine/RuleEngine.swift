@@ -20,6 +20,7 @@ public struct RuleEngine: ~Copyable {
   private let tests: UnsafeMutablePointer<TestCode>
   private let nodes: UnsafeMutablePointer<ProgramNode>
   private let windows: UnsafeMutablePointer<WindowRule>
+  private let groupSlots: UnsafeMutablePointer<Int32>
   private let hits: UnsafeMutablePointer<PrefilterHits>
   private let work: UnsafeMutablePointer<UInt64>
   private let words: Int
@@ -34,9 +35,13 @@ public struct RuleEngine: ~Copyable {
   private static let formattedCapacity = 64
   private var base = RuleEngineCounters()
   private var records: [LimitRecord] = []
-  /// The event's own reference, once some window needed it.
-  private var ownReference: EvidenceReference?
+  /// Lines of the current event, as they came and in the order of evidence, once somebody needed them.
+  private var eventLines: [EvidenceReference] = []
+  private var orderedLines: [EvidenceReference] = []
   private var holdsEvidence = false
+  /// By field slot: the fingerprint of its text, and the event that it is of.
+  private let fingerprints: UnsafeMutablePointer<(event: UInt64, value: Fingerprint)>
+  private var joined: [UInt8] = []
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -58,6 +63,7 @@ public struct RuleEngine: ~Copyable {
     tests = flat(compiled.tests)
     nodes = flat(compiled.nodes)
     windows = flat(compiled.windows)
+    groupSlots = flat(compiled.groupSlots)
     ruleCount = compiled.rules.count
     words = max(1, (ruleCount + 63) / 64)
     work = .allocate(capacity: words)
@@ -66,6 +72,8 @@ public struct RuleEngine: ~Copyable {
     hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
     scannedFor = .allocate(capacity: compiled.slotCount)
     scannedFor.initialize(repeating: 0, count: compiled.slotCount)
+    fingerprints = .allocate(capacity: compiled.slotCount)
+    fingerprints.initialize(repeating: (0, Fingerprint(high: 0, low: 0)), count: compiled.slotCount)
     formatted = .allocate(byteCount: RuleEngine.formattedCapacity, alignment: 8)
     base.limitHits = Array(repeating: 0, count: ruleCount)
     base.unfilteredPatterns = compiled.unfilteredPatterns
@@ -89,10 +97,12 @@ public struct RuleEngine: ~Copyable {
     tests.deallocate()
     nodes.deallocate()
     windows.deallocate()
+    groupSlots.deallocate()
     work.deallocate()
     hits.pointee.deallocate()
     hits.deallocate()
     scannedFor.deallocate()
+    fingerprints.deallocate()
     formatted.deallocate()
     kinds.deallocate()
   }
@@ -136,13 +146,17 @@ public struct RuleEngine: ~Copyable {
   /// Matches of this event, in the order of the rules; correlations last. `matches` is emptied first.
   /// `time`: the window's now, usually the event's time. It may go back: entries newer than it are forgotten then.
   /// `feedsWindows` false: pattern rules only; windows and correlations stay as they are.
-  public mutating func evaluate(_ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, into matches: inout [RuleMatch]) {
+  /// `withDetails` false: matches of pattern rules come without conditions and evidence; `addDetails` has them.
+  public mutating func evaluate(
+    _ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, withDetails: Bool = true, into matches: inout [RuleMatch]
+  ) {
     if !matches.isEmpty { matches.removeAll(keepingCapacity: true) }
     base.events &+= 1
     let now = time.nanoseconds
     if now < newestTime { base.lateEvents &+= 1 } else { newestTime = now }
     let present = event.presence
-    ownReference = nil
+    if hits.pointee.count > 0 { hits.pointee.clear() }
+    if !eventLines.isEmpty { forgetLines() }
 
     var temporary: EventKind?
     let kind = kind(of: event, temporary: &temporary)
@@ -167,12 +181,12 @@ public struct RuleEngine: ~Copyable {
         guard holds(rule, event) else { continue }
         if code.pointee.kind == .pattern {
           matches.append(patternMatch(rule, event, time))
+          if withDetails { addDetails(to: &matches[matches.count - 1], event) }
         } else {
           feedWindow(rule, event, time, into: &matches)
         }
       }
     }
-    if hits.pointee.count > 0 { hits.pointee.clear() }
     if holdsEvidence {
       groups.endEvidence()
       holdsEvidence = false
@@ -379,21 +393,31 @@ public struct RuleEngine: ~Copyable {
 
   // MARK: Pattern matches
 
-  private mutating func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
-    let first = Int(rules[rule].firstCondition)
-    var held: [Int] = []
-    for i in 0..<Int(rules[rule].conditionCount) where test(first + i, event) == .yes { held.append(i) }
-    let lines = eventLines(event)
-    return RuleMatch(
-      rule: rule, conditions: held, group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time,
-      evidence: EvidenceList.ordered(lines), evidenceTotal: UInt64(lines.count))
+  private func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
+    RuleMatch(
+      rule: rule, conditions: [], group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time, evidence: [],
+      evidenceTotal: UInt64(event.evidence.count + 1))
   }
-  private mutating func eventLines(_ event: borrowing Event) -> [EvidenceReference] { event.evidence + [own(event)] }
-  private mutating func own(_ event: borrowing Event) -> EvidenceReference {
-    if let ownReference { return ownReference }
-    let made = event.reference
-    ownReference = made
-    return made
+
+  /// Puts conditions and evidence into a match of a pattern rule that came without. `event` is the one evaluated last.
+  public mutating func addDetails(to match: inout RuleMatch, _ event: borrowing Event) {
+    guard rules[match.rule].kind == .pattern, match.evidence.isEmpty else { return }
+    let first = Int(rules[match.rule].firstCondition)
+    for i in 0..<Int(rules[match.rule].conditionCount) where test(first + i, event) == .yes { match.conditions.append(i) }
+    readLines(event)
+    match.evidence = orderedLines
+  }
+
+  /// Makes `eventLines` and `orderedLines` those of `event`: the lines joined to it, and its own last.
+  private mutating func readLines(_ event: borrowing Event) {
+    guard eventLines.isEmpty else { return }
+    eventLines.append(contentsOf: event.evidence)
+    eventLines.append(event.reference)
+    orderedLines = eventLines.count == 1 ? eventLines : EvidenceList.ordered(eventLines)
+  }
+  private mutating func forgetLines() {
+    eventLines.removeAll(keepingCapacity: true)
+    orderedLines = []
   }
 
   // MARK: Windows
@@ -414,8 +438,8 @@ public struct RuleEngine: ~Copyable {
       guard let number = number(window.metricSlot, event) else { return }
       value = number
     case .distinct_count:
-      guard let text = text(window.metricSlot, event) else { return }
-      value = Int64(bitPattern: Fingerprint(of: text).low)
+      guard let mark = fingerprint(window.metricSlot, event) else { return }
+      value = Int64(bitPattern: mark.low)
     }
     let hasFired = feed(index, key, event, time, value, weight, isSilent: false, into: &matches)
     if window.groupsByNetwork, let network = groupKey(window, event, asNetwork: true) {
@@ -432,7 +456,8 @@ public struct RuleEngine: ~Copyable {
     let outcome = groups.feed(
       index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
     if !holdsEvidence {
-      groups.beginEvidence(eventLines(event), now: now)
+      readLines(event)
+      groups.beginEvidence(eventLines, now: now)
       holdsEvidence = true
     }
     groups.addEvidence(outcome.group, now: now)
@@ -450,33 +475,47 @@ public struct RuleEngine: ~Copyable {
 
   /// nil: the event lacks a field, or has no IPv6 source (`asNetwork`).
   private mutating func groupKey(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> GroupKey? {
-    let slots = Int(window.firstGroupSlot)..<Int(window.firstGroupSlot + window.groupSlotCount)
-    if asNetwork {
-      guard let address = event.address(.sourceIP), !address.isV4 else { return nil }
-      if slots.count == 1 { return GroupKey(high: address.high, low: 0, isNetwork: true) }
-    } else if slots.count == 1, let field = Field(rawValue: UInt8(truncatingIfNeeded: compiled.groupSlots[slots.lowerBound])),
-      compiled.groupSlots[slots.lowerBound] < Int32(CompiledRules.knownSlots), let address = event.address(field)
-    {
-      return GroupKey(high: address.high, low: address.isV4 ? address.low | 0xffff << 32 : address.low)
+    let first = Int(window.firstGroupSlot)
+    let count = Int(window.groupSlotCount)
+    if count == 1 {
+      let slot = groupSlots[first]
+      if asNetwork {
+        guard let address = event.address(.sourceIP), !address.isV4 else { return nil }
+        return GroupKey(high: address.high, low: 0, isNetwork: true)
+      }
+      if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)),
+        let address = event.address(field)
+      {
+        return GroupKey(high: address.high, low: address.isV4 ? address.low | 0xffff << 32 : address.low)
+      }
+      return fingerprint(slot, event).map { GroupKey(high: $0.high, low: $0.low) }
     }
-    if slots.isEmpty { return GroupKey(high: 0, low: 0) }
-    var bytes: [UInt8] = []
-    for at in slots {
-      let slot = compiled.groupSlots[at]
+    if count == 0 { return asNetwork ? nil : GroupKey(high: 0, low: 0) }
+    if asNetwork { guard let address = event.address(.sourceIP), !address.isV4 else { return nil } }
+    joined.removeAll(keepingCapacity: true)
+    for at in first..<first + count {
+      let slot = groupSlots[at]
       if asNetwork, slot == Int32(Field.sourceIP.rawValue), let address = event.address(.sourceIP) {
-        bytes.append(littleEndian: address.high)
+        joined.append(littleEndian: address.high)
         continue
       }
       guard let value = text(slot, event) else { return nil }
-      if slots.count == 1 {
-        let mark = Fingerprint(of: value)
-        return GroupKey(high: mark.high, low: mark.low)
-      }
-      bytes.append(littleEndian: UInt64(value.count))
-      bytes.append(value)
+      joined.append(littleEndian: UInt64(value.count))
+      joined.append(value)
     }
-    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
+    let mark = joined.withUnsafeBytes { Fingerprint(of: $0) }
     return GroupKey(high: mark.high, low: mark.low, isNetwork: asNetwork)
+  }
+
+  /// Of the field's value as text; worked out once for each event.
+  @inline(__always)
+  private mutating func fingerprint(_ slot: Int32, _ event: borrowing Event) -> Fingerprint? {
+    let known = fingerprints + Int(slot)
+    if known.pointee.event == base.events { return known.pointee.value }
+    guard let text = text(slot, event) else { return nil }
+    let mark = Fingerprint(of: text)
+    known.pointee = (base.events, mark)
+    return mark
   }
 
   private mutating func groupValues(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> [(field: FieldReference, value: String)] {
@@ -506,8 +545,10 @@ public struct RuleEngine: ~Copyable {
     while at < matches.count {
       for (number, places) in compiled.subscriptions[matches[at].rule] {
         let correlator = compiled.correlators[number]
-        guard let (key, values) = joinKey(correlator, matches[at], event) else { continue }
-        guard let chain = correlator.add(Correlator.contribution(of: matches[at]), places: places, key: key) else { continue }
+        guard let key = joinKey(correlator, matches[at], event) else { continue }
+        let contribution = contribution(of: matches[at], event)
+        guard let chain = correlator.add(contribution, places: places, key: key) else { continue }
+        let values = correlator.joinFields.map { (field: $0, value: joinValue($0, matches[at], event) ?? "") }
         let first = chain.contributions.map(\.firstTime).min() ?? time.nanoseconds
         matches.append(
           RuleMatch(
@@ -519,28 +560,31 @@ public struct RuleEngine: ~Copyable {
     }
   }
 
+  private mutating func contribution(of match: RuleMatch, _ event: borrowing Event) -> Contribution {
+    guard rules[match.rule].kind == .pattern else { return Correlator.contribution(of: match, evidence: match.evidence) }
+    readLines(event)
+    return Correlator.contribution(of: match, evidence: orderedLines)
+  }
+
   /// nil: the event and the match lack a value that the correlation joins by.
-  private mutating func joinKey(
-    _ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event
-  ) -> (GroupKey, [(field: FieldReference, value: String)])? {
-    var bytes: [UInt8] = []
-    var values: [(field: FieldReference, value: String)] = []
-    func add(_ value: String) {
-      bytes.append(littleEndian: UInt64(value.utf8.count))
-      bytes.append(value)
+  private mutating func joinKey(_ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event) -> GroupKey? {
+    joined.removeAll(keepingCapacity: true)
+    for field in correlator.joinFields {
+      let start = joined.count
+      joined.append(littleEndian: 0)  // the length, when it is known
+      if case .known(let known) = field, event.appendText(of: known, to: &joined), joined[(start + 8)...].allSatisfy({ $0 < 0x80 }) {
+        // As it is. Other text goes the way that values of a group have gone: through a string, which repairs what is ill-formed.
+      } else if let value = joinValue(field, match, event) {
+        joined.removeSubrange((start + 8)...)
+        joined.append(value)
+      } else {
+        return nil
+      }
+      let length = UInt64(joined.count - start - 8)
+      joined.withUnsafeMutableBytes { $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt64.self) }
     }
-    for field in correlator.detection.joinKeys {
-      guard let value = joinValue(field, match, event) else { return nil }
-      add(value)
-      values.append((field, value))
-    }
-    if let field = correlator.overlapField {
-      guard let value = joinValue(field, match, event) else { return nil }
-      add(value)
-      values.append((field, value))
-    }
-    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
-    return (GroupKey(high: mark.high, low: mark.low), values)
+    let mark = joined.withUnsafeBytes { Fingerprint(of: $0) }
+    return GroupKey(high: mark.high, low: mark.low)
   }
   private func joinValue(_ field: FieldReference, _ match: RuleMatch, _ event: borrowing Event) -> String? {
     switch field {

@@ -63,30 +63,35 @@ public enum ConfidenceModel {
   /// signal, the strongest of each first. For and against are separate: within a family, each side has its own strongest signal.
   public static func score(_ signals: [Signal]) -> (confidence: Confidence, terms: [ConfidenceTerm]) {
     let start = Signal(name: "prior", family: "prior", weight: logit(prior), isAttested: true, detail: "nothing known")
-    var terms = [ConfidenceTerm(signal: start, contribution: start.weight)]
+    var terms: [ConfidenceTerm] = []
     terms.reserveCapacity(signals.count + 1)
-    var isPlaced = [Bool](repeating: false, count: signals.count)
-    for first in signals.indices where !isPlaced[first] {
+    terms.append(ConfidenceTerm(signal: start, contribution: start.weight))
+    // By signal: the first signal of its family, until it has become a term.
+    var open: [Int] = []
+    open.reserveCapacity(signals.count)
+    for i in signals.indices { open.append(signals.firstIndex { $0.family == signals[i].family } ?? i) }
+    var total = Int64(start.weight.value)
+    for family in signals.indices {
       for sign in [1, -1] as [Int32] {
         // Strongest first; of equal weights the earlier one, so that the result depends on nothing else.
         var isFirst = true
-        while let next = strongest(of: signals, family: signals[first].family, sign: sign, isPlaced) {
-          isPlaced[next] = true
+        while let next = strongest(of: signals, family: family, sign: sign, open) {
+          open[next] = -1
           let weight = signals[next].weight
-          terms.append(ConfidenceTerm(signal: signals[next], contribution: isFirst ? weight : MilliNats(weight.value / 4)))
+          let contribution = isFirst ? weight : MilliNats(weight.value / 4)
+          terms.append(ConfidenceTerm(signal: signals[next], contribution: contribution))
+          total += Int64(contribution.value)
           isFirst = false
         }
       }
-      isPlaced[first] = true  // a weight of zero is no term
     }
-    let total = terms.reduce(Int64(0)) { $0 + Int64($1.contribution.value) }
     return (confidence(atLogOdds: MilliNats(Int32(clamping: total))), terms)
   }
 
   /// Few signals (`Limits.signalsPerSubject`): a plain search needs no memory.
-  private static func strongest(of signals: [Signal], family: String, sign: Int32, _ isPlaced: [Bool]) -> Int? {
+  private static func strongest(of signals: [Signal], family: Int, sign: Int32, _ open: [Int]) -> Int? {
     var best: Int?
-    for i in signals.indices where !isPlaced[i] && signals[i].weight.value.signum() == sign && signals[i].family == family {
+    for i in signals.indices where open[i] == family && signals[i].weight.value.signum() == sign {
       if let current = best, signals[i].weight.value.magnitude <= signals[current].weight.value.magnitude { continue }
       best = i
     }
