@@ -59,7 +59,8 @@ final class CompiledRules {
   private(set) var conditions: [ConditionCode] = []
   private(set) var tests: [TestCode] = []
   private(set) var nodes: [ProgramNode] = []
-  /// By rule: conditions over guard fields that must hold.
+  private(set) var predicates: [GuardPredicate] = []
+  /// By rule: conditions over guard fields, and predicates, that must hold.
   private(set) var guards: [[Int32]] = []
   private(set) var expressions: [Expression?] = []
   private(set) var windows: [WindowRule] = []
@@ -87,6 +88,7 @@ final class CompiledRules {
     tests = builder.tests
     nodes = builder.nodes
     guards = builder.guards
+    predicates = builder.predicates
     expressions = builder.expressions
     windows = builder.windows
     groupSlots = builder.groupSlots
@@ -133,6 +135,7 @@ private struct Builder {
   var tests: [TestCode] = []
   var nodes: [ProgramNode] = []
   var guards: [[Int32]] = []
+  var predicates: [GuardPredicate] = []
   var expressions: [Expression?] = []
   var windows: [WindowRule] = []
   var groupSlots: [Int32] = []
@@ -207,7 +210,11 @@ private struct Builder {
         }
       }
       rules[index].entry = Program.compile(expression, base: base, cost: cost, into: &nodes)
-      let split = Program.split(expression) { CompiledRules.isGuard(source[$0]) }
+      for i in Program.mandatory(expression) { notePredicate(conditions[base + i]) }
+      let known = predicates
+      let split = Program.split(expression) { i in
+        CompiledRules.isGuard(source[i]) || Builder.predicate(codes[base + i]).map(known.contains) ?? false
+      }
       guards[index] = split.guards.map { Int32(base + $0) }
       rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
       // Without a hit in the prefilter, a filtered condition's test is false; everything else is open.
@@ -225,6 +232,16 @@ private struct Builder {
         if needsMetric(detection.aggregation), let field = detection.metricField { require(field, rule: index) }
       }
     }
+  }
+
+  /// nil: not a comparison of a field of the table.
+  private static func predicate(_ code: ConditionCode) -> GuardPredicate? {
+    guard code.kind == .compare, code.slot < Int32(CompiledRules.knownSlots) else { return nil }
+    return GuardPredicate(slot: code.slot, comparison: code.comparison, operand: code.operand)
+  }
+  private mutating func notePredicate(_ code: ConditionCode) {
+    guard let predicate = Builder.predicate(code), !predicates.contains(predicate), predicates.count < GuardPredicate.maximum else { return }
+    predicates.append(predicate)
   }
 
   private mutating func require(_ field: FieldReference, rule: Int) {

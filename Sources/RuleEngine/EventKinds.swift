@@ -1,10 +1,11 @@
 // Which rules can match an event of this kind? A kind is the combination of the few fields with few values (action, category,
-// outcome, dataset, provider). The answer is worked out once for each kind that occurs and then looked up.
-// What must stay true: a kind's answer depends only on what its rules' exact comparisons can see, so two events of one kind get the
+// outcome, dataset, provider) and of what some comparisons of numbers say that many rules need (status is 400 or more). The answer is worked out once for each kind that occurs and then looked up.
+// What must stay true: a kind's answer depends only on what its rules' exact and numeric comparisons can see, so two events of one kind get the
 // same answer; values nobody asks for are one value; both tables are bounded, and beyond them everything is checked, and counted.
 import Events
 import Glibc
 import Primitives
+import RuleLanguage
 
 /// The values of one guard field that rules ask for.
 struct GuardValues {
@@ -80,6 +81,16 @@ struct GuardValues {
     h = h &* 0x94d0_49bb_1331_11eb
     return Int(h >> 40 & 4095)
   }
+}
+
+/// A comparison of a number that is one bit of an event's kind.
+struct GuardPredicate: Equatable {
+  /// At most so many: with them, the numbers of five guard fields fill the 64 bits of a kind, and combinations stay few.
+  static let maximum = 16
+
+  var slot: Int32
+  var comparison: Comparison
+  var operand: Int64
 }
 
 /// The rules of one kind of event. Plain data; the table owns the memory.

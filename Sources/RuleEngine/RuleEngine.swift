@@ -27,6 +27,9 @@ public struct RuleEngine: ~Copyable {
   /// By field slot: the event (by number) that the slot was scanned for.
   private let scannedFor: UnsafeMutablePointer<UInt64>
   private let ruleCount: Int
+  private let quiet: QuietTexts
+  private let predicates: UnsafeMutablePointer<GuardPredicate>
+  private let predicateCount: Int
   private var guardValues: [GuardValues] = []
   private var kinds = KindTable()
   private var newestTime = Int64.min
@@ -64,12 +67,15 @@ public struct RuleEngine: ~Copyable {
     nodes = flat(compiled.nodes)
     windows = flat(compiled.windows)
     groupSlots = flat(compiled.groupSlots)
+    predicates = flat(compiled.predicates)
+    predicateCount = compiled.predicates.count
     ruleCount = compiled.rules.count
     words = max(1, (ruleCount + 63) / 64)
     work = .allocate(capacity: words)
     work.initialize(repeating: 0, count: words)
     hits = .allocate(capacity: 1)
     hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
+    quiet = QuietTexts(slotCount: compiled.slotCount) { compiled.prefilter.hasDatabase($0) }
     scannedFor = .allocate(capacity: compiled.slotCount)
     scannedFor.initialize(repeating: 0, count: compiled.slotCount)
     fingerprints = .allocate(capacity: compiled.slotCount)
@@ -103,6 +109,8 @@ public struct RuleEngine: ~Copyable {
     hits.deallocate()
     scannedFor.deallocate()
     fingerprints.deallocate()
+    quiet.deallocate()
+    predicates.deallocate()
     formatted.deallocate()
     kinds.deallocate()
   }
@@ -210,6 +218,11 @@ public struct RuleEngine: ~Copyable {
       if number == GuardValues.unindexed { isIndexed = false }
       key = key << 8 | UInt64(number)
     }
+    for i in 0..<predicateCount {
+      key <<= 1
+      let predicate = predicates + i
+      if let value = number(predicate.pointee.slot, event), predicate.pointee.comparison.holds(value, predicate.pointee.operand) { key |= 1 }
+    }
     if isIndexed, let known = kinds.find(key) { return known }
     let made = makeKind(event)
     if !isIndexed || !kinds.insert(key, made) {
@@ -295,8 +308,12 @@ public struct RuleEngine: ~Copyable {
     guard scannedFor[Int(slot)] != base.events else { return }
     scannedFor[Int(slot)] = base.events
     guard let value = text(slot, event) else { return }
+    let place = quiet.place(Int(slot), value)
+    if let place, quiet.holds(value, at: place) { return }
+    let before = hits.pointee.count
     base.prefilterScans &+= 1
-    if !compiled.prefilter.scan(Int(slot), value, hits) { scanFailed(slot) }
+    if !compiled.prefilter.scan(Int(slot), value, hits) { return scanFailed(slot) }
+    if let place, hits.pointee.count == before { quiet.keep(value, at: place) }
   }
   private mutating func scanFailed(_ slot: Int32) {
     base.prefilterFailures &+= 1
