@@ -36,8 +36,6 @@ struct TestCode {
 struct RuleCode {
   enum Kind: UInt8 { case disabled, pattern, behavioral, correlation }
   var kind = Kind.disabled
-  /// It can only match if the prefilter hits one of its patterns.
-  var isTriggered = false
   /// Fields the event must have.
   var presence: (UInt64, UInt64) = (0, 0)
   var entry: Int32 = Program.reject
@@ -59,9 +57,10 @@ final class CompiledRules {
   private(set) var conditions: [ConditionCode] = []
   private(set) var tests: [TestCode] = []
   private(set) var nodes: [ProgramNode] = []
-  private(set) var predicates: [GuardPredicate] = []
-  /// By rule: conditions over guard fields, and predicates, that must hold.
-  private(set) var guards: [[Int32]] = []
+  /// By condition: the kind of an event decides it.
+  private(set) var isKnown: [Bool] = []
+  /// Those among them that are bits of the kind, without repetitions, by field.
+  private(set) var kindBits: [(field: Field, conditions: [Int32])] = []
   private(set) var expressions: [Expression?] = []
   private(set) var windows: [WindowRule] = []
   private(set) var groupSlots: [Int32] = []
@@ -87,8 +86,8 @@ final class CompiledRules {
     conditions = builder.conditions
     tests = builder.tests
     nodes = builder.nodes
-    guards = builder.guards
-    predicates = builder.predicates
+    isKnown = builder.isKnown
+    kindBits = builder.kindBits
     expressions = builder.expressions
     windows = builder.windows
     groupSlots = builder.groupSlots
@@ -134,8 +133,8 @@ private struct Builder {
   var conditions: [ConditionCode] = []
   var tests: [TestCode] = []
   var nodes: [ProgramNode] = []
-  var guards: [[Int32]] = []
-  var predicates: [GuardPredicate] = []
+  var isKnown: [Bool] = []
+  var kindBits: [(field: Field, conditions: [Int32])] = []
   var expressions: [Expression?] = []
   var windows: [WindowRule] = []
   var groupSlots: [Int32] = []
@@ -180,7 +179,6 @@ private struct Builder {
       code.conditionCount = Int32(conditions.count) - code.firstCondition
       rules.append(code)
       expressions.append(expression)
-      guards.append([])
     }
     connectCorrelations()
   }
@@ -195,6 +193,7 @@ private struct Builder {
         ? unfilteredPatterns += mine.count { !$0.isFiltered } : ()
       conditions[i].isFiltered = !mine.isEmpty && mine.allSatisfy(\.isFiltered)
     }
+    isKnown = Array(repeating: false, count: conditions.count)
     for index in rules.indices {
       guard let expression = expressions[index] else { continue }
       let source = CompiledRules.conditions(of: ruleSet.rules[index].detection)
@@ -210,19 +209,10 @@ private struct Builder {
         }
       }
       rules[index].entry = Program.compile(expression, base: base, cost: cost, into: &nodes)
-      for i in Program.mandatory(expression) { notePredicate(conditions[base + i]) }
-      let known = predicates
-      let split = Program.split(expression) { i in
-        CompiledRules.isGuard(source[i]) || Builder.predicate(codes[base + i]).map(known.contains) ?? false
-      }
-      guards[index] = split.guards.map { Int32(base + $0) }
+      for i in source.indices { isKnown[base + i] = CompiledRules.isGuard(source[i]) || isKindBit(base + i) }
+      let known = isKnown
+      let split = Program.split(expression) { known[base + $0] }
       rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
-      // Without a hit in the prefilter, a filtered condition's test is false; everything else is open.
-      rules[index].isTriggered =
-        !Program.possibilities(expression) { i in
-          let code = codes[base + i]
-          return code.isFiltered ? (code.isNegated, !code.isNegated) : (true, true)
-        }.canBeTrue
       for i in Program.mandatory(expression) where !source[i].isNegated {
         if case .exists(false) = source[i].test { continue }
         require(source[i].field, rule: index)
@@ -234,14 +224,23 @@ private struct Builder {
     }
   }
 
-  /// nil: not a comparison of a field of the table.
-  private static func predicate(_ code: ConditionCode) -> GuardPredicate? {
-    guard code.kind == .compare, code.slot < Int32(CompiledRules.knownSlots) else { return nil }
-    return GuardPredicate(slot: code.slot, comparison: code.comparison, operand: code.operand)
+  /// Whether the condition can be a bit of an event's kind, and there is room for it.
+  private mutating func isKindBit(_ index: Int) -> Bool {
+    let code = conditions[index]
+    guard code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else { return false }
+    guard code.kind == .compare || code.kind == .exact && (field.kind == .integer || field == .httpRequestMethod) else { return false }
+    let at = kindBits.firstIndex { $0.field == field }
+    if let at, kindBits[at].conditions.contains(where: { saysTheSame(conditions[Int($0)], code) }) { return true }
+    guard kindBits.reduce(0, { $0 + $1.conditions.count }) < KindBits.maximum else { return false }
+    if let at { kindBits[at].conditions.append(Int32(index)) } else { kindBits.append((field, [Int32(index)])) }
+    return true
   }
-  private mutating func notePredicate(_ code: ConditionCode) {
-    guard let predicate = Builder.predicate(code), !predicates.contains(predicate), predicates.count < GuardPredicate.maximum else { return }
-    predicates.append(predicate)
+  /// But for a negation.
+  private func saysTheSame(_ a: ConditionCode, _ b: ConditionCode) -> Bool {
+    guard a.slot == b.slot, a.kind == b.kind, a.comparison == b.comparison, a.operand == b.operand, a.isCaseSensitive == b.isCaseSensitive,
+      a.count == b.count
+    else { return false }
+    return (0..<a.count).allSatisfy { tests[Int(a.first + $0)].bytes.equals(tests[Int(b.first + $0)].bytes) }
   }
 
   private mutating func require(_ field: FieldReference, rule: Int) {
