@@ -152,6 +152,12 @@ struct EvidenceList {
 
   /// Stable by time, without duplicates, at most `Limits.evidencePerDecision` with the middle left out.
   static func ordered(_ references: [EvidenceReference]) -> [EvidenceReference] {
+    // Nearly always they are: lines of one source, as they came.
+    let isOrdered = references.indices.dropFirst().allSatisfy { i in
+      let (a, b) = (references[i - 1], references[i])
+      return a.time <= b.time && a.origin.source == b.origin.source && a.origin.offset < b.origin.offset
+    }
+    if isOrdered, references.count <= Limits.evidencePerDecision { return references }
     var result: [EvidenceReference] = []
     for reference in references where !result.contains(where: { $0.origin == reference.origin }) {
       var at = result.count

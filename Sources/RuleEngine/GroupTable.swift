@@ -230,11 +230,12 @@ final class GroupTable {
 
   // MARK: Table
 
+  /// Windows of one key lie side by side, in one line of the cache: an event usually feeds many of them.
   private func hash(_ window: Int, _ key: GroupKey) -> Int {
-    let tagged = key.low ^ (UInt64(window) &* 0x9e37_79b9_7f4a_7c15) &+ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
+    let tagged = key.low ^ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
     let product = (key.high ^ seed.0).multipliedFullWidth(by: tagged ^ seed.1)
     let mixed = (product.high ^ product.low ^ tagged) &* 0xbf58_476d_1ce4_e5b9
-    return Int(truncatingIfNeeded: mixed >> 32) & bucketMask
+    return (Int(truncatingIfNeeded: mixed >> 32) << 4 | window & 15) & bucketMask
   }
 
   private func find(_ window: Int, _ key: GroupKey) -> Int32? {

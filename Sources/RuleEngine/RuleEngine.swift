@@ -27,6 +27,11 @@ public struct RuleEngine: ~Copyable {
   /// By field slot: the event (by number) that the slot was scanned for.
   private let scannedFor: UnsafeMutablePointer<UInt64>
   private let ruleCount: Int
+  private let quiet: QuietTexts
+  /// By bit of a kind: the condition that it stands for.
+  private let bitConditions: UnsafeMutablePointer<Int32>
+  private let bitFields: UnsafeMutablePointer<KindBits>
+  private let bitFieldCount: Int
   private var guardValues: [GuardValues] = []
   private var kinds = KindTable()
   private var newestTime = Int64.min
@@ -64,12 +69,16 @@ public struct RuleEngine: ~Copyable {
     nodes = flat(compiled.nodes)
     windows = flat(compiled.windows)
     groupSlots = flat(compiled.groupSlots)
+    bitConditions = flat(compiled.kindBits.flatMap(\.conditions))
+    bitFields = flat(RuleEngine.kindBits(compiled))
+    bitFieldCount = compiled.kindBits.count
     ruleCount = compiled.rules.count
     words = max(1, (ruleCount + 63) / 64)
     work = .allocate(capacity: words)
     work.initialize(repeating: 0, count: words)
     hits = .allocate(capacity: 1)
     hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
+    quiet = QuietTexts(slotCount: compiled.slotCount) { compiled.prefilter.hasDatabase($0) }
     scannedFor = .allocate(capacity: compiled.slotCount)
     scannedFor.initialize(repeating: 0, count: compiled.slotCount)
     fingerprints = .allocate(capacity: compiled.slotCount)
@@ -81,11 +90,8 @@ public struct RuleEngine: ~Copyable {
 
     for field in CompiledRules.guardFields {
       var values = GuardValues(field: field)
-      for (rule, list) in compiled.guards.enumerated() where compiled.rules[rule].kind != .disabled {
-        for i in list where compiled.conditions[Int(i)].slot == Int32(field.rawValue) {
-          let condition = compiled.conditions[Int(i)]
-          for test in condition.first..<condition.first + condition.count { values.ask(compiled.tests[Int(test)].bytes) }
-        }
+      for (i, condition) in compiled.conditions.enumerated() where compiled.isKnown[i] && condition.slot == Int32(field.rawValue) {
+        for test in condition.first..<condition.first + condition.count { values.ask(compiled.tests[Int(test)].bytes) }
       }
       if values.isAsked { guardValues.append(values) }
     }
@@ -103,6 +109,10 @@ public struct RuleEngine: ~Copyable {
     hits.deallocate()
     scannedFor.deallocate()
     fingerprints.deallocate()
+    quiet.deallocate()
+    for i in 0..<bitFieldCount { bitFields[i].table.deallocate() }
+    bitFields.deallocate()
+    bitConditions.deallocate()
     formatted.deallocate()
     kinds.deallocate()
   }
@@ -210,6 +220,7 @@ public struct RuleEngine: ~Copyable {
       if number == GuardValues.unindexed { isIndexed = false }
       key = key << 8 | UInt64(number)
     }
+    key = key << UInt64(KindBits.maximum) | kindBits(of: event)
     if isIndexed, let known = kinds.find(key) { return known }
     let made = makeKind(event)
     if !isIndexed || !kinds.insert(key, made) {
@@ -217,6 +228,61 @@ public struct RuleEngine: ~Copyable {
       temporary = made
     }
     return made
+  }
+
+  /// The conditions that are bits of a kind. A field that is absent meets none of them.
+  @inline(__always)
+  private mutating func kindBits(of event: borrowing Event) -> UInt64 {
+    var bits: UInt64 = 0
+    for f in 0..<bitFieldCount {
+      let field = bitFields + f
+      guard event.has(field.pointee.field) else { continue }
+      if let value = event.integer(field.pointee.field), value >= 0, value < KindBits.tabledValues {
+        bits |= UInt64(field.pointee.table[Int(value)])
+        continue
+      }
+      for i in field.pointee.first..<field.pointee.first + field.pointee.count {
+        if plainTest(conditions[Int(bitConditions[i])], event) == .yes { bits |= 1 << UInt64(i) }
+      }
+    }
+    return bits
+  }
+  private static func kindBits(_ compiled: CompiledRules) -> [KindBits] {
+    var first = 0
+    return compiled.kindBits.map { field, list in
+      let table = UnsafeMutablePointer<UInt16>.allocate(capacity: Int(KindBits.tabledValues))
+      for value in 0..<KindBits.tabledValues {
+        var bits: UInt16 = 0
+        let text = Array("\(value)".utf8)
+        for (i, index) in list.enumerated() {
+          let condition = compiled.conditions[Int(index)]
+          let holds =
+            condition.kind == .compare
+            ? condition.comparison.holds(value, condition.operand)
+            : (condition.first..<condition.first + condition.count).contains { compiled.tests[Int($0)].bytes.elementsEqual(text) }
+          if holds { bits |= 1 << UInt16(first + i) }
+        }
+        (table + Int(value)).initialize(to: bits)
+      }
+      defer { first += list.count }
+      return KindBits(field: field, first: first, count: list.count, table: table)
+    }
+  }
+
+  /// What an event's kind says about a rule: whether it can match, and whether only with a hit of the prefilter.
+  private mutating func possibilities(of expression: Expression, _ base: Int, _ event: borrowing Event) -> (canMatch: Bool, needsHit: Bool) {
+    var decided: [Int: Bool] = [:]
+    for i in Program.conditions(expression) where compiled.isKnown[base + i] { decided[i] = test(base + i, event) == .yes }
+    let conditions = conditions
+    // Without a hit of the prefilter, a filtered condition's test is false; what is not known is open.
+    func canMatch(withHits: Bool) -> Bool {
+      Program.possibilities(expression) { i in
+        if let truth = decided[i] { return (truth, !truth) }
+        let code = conditions[base + i]
+        return withHits || !code.isFiltered ? (true, true) : (code.isNegated, !code.isNegated)
+      }.canBeTrue
+    }
+    return (canMatch(withHits: true), !canMatch(withHits: false))
   }
 
   private mutating func makeKind(_ event: borrowing Event) -> EventKind {
@@ -228,10 +294,10 @@ public struct RuleEngine: ~Copyable {
     for rule in 0..<ruleCount {
       let code = rules[rule]
       guard code.kind == .pattern || code.kind == .behavioral else { continue }
-      var isPossible = true
-      for i in compiled.guards[rule] where test(Int(i), event) != .yes { isPossible = false }
-      guard isPossible else { continue }
-      guard code.isTriggered else {
+      guard let expression = compiled.expressions[rule] else { continue }
+      let (canMatch, needsHit) = possibilities(of: expression, Int(code.firstCondition), event)
+      guard canMatch else { continue }
+      guard needsHit else {
         direct[rule >> 6] |= 1 << UInt64(rule & 63)
         continue
       }
@@ -295,8 +361,12 @@ public struct RuleEngine: ~Copyable {
     guard scannedFor[Int(slot)] != base.events else { return }
     scannedFor[Int(slot)] = base.events
     guard let value = text(slot, event) else { return }
+    let place = quiet.place(Int(slot), value)
+    if let place, quiet.holds(value, at: place) { return }
+    let before = hits.pointee.count
     base.prefilterScans &+= 1
-    if !compiled.prefilter.scan(Int(slot), value, hits) { scanFailed(slot) }
+    if !compiled.prefilter.scan(Int(slot), value, hits) { return scanFailed(slot) }
+    if let place, hits.pointee.count == before { quiet.keep(value, at: place) }
   }
   private mutating func scanFailed(_ slot: Int32) {
     base.prefilterFailures &+= 1
