@@ -80,6 +80,9 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]
 )
