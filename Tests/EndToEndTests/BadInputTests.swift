@@ -138,7 +138,7 @@ import Testing
     #expect(result.errors.contains("b.yaml:") && result.errors.contains("c.yaml:"), "\(result.errors)")
     #expect(try !result.decisions.isEmpty)
     let linted = panguard("rules", "lint", d["rules"])
-    #expect(linted.status == 1 && linted.text.contains("b.yaml:2:"), "\(linted)")
+    #expect(linted.status == 1 && linted.text.contains("b.yaml:3:1: error: "), "\(linted)")
   }
 
   @Test func aRuleThatBacktracksWithoutEndIsStoppedAndCounted() throws {
@@ -153,10 +153,10 @@ import Testing
           conditions:
             - field: message
               operator: regex
-              value: '(a+)+(?<=b)c(?!d)$'
+              value: '(a+)+(?<=b)c$'
           condition: any
         """ + "\n", to: "rules/a.yaml")
-    let line = Workload.line(Workload.start, "app[1]: " + String(repeating: "a", count: 3000) + "bc d")
+    let line = Workload.line(Workload.start, "app[1]: " + String(repeating: "a", count: 3000) + "c")
     d.write(String(repeating: line, count: 20), to: "app.log")
     let result = panguard("replay", "--rules", d["rules"], "--format", "none", "--stats", d["app.log"])
     #expect(result.status == 0, "\(result.errors)")

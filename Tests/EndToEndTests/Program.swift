@@ -7,6 +7,7 @@ import Export
 import Glibc
 import Primitives
 import Storage
+import Synchronization
 
 enum Product {
   /// The directory of the package, with rules and examples.
@@ -31,7 +32,8 @@ enum Product {
     return access(beside, R_OK) == 0 ? beside : nil
   }()
   /// One cache of compiled rules for the whole run.
-  static let cache = TemporaryDirectory()
+  private static let cache = TemporaryDirectory.untilExit()
+  static var environment: [String: String] { ["CACHE_DIRECTORY": cache.path] }
   static var isRoot: Bool { geteuid() == 0 }
 }
 
@@ -45,7 +47,20 @@ final class TemporaryDirectory: Sendable {
     guard let made = mkdtemp(&template) else { fatalError("mkdtemp: \(String(cString: strerror(errno)))") }
     path = String(cString: made)
   }
-  deinit { Child(["/bin/rm", "-rf", path]).wait() }
+  deinit { remove() }
+  private func remove() { Child(["/bin/rm", "-rf", path]).wait() }
+
+  /// For what all tests share: removed when the process ends in order.
+  static func untilExit() -> TemporaryDirectory {
+    let made = TemporaryDirectory()
+    shared.withLock { $0.append(made) }
+    return made
+  }
+  private static let shared: Mutex<[TemporaryDirectory]> = {
+    atexit { TemporaryDirectory.shared.withLock { $0.forEach { $0.remove() } } }
+    return Mutex([])
+  }()
+
   subscript(name: String) -> String { "\(path)/\(name)" }
 
   @discardableResult
@@ -104,11 +119,8 @@ final class Child {
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setsigdefault(&attributes, &all)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    var variables = [
-      "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent", "CACHE_DIRECTORY": "",
-    ]
+    var variables = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent"]
     for name in ["PATH", "PYENV_ROOT", "LD_LIBRARY_PATH"] { if let value = getenv(name) { variables[name] = String(cString: value) } }
-    if !arguments[0].hasSuffix("/rm") { variables["CACHE_DIRECTORY"] = Product.cache.path }
     variables.merge(environment) { _, new in new }
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     var envp: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") } + [nil]
@@ -163,10 +175,11 @@ func eventually(seconds: Int = 30, _ condition: () throws -> Bool) rethrows -> B
   }
 }
 
-struct Finished {
+struct Finished: CustomStringConvertible {
   var status: Int32
   var output: [UInt8]
   var errors: String
+  var description: String { "exit \(status)\n\(text)\n\(errors)" }
   var text: String { String(decoding: output, as: UTF8.self) }
   var lines: [String] { text.split(separator: "\n").map(String.init) }
   /// The output as decisions, one a line.
@@ -180,20 +193,22 @@ struct Finished {
 func run(_ arguments: [String], input: String? = nil, environment: [String: String] = [:]) -> Finished {
   let directory = TemporaryDirectory()
   let child = Child(arguments, input: input, output: directory["out"], errors: directory["err"], environment: environment)
-  let status = child.wait()
+  // Whatever does not end within two minutes does not end.
+  let status = child.wait(seconds: 120) ?? -1
   return Finished(status: status, output: directory.contents("out"), errors: String(decoding: directory.contents("err"), as: UTF8.self))
 }
 func panguard(_ arguments: String..., input: String? = nil, environment: [String: String] = [:]) -> Finished {
-  run([Product.panguard] + arguments, input: input, environment: environment)
+  panguard(arguments, input: input, environment: environment)
 }
 func panguard(_ arguments: [String], input: String? = nil, environment: [String: String] = [:]) -> Finished {
-  run([Product.panguard] + arguments, input: input, environment: environment)
+  run([Product.panguard] + arguments, input: input, environment: Product.environment.merging(environment) { _, own in own })
 }
 /// Runs a line of bash. `$P` is panguard.
 func bash(_ command: String, _ directory: TemporaryDirectory, environment: [String: String] = [:]) -> Finished {
   run(
     ["/bin/bash", "-c", command],
-    environment: environment.merging(["P": Product.panguard, "D": directory.path, "R": Product.rules, "ROOT": Product.root]) { own, _ in own })
+    environment: Product.environment.merging(["P": Product.panguard, "D": directory.path, "R": Product.rules, "ROOT": Product.root]) { $1 }
+      .merging(environment) { $1 })
 }
 
 /// `panguard run` over the logs below one directory. It may be ended and started again; its state stays.
@@ -215,7 +230,7 @@ final class RunningAgent {
     child = RunningAgent.start(self.arguments, directory)
   }
   private static func start(_ arguments: [String], _ directory: TemporaryDirectory) -> Child {
-    Child(arguments, output: directory["agent.out"], errors: directory["agent.err"])
+    Child(arguments, output: directory["agent.out"], errors: directory["agent.err"], environment: Product.environment)
   }
   func start() { child = RunningAgent.start(arguments, directory) }
 

@@ -6,7 +6,7 @@ import Primitives
 import Testing
 
 @Suite struct StoreFailureTests {
-  /// The agent runs in a mount namespace of its own, where its state lies on a file system of 1 MiB. What fills and empties that is a
+  /// The agent runs in a mount namespace of its own, where its state lies on a file system of 16 MiB. What fills and empties that is a
   /// second process in the same namespace.
   @Test func aFullDiskPausesTheReadingAndLosesNothing() throws {
     let d = TemporaryDirectory()
@@ -15,12 +15,12 @@ import Testing
     d.write("sources:\n  - path: \(d["auth.log"])\n    from_start: true\n", to: "config.yaml")
     mkdir(d["state"], 0o700)
     let script = """
-      mount -t tmpfs -o size=1m,mode=0700 none $D/state || exit 9
+      mount -t tmpfs -o size=16m,mode=0700 none $D/state || exit 9
       while read word; do
         case $word in
           fill) cat /dev/zero > $D/state/filler 2> /dev/null; echo filled > $D/answer ;;
           free) rm $D/state/filler; echo freed > $D/answer ;;
-          lines) sqlite3 $D/state/panguard.db 'select sum(lines) from checkpoints' > $D/answer.new; mv $D/answer.new $D/answer ;;
+          lines) sqlite3 -readonly $D/state/panguard.db 'select sum(lines) from checkpoints' > $D/answer.new; mv $D/answer.new $D/answer ;;
         esac
       done < $D/words &
       exec $P run --config $D/config.yaml --state $D/state --rules $R
@@ -29,7 +29,7 @@ import Testing
     mkfifo(d["words"], 0o600)
     let agent = Child(
       ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
-      environment: ["P": Product.panguard, "D": d.path, "R": Product.rules])
+      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules]) { $1 })
     // Opened for both directions, so that opening waits for nobody.
     let words = pg_open(d["words"], O_RDWR, 0)
     defer { close(words) }
