@@ -247,4 +247,22 @@ private final class Bench {
     }
     #expect(run() == run())
   }
+
+  /// A pattern that explodes is stopped, and said so by its rule's id; it is never a silent miss.
+  @Test func aRuleThatGivesUpIsReported() throws {
+    let document = rules.split(separator: "---\n")[1].replacing(
+      "event.action, operator: exact, value: probe", with: "message, operator: regex, value: '(?=(a+)+$)aaa'")
+    let set = RuleLoader.load(document: String(document), file: "rules.yaml")
+    var detector = Detector(ruleSet: set, ruleSetHash: "r", configuration: DetectorConfiguration(), engineVersion: "test")
+    _ = detector.addSource("log")
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 77, length: 0))
+    var text = String(repeating: "a", count: 5000) + "!"
+    text.withUTF8 { event.set(.message, Bytes($0)) }
+    #expect(detector.process(event).isEmpty)
+    let undecided = detector.takeUndecided()
+    #expect(undecided.map(\.ruleID) == ["ATR-2026-99002"])
+    #expect(undecided.first?.event.offset == 77)
+    #expect(detector.takeUndecided().isEmpty)
+  }
 }
