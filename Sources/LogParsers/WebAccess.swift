@@ -167,7 +167,7 @@ public enum WebAccess {
         return
       }
     }
-    if text.count > 0, !text.equals("-"), !text.equals("unix:") { event.set(.sourceAddress, text) }
+    if text.count > 0, !text.equals("-") { event.set(.sourceAddress, text) }
   }
 
   // MARK: From the request on

@@ -126,7 +126,7 @@ struct SyslogHeaderTests {
     #expect(fields["message"]?.hasPrefix("[UFW BLOCK] IN=") == true)
     #expect(fields["#basis"] == "inherited")
     #expect(fields["#outcome"] == "parsed")
-    #expect(fields["log.syslog.severity"] == (line.hasPrefix("<") ? "4" : nil))
+    #expect(fields["log.syslog.severity.code"] == (line.hasPrefix("<") ? "4" : nil))
   }
   @Test(
     "other numbers in brackets are no uptime",
