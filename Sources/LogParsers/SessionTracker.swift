@@ -550,6 +550,9 @@ private enum Role: UInt8 {
       self = .ended
     } else if action.equals("ssh-invalid-user") {
       self = .invalidUser
+    } else if action.equals("ssh-user-not-allowed"), event.text(.message).map({ $0.index(of: " not allowed because ") != nil }) == true {
+      // sshd treats such a user as one that does not exist: no password can be right.
+      self = .invalidUser
     } else if action.equals("ssh-max-attempts") {
       self = .tooMany
     } else if action.equals("ssh-listening") || action.equals("ssh-config-error") {

@@ -85,6 +85,16 @@ struct SessionTrackerTests {
     #expect(run.counted.first?.evidence == 3)
     #expect(run.total == 1)
   }
+  @Test("a user whom the configuration excludes is tried once, with or without a 'Failed' line")
+  func notAllowed() {
+    let refused = "0 7 User root from 192.0.2.1 not allowed because not listed in AllowUsers"
+    let closed = "3 7 Connection closed by invalid user root 192.0.2.1 port 22 [preauth]"
+    let silent = track([refused, closed, "60 9 Connection from 192.0.2.9 port 1"])
+    #expect(silent.counted.map(\.line) == [1])
+    #expect(silent.counted.first?.ip == "192.0.2.1")
+    let failed = "2 7 Failed password for invalid user root from 192.0.2.1 port 22 ssh2"
+    #expect(track([refused, failed, closed, "60 9 Connection from 192.0.2.9 port 1"]).counted.map(\.line) == [1])
+  }
   @Test("six failures in one session are six, and PAM's summary adds none")
   func maxRetries() {
     var lines = ["0 7 \(SessionTrackerTests.pam)  user=root"]

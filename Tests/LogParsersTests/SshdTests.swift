@@ -52,6 +52,14 @@ struct SshdTests {
         "Accepted hostbased for alice from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa, client user \"alice\", client host \"h\"", "ssh-login",
         "192.0.2.1", "50000", "alice"),
       Case("Accepted password for alice from UNKNOWN port 65535 ssh2", "ssh-login", nil, nil, "alice"),
+      Case("error: Connection reset by peer", "ssh-disconnect"),
+      Case("error: Protocol major versions differ: 2 vs. 1", "ssh-protocol-error"),
+      Case("Account alice has expired", "ssh-user-not-allowed", nil, nil, "alice", ["event.reason": "account-expired"]),
+      Case(
+        "Authentication tried for root with correct key but not from a permitted host (host=h.example, ip=192.0.2.1).", "ssh-key-rejected",
+        "192.0.2.1", nil, "root"),
+      Case(
+        "srclimit_penalise: ipv4: existing 192.0.2.1/32 deferred penalty adjusted to 10 seconds", "ssh-connection-dropped", "192.0.2.1"),
       Case("Failed password for root from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "root", ["event.outcome": "failure"]),
       Case(
         "Failed password for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin",

@@ -111,6 +111,42 @@ struct SyslogHeaderTests {
     #expect(got["#basis"] == "inherited")
   }
 
+  @Test(
+    "the kernel's own lines",
+    arguments: [
+      "[  123.456789] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+      "[19955416.516358] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+      "<4>[  123.456789] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+    ])
+  func kernelLines(_ line: String) {
+    let fields = parse(line: line)
+    #expect(fields["event.action"] == "firewall-packet")
+    #expect(fields["source.ip"] == "192.0.2.1")
+    #expect(fields["process.name"] == "kernel")
+    #expect(fields["message"]?.hasPrefix("[UFW BLOCK] IN=") == true)
+    #expect(fields["#basis"] == "inherited")
+    #expect(fields["#outcome"] == "parsed")
+    #expect(fields["log.syslog.severity.code"] == (line.hasPrefix("<") ? "4" : nil))
+  }
+  @Test(
+    "other numbers in brackets are no uptime",
+    arguments: ["[  123.456] IN=a OUT= SRC=192.0.2.1 DST=10.0.0.1", "[123.4567890] x", "[123.456789]", "[.456789] x", "<999>[1.456789] x", "[1.456789", "["])
+  func otherBrackets(_ line: String) { #expect(parse(line: line)["#outcome"] == "unparsed") }
+
+  @Test("a line of nothing but pairs")
+  func pairs() {
+    let fields = parse(line: #"time="2026-01-05T10:00:00Z" level=warning msg="login failed" src_ip=192.0.2.8 user=bob"#)
+    #expect(fields["#outcome"] == "parsed")
+    #expect(fields["source.ip"] == "192.0.2.8")
+    #expect(fields["user.name"] == "bob")
+    #expect(fields["#time"] == "2026-01-05T10:00:00Z")
+    #expect(fields["message"]?.hasPrefix("time=") == true)
+    for other in ["a=b", "login failed user=bob src_ip=192.0.2.8", "user=bob says src_ip=192.0.2.8 hello"] {
+      #expect(parse(line: other)["#outcome"] == "unparsed")
+      #expect(parse(line: other)["source.ip"] == nil)
+    }
+  }
+
   @Test("a date that cannot be takes the time of the line before")
   func impossibleDates() {
     let got = parse(lines: [
