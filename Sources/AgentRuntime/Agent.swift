@@ -247,8 +247,10 @@ public final class Agent {
   /// Runs until SIGINT or SIGTERM. Everything decided is stored before it returns, if the store lets it.
   public func run() {
     reportSources()
-    // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens.
-    readSources()
+    // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens. What waits
+    // there comes with it, as far as it can be read in a moment: an agent that is killed again and again still gets on.
+    let start = MonotonicTime.now()
+    repeat { readSources() } while hasMore && pending.count < Agent.commitDecisions && MonotonicTime.now() - start < Agent.commitNanoseconds
     commit()
     report(.note("watching; Ctrl-C ends it"))
     while !isStopping {
@@ -470,12 +472,22 @@ public final class Agent {
     epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
   }
 
-  /// SIGINT and SIGTERM end the loop, SIGHUP reopens the JSON log; all arrive as reads.
-  private static func signalDescriptor() -> Int32 {
+  /// Lets SIGINT, SIGTERM and SIGHUP wait until the loop takes them, so that they end also a start in order. To be called first, and
+  /// before any thread is started.
+  public static func holdSignals() {
+    var set = heldSignals
+    sigprocmask(SIG_BLOCK, &set, nil)
+  }
+  private static var heldSignals: sigset_t {
     var set = sigset_t()
     sigemptyset(&set)
     for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
-    sigprocmask(SIG_BLOCK, &set, nil)
+    return set
+  }
+  /// SIGINT and SIGTERM end the loop, SIGHUP reopens the JSON log; all arrive as reads.
+  private static func signalDescriptor() -> Int32 {
+    holdSignals()
+    var set = heldSignals
     return signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
   }
 

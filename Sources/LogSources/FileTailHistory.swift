@@ -12,36 +12,57 @@ extension FileTail {
   public static func readBefore(
     _ checkpoint: FileCheckpoint, path: String, maxBytes: UInt64, _ body: (Bytes, UInt64, FileIdentity) -> Void
   ) -> (lines: Int, bytes: UInt64) {
+    guard maxBytes > 0 else { return (0, 0) }
+    for attempt in 0..<5 {
+      if attempt > 0 { usleep(20_000) }  // a rotation is under way
+      guard let pieces = openPieces(before: checkpoint, path: path, maxBytes: maxBytes) else { continue }
+      var total: (lines: Int, bytes: UInt64) = (0, 0)
+      for piece in pieces.reversed() {
+        let done = readLines(of: piece.log, from: piece.from, to: piece.to, body)
+        total.lines += done.lines
+        total.bytes += done.bytes
+      }
+      return total
+    }
+    return (0, 0)
+  }
+
+  private typealias Piece = (log: OpenLog, from: UInt64, to: UInt64)
+
+  /// The files to read, opened, from the newest to the oldest: once they are open, renaming them changes nothing. nil if names moved
+  /// while we looked: reading on behind a hole would be worse than reading nothing.
+  private static func openPieces(before checkpoint: FileCheckpoint, path: String, maxBytes: UInt64) -> [Piece]? {
     let listing = RotatedFiles.list(path)
-    guard maxBytes > 0, listing.isStable else { return (0, 0) }
+    guard listing.isStable else { return nil }
     let versions = listing.versions
-    var pieces: [(version: LogVersion, from: UInt64, to: UInt64)] = []
+    var pieces: [Piece] = []
     var rest = maxBytes
     var older = versions.count
-    if checkpoint.current.identity.headLength > 0 {
-      guard let index = holder(of: checkpoint.current, in: versions) else { return (0, 0) }
-      let from = checkpoint.current.offset - min(rest, checkpoint.current.offset)
-      pieces.append((versions[index], from, checkpoint.current.offset))
-      rest -= checkpoint.current.offset - from
-      older = index + 1
-    } else if let previous = checkpoint.previous, let index = holder(of: previous, in: versions) {
-      older = index
-    }
-    while rest > 0, older < versions.count, pieces.count < 3 {
-      if let size = unpackedSize(of: versions[older]), size > 0 {
-        let from = size - min(rest, size)
-        pieces.append((versions[older], from, size))
-        rest -= size - from
+    do throws(SourceError) {
+      if checkpoint.current.identity.headLength > 0 {
+        guard let (index, log) = try holder(of: checkpoint.current, in: versions) else { return [] }
+        let from = checkpoint.current.offset - min(rest, checkpoint.current.offset)
+        pieces.append((log, from, checkpoint.current.offset))
+        rest -= checkpoint.current.offset - from
+        older = index + 1
+      } else if let previous = checkpoint.previous, let (index, _) = try holder(of: previous, in: versions) {
+        older = index
       }
-      older += 1
+      while rest > 0, older < versions.count, pieces.count < 3 {
+        // What is older than a file that cannot be read does not join on.
+        guard let log = try open(versions[older]) else { break }
+        let size = unpackedSize(of: log)
+        if size > 0 {
+          let from = size - min(rest, size)
+          pieces.append((log, from, size))
+          rest -= size - from
+        }
+        older += 1
+      }
+    } catch {
+      return nil
     }
-    var total: (lines: Int, bytes: UInt64) = (0, 0)
-    for piece in pieces.reversed() {
-      let done = readLines(of: piece.version, from: piece.from, to: piece.to, body)
-      total.lines += done.lines
-      total.bytes += done.bytes
-    }
-    return total
+    return pieces
   }
 
   /// The same, before this tail's own checkpoint. Call it before the first `read`.
@@ -51,18 +72,26 @@ extension FileTail {
     return FileTail.readBefore(checkpoint, path: path, maxBytes: maxBytes, body)
   }
 
-  private static func holder(of position: FilePosition, in versions: [LogVersion]) -> Int? {
+  /// nil if it may not be read; throws if it is not there any more.
+  private static func open(_ version: LogVersion) throws(SourceError) -> OpenLog? {
+    do throws(SourceError) {
+      return try OpenLog(path: version.path, expecting: version, mayBePacked: !version.isCurrent)
+    } catch {
+      if error.code == .missing { throw error }
+      return nil
+    }
+  }
+
+  private static func holder(of position: FilePosition, in versions: [LogVersion]) throws(SourceError) -> (index: Int, log: OpenLog)? {
     let same = versions.indices.filter { versions[$0].inode == position.identity.inode && versions[$0].device == position.identity.device }
     for index in same + versions.indices.filter({ !same.contains($0) }) {
-      let version = versions[index]
-      guard let log = try? OpenLog(path: version.path, expecting: version, mayBePacked: !version.isCurrent) else { continue }
-      if case .yes = log.seek(to: position) { return index }
+      guard let log = try open(versions[index]) else { continue }
+      if case .yes = log.seek(to: position) { return (index, log) }
     }
     return nil
   }
 
-  private static func unpackedSize(of version: LogVersion) -> UInt64? {
-    guard let log = try? OpenLog(path: version.path, expecting: version, mayBePacked: !version.isCurrent) else { return nil }
+  private static func unpackedSize(of log: OpenLog) -> UInt64 {
     guard log.isPacked else { return log.knownSize }
     log.begin(at: 0)
     while case let count? = try? log.fill(atMost: .max), count != 0 { log.reader.forEachLine { _, _ in true } }
@@ -71,9 +100,8 @@ extension FileTail {
 
   /// Whole lines that begin in `[from, to)` and end before `to`.
   private static func readLines(
-    of version: LogVersion, from: UInt64, to: UInt64, _ body: (Bytes, UInt64, FileIdentity) -> Void
+    of log: OpenLog, from: UInt64, to: UInt64, _ body: (Bytes, UInt64, FileIdentity) -> Void
   ) -> (lines: Int, bytes: UInt64) {
-    guard let log = try? OpenLog(path: version.path, expecting: version, mayBePacked: !version.isCurrent) else { return (0, 0) }
     // One byte early: if it is a newline, the line at `from` is whole.
     let start = from > 0 && !log.isPacked ? from - 1 : 0
     log.begin(at: start)

@@ -21,6 +21,7 @@ struct RunCommand: ParsableCommand {
   enum LiveFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl }
 
   func run() throws {
+    Agent.holdSignals()
     let settings = try selection.configuration()
     let loaded = try rules.load(rules.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules)
     var options = AgentOptions(stateDirectory: selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))

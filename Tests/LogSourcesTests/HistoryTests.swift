@@ -1,4 +1,5 @@
 // Lines behind a checkpoint, and lines of evidence, are found again wherever rotation has put them.
+import Glibc
 import LogSources
 import Primitives
 import Testing
@@ -39,6 +40,26 @@ import Testing
     directory.rename("log", "log.0")
     if packed { directory.gzip("log.0") }
     #expect(before(checkpoint, lineBytes * 5) == numbered(115..<120))
+  }
+
+  /// While names move, what is read is without holes, or nothing.
+  @Test func aRotationUnderWayMakesNoHoles() {
+    for n in (1...3).reversed() { directory.appendLines((3 - n) * 100..<(4 - n) * 100, to: "log.\(n)") }
+    directory.appendLines(300..<400, to: "log")
+    let follower = Follower(directory["log"])
+    follower.readAll()
+    let checkpoint = follower.tail.checkpoint
+    let path = directory["log"]
+    let loop = "for i in 1 2 3 4 5 6 7 8 9 10; do for n in 3 2 1; do mv \(path).$n \(path).$((n + 1)); done; for n in 1 2 3; do mv \(path).$((n + 1)) \(path).$n; done; done"
+    let mover = start(["/bin/sh", "-c", "\(loop); \(loop); \(loop)"])
+    var answers: Set<Int> = []
+    while kill(mover, 0) == 0, waitpid(mover, nil, WNOHANG) == 0 {
+      let lines = before(checkpoint, 1_000_000)
+      answers.insert(lines.count)
+      if lines != numbered(400 - lines.count..<400) { Issue.record("a hole: \(lines.count) lines, from \(lines.first ?? "")") }
+    }
+    #expect(answers.isSubset(of: [0, 100, 200, 300, 400]), "\(answers)")
+    #expect(before(checkpoint, 1_000_000) == numbered(100..<400))
   }
 
   @Test func evidenceIsFoundAgain() {
