@@ -83,6 +83,9 @@ let package = Package(
     .testTarget(
       name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
       path: "Tests/ShippedRulesTests"),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]
 )

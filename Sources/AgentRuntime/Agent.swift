@@ -51,6 +51,8 @@ public final class Agent {
   private var files: [FileSource] = []
   private var journal: JournalFeed?
   private var notRead: [SourceStatus] = []
+  /// Read positions as the last run left them, by source: also for logs that come back later.
+  private var known: [String: String] = [:]
   private let watcher: FileWatcher
   private var settings: [FileSettings] = []
   private let epoll: Int32
@@ -107,7 +109,9 @@ public final class Agent {
   private static let commitNanoseconds: Int64 = 200_000_000
   private static let commitDecisions = 1000
   private static let storeRetryNanoseconds: Int64 = 2_000_000_000
-  private static let pollNanoseconds: Int64 = 1_000_000_000
+  private static let pollNanoseconds: Int64 = FileWatcher.pollInterval.count
+  /// How soon a busy syslog daemon is tried again.
+  private static let syslogNanoseconds: Int64 = 50_000_000
 
   /// Opens everything. Throws where the agent could not do its work at all; a source that cannot be read is only reported.
   public init(configuration: Configuration, rules: LoadedRules, options: AgentOptions, report: @escaping (AgentReport) -> Void) throws {
@@ -116,7 +120,7 @@ public final class Agent {
     self.options = options
     self.report = report
     store = try DecisionStore(directory: options.stateDirectory)
-    if let recovery = store.recovery { report(.warning("the store was damaged: \(recovery)")) }
+    if let recovery = store.recovery { report(.warning("\(recovery)")) }
     control = try ControlSocket(path: AgentPaths.socketPath(in: options.stateDirectory))
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
@@ -136,9 +140,12 @@ public final class Agent {
     listen(signals, .signal)
     listen(control.descriptor, .control)
     listen(watcher.descriptor, .files)
-    let known = Dictionary(try store.checkpoints().map { ($0.source, $0.value) }, uniquingKeysWith: { _, new in new })
+    known = Dictionary(try store.checkpoints().map { ($0.source, $0.value) }, uniquingKeysWith: { _, new in new })
     if sources.readsJournal { openJournal(checkpoint: known[SourceName.journal]) }
-    openFiles(watcher.expand(), known: known, isFirstLook: true)
+    openFiles(watcher.expand(), isFirstLook: true)
+    if let silence = known[SourceName.silence].flatMap({ Int64($0) }) {
+      pipeline.expire(asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
+    }
     try resumeIncidents()
   }
 
@@ -204,7 +211,7 @@ public final class Agent {
     }
   }
 
-  private func openFiles(_ paths: [String], known: [String: String], isFirstLook: Bool) {
+  private func openFiles(_ paths: [String], isFirstLook: Bool) {
     for path in paths {
       guard let setting = settings.first(where: { $0.pattern == path || fnmatch($0.pattern, path, 0) == 0 }) else { continue }
       let checkpoint = known[SourceName.file(path)].flatMap { FileCheckpoint(json: Array($0.utf8)) }
@@ -224,14 +231,14 @@ public final class Agent {
     }
   }
 
-  /// Incidents that may still take matches: repeats after a restart update them instead of opening new ones.
+  /// Incidents that may still take matches: repeats after a restart update them instead of opening new ones. Which of them are still
+  /// open the detector decides by event time: logs may be old.
   private func resumeIncidents() throws {
-    for open in try store.openIncidents(after: wallClock() - configuration.incidentWindow) {
-      let decision = try store.decision(idPrefix: open.id)
+    for open in try store.openIncidents(after: .distantPast, limit: Limits.resumedIncidents) {
       pipeline.detector.resume(
         Incident(
           id: open.id, revision: open.revision, matchCount: open.matchCount, firstTime: open.firstTime, lastTime: open.lastTime,
-          action: decision?.action ?? .logOnly), ruleID: open.ruleID, subject: open.subject)
+          action: open.action), ruleID: open.ruleID, subject: open.subject)
     }
   }
 
@@ -240,9 +247,14 @@ public final class Agent {
   /// Runs until SIGINT or SIGTERM. Everything decided is stored before it returns, if the store lets it.
   public func run() {
     reportSources()
+    // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens.
+    readSources()
+    commit()
+    report(.note("watching; Ctrl-C ends it"))
     while !isStopping {
       wait()
       if isStopping { break }
+      syslog?.flush()
       if let problem = storeProblem {
         guard MonotonicTime.now() >= storeRetryAt else { continue }
         commit()
@@ -253,6 +265,7 @@ public final class Agent {
       if isDirty, pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     if isDirty { commit() }
+    syslog?.flush()
     if let storeProblem {
       report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
     }
@@ -260,13 +273,15 @@ public final class Agent {
 
   private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true) }
 
-  /// Waits for work: not at all while a source has more, else for an event, the next poll or the next commit.
+  /// Waits for work: not at all while a source has more, else for an event, the next poll, the next commit or a busy syslog.
   private func wait() {
-    var timeout = Agent.pollNanoseconds
-    if hasMore { timeout = 0 } else if isDirty { timeout = Agent.commitNanoseconds }
-    var events = [epoll_event](repeating: epoll_event(), count: 8)
-    let n = epoll_wait(epoll, &events, 8, Int32(timeout / 1_000_000))
-    if n <= 0, timeout == Agent.pollNanoseconds { poll() }
+    var timeout = max(0, pollAt - MonotonicTime.now())
+    if isDirty { timeout = min(timeout, Agent.commitNanoseconds) }
+    if let syslog, syslog.backlogCount > 0 { timeout = min(timeout, Agent.syslogNanoseconds) }
+    if hasMore { timeout = 0 }
+    let n = events.withUnsafeMutableBufferPointer {
+      epoll_wait(epoll, $0.baseAddress, Int32($0.count), Int32((timeout + 999_999) / 1_000_000))
+    }
     for i in 0..<max(0, Int(n)) {
       switch Wake(rawValue: events[i].data.u64) {
       case .signal: takeSignal()
@@ -276,31 +291,54 @@ public final class Agent {
       case nil: break
       }
     }
+    if MonotonicTime.now() >= pollAt { poll() }
   }
+  private var events = [epoll_event](repeating: epoll_event(), count: 8)
+  private var pollAt = MonotonicTime.now() + Agent.pollNanoseconds
 
-  /// Once a second, whatever inotify says: some file systems have none.
+  /// Once a second by the clock, however busy other sources are: some file systems have no inotify, and a rotated log is left when it
+  /// has been silent.
   private func poll() {
+    let now = MonotonicTime.now()
+    pollAt = now + Agent.pollNanoseconds
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
     let events = pipeline.detector.counters.events
-    let now = MonotonicTime.now()
     if now - rateMark.time >= 5_000_000_000 {
       eventsPerSecond = (events - rateMark.events) * 1_000_000_000 / UInt64(max(1, now - rateMark.time))
       rateMark = (now, events)
     }
+    expireInSilence(now)
     sinceExpand += 1
     if sinceExpand >= 10 {
       sinceExpand = 0
-      openFiles(watcher.expand(), known: [:], isFirstLook: false)
+      openFiles(watcher.expand(), isFirstLook: false)
     }
   }
   private var sinceExpand = 0
+
+  /// While no line comes, nothing moves event time on; then it is taken to run like the clock, so that a login attempt whose outcome
+  /// is never logged is decided. How far it was taken is stored, so that the same attempt is not decided again after a restart.
+  private func expireInSilence(_ now: Int64) {
+    let silence = now - lastLineAt
+    guard storeProblem == nil, silence > Limits.sessionSilence.count else { return }
+    var newest = files.map(\.lane.newest).max() ?? .distantPast
+    if let journal { newest = max(newest, journal.lane.newest) }
+    guard newest > .distantPast else { return }
+    let asOf = newest + Nanoseconds(silence)
+    guard pipeline.expire(asOf: asOf, { pending.append($0) }) > 0 else { return }
+    silentUntil = asOf
+    isDirty = true
+  }
+  private var lastLineAt = MonotonicTime.now()
+  /// Not yet stored.
+  private var silentUntil: EventTime?
 
   private func takeFileChanges() {
     let changes = watcher.drain()
     for file in files where changes.all || changes.paths.contains(file.tail.path) { file.hasMore = true }
     if changes.structure || changes.all {
-      openFiles(watcher.expand(), known: [:], isFirstLook: false)
+      openFiles(watcher.expand(), isFirstLook: false)
       for file in files { file.hasMore = true }
     }
   }
@@ -317,11 +355,18 @@ public final class Agent {
   }
 
   private func readSources() {
-    for file in files where file.hasMore {
+    let now = wallClock()
+    for _ in files.indices {
+      // Each time another file comes first: one that never ends does not keep the others waiting.
+      nextFile = (nextFile + 1) % files.count
+      let file = files[nextFile]
+      guard file.hasMore else { continue }
+      file.lane.parser.noteInputTime(now)
       let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
         pipeline.process(line, offset: offset, file.lane) { pending.append($0) }
       }
       file.hasMore = !progress.reachedEnd
+      if progress.lines > 0 { lastLineAt = MonotonicTime.now() }
       if progress.lines > 0 || !progress.notices.isEmpty { isDirty = true }
       for notice in progress.notices { reportNotice(notice, file) }
       if pending.count >= Agent.commitDecisions { return }
@@ -333,13 +378,18 @@ public final class Agent {
       }
       journal.hasMore = !progress.reachedEnd
       journal.problem = ""
-      if progress.lines > 0 { isDirty = true }
+      if progress.lines > 0 {
+        lastLineAt = MonotonicTime.now()
+        isDirty = true
+      }
     } catch {
       journal.hasMore = false
       if journal.problem != "\(error)" { report(.warning("\(error)")) }
       journal.problem = "\(error)"
     }
   }
+
+  private var nextFile = 0
 
   private func process(_ record: borrowing JournalRecord, _ lane: Lane, isWarmUp: Bool) {
     // An entry has no byte offset; its time in microseconds finds it again.
@@ -366,9 +416,10 @@ public final class Agent {
       let entries = journal.lane.lines - journal.acknowledgedEntries
       batch.checkpoints.append(CheckpointUpdate(source: SourceName.journal, value: cursor, lines: Int64(clamping: entries)))
     }
+    if let silentUntil { batch.checkpoints.append(CheckpointUpdate(source: SourceName.silence, value: "\(silentUntil.nanoseconds)", lines: 0)) }
     do throws(StorageError) {
       let result = try store.commit(batch)
-      if let recovery = result.recovery { report(.warning("the store was damaged: \(recovery)")) }
+      if let recovery = result.recovery { report(.warning("\(recovery)")) }
     } catch {
       commitFailures += 1
       if storeProblem == nil { report(.warning("\(error); reading waits until it works")) }
@@ -378,6 +429,7 @@ public final class Agent {
       return
     }
     storeProblem = nil
+    silentUntil = nil
     lastCommit = MonotonicTime.now()
     isDirty = false
     for file in files { file.acknowledgedLines = file.lane.lines }
@@ -401,11 +453,14 @@ public final class Agent {
 
   private func reportSources() {
     for file in files { report(.note("reading \(file.tail.path)")) }
+    for setting in settings where !files.contains(where: { fnmatch(setting.pattern, $0.tail.path, 0) == 0 || setting.pattern == $0.tail.path }) {
+      report(.note("no file matches \(setting.pattern) yet"))
+    }
     if journal != nil { report(.note("reading the journal")) }
     for source in notRead { report(.note("not reading \(source.name): \(source.reason)")) }
   }
   /// Nothing to read at all, and nothing that could appear.
-  public var hasNoSources: Bool { files.isEmpty && journal == nil }
+  public var hasNoSources: Bool { settings.isEmpty && journal == nil }
 
   // MARK: Helpers of the loop
 
@@ -502,60 +557,7 @@ public final class Agent {
 /// Names of sources in checkpoints and evidence.
 public enum SourceName {
   public static let journal = "journal"
+  /// Not a source: how far event time was taken to run while nothing was logged, in nanoseconds.
+  static let silence = "silence"
   static func file(_ path: String) -> String { "file:\(path)" }
-}
-
-enum HostName {
-  static let current: String = {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "-" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }()
-}
-
-/// The JSON lines file that decisions are appended to (output.jsonl). A write that fails is counted; the store has the decision.
-final class DecisionLogFile {
-  private let path: String
-  private var descriptor: Int32 = -1
-  private(set) var failures: UInt64 = 0
-
-  init(path: String) throws {
-    self.path = path
-    try reopen()
-  }
-  deinit { if descriptor >= 0 { close(descriptor) } }
-
-  /// For log rotation (SIGHUP).
-  func reopen() throws {
-    let opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o600)
-    guard opened >= 0 else { throw AgentError("output.jsonl: \(path): \(String(cString: strerror(errno)))") }
-    if descriptor >= 0 { close(descriptor) }
-    descriptor = opened
-  }
-  func append(_ line: [UInt8]) {
-    var bytes = line
-    bytes.append(0x0a)
-    if write(descriptor, bytes, bytes.count) != bytes.count { failures += 1 }
-  }
-}
-
-extension JournalEntry {
-  /// What the parsers want to know of what the journal says. Borrows the record's bytes.
-  init(_ record: JournalRecord) {
-    self.init()
-    message = record.message
-    syslogIdentifier = JournalEntry.present(record.syslogIdentifier)
-    comm = JournalEntry.present(record.comm)
-    exe = JournalEntry.present(record.exe)
-    pid = JournalEntry.present(record.pid) ?? JournalEntry.present(record.syslogPID)
-    uid = JournalEntry.present(record.uid)
-    unit = JournalEntry.present(record.systemdUnit)
-    hostname = JournalEntry.present(record.hostname)
-    priority = JournalEntry.present(record.priority)
-    facility = JournalEntry.present(record.syslogFacility)
-    cmdline = JournalEntry.present(record.commandLine)
-    transport = JournalEntry.present(record.transport)
-    realtimeMicroseconds = record.time.nanoseconds / 1000
-  }
-  private static func present(_ bytes: Bytes) -> Bytes? { bytes.isEmpty ? nil : bytes }
 }

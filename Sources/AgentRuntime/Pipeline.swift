@@ -92,11 +92,15 @@ public final class Pipeline {
     conclude(lane, isWarmUp: isWarmUp, emit)
   }
 
-  /// Attempts whose session has been silent long enough by `now`; for idle times, when no event moves time on.
-  public func expire(asOf now: EventTime, _ emit: (Decision) -> Void) {
+  /// Attempts whose session has been silent long enough by `now`; for idle times, when no event moves time on. Returns how many.
+  @discardableResult
+  public func expire(asOf now: EventTime, isWarmUp: Bool = false, _ emit: (Decision) -> Void) -> Int {
+    var count = 0
     while tracker.nextExpired(asOf: now, into: &derived) {
-      for decision in detector.process(derived) { emit(decision) }
+      count += 1
+      for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }
+    return count
   }
 
   /// What the pipeline lost or left out, by cause.

@@ -55,8 +55,10 @@ public enum RuleStore {
 
   // MARK: Cache of the compiled prefilter
 
-  /// $XDG_CACHE_HOME/panguard or ~/.cache/panguard; root uses /var/cache/panguard. nil where there is no home.
+  /// $CACHE_DIRECTORY as systemd gives it to a service; else /var/cache/panguard for root, $XDG_CACHE_HOME/panguard or
+  /// ~/.cache/panguard for others. nil where there is no home.
   public static func defaultCacheDirectory() -> String? {
+    if let given = environment("CACHE_DIRECTORY") { return given }
     if geteuid() == 0 { return "/var/cache/panguard" }
     if let cache = environment("XDG_CACHE_HOME") { return "\(cache)/panguard" }
     return environment("HOME").map { "\($0)/.cache/panguard" }
@@ -75,7 +77,14 @@ public enum RuleStore {
   /// Writes atomically with mode 0600. A cache that cannot be written is no error: the next start compiles again.
   public static func cache(_ database: [UInt8], for rules: LoadedRules, in directory: String?) {
     guard let directory, makeDirectory(directory, mode: 0o700) else { return }
-    _ = writeAtomically(database, to: "\(directory)/rules-\(rules.hash.prefix(32)).hsdb", mode: 0o600)
+    let name = "rules-\(rules.hash.prefix(32)).hsdb"
+    guard writeAtomically(database, to: "\(directory)/\(name)", mode: 0o600) else { return }
+    // Each change of a rule leaves a file behind: the oldest go.
+    let cached = SourceDiscovery.expand("\(directory)/rules-*.hsdb").compactMap { path -> (time: Int, path: String)? in
+      var info = stat()
+      return lstat(path, &info) == 0 && !path.hasSuffix(name) ? (info.st_mtim.tv_sec, path) : nil
+    }
+    for old in cached.sorted(by: { $0 > $1 }).dropFirst(Limits.cachedRuleSets - 1) { unlink(old.path) }
   }
 }
 

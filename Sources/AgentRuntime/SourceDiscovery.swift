@@ -76,7 +76,7 @@ public enum SourceDiscovery {
   }
 
   /// Why this path cannot be read as a log, or nil.
-  static func problem(reading path: String) -> String? {
+  public static func problem(reading path: String) -> String? {
     var info = stat()
     guard stat(path, &info) == 0 else { return String(cString: strerror(errno)) }
     switch info.st_mode & S_IFMT {

@@ -19,6 +19,15 @@ public struct DetectorCounters: Sendable {
   public var ambiguousEvents: UInt64 = 0
 }
 
+/// A rule that gave up on an event.
+public struct UndecidedRule: Sendable, CustomStringConvertible {
+  public var ruleID: String
+  public var event: EvidenceRecord
+  public var description: String {
+    "\(ruleID) could not be decided on \(event.source) at byte \(event.offset): a regular expression hit its limit; simplify the rule (`panguard rules show \(ruleID)`)"
+  }
+}
+
 /// What judging needs of a rule: small, because it is read for each match.
 private struct RuleProfile {
   var isExculpatory: Bool
@@ -83,6 +92,18 @@ public struct Detector: ~Copyable {
   public var lateEvents: UInt64 { clock.lateEvents }
   public var unplacedEvents: UInt64 { clock.unplacedEvents }
   public var evictions: UInt64 { incidents.evictions + subjects.evictions }
+
+  /// Rules that could not be decided on an event because a regular expression hit its limit, since the last call; oldest first, at
+  /// most `Limits.limitRecords` (the rest is counted by the engine). Never a silent miss: whoever runs the detector reports them.
+  public mutating func takeUndecided() -> [UndecidedRule] {
+    engine.takeLimitRecords().map { record in
+      let origin = record.event.origin
+      return UndecidedRule(
+        ruleID: profiles[record.rule].id,
+        event: EvidenceRecord(
+          source: sourceName(origin.source), offset: origin.offset, length: origin.length, time: record.time, fingerprint: record.event.fingerprint))
+    }
+  }
 
   /// Takes up an incident that an earlier run had open, so that its repeats update it.
   public mutating func resume(_ incident: Incident, ruleID: String, subject: Subject) {
@@ -194,7 +215,7 @@ public struct Detector: ~Copyable {
     let isDue = current.matchCount >= current.nextReport
     let (confidence, terms) = score(subjectKey, at: time)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
-    let (action, reason) = propose(confidence, subject, event.trust)
+    let (action, reason) = propose(confidence, subject, event.trust, profiles[rule].severity)
     if isDue || action != current.action {
       current.action = action
       current.revision += 1
@@ -310,7 +331,10 @@ public struct Detector: ~Copyable {
     if confidenceReasons[confidence.thousandths].isEmpty { confidenceReasons[confidence.thousandths] = make() }
     return confidenceReasons[confidence.thousandths]
   }
-  private mutating func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust) -> (ProposedAction, String) {
+  private mutating func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust, _ severity: Severity) -> (ProposedAction, String) {
+    guard severity > .informational else {
+      return (.logOnly, "the rule is informational: it adds evidence, and a rule that says more decides what is done")
+    }
     let (act, notify) = (configuration.actThreshold, configuration.notifyThreshold)
     guard confidence >= notify else {
       return (.logOnly, reason(confidence) { "confidence \(confidence) is below \(notify), the threshold to notify" })

@@ -8,6 +8,8 @@ import RuleLanguage
 /// The fixed words of one rule's summaries.
 enum MatchSummary {
   struct ConditionText {
+    /// A comparison only guards what the texts say: it is shown only where nothing else is.
+    var isComparison: Bool
     /// nil: the value is not shown.
     var field: Field?
     /// `url.path "`, before the value.
@@ -38,11 +40,13 @@ enum MatchSummary {
     case .pattern(let conditions, _):
       self = .pattern(
         conditions.map { condition in
+          var isComparison = false
+          if case .compare = condition.test { isComparison = true }
           let what = condition.description.isEmpty ? "condition \(condition.name)" : condition.description
           guard case .known(let field) = condition.field else {
-            return ConditionText(field: nil, lead: [], what: Array("\(condition.field): \(what)".utf8))
+            return ConditionText(isComparison: isComparison, field: nil, lead: [], what: Array("\(condition.field): \(what)".utf8))
           }
-          return ConditionText(field: field, lead: Array("\(field.name) \"".utf8), what: Array(what.utf8))
+          return ConditionText(isComparison: isComparison, field: field, lead: Array("\(field.name) \"".utf8), what: Array(what.utf8))
         })
     case .skipped: self = .fixed(rule.title)
     }
@@ -69,9 +73,15 @@ enum MatchSummary {
         out.append(clip(over))
       }
     case .pattern(let conditions):
-      for (i, index) in match.conditions.prefix(MatchSummary.shownConditions).enumerated() {
-        if i > 0 { out.append("; " as StaticString) }
-        MatchSummary.append(conditions[index], event, to: &out)
+      // One value is shown once, whatever else was found in it.
+      var shown: [Field?] = []
+      for comparisons in [false, true] where shown.isEmpty {
+        for index in match.conditions where conditions[index].isComparison == comparisons && shown.count < MatchSummary.shownConditions {
+          if let field = conditions[index].field, shown.contains(field) { continue }
+          if !shown.isEmpty { out.append("; " as StaticString) }
+          shown.append(conditions[index].field)
+          MatchSummary.append(conditions[index], event, to: &out)
+        }
       }
     }
     return String(decoding: out, as: UTF8.self)

@@ -92,6 +92,9 @@ public enum Limits {
 
   /// Open incidents. Beyond it the longest-silent one is closed and counted.
   public static let openIncidents = 65_536
+  /// Of them, those that a start takes up from the store, the last active first: it must read its first line within 300 ms. A repeat
+  /// that belongs to an older one opens a new incident.
+  public static let resumedIncidents = 16_384
 
   /// PCRE2 match limit (backtracking steps) and heap, for each confirmation. Hitting it is an event with the rule's id.
   public static let regexMatchSteps: UInt32 = 100_000
@@ -108,6 +111,8 @@ public enum Limits {
   /// Rule files found below the given directories, and how deep the directories nest. Beyond it the rest is refused with an error.
   public static let ruleFiles = 20_000
   public static let ruleDirectoryDepth = 16
+  /// Compiled rule sets that the cache keeps (each about 350 KiB for the shipped rules). Beyond it the oldest are deleted.
+  public static let cachedRuleSets = 8
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
 

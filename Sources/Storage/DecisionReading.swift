@@ -41,6 +41,8 @@ public struct OpenIncident: Hashable, Sendable {
   public var matchCount: UInt64
   public var firstTime: EventTime
   public var lastTime: EventTime
+  /// What the latest record proposes.
+  public var action: ProposedAction
 }
 
 public struct RetentionResult: Hashable, Sendable {
@@ -122,12 +124,12 @@ extension DecisionStore {
     try fetch("WHERE id = ? ORDER BY revision", [databaseText(id)], limit: Limits.queryRows)
   }
 
-  /// Incidents whose last event is not before `time`, the one that was silent longest first; of more than `Limits.openIncidents`
-  /// those that were active last.
-  public func openIncidents(after time: EventTime) throws(StorageError) -> [OpenIncident] {
+  /// Incidents whose last event is not before `time`, the one that was silent longest first; of more than `limit` those that were
+  /// active last.
+  public func openIncidents(after time: EventTime, limit: Int = Limits.openIncidents) throws(StorageError) -> [OpenIncident] {
     let sql = """
-      SELECT id, rule, source, user, session, host, revision, matches, first_time, last_time FROM decisions
-      WHERE is_latest = 1 AND last_time >= ? ORDER BY last_time DESC, sequence DESC LIMIT \(Limits.openIncidents)
+      SELECT id, rule, source, user, session, host, revision, matches, first_time, last_time, action FROM decisions
+      WHERE is_latest = 1 AND last_time >= ? ORDER BY last_time DESC, sequence DESC LIMIT \(max(0, limit))
       """
     let rows = try run { db in try Row.fetchAll(db, sql: sql, arguments: [time.nanoseconds]).map { DecisionStore.incident($0) } }
     return rows.reversed()
@@ -137,7 +139,8 @@ extension DecisionStore {
       id: row.text(0) ?? "", ruleID: row.text(1) ?? "",
       subject: Subject(source: row.text(2), user: row.text(3), session: row.text(4), host: row.text(5)),
       revision: row[6] ?? 0, matchCount: UInt64(clamping: (row[7] ?? 0) as Int64),
-      firstTime: EventTime(nanoseconds: row[8] ?? 0), lastTime: EventTime(nanoseconds: row[9] ?? 0))
+      firstTime: EventTime(nanoseconds: row[8] ?? 0), lastTime: EventTime(nanoseconds: row[9] ?? 0),
+      action: row.text(10).flatMap { ProposedAction(rawValue: $0) } ?? .logOnly)
   }
 
   public func statistics() throws(StorageError) -> StoreStatistics {

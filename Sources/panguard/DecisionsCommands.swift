@@ -153,6 +153,8 @@ extension DecisionsCommand {
       let query = try filter.query(allRevisions: true)
       let store = try openStore(selection)
       let color = Terminal.usesColor(.auto)
+      // It reads only, so there is nothing to put in order: a signal is the usual end, not a failure.
+      for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(ExitStatus.done.rawValue) } }
       do {
         var last = fromStart ? 0 : try store.lastSequence()
         while true {
@@ -168,7 +170,7 @@ extension DecisionsCommand {
             }
           }
           output.flush()
-          if answer.decisions.isEmpty { usleep(250_000) }
+          if answer.decisions.isEmpty, !Output.waits(milliseconds: 250) { return }
         }
       } catch {
         throw CommandFailure.environment("\(error)")

@@ -26,6 +26,34 @@ struct DoctorCommand: ParsableCommand {
     }
   }
 
+  /// Each source that the agent would read, or why it would not.
+  static func checkSources(_ settings: Configuration) -> [Check] {
+    var checks: [Check] = []
+    func add(_ name: String, _ problem: String?) {
+      guard let problem else { return checks.append(Check(.ok, name, "readable")) }
+      let isCovered = problem.contains("has the same messages")
+      checks.append(Check(isCovered ? .ok : .warning, name, "not read: \(problem)"))
+    }
+    for source in settings.sources ?? [] {
+      switch source.input {
+      case .journal: add("journal", SourceDiscovery.journalProblem())
+      case .files(let pattern):
+        let paths = SourceDiscovery.expand(pattern)
+        if paths.isEmpty { add(pattern, "no file matches; it is read as soon as one appears") }
+        for path in paths { add(path, SourceDiscovery.problem(reading: path)) }
+      }
+    }
+    if settings.sources == nil {
+      for source in SourceDiscovery.discover(journalProblem: SourceDiscovery.journalProblem()) { add(source.name, source.reasonNotRead) }
+    }
+    if !checks.contains(where: { $0.text == "readable" }) {
+      let advice =
+        settings.sources == nil ? "run as root or as a user in the groups adm and systemd-journal" : "see `sources` in the configuration"
+      checks.append(Check(.problem, "sources", "no log can be read now; \(advice)"))
+    }
+    return checks
+  }
+
   func run() throws {
     var checks: [Check] = []
     var settings = Configuration()
@@ -53,21 +81,7 @@ struct DoctorCommand: ParsableCommand {
       checks.append(Check(.ok, "rules", "\(loaded.set.rules.count) from \(loaded.paths.joined(separator: ", "))"))
     }
 
-    var readable = 0
-    if settings.sources == nil {
-      for source in SourceDiscovery.discover(journalProblem: SourceDiscovery.journalProblem()) {
-        if let reason = source.reasonNotRead {
-          let isCovered = reason.contains("has the same messages")
-          checks.append(Check(isCovered ? .ok : .warning, source.name, "not read: \(reason)"))
-        } else {
-          readable += 1
-          checks.append(Check(.ok, source.name, "readable"))
-        }
-      }
-      if readable == 0 {
-        checks.append(Check(.problem, "sources", "no log can be read; run as root or as a user in the groups adm and systemd-journal"))
-      }
-    }
+    checks += DoctorCommand.checkSources(settings)
 
     let directory = selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory)
     if access(directory, F_OK) != 0 {

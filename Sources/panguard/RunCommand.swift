@@ -16,7 +16,8 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var selection: StateSelection
   @OptionGroup var rules: RuleSelection
   @Flag(name: .long, help: "Read logs that were never seen from their beginning instead of from their end.") var fromStart = false
-  @Option(name: .long, help: "What to print for each decision: text or jsonl.") var format: LiveFormat = .text
+  @Option(name: .long, help: "Print each decision to standard output as text or jsonl. Default: as output.text of the configuration says.")
+  var format: LiveFormat?
   enum LiveFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl }
 
   func run() throws {
@@ -25,12 +26,8 @@ struct RunCommand: ParsableCommand {
     var options = AgentOptions(stateDirectory: selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))
     options.fromStart = fromStart
     options.cacheDirectory = RuleStore.defaultCacheDirectory()
-    let color = switch settings.textOutput {
-    case .auto: Terminal.usesColor(.auto)
-    case .always: true
-    case .never: false
-    }
-    let format = format
+    let color = Terminal.usesColor(.auto)
+    let format = format ?? RunCommand.configuredFormat(settings)
     printError("panguard \(Version.text), mode observe: it decides and explains, it does not act")
     printError("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
     let agent: Agent
@@ -41,10 +38,10 @@ struct RunCommand: ParsableCommand {
         case .warning(let text): printError("warning: " + TerminalText.escaped(text))
         case .decision(let decision):
           var output = Output()
-          if format == .jsonl {
-            output.line(DecisionJSON.line(decision))
-          } else {
-            output.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
+          switch format {
+          case .jsonl: output.line(DecisionJSON.line(decision))
+          case .text: output.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
+          case nil: return
           }
           output.flush()
         }
@@ -55,15 +52,27 @@ struct RunCommand: ParsableCommand {
     if agent.hasNoSources {
       throw CommandFailure.environment(
         """
-        there is no log to read on this host: no journal, and none of the usual files in /var/log that this user may read.
+        \(settings.sources == nil ? RunCommand.nothingFound : "the configuration names no source").
         Name logs in the configuration (`panguard config reference`), or see Panguard work on the bundled sample:
           \(CommandLine.arguments[0]) replay \(RunCommand.sample)
         """)
     }
-    printError("watching; Ctrl-C ends it")
     agent.run()
-    let status = agent.status()
-    printError("\(grouped(status.counters.first { $0.name == "events" }?.value ?? 0)) events, \(grouped(status.counters.first { $0.name == "decisions" }?.value ?? 0)) decisions; `panguard decisions list` shows them")
+    let counters = agent.status().counters
+    func counter(_ name: String) -> String { grouped(counters.first { $0.name == name }?.value ?? 0) }
+    printError("\(counter("events")) events, \(counter("decisions")) decisions; `panguard decisions list` shows them")
+  }
+
+  private static let nothingFound =
+    "there is no log to read on this host: no journal, and none of the usual files in /var/log that this user may read"
+
+  /// nil: decisions are only stored.
+  private static func configuredFormat(_ settings: Configuration) -> LiveFormat? {
+    switch settings.textOutput {
+    case .auto: isatty(STDOUT_FILENO) == 1 ? .text : nil
+    case .always: .text
+    case .never: nil
+    }
   }
 
   /// The sample that comes with the source tree or the package.

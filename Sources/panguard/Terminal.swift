@@ -35,6 +35,11 @@ struct Output {
     self.descriptor = descriptor
     buffer.reserveCapacity(1 << 16)
   }
+  /// Waits; false as soon as nobody reads standard output any more (a closed pipe), which a command that only waits would not see.
+  static func waits(milliseconds: Int32) -> Bool {
+    var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+    return poll(&output, 1, milliseconds) <= 0 || output.revents & Int16(POLLERR | POLLHUP | POLLNVAL) == 0
+  }
   mutating func write(_ bytes: [UInt8]) {
     buffer.append(contentsOf: bytes)
     if buffer.count >= 1 << 16 { flush() }

@@ -1,6 +1,7 @@
-import Detection
 import Primitives
 import Testing
+
+@testable import Detection
 
 @Suite struct EventClockTests {
   private let start = EventTime(rfc3339: "2026-01-05T00:00:00Z")!

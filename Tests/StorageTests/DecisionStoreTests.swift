@@ -84,7 +84,9 @@ private func ids(_ answer: StoredDecisions) -> [String] { answer.decisions.map(\
     #expect(
       open.last
         == OpenIncident(
-          id: last.id, ruleID: last.ruleID, subject: last.subject, revision: 2, matchCount: 2, firstTime: last.firstTime, lastTime: last.lastTime))
+          id: last.id, ruleID: last.ruleID, subject: last.subject, revision: 2, matchCount: 2, firstTime: last.firstTime, lastTime: last.lastTime,
+          action: last.action))
+    #expect(try store.openIncidents(after: .distantPast, limit: 1) == open.suffix(1))
     #expect(try store.openIncidents(after: .distantFuture).isEmpty)
   }
 

@@ -1,0 +1,28 @@
+// The JSON lines file of decisions (`output.jsonl`), for programs that follow a file.
+import Glibc
+
+/// The JSON lines file that decisions are appended to (output.jsonl). A write that fails is counted; the store has the decision.
+final class DecisionLogFile {
+  private let path: String
+  private var descriptor: Int32 = -1
+  private(set) var failures: UInt64 = 0
+
+  init(path: String) throws {
+    self.path = path
+    try reopen()
+  }
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  /// For log rotation (SIGHUP).
+  func reopen() throws {
+    let opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o600)
+    guard opened >= 0 else { throw AgentError("output.jsonl: \(path): \(String(cString: strerror(errno)))") }
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = opened
+  }
+  func append(_ line: [UInt8]) {
+    var bytes = line
+    bytes.append(0x0a)
+    if write(descriptor, bytes, bytes.count) != bytes.count { failures += 1 }
+  }
+}

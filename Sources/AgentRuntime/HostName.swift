@@ -1,0 +1,10 @@
+// This host's name, for messages about it. Never part of a decision.
+import Glibc
+
+enum HostName {
+  static let current: String = {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "-" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }()
+}

@@ -1,0 +1,104 @@
+// A disk that fills up and a store that is damaged: reported, survived, nothing lost.
+import AgentRuntime
+import CLinux
+import Glibc
+import Primitives
+import Testing
+
+@Suite struct StoreFailureTests {
+  /// The agent runs in a mount namespace of its own, where its state lies on a file system of 16 MiB. What fills and empties that is a
+  /// second process in the same namespace.
+  @Test func aFullDiskPausesTheReadingAndLosesNothing() throws {
+    let d = TemporaryDirectory()
+    guard Product.isRoot, bash("unshare -m true", d).status == 0 else { return skip("needs root and mount namespaces") }
+    d.append("", to: "auth.log")
+    d.write("sources:\n  - path: \(d["auth.log"])\n    from_start: true\n", to: "config.yaml")
+    mkdir(d["state"], 0o700)
+    let script = """
+      mount -t tmpfs -o size=16m,mode=0700 none $D/state || exit 9
+      while read word; do
+        case $word in
+          fill) cat /dev/zero > $D/state/filler 2> /dev/null; echo filled > $D/answer ;;
+          free) rm $D/state/filler; echo freed > $D/answer ;;
+          lines) sqlite3 -readonly $D/state/panguard.db 'select sum(lines) from checkpoints' > $D/answer.new; mv $D/answer.new $D/answer ;;
+        esac
+      done < $D/words &
+      exec $P run --config $D/config.yaml --state $D/state --rules $R
+      """
+    d.write(script, to: "script")
+    mkfifo(d["words"], 0o600)
+    let agent = Child(
+      ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
+      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules]) { $1 })
+    // Opened for both directions, so that opening waits for nobody.
+    let words = pg_open(d["words"], O_RDWR, 0)
+    defer { close(words) }
+    func ask(_ word: String) -> String {
+      unlink(d["answer"])
+      let bytes = Array("\(word)\n".utf8)
+      _ = write(words, bytes, bytes.count)
+      _ = eventually { d.exists("answer") }
+      return String(decoding: d.contents("answer"), as: UTF8.self).filter { $0 != "\n" }
+    }
+    func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
+
+    d.append(Workload.attacks(0..<2).flatMap { $0 }.joined(), to: "auth.log")
+    guard eventually(seconds: 20, { ask("lines") == "88" }) else {
+      Issue.record("it does not come up: \(errors())")
+      return
+    }
+    #expect(ask("fill") == "filled")
+    d.append(Workload.attacks(2..<40).flatMap { $0 }.joined(), to: "auth.log")
+    #expect(eventually { errors().contains("no room left") }, "\(errors())")
+    #expect(errors().contains("reading waits until it works"))
+    #expect(agent.isRunning)
+    // It stays usable while it waits, and has acknowledged nothing that it could not store.
+    #expect(ask("lines") == "88")
+    #expect(ask("free") == "freed")
+    #expect(eventually { errors().contains("the store works again") }, "\(errors())")
+    #expect(eventually { ask("lines") == "\(40 * 44)" }, "\(ask("lines"))")
+    agent.signal(SIGTERM)
+    #expect(agent.wait(seconds: 20) == 0)
+    #expect(errors().contains("\(grouped(40 * 44)) events"), "\(errors())")
+  }
+
+  private func grouped(_ n: Int) -> String { n >= 1000 ? "\(n / 1000),\(String(n % 1000 + 1000).dropFirst())" : "\(n)" }
+
+  @Test func aDamagedStoreIsMovedAsideAndReported() throws {
+    let d = TemporaryDirectory()
+    d.append(Workload.attacks(0..<4).flatMap { $0 }.joined(), to: "auth.log")
+    let agent = RunningAgent(d)
+    #expect(agent.acknowledges(176))
+    agent.killAtOnce()
+    d.append(Workload.attacks(4..<5)[0].joined(), to: "auth.log")
+    // Nonsense over the middle of the file and of its journal.
+    for name in ["state/panguard.db", "state/panguard.db-wal"] {
+      let bytes = d.contents(name)
+      let file = pg_open(d[name], O_WRONLY, 0)
+      let nonsense = [UInt8](repeating: 0x5a, count: max(0, bytes.count - 200))
+      pwrite(file, nonsense, nonsense.count, 100)
+      close(file)
+    }
+    agent.start()
+    #expect(agent.isUp(), "\(agent.errors)")
+    #expect(agent.errors.contains("warning: the decision store was damaged"), "\(agent.errors)")
+    #expect(agent.errors.contains("was moved to \(agent.state)/panguard.db.corrupt-1"))
+    #expect(d.exists("state/panguard.db.corrupt-1"))
+    // What cannot be known is said: how far the logs had been read.
+    #expect(agent.errors.contains("read positions"), "\(agent.errors)")
+    #expect(eventually { agent.acknowledgedLines() >= 44 })
+    #expect(agent.stop() == 0)
+    let listed = panguard("decisions", "list", "--state", agent.state)
+    #expect(listed.status == 0 && listed.text.contains(Workload.address(4)), "\(listed)")
+  }
+
+  @Test func aStoreThatOthersCouldReadIsRefused() {
+    let d = TemporaryDirectory()
+    d.append("", to: "auth.log")
+    mkdir(d["state"], 0o755)
+    chmod(d["state"], 0o755)
+    let agent = RunningAgent(d)
+    #expect(agent.child.wait(seconds: 20) == 3)
+    #expect(agent.errors.contains("chmod 700"), "\(agent.errors)")
+  }
+}
