@@ -317,8 +317,14 @@ public struct Detector: ~Copyable {
   // MARK: Judgement
 
   private func score(_ subject: Fingerprint, at time: EventTime) -> (Confidence, [ConfidenceTerm]) {
-    let entries = subjects.peek(subject)?.live(at: time) ?? []
-    return ConfidenceModel.score(entries.map { $0.isAttested ? profiles[Int($0.rule)].attested : profiles[Int($0.rule)].claimed })
+    var signals: [Signal] = []
+    if let entries = subjects.peek(subject)?.entries {
+      signals.reserveCapacity(entries.count)
+      for entry in entries where time - entry.lastTime <= Limits.signalMemory {
+        signals.append(entry.isAttested ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
+      }
+    }
+    return ConfidenceModel.score(signals)
   }
 
   private mutating func reason(_ confidence: Confidence, _ make: () -> String) -> String {

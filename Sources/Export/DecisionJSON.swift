@@ -132,15 +132,22 @@ public enum DecisionJSON {
     json.beginObject()
     json.verbatim("\"source\":")
     json.value(record.source)
-    json.verbatim(",\"offset\":")
-    json.value(record.offset)
-    json.verbatim(",\"length\":")
-    json.value(Int64(record.length))
-    json.verbatim(",\"time\":")
-    json.value(stamp: record.time)
-    json.verbatim(",\"fingerprint\":")
-    json.value(record.fingerprint)
-    json.endObject()
+    json.verbatim(atMost: 192) { text in  // keys and punctuation 48, offset 20, length 10, time 32, fingerprint 34
+      text.put(",\"offset\":")
+      text.put(decimal: record.offset)
+      text.put(",\"length\":")
+      text.put(decimal: UInt64(record.length))
+      text.put(",\"time\":")
+      if JSONWriter.isStamped(record.time) {
+        text.put(record.time)
+      } else {
+        if record.time.nanoseconds < 0 { text.put("-") }
+        text.put(decimal: record.time.nanoseconds.magnitude)
+      }
+      text.put(",\"fingerprint\":")
+      text.put(record.fingerprint)
+      text.put("}")
+    }
   }
 
   /// ECS keeps plain addresses apart from text that only stands for one; networks are our own key.
@@ -232,9 +239,9 @@ extension Severity {
 
 extension JSONWriter {
   /// 1970-01-01T00:00:00Z until before 2200-01-01T00:00:00Z (84,006 days).
-  private static let stampedNanoseconds: Range<Int64> = 0..<84_006 * 86_400 * 1_000_000_000
+  static func isStamped(_ time: EventTime) -> Bool { time.nanoseconds >= 0 && time.nanoseconds < 84_006 * 86_400 * 1_000_000_000 }
   /// RFC 3339, or, outside the years 1970 to 2199 that its readers take, integer nanoseconds since 1970.
   mutating func value(stamp time: EventTime) {
-    if JSONWriter.stampedNanoseconds.contains(time.nanoseconds) { value(time) } else { value(time.nanoseconds) }
+    if JSONWriter.isStamped(time) { value(time) } else { value(time.nanoseconds) }
   }
 }

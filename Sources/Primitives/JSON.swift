@@ -1,6 +1,53 @@
 // JSON (RFC 8259) over raw bytes: a writer that appends to a buffer, and a total, linear, depth-limited reader.
 // The writer's output is canonical for what we write: no white space, keys in the caller's order, no floating point.
 
+/// Writes small values of a JSON document into memory that has room for them.
+public struct JSONText {
+  private let base: UnsafeMutablePointer<UInt8>
+  public private(set) var count = 0
+  init(base: UnsafeMutablePointer<UInt8>) { self.base = base }
+
+  @inline(__always)
+  public mutating func put(_ text: StaticString) {
+    (base + count).update(from: text.utf8Start, count: text.utf8CodeUnitCount)
+    count += text.utf8CodeUnitCount
+  }
+  /// At most 20 bytes.
+  @inline(__always)
+  public mutating func put(decimal value: UInt64) {
+    var digits = 1
+    var bound: UInt64 = 10
+    while digits < 20, value >= bound {
+      digits += 1
+      bound = digits < 20 ? bound &* 10 : bound
+    }
+    var rest = value
+    var at = count + digits
+    while at > count {
+      at -= 1
+      base[at] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+      rest /= 10
+    }
+    count += digits
+  }
+  /// A quoted RFC 3339 stamp, at most 32 bytes.
+  @inline(__always)
+  public mutating func put(_ time: EventTime) {
+    base[count] = 0x22
+    count += 1 + time.write(base + count + 1)
+    base[count] = 0x22
+    count += 1
+  }
+  /// Quoted, 34 bytes.
+  @inline(__always)
+  public mutating func put(_ fingerprint: Fingerprint) {
+    base[count] = 0x22
+    count += 1 + fingerprint.write(base + count + 1)
+    base[count] = 0x22
+    count += 1
+  }
+}
+
 /// Writes one JSON document. The caller keeps containers balanced; commas are put where they belong.
 public struct JSONWriter {
   public var out: [UInt8]
@@ -52,6 +99,17 @@ public struct JSONWriter {
   public mutating func verbatim(_ text: StaticString) {
     out.append(text)
     needsComma = false
+  }
+  /// Our own text with values between its parts, put together on the stack and appended at once. At most `capacity` bytes; the text
+  /// carries its own commas and brackets, and what follows it is not the first of its container.
+  @inline(__always)
+  public mutating func verbatim(atMost capacity: Int, _ write: (inout JSONText) -> Void) {
+    out.append(atMost: capacity) { base in
+      var text = JSONText(base: base)
+      write(&text)
+      return text.count
+    }
+    needsComma = true
   }
   /// A key that is data.
   public mutating func key(text name: Bytes) {

@@ -65,11 +65,18 @@ public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertib
     return String(decoding: out, as: UTF8.self)
   }
   public func append(to out: inout [UInt8]) {
-    var digits = (
-      hexadecimalDigits(high >> 32).bigEndian, hexadecimalDigits(high & 0xffff_ffff).bigEndian,
-      hexadecimalDigits(low >> 32).bigEndian, hexadecimalDigits(low & 0xffff_ffff).bigEndian
-    )
-    Swift.withUnsafeBytes(of: &digits) { out.append(contentsOf: $0) }
+    out.append(atMost: Fingerprint.textBytes, write)
+  }
+  static let textBytes = 32
+  /// The same into memory for `textBytes`. Returns their number.
+  @inline(__always)
+  func write(_ text: UnsafeMutablePointer<UInt8>) -> Int {
+    let target = UnsafeMutableRawPointer(text)
+    target.storeBytes(of: hexadecimalDigits(high >> 32).bigEndian, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(high & 0xffff_ffff).bigEndian, toByteOffset: 8, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(low >> 32).bigEndian, toByteOffset: 16, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(low & 0xffff_ffff).bigEndian, toByteOffset: 24, as: UInt64.self)
+    return Fingerprint.textBytes
   }
   public init?(_ text: String) {
     let bytes = Array(text.utf8)

@@ -113,15 +113,23 @@ final class Correlator {
       }
       return chain.partial.last.flatMap { $0.count == places.count ? $0 : nil }
     case .temporalUnordered, .valueOverlap:
-      for place in places.indices where !chain.partial[place].allSatisfy(isCurrent) { chain.partial[place] = [] }
+      var filled = 0
+      for place in places.indices {
+        guard let held = chain.partial[place].first else { continue }  // one at most
+        if isCurrent(held) { filled += 1 } else { chain.partial[place] = [] }
+      }
       // An empty place first, else the one that was filled longest ago.
       if let place = taken.first(where: { chain.partial[$0].isEmpty })
         ?? taken.min(by: { (chain.partial[$0].first?.time ?? .min) < (chain.partial[$1].first?.time ?? .min) })
       {
-        chain.partial[place] = [contribution]
+        if chain.partial[place].isEmpty {
+          chain.partial[place].append(contribution)
+          filled += 1
+        } else {
+          chain.partial[place][0] = contribution
+        }
       }
-      let filled = chain.partial.filter { !$0.isEmpty }
-      return filled.count >= needed ? filled.flatMap { $0 } : nil
+      return filled >= needed ? chain.partial.flatMap { $0 } : nil
     case .countThreshold:
       chain.partial[0].removeAll { !isCurrent($0) }
       chain.partial[0].append(contribution)

@@ -18,6 +18,8 @@ struct GuardValues {
   private var filter: [UInt64] = Array(repeating: 0, count: 64)  // 4096 bits over hashes without case
   private var spellings: [[UInt8]] = []
   private var table: [UInt8] = Array(repeating: 0, count: 512)  // 1 + index into spellings
+  /// Numbers of literals by address: parsers set these fields to few of them.
+  private var literals: [(text: Bytes, number: UInt8)] = Array(repeating: (.none, 0), count: 32)
 
   init(field: Field) { self.field = field }
 
@@ -44,6 +46,18 @@ struct GuardValues {
       at = (at + 1) & 511
     }
     return learn(value, at: at)
+  }
+  /// The same for a literal, whose address says what it is.
+  @inline(__always)
+  mutating func number(literal: Bytes) -> UInt8 {
+    guard literal.count > 0 else { return number(literal) }
+    let address = UInt(bitPattern: literal.baseAddress)
+    let at = Int((address ^ address >> 5) & 31)
+    let known = literals[at]
+    if known.text.baseAddress == literal.baseAddress, known.text.count == literal.count { return known.number }
+    let number = number(literal)
+    literals[at] = (literal, number)
+    return number
   }
   private mutating func learn(_ value: Bytes, at free: Int) -> UInt8 {
     let folded = value.map(asciiLower)

@@ -216,7 +216,9 @@ public struct RuleEngine: ~Copyable {
     var isIndexed = true
     for i in guardValues.indices {
       var number = GuardValues.absent
-      if let value = event.text(guardValues[i].field) { number = guardValues[i].number(value) }
+      if let value = event.text(guardValues[i].field) {
+        number = event.isLiteral(value) ? guardValues[i].number(literal: value) : guardValues[i].number(value)
+      }
       if number == GuardValues.unindexed { isIndexed = false }
       key = key << 8 | UInt64(number)
     }
