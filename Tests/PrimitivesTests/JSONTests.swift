@@ -79,7 +79,8 @@ import Testing
         text.put("]")
       }
       #expect(a.out == b.out)
-      #expect("\(mark)" == [mark.high, mark.low].map { half in String(repeating: "0", count: 16 - String(half, radix: 16).count) + String(half, radix: 16) }.joined())
+      let halves = [mark.high, mark.low].map { String($0, radix: 16) }
+      #expect("\(mark)" == halves.map { String(repeating: "0", count: 16 - $0.count) + $0 }.joined())
     }
   }
 
