@@ -1,7 +1,9 @@
 // Which rules can match an event of this kind? A kind is the combination of the few fields with few values (action, category,
-// outcome, dataset, provider) and of what a few conditions say that many rules share (the status is 400 or more). The answer is worked out once for each kind that occurs and then looked up.
-// What must stay true: a kind's answer depends only on what its rules' conditions on these fields can see, so two events of one kind get the
-// same answer; values nobody asks for are one value; both tables are bounded, and beyond them everything is checked, and counted.
+// outcome, dataset, provider) and of what a few conditions say that many rules share (the status is 400 or more). The answer is
+// worked out once for each kind that occurs and then looked up.
+// What must stay true: a kind's answer depends only on what its rules' conditions on these fields can see, so two events of one
+// kind get the same answer; values nobody asks for are one value; both tables are bounded, and beyond them everything is checked,
+// and counted.
 import Events
 import Glibc
 import Primitives
