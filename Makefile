@@ -1,8 +1,10 @@
 # The two commands that matter are `make run` and `make test`; each sets up what it needs first.
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
+# The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
+RELEASE = -c release --product panguard --static-swift-stdlib -Xswiftc -use-ld=lld
 
-.PHONY: run test setup setup-tests build bench lint clean help
+.PHONY: help run test setup setup-tests build bench completions man lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,10 +23,20 @@ setup-tests:
 	@scripts/setup --tests
 
 build: ## Release build
-	$(SWIFT) build -c release --product panguard
+	$(SWIFT) build $(RELEASE)
 
 bench: setup build ## Print the figures of docs/performance.md for this machine
 	@scripts/bench
+
+completions: build ## Shell completions, in dist/completions
+	@mkdir -p dist/completions
+	$(PANGUARD) --generate-completion-script bash > dist/completions/panguard.bash
+	$(PANGUARD) --generate-completion-script zsh > dist/completions/_panguard
+	$(PANGUARD) --generate-completion-script fish > dist/completions/panguard.fish
+
+man: ## Man pages, in dist/man
+	@mkdir -p dist/man
+	$(SWIFT) package --allow-writing-to-package-directory generate-manual --multi-page --output-directory dist/man
 
 lint: ## Formatting and style
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift

@@ -81,6 +81,9 @@ let package = Package(
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
     .testTarget(
+      name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
+      path: "Tests/ShippedRulesTests"),
+    .testTarget(
       name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
       path: "Tests/EndToEndTests"),
   ],

@@ -74,10 +74,10 @@ public final class Pipeline {
   /// Takes the lane's parsed event through the rest. Attempts whose outcome was never logged come first: they are older.
   @inline(__always)
   func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
-    tracker.observe(&lane.event)
     while tracker.nextExpired(asOf: lane.event.time, into: &derived) {
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }
+    tracker.observe(&lane.event)
     let decisions = detector.process(lane.event, isWarmUp: isWarmUp)
     if !decisions.isEmpty { for decision in decisions { emit(decision) } }
   }

@@ -109,11 +109,11 @@ public struct RuleTester: ~Copyable {
         offset += UInt64(text.count) + 1
         _ = text.withUnsafeBytes { parser.parse($0, origin: origin, into: &event) }
         event.time = event.time + shift
-        tracker.observe(&event)
         while tracker.nextExpired(asOf: event.time, into: &derived) {
           engine.evaluate(derived, at: derived.time, into: &matches)
           if matches.contains(where: { $0.rule == rule }) { fired = true }
         }
+        tracker.observe(&event)
         engine.evaluate(event, at: event.time, into: &matches)
         if matches.contains(where: { $0.rule == rule }) { fired = true }
       }

@@ -19,16 +19,55 @@ public struct DetectorCounters: Sendable {
   public var ambiguousEvents: UInt64 = 0
 }
 
+/// A rule that gave up on an event.
+public struct UndecidedRule: Sendable, CustomStringConvertible {
+  public var ruleID: String
+  public var event: EvidenceRecord
+  public var description: String {
+    "\(ruleID) could not be decided on \(event.source) at byte \(event.offset): a regular expression hit its limit; simplify the rule (`panguard rules show \(ruleID)`)"
+  }
+}
+
+/// What judging needs of a rule: small, because it is read for each match.
+private struct RuleProfile {
+  var isExculpatory: Bool
+  /// What a match says about its subject, on claimed and on attested events.
+  var claimed: Signal
+  var attested: Signal
+  var severity: Severity
+  var category: String
+  var techniques: [String]
+  var summary: MatchSummary
+
+  init(_ rule: Rule) {
+    let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
+    isExculpatory = rule.isExculpatory
+    claimed = Signal(name: rule.id, family: rule.family, weight: weight, isAttested: false, detail: rule.title)
+    attested = claimed
+    attested.isAttested = true
+    severity = rule.severity
+    category = rule.category
+    techniques = rule.techniques
+    summary = MatchSummary(rule)
+  }
+  var id: String { claimed.name }
+  var title: String { claimed.detail }
+}
+
 public struct Detector: ~Copyable {
   public let ruleSet: RuleSet
   public var engine: RuleEngine
   private let configuration: DetectorConfiguration
   private let provenance: Provenance
-  private let weights: [MilliNats]
+  private let profiles: [RuleProfile]
   private var clock = EventClock()
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
   private var matches: [RuleMatch] = []
+  /// The address whose key was asked for last: matches of one event, and of one attack, share it.
+  private var lastSource: (address: IPAddress, key: Fingerprint)?
+  /// By thousandths: the reason that depends on nothing but the confidence.
+  private var confidenceReasons = [String](repeating: "", count: 1001)
   private var anomalyEvent = Event()
   private var sourceNames: [String] = []
   private var ruleIndex: [String: Int32] = [:]
@@ -39,9 +78,7 @@ public struct Detector: ~Copyable {
     self.ruleSet = ruleSet
     self.configuration = configuration
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
-    weights = ruleSet.rules.map {
-      $0.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: $0.confidence) : ConfidenceModel.weight(of: $0.confidence)
-    }
+    profiles = ruleSet.rules.map { RuleProfile($0) }
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
       engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, baselineHash: "none")
@@ -55,6 +92,18 @@ public struct Detector: ~Copyable {
   public var lateEvents: UInt64 { clock.lateEvents }
   public var unplacedEvents: UInt64 { clock.unplacedEvents }
   public var evictions: UInt64 { incidents.evictions + subjects.evictions }
+
+  /// Rules that could not be decided on an event because a regular expression hit its limit, since the last call; oldest first, at
+  /// most `Limits.limitRecords` (the rest is counted by the engine). Never a silent miss: whoever runs the detector reports them.
+  public mutating func takeUndecided() -> [UndecidedRule] {
+    engine.takeLimitRecords().map { record in
+      let origin = record.event.origin
+      return UndecidedRule(
+        ruleID: profiles[record.rule].id,
+        event: EvidenceRecord(
+          source: sourceName(origin.source), offset: origin.offset, length: origin.length, time: record.time, fingerprint: record.event.fingerprint))
+    }
+  }
 
   /// Takes up an incident that an earlier run had open, so that its repeats update it.
   public mutating func resume(_ incident: Incident, ruleID: String, subject: Subject) {
@@ -71,7 +120,7 @@ public struct Detector: ~Copyable {
       if let count = event.integer(.attemptCount) { counters.attempts &+= UInt64(clamping: count) }
       if event.has(.isAmbiguous) { counters.ambiguousEvents &+= 1 }
     }
-    engine.evaluate(event, at: reading.time, feedsWindows: reading.feedsWindows, into: &matches)
+    engine.evaluate(event, at: reading.time, feedsWindows: reading.feedsWindows, withDetails: false, into: &matches)
     if matches.isEmpty, reading.anomaly == nil { return [] }
     var decisions: [Decision] = []
     concludeMatches(of: event, at: reading.time, isWarmUp: isWarmUp, into: &decisions)
@@ -106,7 +155,7 @@ public struct Detector: ~Copyable {
       span = length
     }
     derived.set(.eventDuration, span.count)
-    engine.evaluate(derived, at: time, feedsWindows: true, into: &matches)
+    engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
     concludeMatches(of: derived, at: time, isWarmUp: isWarmUp, into: &decisions)
     swap(&derived, &anomalyEvent)
   }
@@ -117,7 +166,7 @@ public struct Detector: ~Copyable {
     for exculpatory in [true, false] {
       for index in matches.indices {
         let rule = matches[index].rule
-        guard ruleSet.rules[rule].isExculpatory == exculpatory else { continue }
+        guard profiles[rule].isExculpatory == exculpatory else { continue }
         conclude(matchIndex: index, rule: rule, event, at: time, isWarmUp: isWarmUp, into: &decisions)
       }
     }
@@ -126,45 +175,55 @@ public struct Detector: ~Copyable {
   private mutating func conclude(
     matchIndex: Int, rule: Int, _ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]
   ) {
-    let subjectKey = self.subjectKey(of: matches[matchIndex], event)
+    let (subjectKey, groupSubject) = subjectKey(of: matches[matchIndex], event)
     let isAttested = event.trust == .attested
     let (signalCount, isNewSignal, dropped) = subjects.update(subjectKey, make: { SubjectSignals() }) { signals in
       let noted = signals.note(rule: Int32(rule), isAttested: isAttested, at: time)
       return (signals.entries.count, noted.isNew, noted.dropped)
     }
     if dropped { counters.forgottenSignals &+= 1 }
-    guard !isWarmUp, !ruleSet.rules[rule].isExculpatory else { return }
+    guard !isWarmUp, !profiles[rule].isExculpatory else { return }
     counters.matches &+= 1
 
     let key = IncidentKey(rule: Int32(rule), subject: subjectKey)
     let window = configuration.incidentWindow
-    let firstTime = matches[matchIndex].firstTime
+    // Nearly every match goes into an open incident and changes nothing that would be said.
+    let isQuiet = incidents.updateExisting(key) { incident in
+      guard time - incident.lastTime <= window, incident.matchCount + 1 < incident.nextReport, !isNewSignal,
+        signalCount == incident.scoredSignals
+      else { return false }
+      incident.matchCount += 1
+      incident.lastTime = max(incident.lastTime, time)
+      return true
+    }
+    if isQuiet == true {
+      counters.suppressedRepeats &+= 1
+      return
+    }
+
     // An incident that is still open takes the match; otherwise a new one begins under the same key.
     var incident: Incident? = incidents.peek(key)
     if let open = incident, time - open.lastTime > window { incident = nil }
     var current =
       incident
       ?? Incident(
-        id: incidentID(rule: rule, subjectKey: subjectKey, event), revision: 0, matchCount: 0, firstTime: firstTime, lastTime: time, action: .logOnly)
+        id: incidentID(rule: rule, subjectKey: subjectKey, event), revision: 0, matchCount: 0, firstTime: matches[matchIndex].firstTime,
+        lastTime: time, action: .logOnly)
     current.matchCount += 1
     current.lastTime = max(current.lastTime, time)
-
+    current.scoredSignals = signalCount
     let isDue = current.matchCount >= current.nextReport
-    if isDue || isNewSignal || signalCount != current.scoredSignals {
-      let (confidence, terms) = score(subjectKey, at: time, matchIndex)
-      let subject = self.subject(of: matches[matchIndex], event)
-      let (action, reason) = propose(confidence, event, matches[matchIndex])
-      current.scoredSignals = signalCount
-      if isDue || action != current.action {
-        current.action = action
-        current.revision += 1
-        while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= Incident.reportGrowth }
-        decisions.append(
-          decision(current, subject, rule, confidence, terms, action, reason, event, matches[matchIndex], at: time))
-        counters.decisions &+= 1
-      } else {
-        counters.suppressedRepeats &+= 1
-      }
+    let (confidence, terms) = score(subjectKey, at: time)
+    let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
+    let (action, reason) = propose(confidence, subject, event.trust, profiles[rule].severity)
+    if isDue || action != current.action {
+      current.action = action
+      current.revision += 1
+      while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= Incident.reportGrowth }
+      engine.addDetails(to: &matches[matchIndex], event)
+      decisions.append(
+        decision(current, subject, rule, confidence, terms, action, reason, event, matches[matchIndex], at: time))
+      counters.decisions &+= 1
     } else {
       counters.suppressedRepeats &+= 1
     }
@@ -176,12 +235,16 @@ public struct Detector: ~Copyable {
   /// The fields that say whom an event is about, the most telling first.
   private static let subjectFields: [Field] = [.sourceIP, .userName, .userTargetName, .sessionID, .hostName]
 
-  private func subjectKey(of match: RuleMatch, _ event: borrowing Event) -> Fingerprint {
-    if !match.group.isEmpty { return Detector.key(of: subject(of: match, event)) }
-    if let address = event.address(.sourceIP) {
-      return Detector.key(label: "source") { address.append(to: &$0) }
+  /// The key, and the subject where it had to be made for that.
+  private mutating func subjectKey(of match: RuleMatch, _ event: borrowing Event) -> (key: Fingerprint, subject: Subject?) {
+    if match.group.isEmpty, let address = event.address(.sourceIP) {
+      if let lastSource, lastSource.address == address { return (lastSource.key, nil) }
+      let key = Detector.key(label: "source") { address.append(to: &$0) }
+      lastSource = (address, key)
+      return (key, nil)
     }
-    return Detector.key(of: subject(of: match, event))
+    let subject = subject(of: match, event)
+    return (Detector.key(of: subject), subject)
   }
   static func key(of subject: Subject) -> Fingerprint {
     let (kind, label): (StaticString, String) =
@@ -236,7 +299,7 @@ public struct Detector: ~Copyable {
 
   private func incidentID(rule: Int, subjectKey: Fingerprint, _ event: borrowing Event) -> String {
     var bytes: [UInt8] = []
-    bytes.append(ruleSet.rules[rule].id)
+    bytes.append(profiles[rule].id)
     bytes.append(0)
     subjectKey.append(to: &bytes)
     bytes.append(decimal: event.time.nanoseconds)
@@ -245,28 +308,41 @@ public struct Detector: ~Copyable {
     bytes.append(0)
     bytes.append(decimal: event.origin.offset, minimumDigits: 1)
     let hash = bytes.withUnsafeBytes { Fingerprint(of: $0) }
-    return "d" + String(hash.description.prefix(16))
+    var name: [UInt8] = [0x64]  // d
+    hash.append(to: &name)
+    return String(decoding: name.prefix(17), as: UTF8.self)
   }
   private func sourceName(_ source: UInt32) -> String { Int(source) < sourceNames.count ? sourceNames[Int(source)] : "\(source)" }
 
   // MARK: Judgement
 
-  private func score(_ subject: Fingerprint, at time: EventTime, _ matchIndex: Int) -> (Confidence, [ConfidenceTerm]) {
-    let entries = subjects.peek(subject)?.live(at: time) ?? []
-    return ConfidenceModel.score(
-      entries.map { entry in
-        let rule = ruleSet.rules[Int(entry.rule)]
-        return Signal(
-          name: rule.id, family: rule.family, weight: weights[Int(entry.rule)], isAttested: entry.isAttested, detail: rule.title)
-      })
+  private func score(_ subject: Fingerprint, at time: EventTime) -> (Confidence, [ConfidenceTerm]) {
+    var signals: [Signal] = []
+    if let entries = subjects.peek(subject)?.entries {
+      signals.reserveCapacity(entries.count)
+      for entry in entries where time - entry.lastTime <= Limits.signalMemory {
+        signals.append(entry.isAttested ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
+      }
+    }
+    return ConfidenceModel.score(signals)
   }
 
-  private func propose(_ confidence: Confidence, _ event: borrowing Event, _ match: RuleMatch) -> (ProposedAction, String) {
+  private mutating func reason(_ confidence: Confidence, _ make: () -> String) -> String {
+    if confidenceReasons[confidence.thousandths].isEmpty { confidenceReasons[confidence.thousandths] = make() }
+    return confidenceReasons[confidence.thousandths]
+  }
+  private mutating func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust, _ severity: Severity) -> (ProposedAction, String) {
+    guard severity > .informational else {
+      return (.logOnly, "the rule is informational: it adds evidence, and a rule that says more decides what is done")
+    }
     let (act, notify) = (configuration.actThreshold, configuration.notifyThreshold)
-    guard confidence >= notify else { return (.logOnly, "confidence \(confidence) is below \(notify), the threshold to notify") }
-    guard confidence >= act else { return (.notify, "confidence \(confidence) is at least \(notify) but below \(act), the threshold to act") }
-    let source = subject(of: match, event).source
-    guard let source, let network = CIDR(source) else {
+    guard confidence >= notify else {
+      return (.logOnly, reason(confidence) { "confidence \(confidence) is below \(notify), the threshold to notify" })
+    }
+    guard confidence >= act else {
+      return (.notify, reason(confidence) { "confidence \(confidence) is at least \(notify) but below \(act), the threshold to act" })
+    }
+    guard let source = subject.source, let network = CIDR(source) else {
       return (.notify, "confidence \(confidence) would justify acting, but the subject has no address to block")
     }
     if let allowed = configuration.allowlist.first(where: { $0.contains(network.base) || network.contains($0.base) }) {
@@ -275,10 +351,10 @@ public struct Detector: ~Copyable {
     if network.base.isLoopback || network.base.isUnspecified || network.base.isLinkLocal {
       return (.notify, "\(source) is an address of this host or its link and is never blocked")
     }
-    if event.trust == .claimed, !configuration.claimedMayBlock {
+    if trust == .claimed, !configuration.claimedMayBlock {
       return (.notify, "the evidence is claimed, not attested, and the policy lets only attested evidence block")
     }
-    return (.blockIP, "confidence \(confidence) is at least \(act) and the rule is deterministic")
+    return (.blockIP, reason(confidence) { "confidence \(confidence) is at least \(act) and the rule is deterministic" })
   }
 
   // MARK: Record
@@ -287,41 +363,15 @@ public struct Detector: ~Copyable {
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
   ) -> Decision {
-    let definition = ruleSet.rules[rule]
-    return Decision(
-      id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: definition.id, ruleTitle: definition.title,
-      severity: definition.severity, category: definition.category, techniques: definition.techniques, confidence: confidence, terms: terms,
-      trust: event.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
-      threshold: match.threshold, firstTime: incident.firstTime, lastTime: incident.lastTime, summary: summary(definition, match, event),
+    Decision(
+      id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
+      severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
+      terms: terms, trust: event.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
+      threshold: match.threshold, firstTime: incident.firstTime, lastTime: incident.lastTime,
+      summary: profiles[rule].summary.text(match, event) { clipped($0) },
       evidence: match.evidence.map {
         EvidenceRecord(
           source: sourceName($0.origin.source), offset: $0.origin.offset, length: $0.origin.length, time: $0.time, fingerprint: $0.fingerprint)
       }, evidenceTotal: match.evidenceTotal, provenance: provenance)
-  }
-
-  /// What matched, in one line. Text from the event is quoted and cut; views escape it again.
-  private func summary(_ rule: Rule, _ match: RuleMatch, _ event: borrowing Event) -> String {
-    switch rule.detection {
-    case .behavioral(let detection):
-      let over = match.group.map(\.value).joined(separator: ", ")
-      return
-        "\(detection.aggregation.rawValue) of \(detection.metric) is \(match.observed) in \(detection.window) (\(detection.comparison.symbol) \(match.threshold))"
-        + (over.isEmpty ? "" : " for \(clipped(over))")
-    case .correlation(let detection):
-      let names = detection.sourceRules.map(\.alias).joined(separator: ", ")
-      return "\(match.observed) matches of \(names) belong together within \(detection.window)"
-    case .pattern(let conditions, _):
-      let parts = match.conditions.prefix(3).map { index -> String in
-        let condition = conditions[index]
-        let what = condition.description.isEmpty ? "condition \(condition.name)" : condition.description
-        guard case .known(let field) = condition.field else { return "\(condition.field): \(what)" }
-        var value: [UInt8] = []
-        guard event.appendText(of: field, to: &value) else { return what }
-        let shown = value.count > 120 ? String(decoding: value.prefix(120), as: UTF8.self) + "…" : String(decoding: value, as: UTF8.self)
-        return "\(field.name) \"\(shown)\": \(what)"
-      }
-      return parts.joined(separator: "; ")
-    case .skipped: return rule.title
-    }
   }
 }

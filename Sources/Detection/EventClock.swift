@@ -19,6 +19,11 @@ public struct EventClock: Sendable {
     /// False: the stamp cannot be placed; the event may match patterns but must not move or fill windows.
     public var feedsWindows: Bool
     public var anomaly: Anomaly?
+    public init(time: EventTime, feedsWindows: Bool, anomaly: Anomaly?) {
+      self.time = time
+      self.feedsWindows = feedsWindows
+      self.anomaly = anomaly
+    }
   }
   private struct SourceClock: Sendable {
     var newest = EventTime.distantPast

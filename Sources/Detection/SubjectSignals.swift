@@ -32,6 +32,4 @@ struct SubjectSignals: Sendable {
     entries.append(Entry(rule: rule, isAttested: isAttested, lastTime: time))
     return (true, dropped)
   }
-
-  func live(at time: EventTime) -> [Entry] { entries.filter { time - $0.lastTime <= Limits.signalMemory } }
 }

@@ -155,6 +155,12 @@ public struct Event: ~Copyable {
     guard slot.kind == .text else { return nil }
     return Bytes(start: UnsafeRawPointer(bitPattern: UInt(slot.a)), count: Int(slot.b))
   }
+  /// Whether a present text field was set to a literal: its address then stands for its bytes, in every event.
+  @inlinable @inline(__always)
+  public func isLiteral(_ text: Bytes) -> Bool {
+    let distance = UInt(bitPattern: text.baseAddress) &- UInt(bitPattern: memory)
+    return distance >= UInt(Event.capacity)
+  }
   @inlinable @inline(__always)
   public func integer(_ field: Field) -> Int64? {
     guard has(field) else { return nil }

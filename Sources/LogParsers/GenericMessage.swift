@@ -41,6 +41,22 @@ public enum GenericMessage {
     return true
   }
 
+  /// A whole line of key=value pairs (logfmt), at least two of them and nothing else: as `parse`, and the pair that holds a time gives the
+  /// event's time. False, with nothing set, if the line is anything else.
+  public static func parseLine(_ line: Bytes, into event: inout Event) -> Bool {
+    guard line.index(of: 0x3d) != nil else { return false }
+    var known = KnownValues()
+    let (count, isWhole) = KeyValue.forEachPair(line) { key, value in
+      if let row = KnownKey.row(of: key), KnownKey.table[row].key == .time { known.note(row: row, event.keep(value), strict: false) }
+    }
+    guard count > 1, isWhole, parse(line, into: &event) else { return false }
+    if let time = known.eventTime {
+      event.time = time
+      event.timeBasis = .stamped
+    }
+    return true
+  }
+
   private static func finish(_ known: KnownValues, into event: inout Event) {
     known.setCommon(into: &event)
     if known.isWeb {

@@ -45,7 +45,8 @@ enum KernelFirewall {
       }
       from = hit + 3
     }
-    guard let start else { return false }
+    // A USB device writes its own name, which may look like anything.
+    guard let start, !text.starts(with: "usb ") else { return false }
 
     var source: Bytes = .none
     var destination: Bytes = .none

@@ -8,6 +8,7 @@ public struct LogParser: ~Copyable {
   public private(set) var counters = LogParserCounters()
 
   private let format: LogFormat
+  private let utcOffsetSeconds: Int64
   private var reader: SyslogHeaderReader
   private let forcedProgram: [UInt8]
   private let forcedService: Int?
@@ -25,6 +26,7 @@ public struct LogParser: ~Copyable {
   /// - utcOffsetSeconds: of stamps without a zone, east of UTC is positive.
   public init(format: LogFormat, inputTime: EventTime, program: String? = nil, utcOffsetSeconds: Int64 = 0) {
     self.format = format
+    self.utcOffsetSeconds = utcOffsetSeconds
     reader = SyslogHeaderReader(inputTime: inputTime, utcOffsetSeconds: max(-86_400, min(86_400, utcOffsetSeconds)))
     let forced = Array((program ?? "").utf8)
     forcedProgram = forced
@@ -64,6 +66,16 @@ public struct LogParser: ~Copyable {
     }
     event.time = lastTime
     event.timeBasis = .inherited
+    if format == .auto || format == .syslog, let line = LogParser.kernelLine(text) {
+      if line.priority >= 0 {
+        event.set(.logSyslogPriority, line.priority)
+        event.set(.logSyslogFacility, line.priority >> 3)
+        event.set(.logSyslogSeverity, line.priority & 7)
+      }
+      event.set(.processName, "kernel")
+      event.set(.message, line.message)
+      return parseMessage(line.message, program: Bytes("kernel"), &event)
+    }
     if !forcedProgram.isEmpty {
       event.set(.message, text)
       forcedProgram.withUnsafeBytes { event.set(.processName, $0) }
@@ -74,6 +86,7 @@ public struct LogParser: ~Copyable {
       return .parsed
     }
     event.set(.message, text)
+    if format == .auto, GenericMessage.parseLine(text, into: &event) { return .parsed }
     if format == .plain, let fallback = ServiceParser.fallback, fallback(text, &event) { return .parsed }
     return .unparsed
   }
@@ -84,7 +97,7 @@ public struct LogParser: ~Copyable {
     for i in 0..<forms.count {
       let at = (lastHeaderless + i) % forms.count
       guard format == .auto || format == forms[at].format else { continue }
-      if forms[at].parse(text, &event) {
+      if forms[at].parse(text, utcOffsetSeconds, &event) {
         lastHeaderless = at
         return true
       }
@@ -219,6 +232,25 @@ public struct LogParser: ~Copyable {
     }
     let at = close + 1
     return message.from(at < message.count && message[at] == 0x20 ? at + 1 : at)
+  }
+
+  /// "[ 1234.567890] message" and "<4>[ 1234.567890] message", as dmesg writes the kernel's buffer: no host, no program, no date. The
+  /// kernel always writes six decimals, which other programs that put a number in brackets do not.
+  private static func kernelLine(_ text: Bytes) -> (priority: Int64, message: Bytes)? {
+    var cursor = ByteCursor(text)
+    var priority: Int64 = -1
+    if cursor.skip(byte: 0x3c) {
+      guard let value = cursor.takeDecimal(maxDigits: 3), value <= 191, cursor.skip(byte: 0x3e) else { return nil }
+      priority = value
+    }
+    guard cursor.skip(byte: 0x5b) else { return nil }
+    while cursor.position < 16, cursor.skip(byte: 0x20) {}
+    guard cursor.takeDecimal(maxDigits: 10) != nil, cursor.skip(byte: 0x2e) else { return nil }
+    let fraction = cursor.position
+    guard cursor.takeDecimal(maxDigits: 6) != nil, cursor.position - fraction == 6, cursor.skip(byte: 0x5d), cursor.skip(byte: 0x20) else {
+      return nil
+    }
+    return (priority, cursor.rest)
   }
 
   /// rsyslog's "message repeated N times: [ <message>]".

@@ -9,11 +9,12 @@ extension ServiceParser {
     .sshd, .pam, .sudo, .su, .login, .cron, .systemd, .logind, .shadow, .kernel, .nginx, .apache,
   ]
 
-  /// Forms of whole lines without a syslog header, in the order in which they are tried.
-  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, inout Event) -> Bool)] = [
-    (.access, { WebAccess.parse($0, into: &$1) }),
-    (.error, { WebError.parse($0, into: &$1) }),
-    (.json, { JSONLine.parse($0, into: &$1) }),
+  /// Forms of whole lines without a syslog header, in the order in which they are tried. The number is the offset from UTC, in
+  /// seconds, of stamps that name none.
+  static let headerless: [(format: LogFormat, parse: @Sendable (Bytes, Int64, inout Event) -> Bool)] = [
+    (.json, { JSONLine.parse($0, into: &$2) }),
+    (.access, { WebAccess.parse($0, into: &$2) }),
+    (.error, { WebError.parse($0, offsetSeconds: $1, into: &$2) }),
   ]
 
   /// Messages of programs that no service knows: key=value and JSON.

@@ -28,6 +28,7 @@ public struct SessionTracker: ~Copyable {
   public private(set) var openSessions = 0
 
   private let slots: UnsafeMutablePointer<Session>
+  private let notes: SessionNotes
   private let buckets: UnsafeMutablePointer<Int32>
   private let bucketMask: Int
   private let capacity: Int
@@ -44,6 +45,7 @@ public struct SessionTracker: ~Copyable {
   init(capacity: Int) {
     self.capacity = max(1, capacity)
     slots = .allocate(capacity: self.capacity + 1)
+    notes = SessionNotes(capacity: self.capacity + 1)
     recent = Chain(capacity: self.capacity)
     pendingChain = Chain(capacity: self.capacity)
     var size = 64
@@ -54,6 +56,7 @@ public struct SessionTracker: ~Copyable {
   }
   deinit {
     slots.deallocate()
+    notes.deallocate()
     buckets.deallocate()
   }
 
@@ -323,7 +326,10 @@ public struct SessionTracker: ~Copyable {
       evictions &+= 1
       remove(at)
     }
-    (slots + at).initialize(to: Session(key: key, service: service, source: event.origin.source, time: event.time, trust: event.trust))
+    (slots + at).initialize(
+      to: Session(
+        key: key, service: service, source: event.origin.source, time: event.time, trust: event.trust, text: notes.text(of: at),
+        evidence: notes.evidence(of: at)))
     slots[at].setHost(event.text(.hostName) ?? .none)
     let bucket = key.hash & bucketMask
     slots[at].nextInBucket = buckets[bucket]
@@ -335,7 +341,10 @@ public struct SessionTracker: ~Copyable {
   private mutating func remove(_ at: Int) {
     if slots[at].pending > 0 {
       if hasEvicted { lostAttempts &+= UInt64(clamping: slots[capacity].pending) }
+      notes.copy(at, to: capacity)
       (slots + capacity).initialize(to: slots[at])
+      slots[capacity].text = notes.text(of: capacity)
+      slots[capacity].evidence = notes.evidence(of: capacity)
       hasEvicted = true
     }
     unlinkPending(at)
@@ -516,7 +525,9 @@ private enum Role: UInt8 {
       guard provider.equals("su"), event.text(.eventAction)?.equals("su-session") == true, let outcome = event.text(.eventOutcome) else { return nil }
       self = outcome.equals("failure") ? .outcomeFailed : .outcomeSucceeded
     case 5:
-      guard provider.equals("login"), event.text(.eventAction)?.equals("console-login") == true, let outcome = event.text(.eventOutcome) else { return nil }
+      guard provider.equals("login"), event.text(.eventAction)?.equals("console-login") == true, let outcome = event.text(.eventOutcome) else {
+        return nil
+      }
       self = outcome.equals("failure") ? .outcomeFailed : .outcomeSucceeded
     default:
       return nil
@@ -539,6 +550,9 @@ private enum Role: UInt8 {
       self = .ended
     } else if action.equals("ssh-invalid-user") {
       self = .invalidUser
+    } else if action.equals("ssh-user-not-allowed"), event.text(.message).map({ $0.index(of: " not allowed because ") != nil }) == true {
+      // sshd treats such a user as one that does not exist: no password can be right.
+      self = .invalidUser
     } else if action.equals("ssh-max-attempts") {
       self = .tooMany
     } else if action.equals("ssh-listening") || action.equals("ssh-config-error") {
@@ -546,6 +560,32 @@ private enum Role: UInt8 {
     } else {
       self = .context
     }
+  }
+}
+
+/// What sessions remember in bytes: user, host, references. Apart from the sessions, so that opening one touches two cache lines,
+/// not ten. Trivial: owned and freed by the tracker.
+private struct SessionNotes {
+  static let userBytes = 120
+  static let hostBytes = 64
+  static let references = 8
+  private static let textBytes = userBytes + hostBytes
+  private let texts: UnsafeMutableRawPointer
+  private let evidence: UnsafeMutablePointer<EvidenceReference>
+
+  init(capacity: Int) {
+    texts = .allocate(byteCount: capacity * SessionNotes.textBytes, alignment: 8)
+    evidence = .allocate(capacity: capacity * SessionNotes.references)
+  }
+  func deallocate() {
+    texts.deallocate()
+    evidence.deallocate()
+  }
+  func text(of at: Int) -> UnsafeMutableRawPointer { texts + at * SessionNotes.textBytes }
+  func evidence(of at: Int) -> UnsafeMutablePointer<EvidenceReference> { evidence + at * SessionNotes.references }
+  func copy(_ from: Int, to: Int) {
+    memcpy(text(of: to), text(of: from), SessionNotes.textBytes)
+    memcpy(evidence(of: to), evidence(of: from), SessionNotes.references * MemoryLayout<EvidenceReference>.stride)
   }
 }
 
@@ -585,20 +625,23 @@ private struct Session {
   private var userCount: Int8 = -1
   private(set) var hostCount: Int8 = 0
   var evidenceCount: Int8 = 0
-  private var evidence: InlineArray<8, EvidenceReference>
-  private var userBytes = InlineArray<120, UInt8>(repeating: 0)
-  private var hostBytes = InlineArray<64, UInt8>(repeating: 0)
+  /// The session's place in `SessionNotes`.
+  var text: UnsafeMutableRawPointer
+  var evidence: UnsafeMutablePointer<EvidenceReference>
 
   private enum PeerState: UInt8 { case none, v4, v6, contradictory }
 
-  init(key: SessionKey, service: Service, source: UInt32, time: EventTime, trust: Trust) {
+  init(
+    key: SessionKey, service: Service, source: UInt32, time: EventTime, trust: Trust, text: UnsafeMutableRawPointer,
+    evidence: UnsafeMutablePointer<EvidenceReference>
+  ) {
     self.key = key
     self.service = service
     self.source = source
     self.trust = trust
+    self.text = text
+    self.evidence = evidence
     lastTime = time
-    evidence = InlineArray(
-      repeating: EvidenceReference(origin: EventOrigin(source: 0, offset: 0, length: 0), time: .zero, fingerprint: Fingerprint(high: 0, low: 0)))
   }
 
   /// Whether a line of time `now` cannot be this session's: the process id was given to another process.
@@ -645,23 +688,13 @@ private struct Session {
     case .none, .contradictory: nil
     }
   }
-  var user: Bytes? {
-    mutating get {
-      guard userCount >= 0 else { return nil }
-      let count = Int(userCount)
-      return withUnsafeMutableBytes(of: &userBytes) { Bytes(start: $0.baseAddress, count: count) }
-    }
-  }
-  var hostName: Bytes {
-    mutating get {
-      let count = Int(hostCount)
-      return withUnsafeMutableBytes(of: &hostBytes) { Bytes(start: $0.baseAddress, count: count) }
-    }
-  }
+  var user: Bytes? { userCount >= 0 ? Bytes(start: text, count: Int(userCount)) : nil }
+  var hostName: Bytes { Bytes(start: text + SessionNotes.userBytes, count: Int(hostCount)) }
+  /// Cut at 64 bytes: RFC 1035 allows 63 in a label, and the key is the whole name's.
   mutating func setHost(_ name: Bytes) {
-    hostCount = Int8(truncatingIfNeeded: min(64, name.count))
-    let count = Int(hostCount)
-    withUnsafeMutableBytes(of: &hostBytes) { $0.copyMemory(from: name.upTo(count)) }
+    let count = min(SessionNotes.hostBytes, name.count)
+    hostCount = Int8(truncatingIfNeeded: count)
+    if count > 0 { memcpy(text + SessionNotes.userBytes, name.baseAddress!, count) }
   }
 
   /// Takes the address and the user that `event` names.
@@ -680,9 +713,9 @@ private struct Session {
       if port < 0, let value = event.integer(.sourcePort) { port = value }
     }
     if userCount < 0, let name = event.text(.userName) {
-      let count = min(120, name.count)
+      let count = min(SessionNotes.userBytes, name.count)
       userCount = Int8(truncatingIfNeeded: count)
-      withUnsafeMutableBytes(of: &userBytes) { $0.copyMemory(from: name.upTo(count)) }
+      if count > 0 { memcpy(text, name.baseAddress!, count) }
     }
   }
   /// Gives `event` the address that its line lacks.
@@ -694,7 +727,7 @@ private struct Session {
   }
 
   mutating func remember(_ event: borrowing Event) {
-    guard evidenceCount < 8 else { return }
+    guard evidenceCount < SessionNotes.references else { return }
     evidence[Int(evidenceCount)] = event.reference
     evidenceCount += 1
   }

@@ -101,6 +101,7 @@ enum Shadow {
     iam(["change user '", .hole(.userTargetName), "' ", .ignored], "user-changed"),
     // passwd, chpasswd, chage
     iam(["password for '", .hole(.userTargetName), "' changed by '", .hole(.userName), "'"], "password-changed"),
+    iam(["password for `", .hole(.userTargetName), "' changed by `", .hole(.userName), "'"], "password-changed"),
     iam(["password for ", .hole(.userTargetName), " changed by ", .hole(.userName)], "password-changed"),
     iam(["password changed for ", .hole(.userTargetName)], "password-changed"),
     iam(["changed password expiry for ", .hole(.userTargetName)], "password-expiry-changed"),

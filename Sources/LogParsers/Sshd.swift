@@ -36,6 +36,8 @@ enum Sshd {
     case notAllowed
     /// "<user>"
     case userRest
+    /// "<user> has expired"
+    case accountExpired
     /// "<user> by PAM account configuration"
     case userByPAM
     /// "<reason> for [illegal user |invalid user ]<user> from <host>"
@@ -86,6 +88,7 @@ enum Sshd {
 
   /// All messages by their first words. Within one first letter the first match wins, so longer prefixes stand before shorter ones.
   private static let rows: [Row] = [
+    Row("Account ", "ssh-user-not-allowed", .authentication, .failure, .accountExpired),
     Row("Accepted certificate ID ", "ssh-key-accepted", .authentication, .success, .text),
     Row("Accepted key ", "ssh-key-accepted", .authentication, .success, .key),
     Row("Accepted ", "ssh-login", .authentication, .success, .result),
@@ -109,6 +112,7 @@ enum Sshd {
     Row("Connection closed by ", "ssh-disconnect", .session, .none, .identity),
     Row("Connection from ", "ssh-connection", .network, .none, .connectionFrom),
     Row("Connection refused by tcp wrapper", "ssh-connection-dropped", .network, .failure, .text),
+    Row("Connection reset by peer", "ssh-disconnect", .session, .none, .text),
     Row("Connection reset by ", "ssh-disconnect", .session, .none, .identity),
     Row("Corrupted ", "ssh-protocol-error", .network, .failure, .text),
     Row("Could not load host ", "ssh-config-error", .configuration, .failure, .text),
@@ -149,6 +153,7 @@ enum Sshd {
     Row("Packet corrupt", "ssh-protocol-error", .network, .failure, .text),
     Row("Partial ", "ssh-partial", .authentication, .unknown, .result),
     Row("Postponed ", "ssh-postponed", .authentication, .unknown, .result),
+    Row("Protocol major versions differ: ", "ssh-protocol-error", .network, .failure, .text),
     Row("Protocol major versions differ for ", "ssh-protocol-error", .network, .failure, .peerFirst),
     Row("Protocol error", "ssh-protocol-error", .network, .failure, .text),
     Row("padding error: ", "ssh-protocol-error", .network, .failure, .text),
@@ -233,7 +238,8 @@ enum Sshd {
     if isPreauth { text = text.upTo(text.count - 10) }
     guard text.count > 0 else { return false }
     // The end of a message this long may be missing: sshd's own buffer, or rsyslog's for a repeated one.
-    let isCut = whole.count >= (event.repeatCount > 1 ? 790 : 1000)
+    // Some syslog daemons cut at 1 KiB with their header, which takes up to about 120 bytes of it.
+    let isCut = whole.count >= (event.repeatCount > 1 ? 790 : 900)
     let index = Sshd.index
     var at = Int(index.starts[Int(text[0])])
     let end = Int(index.starts[Int(text[0]) + 1])
@@ -291,6 +297,11 @@ enum Sshd {
     case .userRest:
       event.set(.userName, rest)
       return true
+    case .accountExpired:
+      guard rest.ends(with: " has expired") else { return false }
+      event.set(.userName, rest.upTo(rest.count - 12))
+      event.set(.eventReason, "account-expired")
+      return true
     case .userByPAM:
       guard let end = rest.lastIndex(of: " by PAM account configuration") else { return false }
       event.set(.userName, rest.upTo(end))
@@ -329,7 +340,7 @@ enum Sshd {
       let rest = text.from(mark + 25)
       event.set(.eventReason, rest)
       if let end = rest.index(of: " with correct key but not from a permitted host (host="),
-        let address = rest.index(of: ", ip=", from: end), let close = rest.index(of: 0x2c, from: address + 5)
+        let address = rest.index(of: ", ip=", from: end), let close = endOfAddress(rest, from: address + 5)
       {
         event.set(.userName, rest.upTo(end))
         if let ip = IPAddress(rest.slice(address + 5, close)) { event.set(.sourceIP, ip) }
@@ -353,6 +364,13 @@ enum Sshd {
       return true
     }
     return false
+  }
+
+  /// Where the address at `start` ends: at the comma of newer versions, or at the bracket of those before 8.
+  private static func endOfAddress(_ text: Bytes, from start: Int) -> Int? {
+    var at = start
+    while at < text.count, text[at] != 0x2c, text[at] != 0x29 { at += 1 }
+    return at < text.count ? at : nil
   }
 
   // MARK: Shapes
@@ -403,8 +421,9 @@ enum Sshd {
     }
     // The quick way: nothing but the peer behind the user, which is all that password and keyboard-interactive ever write.
     let endsPlain = body.ends(with: " ssh2")
-    if endsPlain, method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
-      || body.index(of: " ssh2: ") == nil
+    if endsPlain,
+      method.equals("password") || method.starts(with: "keyboard-interactive") || method.equals("none")
+        || body.index(of: " ssh2: ") == nil
     {
       return userFromPeer(body, isCut: false, &event)
     }
@@ -569,6 +588,11 @@ enum Sshd {
       event.set(.eventReason, rest.from(peer.end + 2))
       return true
     }
+    if named.isInvalid { event.set(.eventReason, "invalid-user") }
+    guard !isCut else {
+      event.markAmbiguous()
+      return true
+    }
     var readings = 0
     var chosen: (peer: PeerText, reason: Bytes)?
     var last: (peer: PeerText, reason: Bytes)?
@@ -578,7 +602,7 @@ enum Sshd {
       from = mark + 1
       var cursor = ByteCursor(rest, at: mark + 6)
       guard cursor.takeDecimal(maxDigits: 5) != nil, cursor.skip(byte: 0x3a), cursor.skip(byte: 0x20) else { continue }
-      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start > named.length || peer.start == named.length else { continue }
+      guard let peer = PeerText.trailing(rest.upTo(cursor.position - 2)), peer.start >= named.length else { continue }
       candidates += 1
       last = (peer, cursor.rest)
       if isOwnReason(cursor.rest) {
@@ -590,8 +614,7 @@ enum Sshd {
       readings = 1
       chosen = last
     }
-    if named.isInvalid { event.set(.eventReason, "invalid-user") }
-    guard !isCut, readings == 1, let chosen else {
+    guard readings == 1, let chosen else {
       event.markAmbiguous()
       return true
     }
@@ -796,7 +819,11 @@ enum Sshd {
   /// "ipv4: new 192.0.2.1/32 active penalty of 10.000 seconds for penalty: ..." and "192.0.2.1/32: activating ipv4 penalty ...".
   private static func penalty(_ rest: Bytes, _ event: inout Event) -> Bool {
     var body = rest
-    if let mark = rest.index(of: ": new ") , mark <= 5 { body = rest.from(mark + 6) }
+    if let mark = rest.index(of: ": new "), mark <= 5 {
+      body = rest.from(mark + 6)
+    } else if let mark = rest.index(of: ": existing "), mark <= 5 {
+      body = rest.from(mark + 11)
+    }
     event.set(.eventReason, rest)
     let end = body.index(of: 0x20) ?? body.count
     var word = body.upTo(end)

@@ -188,6 +188,12 @@ public final class FileTail {
       return progress
     }
     let offsetBefore = log.reader.consumedOffset
+    if offsetBefore == 0, log.knownSize > 0, hasUnreadPredecessor(log) {
+      pending = .resume(log.position, .restart)
+      active = nil
+      open(&progress)
+      return progress
+    }
     do throws(SourceError) {
       switch try handOut(log, &budget, &progress, body) {
       case .more: return progress
@@ -287,8 +293,19 @@ public final class FileTail {
       if index == nil { unknownIn = listing.versions }
     }
     let newer = listing.versions[..<(index ?? listing.versions.count)]
-    guard newer.contains(where: { $0.size > 0 && ($0.isCurrent || index != nil) }) else { return false }
+    // A file that was deleted may be left for an empty one: the empty one can be found again, it cannot.
+    let isGone = index == nil && log.links == 0
+    guard newer.contains(where: { ($0.size > 0 || isGone) && ($0.isCurrent || index != nil) }) else { return false }
     return log.isPacked || isSilent(log)
+  }
+
+  /// Nothing of the current file was handed out yet, and now it has content. Was it truncated before, with its content copied away?
+  /// Nothing in the file itself can tell, but then a version lies beside it that is newer than all we know.
+  private func hasUnreadPredecessor(_ log: OpenLog) -> Bool {
+    let listing = RotatedFiles.list(path)
+    guard listing.isStable, let current = listing.versions.first, current.isCurrent, log.isSame(as: current) else { return false }
+    guard let known = previous.map({ indexOf($0, in: listing.versions) }) ?? listing.versions.count else { return false }
+    return listing.versions[..<known].contains { !$0.isCurrent && $0.size > 0 }
   }
 
   /// No byte came for the time that a service takes to open its new file; longer if the last line has no end yet.
@@ -377,7 +394,8 @@ public final class FileTail {
     guard listing.isStable else { return }
     // What is there already is old: from now on only newer files count.
     previous = nil
-    if let newest = listing.versions.first(where: { !$0.isCurrent }) { previous = FileTail.endPosition(of: newest) }
+    let ends = listing.versions.lazy.filter { !$0.isCurrent }.map { FileTail.endPosition(of: $0) }
+    previous = ends.first { $0.identity.headLength > 0 } ?? ends.first
     do throws(SourceError) {
       let log = try OpenLog(path: path, mayBePacked: false)
       log.begin(at: start == .end ? FileTail.endOfLastLine(log) : 0)
@@ -449,7 +467,7 @@ public final class FileTail {
       return resume(position, .finished, listing, &progress)
     }
     openNewest(than: index, in: versions, &progress)
-    if active != nil { previous = position }
+    if active != nil, position.identity.headLength > 0 { previous = position }
   }
 
   /// Which version holds `position`, also if it is only a shorter copy of it.
@@ -478,7 +496,7 @@ public final class FileTail {
   private func resume(_ position: FilePosition, _ cause: Cause, _ listing: RotatedFiles.Listing, _ progress: inout ReadProgress) {
     guard listing.isStable else { return }
     let versions = listing.versions
-    guard position.identity.headLength > 0 else { return resumeFromNothing(position, cause, versions, &progress) }
+    guard position.identity.headLength > 0, position.offset > 0 else { return resumeFromNothing(position, cause, versions, &progress) }
 
     var shorterCopy: Int?
     for index in FileTail.likelyFirst(position, versions) {

@@ -62,6 +62,13 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     return body(&slots[Int(slot)].value)
   }
 
+  /// Runs `body` on an existing value, which becomes the most recently used; nil if there is none.
+  public mutating func updateExisting<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
+    guard let slot = index[key] else { return nil }
+    touch(slot)
+    return body(&slots[Int(slot)].value)
+  }
+
   /// Runs `body` on an existing value, without touching its age; nil if there is none.
   public mutating func modify<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
     guard let slot = index[key] else { return nil }

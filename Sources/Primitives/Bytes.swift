@@ -177,6 +177,14 @@ extension Array where Element == UInt8 {
   public mutating func append(_ literal: StaticString) {
     append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
   }
+  /// Appends what `write` puts into memory on the stack; it returns how many bytes that were, at most `capacity`.
+  @inlinable @inline(__always)
+  public mutating func append(atMost capacity: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Int) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { text in
+      guard let base = text.baseAddress else { return }
+      append(contentsOf: UnsafeBufferPointer(start: base, count: Swift.min(capacity, write(base))))
+    }
+  }
   @inline(__always)
   public mutating func append(_ bytes: Bytes) { append(contentsOf: bytes) }
   @inline(__always)

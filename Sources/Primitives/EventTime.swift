@@ -87,29 +87,49 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
     return String(decoding: out, as: UTF8.self)
   }
   public func append(to out: inout [UInt8]) {
+    out.append(atMost: EventTime.textBytes, write)
+  }
+  @usableFromInline static let textBytes = 30
+  /// The same into memory for `textBytes`. Returns how many bytes it took.
+  @usableFromInline
+  func write(_ text: UnsafeMutablePointer<UInt8>) -> Int {
     let c = civil
-    out.append(decimal: UInt64(Swift.max(0, c.year)), minimumDigits: 4)
-    func two(_ separator: UInt8, _ value: Int64) {
-      out.append(separator)
-      out.append(UInt8(truncatingIfNeeded: 0x30 + value / 10))
-      out.append(UInt8(truncatingIfNeeded: 0x30 + value % 10))
+    var at = 0
+    func put(_ value: Int64, digits: Int) {
+      var rest = UInt64(truncatingIfNeeded: value)
+      var place = at + digits
+      while place > at {
+        place -= 1
+        text[place] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+        rest /= 10
+      }
+      at += digits
     }
+    func two(_ separator: UInt8, _ value: Int64) {
+      text[at] = separator
+      text[at + 1] = UInt8(truncatingIfNeeded: 0x30 + value / 10)
+      text[at + 2] = UInt8(truncatingIfNeeded: 0x30 + value % 10)
+      at += 3
+    }
+    put(Swift.max(0, c.year), digits: 4)  // an Int64 of nanoseconds ends in 2262
     two(0x2d, c.month)
     two(0x2d, c.day)
     two(0x54, c.hour)
     two(0x3a, c.minute)
     two(0x3a, c.second)
     if c.nanosecond != 0 {
-      out.append(0x2e)
+      text[at] = 0x2e
+      at += 1
       if c.nanosecond % 1_000_000 == 0 {
-        out.append(decimal: UInt64(c.nanosecond / 1_000_000), minimumDigits: 3)
+        put(c.nanosecond / 1_000_000, digits: 3)
       } else if c.nanosecond % 1000 == 0 {
-        out.append(decimal: UInt64(c.nanosecond / 1000), minimumDigits: 6)
+        put(c.nanosecond / 1000, digits: 6)
       } else {
-        out.append(decimal: UInt64(c.nanosecond), minimumDigits: 9)
+        put(c.nanosecond, digits: 9)
       }
     }
-    out.append(0x5a)
+    text[at] = 0x5a
+    return at + 1
   }
 
   /// RFC 3339 / ISO 8601 "2026-01-05T00:00:01[.fraction][Z|+hh:mm|+hhmm]"; a space may stand for the T. A stamp without a

@@ -161,13 +161,7 @@ public struct IPAddress: Hashable, Sendable, Comparable, CustomStringConvertible
 
   /// Canonical text: dotted decimal, or RFC 5952.
   public func append(to out: inout [UInt8]) {
-    if isV4 {
-      for shift in [24, 16, 8, 0] as [UInt64] {
-        out.append(decimal: low >> shift & 0xff, minimumDigits: 1)
-        if shift > 0 { out.append(0x2e) }
-      }
-      return
-    }
+    if isV4 { return out.append(atMost: 15, writeV4) }
     func group(_ i: Int) -> UInt64 { (i < 4 ? high >> UInt64(48 - 16 * i) : low >> UInt64(48 - 16 * (i - 4))) & 0xffff }
     var best = (start: -1, count: 1)  // the longest run of at least two zero groups, the first of equals
     var i = 0
@@ -200,6 +194,37 @@ public struct IPAddress: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 }
 
+extension IPAddress {
+  /// Dotted decimal, at most 15 bytes. Returns their number.
+  @inline(__always)
+  private func writeV4(_ text: UnsafeMutablePointer<UInt8>) -> Int {
+    var at = 0
+    var shift: UInt64 = 32
+    while shift > 0 {
+      shift -= 8
+      let octet = UInt8(truncatingIfNeeded: low >> shift)
+      if octet >= 100 {
+        text[at] = 0x30 + octet / 100
+        at += 1
+      }
+      if octet >= 10 {
+        text[at] = 0x30 + octet / 10 % 10
+        at += 1
+      }
+      text[at] = 0x30 + octet % 10
+      at += 1
+      if shift > 0 {
+        text[at] = 0x2e
+        at += 1
+      }
+    }
+    return at
+  }
+}
+
+@inline(__always)
+func lowercaseHexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+
 /// Value of one hexadecimal digit.
 @inline(__always)
 public func hexDigit(_ byte: UInt8) -> UInt8? {
@@ -223,6 +248,11 @@ public struct CIDR: Hashable, Sendable, CustomStringConvertible {
   }
   /// "a.b.c.d/n", "x::/n", or a single address. A prefix length out of range is refused.
   public init?(_ text: String) {
+    if !text.utf8.contains(0x2f) {
+      guard let address = IPAddress(text) else { return nil }
+      self.init(address, prefixLength: address.isV4 ? 32 : 128)
+      return
+    }
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count <= 2, let address = IPAddress(String(parts[0])) else { return nil }
     let width = address.isV4 ? 32 : 128

@@ -1,6 +1,53 @@
 // JSON (RFC 8259) over raw bytes: a writer that appends to a buffer, and a total, linear, depth-limited reader.
 // The writer's output is canonical for what we write: no white space, keys in the caller's order, no floating point.
 
+/// Writes small values of a JSON document into memory that has room for them.
+public struct JSONText {
+  private let base: UnsafeMutablePointer<UInt8>
+  public private(set) var count = 0
+  init(base: UnsafeMutablePointer<UInt8>) { self.base = base }
+
+  @inline(__always)
+  public mutating func put(_ text: StaticString) {
+    (base + count).update(from: text.utf8Start, count: text.utf8CodeUnitCount)
+    count += text.utf8CodeUnitCount
+  }
+  /// At most 20 bytes.
+  @inline(__always)
+  public mutating func put(decimal value: UInt64) {
+    var digits = 1
+    var bound: UInt64 = 10
+    while digits < 20, value >= bound {
+      digits += 1
+      bound = digits < 20 ? bound &* 10 : bound
+    }
+    var rest = value
+    var at = count + digits
+    while at > count {
+      at -= 1
+      base[at] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+      rest /= 10
+    }
+    count += digits
+  }
+  /// A quoted RFC 3339 stamp, at most 32 bytes.
+  @inline(__always)
+  public mutating func put(_ time: EventTime) {
+    base[count] = 0x22
+    count += 1 + time.write(base + count + 1)
+    base[count] = 0x22
+    count += 1
+  }
+  /// Quoted, 34 bytes.
+  @inline(__always)
+  public mutating func put(_ fingerprint: Fingerprint) {
+    base[count] = 0x22
+    count += 1 + fingerprint.write(base + count + 1)
+    base[count] = 0x22
+    count += 1
+  }
+}
+
 /// Writes one JSON document. The caller keeps containers balanced; commas are put where they belong.
 public struct JSONWriter {
   public var out: [UInt8]
@@ -34,12 +81,35 @@ public struct JSONWriter {
   }
   /// A key of ours: written as it is, so it must need no escapes.
   public mutating func key(_ name: StaticString) {
-    if needsComma { out.append(0x2c) }
-    out.append(0x22)
-    out.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-    out.append(0x22)
-    out.append(0x3a)
+    let count = name.utf8CodeUnitCount
+    let comma = needsComma ? 1 : 0
+    out.append(atMost: count + 4) { text in
+      text[0] = 0x2c  // overwritten where no comma is due
+      text[comma] = 0x22
+      (text + comma + 1).update(from: name.utf8Start, count: count)
+      text[comma + count + 1] = 0x22
+      text[comma + count + 2] = 0x3a
+      return comma + count + 3
+    }
     needsComma = false
+  }
+  /// Our own text between two values, with the commas, brackets and keys that belong there: one copy instead of many.
+  /// What follows is a value, without a comma before it.
+  @inline(__always)
+  public mutating func verbatim(_ text: StaticString) {
+    out.append(text)
+    needsComma = false
+  }
+  /// Our own text with values between its parts, put together on the stack and appended at once. At most `capacity` bytes; the text
+  /// carries its own commas and brackets, and what follows it is not the first of its container.
+  @inline(__always)
+  public mutating func verbatim(atMost capacity: Int, _ write: (inout JSONText) -> Void) {
+    out.append(atMost: capacity) { base in
+      var text = JSONText(base: base)
+      write(&text)
+      return text.count
+    }
+    needsComma = true
   }
   /// A key that is data.
   public mutating func key(text name: Bytes) {
@@ -111,17 +181,45 @@ public struct JSONWriter {
 
   /// A JSON string. Control characters are escaped; bytes that are not UTF-8 become U+FFFD, one for each maximal ill-formed part.
   public static func appendQuoted(_ bytes: Bytes, to out: inout [UInt8]) {
+    let plain = plainPrefix(bytes, from: 0)
     out.append(0x22)
+    if plain == bytes.count { out.append(contentsOf: bytes) } else { appendEscaped(bytes, plain: plain, to: &out) }
+    out.append(0x22)
+  }
+
+  /// End of the run of printable ASCII that needs no escape and begins at `start`. Eight bytes at a time.
+  @inline(__always)
+  private static func plainPrefix(_ bytes: Bytes, from start: Int) -> Int {
+    let low: UInt64 = 0x0101_0101_0101_0101
+    let high: UInt64 = 0x8080_8080_8080_8080
+    var i = start
+    while i + 8 <= bytes.count {
+      // The high bit of each byte of a term says: below 0x20, equal to 0x22, 0x5c or 0x7f, or not ASCII (exact up to the first such byte).
+      let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self))
+      let quote = word ^ (low &* 0x22)
+      let backslash = word ^ (low &* 0x5c)
+      let delete = word ^ (low &* 0x7f)
+      let special = (word &- (low &* 0x20)) | (quote &- low) | (backslash &- low) | (delete &- low) | word
+      if special & high != 0 { break }
+      i += 8
+    }
+    while i < bytes.count, isPlain(bytes[i]) { i += 1 }
+    return i
+  }
+  @inline(__always)
+  private static func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7f && byte != 0x22 && byte != 0x5c }
+
+  private static func appendEscaped(_ bytes: Bytes, plain: Int, to out: inout [UInt8]) {
     var runStart = 0
-    var i = 0
+    var i = plain
     let n = bytes.count
     func flush(_ out: inout [UInt8], _ end: Int) {
       if end > runStart { out.append(contentsOf: bytes.slice(runStart, end)) }
     }
     while i < n {
       let byte = bytes[i]
-      if byte >= 0x20, byte < 0x7f, byte != 0x22, byte != 0x5c {
-        i += 1
+      if isPlain(byte) {
+        i = plainPrefix(bytes, from: i)
         continue
       }
       if byte >= 0x80 {
@@ -145,13 +243,13 @@ public struct JSONWriter {
       case 0x09: out.append("\\t" as StaticString)
       default:
         out.append("\\u00" as StaticString)
-        for digit in [byte >> 4, byte & 15] { out.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+        out.append(lowercaseHexDigit(byte >> 4))
+        out.append(lowercaseHexDigit(byte & 15))
       }
       i += 1
       runStart = i
     }
     flush(&out, n)
-    out.append(0x22)
   }
 }
 

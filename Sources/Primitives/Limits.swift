@@ -55,7 +55,8 @@ public enum Limits {
   public static let groupsPerRule = 16_384
   /// Entries that one group keeps in its window. Thresholds above it are refused when the rule is loaded.
   public static let entriesPerGroup = 1024
-  /// Entries of all groups of all rules together: the memory bound of the engine (32 bytes each).
+  /// Entries of all groups of all rules together, 24 bytes each: the memory bound of the windows. Groups, entries and the lines
+  /// they refer to count against it together; beyond it the group that was silent longest is evicted and counted.
   public static let windowEntries = 512 * 1024
   /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
   /// Beyond either the chain that was silent longest is evicted and counted.
@@ -65,6 +66,9 @@ public enum Limits {
   public static let limitRecords = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
+  /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts
+  /// of three lines fit.
+  public static let evidencePerGroup = 16
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
   public static let evidencePerDecision = 16
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.

@@ -65,16 +65,18 @@ public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertib
     return String(decoding: out, as: UTF8.self)
   }
   public func append(to out: inout [UInt8]) {
-    func hexadecimal(_ half: UInt64) {
-      var shift: UInt64 = 64
-      while shift > 0 {
-        shift -= 4
-        let digit = UInt8(truncatingIfNeeded: half >> shift & 0xf)
-        out.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
-      }
-    }
-    hexadecimal(high)
-    hexadecimal(low)
+    out.append(atMost: Fingerprint.textBytes, write)
+  }
+  static let textBytes = 32
+  /// The same into memory for `textBytes`. Returns their number.
+  @inline(__always)
+  func write(_ text: UnsafeMutablePointer<UInt8>) -> Int {
+    let target = UnsafeMutableRawPointer(text)
+    target.storeBytes(of: hexadecimalDigits(high >> 32).bigEndian, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(high & 0xffff_ffff).bigEndian, toByteOffset: 8, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(low >> 32).bigEndian, toByteOffset: 16, as: UInt64.self)
+    target.storeBytes(of: hexadecimalDigits(low & 0xffff_ffff).bigEndian, toByteOffset: 24, as: UInt64.self)
+    return Fingerprint.textBytes
   }
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
@@ -87,4 +89,14 @@ public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertib
     high = halves.0
     low = halves.1
   }
+}
+
+/// The eight hexadecimal digits of `value` (32 bits) as ASCII, the first in the highest byte.
+@inline(__always)
+private func hexadecimalDigits(_ value: UInt64) -> UInt64 {
+  var x = (value << 16 | value) & 0x0000_ffff_0000_ffff
+  x = (x << 8 | x) & 0x00ff_00ff_00ff_00ff
+  x = (x << 4 | x) & 0x0f0f_0f0f_0f0f_0f0f
+  let isLetter = (x &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+  return x &+ 0x3030_3030_3030_3030 &+ isLetter &* 0x27
 }

@@ -36,8 +36,6 @@ struct TestCode {
 struct RuleCode {
   enum Kind: UInt8 { case disabled, pattern, behavioral, correlation }
   var kind = Kind.disabled
-  /// It can only match if the prefilter hits one of its patterns.
-  var isTriggered = false
   /// Fields the event must have.
   var presence: (UInt64, UInt64) = (0, 0)
   var entry: Int32 = Program.reject
@@ -59,8 +57,10 @@ final class CompiledRules {
   private(set) var conditions: [ConditionCode] = []
   private(set) var tests: [TestCode] = []
   private(set) var nodes: [ProgramNode] = []
-  /// By rule: conditions over guard fields that must hold.
-  private(set) var guards: [[Int32]] = []
+  /// By condition: the kind of an event decides it.
+  private(set) var isKnown: [Bool] = []
+  /// Those among them that are bits of the kind, without repetitions, by field.
+  private(set) var kindBits: [(field: Field, conditions: [Int32])] = []
   private(set) var expressions: [Expression?] = []
   private(set) var windows: [WindowRule] = []
   private(set) var groupSlots: [Int32] = []
@@ -86,7 +86,8 @@ final class CompiledRules {
     conditions = builder.conditions
     tests = builder.tests
     nodes = builder.nodes
-    guards = builder.guards
+    isKnown = builder.isKnown
+    kindBits = builder.kindBits
     expressions = builder.expressions
     windows = builder.windows
     groupSlots = builder.groupSlots
@@ -132,7 +133,8 @@ private struct Builder {
   var conditions: [ConditionCode] = []
   var tests: [TestCode] = []
   var nodes: [ProgramNode] = []
-  var guards: [[Int32]] = []
+  var isKnown: [Bool] = []
+  var kindBits: [(field: Field, conditions: [Int32])] = []
   var expressions: [Expression?] = []
   var windows: [WindowRule] = []
   var groupSlots: [Int32] = []
@@ -177,7 +179,6 @@ private struct Builder {
       code.conditionCount = Int32(conditions.count) - code.firstCondition
       rules.append(code)
       expressions.append(expression)
-      guards.append([])
     }
     connectCorrelations()
   }
@@ -192,6 +193,7 @@ private struct Builder {
         ? unfilteredPatterns += mine.count { !$0.isFiltered } : ()
       conditions[i].isFiltered = !mine.isEmpty && mine.allSatisfy(\.isFiltered)
     }
+    isKnown = Array(repeating: false, count: conditions.count)
     for index in rules.indices {
       guard let expression = expressions[index] else { continue }
       let source = CompiledRules.conditions(of: ruleSet.rules[index].detection)
@@ -207,15 +209,10 @@ private struct Builder {
         }
       }
       rules[index].entry = Program.compile(expression, base: base, cost: cost, into: &nodes)
-      let split = Program.split(expression) { CompiledRules.isGuard(source[$0]) }
-      guards[index] = split.guards.map { Int32(base + $0) }
+      for i in source.indices { isKnown[base + i] = CompiledRules.isGuard(source[i]) || isKindBit(base + i) }
+      let known = isKnown
+      let split = Program.split(expression) { known[base + $0] }
       rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
-      // Without a hit in the prefilter, a filtered condition's test is false; everything else is open.
-      rules[index].isTriggered =
-        !Program.possibilities(expression) { i in
-          let code = codes[base + i]
-          return code.isFiltered ? (code.isNegated, !code.isNegated) : (true, true)
-        }.canBeTrue
       for i in Program.mandatory(expression) where !source[i].isNegated {
         if case .exists(false) = source[i].test { continue }
         require(source[i].field, rule: index)
@@ -225,6 +222,25 @@ private struct Builder {
         if needsMetric(detection.aggregation), let field = detection.metricField { require(field, rule: index) }
       }
     }
+  }
+
+  /// Whether the condition can be a bit of an event's kind, and there is room for it.
+  private mutating func isKindBit(_ index: Int) -> Bool {
+    let code = conditions[index]
+    guard code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else { return false }
+    guard code.kind == .compare || code.kind == .exact && (field.kind == .integer || field == .httpRequestMethod) else { return false }
+    let at = kindBits.firstIndex { $0.field == field }
+    if let at, kindBits[at].conditions.contains(where: { saysTheSame(conditions[Int($0)], code) }) { return true }
+    guard kindBits.reduce(0, { $0 + $1.conditions.count }) < KindBits.maximum else { return false }
+    if let at { kindBits[at].conditions.append(Int32(index)) } else { kindBits.append((field, [Int32(index)])) }
+    return true
+  }
+  /// But for a negation.
+  private func saysTheSame(_ a: ConditionCode, _ b: ConditionCode) -> Bool {
+    guard a.slot == b.slot, a.kind == b.kind, a.comparison == b.comparison, a.operand == b.operand, a.isCaseSensitive == b.isCaseSensitive,
+      a.count == b.count
+    else { return false }
+    return (0..<a.count).allSatisfy { tests[Int(a.first + $0)].bytes.equals(tests[Int(b.first + $0)].bytes) }
   }
 
   private mutating func require(_ field: FieldReference, rule: Int) {
@@ -307,7 +323,8 @@ private struct Builder {
           try addRegex(Array(pattern.utf8), caseSensitive, rule: index, slot: code.slot)
         } catch {
           self.error(
-            rule, condition.location, "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
+            rule, condition.location,
+            "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
           isGood = false
         }
       }
@@ -401,7 +418,7 @@ private struct Builder {
     return WindowRule(
       rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
       minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
-      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact),
+      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact, parts: needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
@@ -472,7 +489,9 @@ private struct Builder {
     }
     for number in correlators.indices where waiting.contains(number) {
       let rule = ruleSet.rules[correlators[number].rule]
-      error(rule, rule.location, "it waits for correlations that wait for it", hint: "break the cycle, or name source rules exactly instead of by a pattern")
+      error(
+        rule, rule.location, "it waits for correlations that wait for it",
+        hint: "break the cycle, or name source rules exactly instead of by a pattern")
       rules[correlators[number].rule].kind = .disabled
     }
     if !waiting.isEmpty {

@@ -27,6 +27,8 @@ final class Correlator {
   /// Aliases that the logic names, in its order; a sequence may name one twice.
   private let places: [String]
   private let count: Int
+  /// The fields whose values matches must share: the join keys, then the field of a value overlap.
+  let joinFields: [FieldReference]
   private var chains = BoundedTable<GroupKey, Chain>(capacity: Limits.correlationChains)
   private var held = 0
   private(set) var evictions: UInt64 = 0
@@ -41,6 +43,7 @@ final class Correlator {
   init(rule: Int, detection: CorrelationDetection) {
     self.rule = rule
     self.detection = detection
+    if case .valueOverlap(_, let field) = detection.logic { joinFields = detection.joinKeys + [field] } else { joinFields = detection.joinKeys }
     switch detection.logic {
     case .temporalSequence(let aliases), .temporalUnordered(let aliases), .valueOverlap(let aliases, _):
       places = aliases
@@ -57,11 +60,6 @@ final class Correlator {
     held = 0
   }
 
-  /// The field whose value must be shared beyond the join keys.
-  var overlapField: FieldReference? {
-    if case .valueOverlap(_, let field) = detection.logic { return field }
-    return nil
-  }
 
   /// The places that matches of the rule with this id can take.
   func places(forRule id: String) -> [Int] {
@@ -115,15 +113,23 @@ final class Correlator {
       }
       return chain.partial.last.flatMap { $0.count == places.count ? $0 : nil }
     case .temporalUnordered, .valueOverlap:
-      for place in places.indices where !chain.partial[place].allSatisfy(isCurrent) { chain.partial[place] = [] }
+      var filled = 0
+      for place in places.indices {
+        guard let held = chain.partial[place].first else { continue }  // one at most
+        if isCurrent(held) { filled += 1 } else { chain.partial[place] = [] }
+      }
       // An empty place first, else the one that was filled longest ago.
       if let place = taken.first(where: { chain.partial[$0].isEmpty })
         ?? taken.min(by: { (chain.partial[$0].first?.time ?? .min) < (chain.partial[$1].first?.time ?? .min) })
       {
-        chain.partial[place] = [contribution]
+        if chain.partial[place].isEmpty {
+          chain.partial[place].append(contribution)
+          filled += 1
+        } else {
+          chain.partial[place][0] = contribution
+        }
       }
-      let filled = chain.partial.filter { !$0.isEmpty }
-      return filled.count >= needed ? filled.flatMap { $0 } : nil
+      return filled >= needed ? chain.partial.flatMap { $0 } : nil
     case .countThreshold:
       chain.partial[0].removeAll { !isCurrent($0) }
       chain.partial[0].append(contribution)
@@ -134,8 +140,8 @@ final class Correlator {
   private var needed: Int { if case .valueOverlap = detection.logic { 2 } else { count } }
 
   /// The memory of one contribution: few lines of a long list.
-  static func contribution(of match: RuleMatch) -> Contribution {
-    var evidence = match.evidence
+  static func contribution(of match: RuleMatch, evidence: [EvidenceReference]) -> Contribution {
+    var evidence = evidence
     if evidence.count > evidencePerContribution {
       evidence.removeSubrange(evidencePerContribution / 2..<evidence.count - evidencePerContribution / 2)
     }

@@ -1,6 +1,6 @@
 // Which rules can match an event of this kind? A kind is the combination of the few fields with few values (action, category,
-// outcome, dataset, provider). The answer is worked out once for each kind that occurs and then looked up.
-// What must stay true: a kind's answer depends only on what its rules' exact comparisons can see, so two events of one kind get the
+// outcome, dataset, provider) and of what a few conditions say that many rules share (the status is 400 or more). The answer is worked out once for each kind that occurs and then looked up.
+// What must stay true: a kind's answer depends only on what its rules' conditions on these fields can see, so two events of one kind get the
 // same answer; values nobody asks for are one value; both tables are bounded, and beyond them everything is checked, and counted.
 import Events
 import Glibc
@@ -18,6 +18,8 @@ struct GuardValues {
   private var filter: [UInt64] = Array(repeating: 0, count: 64)  // 4096 bits over hashes without case
   private var spellings: [[UInt8]] = []
   private var table: [UInt8] = Array(repeating: 0, count: 512)  // 1 + index into spellings
+  /// Numbers of literals by address: parsers set these fields to few of them.
+  private var literals: [(text: Bytes, number: UInt8)] = Array(repeating: (.none, 0), count: 32)
 
   init(field: Field) { self.field = field }
 
@@ -44,6 +46,18 @@ struct GuardValues {
       at = (at + 1) & 511
     }
     return learn(value, at: at)
+  }
+  /// The same for a literal, whose address says what it is.
+  @inline(__always)
+  mutating func number(literal: Bytes) -> UInt8 {
+    guard literal.count > 0 else { return number(literal) }
+    let address = UInt(bitPattern: literal.baseAddress)
+    let at = Int((address ^ address >> 5) & 31)
+    let known = literals[at]
+    if known.text.baseAddress == literal.baseAddress, known.text.count == literal.count { return known.number }
+    let number = number(literal)
+    literals[at] = (literal, number)
+    return number
   }
   private mutating func learn(_ value: Bytes, at free: Int) -> UInt8 {
     let folded = value.map(asciiLower)
@@ -80,6 +94,22 @@ struct GuardValues {
     h = h &* 0x94d0_49bb_1331_11eb
     return Int(h >> 40 & 4095)
   }
+}
+
+/// The conditions of one field that are bits of an event's kind: numeric comparisons, and exact ones where values are few.
+/// Plain data; the table owns the memory.
+struct KindBits {
+  /// Conditions that are one bit each, in all. With them, the numbers of five guard fields fill 56 of the 64 bits of a kind, and
+  /// combinations stay few.
+  static let maximum = 16
+  static let tabledValues: Int64 = 1024
+
+  var field: Field
+  /// The bits of this field's conditions.
+  var first: Int
+  var count: Int
+  /// What they are for the integers from 0, which most values are.
+  var table: UnsafeMutablePointer<UInt16>
 }
 
 /// The rules of one kind of event. Plain data; the table owns the memory.

@@ -65,27 +65,39 @@ final class GroupTable {
   }
 
   /// Bytes that groups, entries and evidence may take together.
-  static let byteBudget = Limits.windowEntries * 32
+  static let byteBudget = Limits.windowEntries * 24
   private static let groupBytes = MemoryLayout<Group>.stride + 8
-  private static let maximumGroups = byteBudget / 128
+  private static let maximumGroups = byteBudget / 160
 
-  private let rules: [WindowRule]
+  private let rules: UnsafeMutablePointer<WindowRule>
   private let groups: UnsafeMutablePointer<Group>
   private let buckets: UnsafeMutablePointer<Int32>
   private let bucketMask: Int
-  private var lines: [Line]
+  private let lines: UnsafeMutablePointer<Line>
+  private let ruleCount: Int
   private var freeList: Int32 = -1
   private var fresh: Int32 = 0
   private var sequence: UInt64 = 0
   private let seed: (UInt64, UInt64)
 
-  private(set) var usedBytes = 0
+  private var groupAndEntryBytes = 0
+  private let pool: EvidencePool
+  /// Lines of the event that is being fed, while it is.
+  private let held: UnsafeMutablePointer<UInt32>
+  private var heldCount = 0
+  private static let maximumHeld = Limits.evidencePerDecision + 1
+  /// Of everything that counts against the budget.
+  var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
   private(set) var groupCount = 0
   private(set) var evictions: [UInt64]
 
   init(_ rules: [WindowRule]) {
-    self.rules = rules
-    lines = Array(repeating: Line(), count: rules.count)
+    ruleCount = rules.count
+    self.rules = .allocate(capacity: max(1, rules.count))
+    self.rules.initialize(from: rules, count: rules.count)
+    lines = .allocate(capacity: max(1, rules.count))
+    lines.initialize(repeating: Line(), count: rules.count)
+    held = .allocate(capacity: GroupTable.maximumHeld)
     evictions = Array(repeating: 0, count: rules.count)
     // Without behavioural rules there is nothing to hold. The memory is touched only as groups arrive.
     let capacity = rules.isEmpty ? 1 : GroupTable.maximumGroups
@@ -95,12 +107,16 @@ final class GroupTable {
     bucketMask = bucketCount - 1
     buckets = .allocate(capacity: bucketMask + 1)
     buckets.initialize(repeating: -1, count: bucketMask + 1)
+    pool = EvidencePool(capacity: rules.isEmpty ? 0 : GroupTable.byteBudget / EvidencePool.entryBytes)
     seed = (.random(in: .min ... .max), .random(in: .min ... .max))
   }
   deinit {
     for i in 0..<Int(fresh) where groups[i].window >= 0 { release(i) }
     groups.deallocate()
     buckets.deallocate()
+    rules.deallocate()
+    lines.deallocate()
+    held.deallocate()
   }
 
   // MARK: One event
@@ -114,7 +130,7 @@ final class GroupTable {
     let group = groups + Int(index)
     let before = bytes(of: group)
     group.pointee.cells.expire(cutoff: cutoff, now: now)
-    if group.pointee.cells.count == 0 { group.pointee.evidence.free() }
+    if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
     group.pointee.events?.pointee.expire(cutoff: cutoff, now: now)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
@@ -126,9 +142,10 @@ final class GroupTable {
       }
       let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
       group.pointee.events?.pointee.add(
-        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact))
+        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16)
+      )
     }
-    usedBytes += bytes(of: group) - before
+    groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)
     let isHolding = holds(rule, group)
     var isMatch = false
@@ -151,12 +168,24 @@ final class GroupTable {
     return WindowOutcome(group: index, isMatch: isMatch, observed: observed)
   }
 
-  func addEvidence(_ index: Int32, _ reference: EvidenceReference, now: Int64) {
+  /// Begins the evidence of one event: its own line last. `endEvidence` must follow.
+  func beginEvidence(_ lines: [EvidenceReference], now: Int64) {
+    for line in lines.suffix(GroupTable.maximumHeld - heldCount) {
+      guard let index = pool.hold(StoredReference(line, windowTime: now)) else { continue }
+      held[heldCount] = index
+      heldCount += 1
+    }
+  }
+  func endEvidence() {
+    for i in 0..<heldCount { pool.release(held[i]) }
+    heldCount = 0
+  }
+  func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
-    group.pointee.evidence.add(StoredReference(reference, windowTime: now), cutoff: cutoff)
-    usedBytes += group.pointee.evidence.bytes - before
+    for i in 0..<heldCount { group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool) }
+    groupAndEntryBytes += group.pointee.evidence.bytes - before
   }
 
   /// Makes room, if the budget is spent, at the cost of the groups that were silent longest; never `keeping`.
@@ -168,8 +197,8 @@ final class GroupTable {
   func summary(_ index: Int32, now: Int64) -> (evidence: [EvidenceReference], lines: UInt64, first: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
-    group.pointee.evidence.expire(cutoff: cutoff, now: now)
-    let evidence = group.pointee.evidence.references()
+    group.pointee.evidence.expire(cutoff: cutoff, now: now, pool)
+    let evidence = group.pointee.evidence.references(pool)
     return (evidence, max(UInt64(evidence.count), group.pointee.cells.totals.lines), group.pointee.cells.oldestTime ?? now)
   }
 
@@ -201,11 +230,12 @@ final class GroupTable {
 
   // MARK: Table
 
+  /// Windows of one key lie side by side, in one line of the cache: an event usually feeds many of them.
   private func hash(_ window: Int, _ key: GroupKey) -> Int {
-    let tagged = key.low ^ (UInt64(window) &* 0x9e37_79b9_7f4a_7c15) &+ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
+    let tagged = key.low ^ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
     let product = (key.high ^ seed.0).multipliedFullWidth(by: tagged ^ seed.1)
     let mixed = (product.high ^ product.low ^ tagged) &* 0xbf58_476d_1ce4_e5b9
-    return Int(truncatingIfNeeded: mixed >> 32) & bucketMask
+    return (Int(truncatingIfNeeded: mixed >> 32) << 4 | window & 15) & bucketMask
   }
 
   private func find(_ window: Int, _ key: GroupKey) -> Int32? {
@@ -239,7 +269,7 @@ final class GroupTable {
     lines[window].newest = index
     lines[window].count += 1
     groupCount += 1
-    usedBytes += GroupTable.groupBytes
+    groupAndEntryBytes += GroupTable.groupBytes
     return index
   }
 
@@ -256,17 +286,17 @@ final class GroupTable {
     lines[window].newest = index
   }
   private func unlink(_ index: Int32) {
-    let group = groups[Int(index)]
-    let window = Int(group.window)
-    if group.older >= 0 { groups[Int(group.older)].newer = group.newer } else { lines[window].oldest = group.newer }
-    if group.newer >= 0 { groups[Int(group.newer)].older = group.older } else { lines[window].newest = group.older }
+    let group = groups + Int(index)
+    let (window, older, newer) = (Int(group.pointee.window), group.pointee.older, group.pointee.newer)
+    if older >= 0 { groups[Int(older)].newer = newer } else { lines[window].oldest = newer }
+    if newer >= 0 { groups[Int(newer)].older = older } else { lines[window].newest = older }
   }
 
   private func oldest(of window: Int) -> Int32? { lines[window].oldest >= 0 ? lines[window].oldest : nil }
   private var oldestOfAll: Int32? {
     var best: Int32 = -1
-    for line in lines where line.oldest >= 0 {
-      if best < 0 || groups[Int(line.oldest)].touched < groups[Int(best)].touched { best = line.oldest }
+    for i in 0..<ruleCount where lines[i].oldest >= 0 {
+      if best < 0 || groups[Int(lines[i].oldest)].touched < groups[Int(best)].touched { best = lines[i].oldest }
     }
     return best >= 0 ? best : nil
   }
@@ -294,7 +324,7 @@ final class GroupTable {
     }
     unlink(index)
     lines[Int(group.pointee.window)].count -= 1
-    usedBytes -= bytes(of: group) + GroupTable.groupBytes
+    groupAndEntryBytes -= bytes(of: group) + GroupTable.groupBytes
     release(Int(index))
     groupCount -= 1
     group.pointee.window = -1
@@ -303,7 +333,7 @@ final class GroupTable {
   }
   private func release(_ i: Int) {
     groups[i].cells.free()
-    groups[i].evidence.free()
+    groups[i].evidence.free(pool)
     if let events = groups[i].events {
       events.pointee.free()
       events.deallocate()

@@ -24,13 +24,31 @@ struct PrefilterExpression {
 
   /// The regular expression itself, approximated where the scanner cannot do all of it; nil if it cannot take it at all.
   static func regex(_ pattern: [UInt8], caseSensitive: Bool, id: UInt32) -> PrefilterExpression? {
-    guard !pattern.contains(0), pattern.allSatisfy({ $0 < 0x80 }) else { return nil }
+    guard !pattern.contains(0), pattern.allSatisfy({ $0 < 0x80 }), largestBound(pattern) <= maximumBound else { return nil }
     let flags = UInt32(HS_FLAG_SINGLEMATCH) | (caseSensitive ? 0 : UInt32(HS_FLAG_CASELESS))
     for extra in [0, UInt32(HS_FLAG_PREFILTER)] {
       let candidate = PrefilterExpression(text: pattern, flags: flags | extra, id: id)
       if candidate.isTaken { return candidate }
     }
     return nil
+  }
+
+  /// Repetition counts above this cost the scanner's compiler seconds; such a pattern is confirmed directly.
+  private static let maximumBound = 1000
+  /// The largest number behind an opening brace, whatever the brace means.
+  private static func largestBound(_ pattern: [UInt8]) -> Int {
+    var largest = 0
+    var current: Int?
+    for byte in pattern {
+      switch byte {
+      case 0x7b, 0x2c: current = byte == 0x7b || current != nil ? 0 : nil
+      case 0x30...0x39:
+        if let value = current { current = min(1_000_000, value * 10 + Int(byte - 0x30)) }
+      default: current = nil
+      }
+      largest = max(largest, current ?? 0)
+    }
+    return largest
   }
 
   private var isTaken: Bool {

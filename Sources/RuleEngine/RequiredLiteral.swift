@@ -129,7 +129,7 @@ private struct PatternReader {
       case (0, 0): node = .empty
       case (0, 1): node = Node(exact: node.exact.flatMap { bounded($0 + [[]]) }, required: nil)
       case (0, _): node = .unknown
-      case let (n, m) where n == m && n <= 4:
+      case (let n, let m) where n == m && n <= 4:
         var exact: [[UInt8]]? = node.exact
         if let base = node.exact {
           for _ in 1..<n {

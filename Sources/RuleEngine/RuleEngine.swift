@@ -20,12 +20,18 @@ public struct RuleEngine: ~Copyable {
   private let tests: UnsafeMutablePointer<TestCode>
   private let nodes: UnsafeMutablePointer<ProgramNode>
   private let windows: UnsafeMutablePointer<WindowRule>
+  private let groupSlots: UnsafeMutablePointer<Int32>
   private let hits: UnsafeMutablePointer<PrefilterHits>
   private let work: UnsafeMutablePointer<UInt64>
   private let words: Int
   /// By field slot: the event (by number) that the slot was scanned for.
   private let scannedFor: UnsafeMutablePointer<UInt64>
   private let ruleCount: Int
+  private let quiet: QuietTexts
+  /// By bit of a kind: the condition that it stands for.
+  private let bitConditions: UnsafeMutablePointer<Int32>
+  private let bitFields: UnsafeMutablePointer<KindBits>
+  private let bitFieldCount: Int
   private var guardValues: [GuardValues] = []
   private var kinds = KindTable()
   private var newestTime = Int64.min
@@ -34,8 +40,13 @@ public struct RuleEngine: ~Copyable {
   private static let formattedCapacity = 64
   private var base = RuleEngineCounters()
   private var records: [LimitRecord] = []
-  /// The event's own reference, once some window needed it.
-  private var ownReference: EvidenceReference?
+  /// Lines of the current event, as they came and in the order of evidence, once somebody needed them.
+  private var eventLines: [EvidenceReference] = []
+  private var orderedLines: [EvidenceReference] = []
+  private var holdsEvidence = false
+  /// By field slot: the fingerprint of its text, and the event that it is of.
+  private let fingerprints: UnsafeMutablePointer<(event: UInt64, value: Fingerprint)>
+  private var joined: [UInt8] = []
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -57,14 +68,21 @@ public struct RuleEngine: ~Copyable {
     tests = flat(compiled.tests)
     nodes = flat(compiled.nodes)
     windows = flat(compiled.windows)
+    groupSlots = flat(compiled.groupSlots)
+    bitConditions = flat(compiled.kindBits.flatMap(\.conditions))
+    bitFields = flat(RuleEngine.kindBits(compiled))
+    bitFieldCount = compiled.kindBits.count
     ruleCount = compiled.rules.count
     words = max(1, (ruleCount + 63) / 64)
     work = .allocate(capacity: words)
     work.initialize(repeating: 0, count: words)
     hits = .allocate(capacity: 1)
     hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
+    quiet = QuietTexts(slotCount: compiled.slotCount) { compiled.prefilter.hasDatabase($0) }
     scannedFor = .allocate(capacity: compiled.slotCount)
     scannedFor.initialize(repeating: 0, count: compiled.slotCount)
+    fingerprints = .allocate(capacity: compiled.slotCount)
+    fingerprints.initialize(repeating: (0, Fingerprint(high: 0, low: 0)), count: compiled.slotCount)
     formatted = .allocate(byteCount: RuleEngine.formattedCapacity, alignment: 8)
     base.limitHits = Array(repeating: 0, count: ruleCount)
     base.unfilteredPatterns = compiled.unfilteredPatterns
@@ -72,11 +90,8 @@ public struct RuleEngine: ~Copyable {
 
     for field in CompiledRules.guardFields {
       var values = GuardValues(field: field)
-      for (rule, list) in compiled.guards.enumerated() where compiled.rules[rule].kind != .disabled {
-        for i in list where compiled.conditions[Int(i)].slot == Int32(field.rawValue) {
-          let condition = compiled.conditions[Int(i)]
-          for test in condition.first..<condition.first + condition.count { values.ask(compiled.tests[Int(test)].bytes) }
-        }
+      for (i, condition) in compiled.conditions.enumerated() where compiled.isKnown[i] && condition.slot == Int32(field.rawValue) {
+        for test in condition.first..<condition.first + condition.count { values.ask(compiled.tests[Int(test)].bytes) }
       }
       if values.isAsked { guardValues.append(values) }
     }
@@ -88,10 +103,16 @@ public struct RuleEngine: ~Copyable {
     tests.deallocate()
     nodes.deallocate()
     windows.deallocate()
+    groupSlots.deallocate()
     work.deallocate()
     hits.pointee.deallocate()
     hits.deallocate()
     scannedFor.deallocate()
+    fingerprints.deallocate()
+    quiet.deallocate()
+    for i in 0..<bitFieldCount { bitFields[i].table.deallocate() }
+    bitFields.deallocate()
+    bitConditions.deallocate()
     formatted.deallocate()
     kinds.deallocate()
   }
@@ -135,13 +156,17 @@ public struct RuleEngine: ~Copyable {
   /// Matches of this event, in the order of the rules; correlations last. `matches` is emptied first.
   /// `time`: the window's now, usually the event's time. It may go back: entries newer than it are forgotten then.
   /// `feedsWindows` false: pattern rules only; windows and correlations stay as they are.
-  public mutating func evaluate(_ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, into matches: inout [RuleMatch]) {
+  /// `withDetails` false: matches of pattern rules come without conditions and evidence; `addDetails` has them.
+  public mutating func evaluate(
+    _ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, withDetails: Bool = true, into matches: inout [RuleMatch]
+  ) {
     if !matches.isEmpty { matches.removeAll(keepingCapacity: true) }
     base.events &+= 1
     let now = time.nanoseconds
     if now < newestTime { base.lateEvents &+= 1 } else { newestTime = now }
     let present = event.presence
-    ownReference = nil
+    if hits.pointee.count > 0 { hits.pointee.clear() }
+    if !eventLines.isEmpty { forgetLines() }
 
     var temporary: EventKind?
     let kind = kind(of: event, temporary: &temporary)
@@ -166,12 +191,16 @@ public struct RuleEngine: ~Copyable {
         guard holds(rule, event) else { continue }
         if code.pointee.kind == .pattern {
           matches.append(patternMatch(rule, event, time))
+          if withDetails { addDetails(to: &matches[matches.count - 1], event) }
         } else {
           feedWindow(rule, event, time, into: &matches)
         }
       }
     }
-    if hits.pointee.count > 0 { hits.pointee.clear() }
+    if holdsEvidence {
+      groups.endEvidence()
+      holdsEvidence = false
+    }
     temporary?.deallocate()
     if !matches.isEmpty {
       if feedsWindows, !compiled.correlators.isEmpty { correlate(event, time, &matches) }
@@ -187,10 +216,13 @@ public struct RuleEngine: ~Copyable {
     var isIndexed = true
     for i in guardValues.indices {
       var number = GuardValues.absent
-      if let value = event.text(guardValues[i].field) { number = guardValues[i].number(value) }
+      if let value = event.text(guardValues[i].field) {
+        number = event.isLiteral(value) ? guardValues[i].number(literal: value) : guardValues[i].number(value)
+      }
       if number == GuardValues.unindexed { isIndexed = false }
       key = key << 8 | UInt64(number)
     }
+    key = key << UInt64(KindBits.maximum) | kindBits(of: event)
     if isIndexed, let known = kinds.find(key) { return known }
     let made = makeKind(event)
     if !isIndexed || !kinds.insert(key, made) {
@@ -198,6 +230,61 @@ public struct RuleEngine: ~Copyable {
       temporary = made
     }
     return made
+  }
+
+  /// The conditions that are bits of a kind. A field that is absent meets none of them.
+  @inline(__always)
+  private mutating func kindBits(of event: borrowing Event) -> UInt64 {
+    var bits: UInt64 = 0
+    for f in 0..<bitFieldCount {
+      let field = bitFields + f
+      guard event.has(field.pointee.field) else { continue }
+      if let value = event.integer(field.pointee.field), value >= 0, value < KindBits.tabledValues {
+        bits |= UInt64(field.pointee.table[Int(value)])
+        continue
+      }
+      for i in field.pointee.first..<field.pointee.first + field.pointee.count {
+        if plainTest(conditions[Int(bitConditions[i])], event) == .yes { bits |= 1 << UInt64(i) }
+      }
+    }
+    return bits
+  }
+  private static func kindBits(_ compiled: CompiledRules) -> [KindBits] {
+    var first = 0
+    return compiled.kindBits.map { field, list in
+      let table = UnsafeMutablePointer<UInt16>.allocate(capacity: Int(KindBits.tabledValues))
+      for value in 0..<KindBits.tabledValues {
+        var bits: UInt16 = 0
+        let text = Array("\(value)".utf8)
+        for (i, index) in list.enumerated() {
+          let condition = compiled.conditions[Int(index)]
+          let holds =
+            condition.kind == .compare
+            ? condition.comparison.holds(value, condition.operand)
+            : (condition.first..<condition.first + condition.count).contains { compiled.tests[Int($0)].bytes.elementsEqual(text) }
+          if holds { bits |= 1 << UInt16(first + i) }
+        }
+        (table + Int(value)).initialize(to: bits)
+      }
+      defer { first += list.count }
+      return KindBits(field: field, first: first, count: list.count, table: table)
+    }
+  }
+
+  /// What an event's kind says about a rule: whether it can match, and whether only with a hit of the prefilter.
+  private mutating func possibilities(of expression: Expression, _ base: Int, _ event: borrowing Event) -> (canMatch: Bool, needsHit: Bool) {
+    var decided: [Int: Bool] = [:]
+    for i in Program.conditions(expression) where compiled.isKnown[base + i] { decided[i] = test(base + i, event) == .yes }
+    let conditions = conditions
+    // Without a hit of the prefilter, a filtered condition's test is false; what is not known is open.
+    func canMatch(withHits: Bool) -> Bool {
+      Program.possibilities(expression) { i in
+        if let truth = decided[i] { return (truth, !truth) }
+        let code = conditions[base + i]
+        return withHits || !code.isFiltered ? (true, true) : (code.isNegated, !code.isNegated)
+      }.canBeTrue
+    }
+    return (canMatch(withHits: true), !canMatch(withHits: false))
   }
 
   private mutating func makeKind(_ event: borrowing Event) -> EventKind {
@@ -209,10 +296,10 @@ public struct RuleEngine: ~Copyable {
     for rule in 0..<ruleCount {
       let code = rules[rule]
       guard code.kind == .pattern || code.kind == .behavioral else { continue }
-      var isPossible = true
-      for i in compiled.guards[rule] where test(Int(i), event) != .yes { isPossible = false }
-      guard isPossible else { continue }
-      guard code.isTriggered else {
+      guard let expression = compiled.expressions[rule] else { continue }
+      let (canMatch, needsHit) = possibilities(of: expression, Int(code.firstCondition), event)
+      guard canMatch else { continue }
+      guard needsHit else {
         direct[rule >> 6] |= 1 << UInt64(rule & 63)
         continue
       }
@@ -276,8 +363,12 @@ public struct RuleEngine: ~Copyable {
     guard scannedFor[Int(slot)] != base.events else { return }
     scannedFor[Int(slot)] = base.events
     guard let value = text(slot, event) else { return }
+    let place = quiet.place(Int(slot), value)
+    if let place, quiet.holds(value, at: place) { return }
+    let before = hits.pointee.count
     base.prefilterScans &+= 1
-    if !compiled.prefilter.scan(Int(slot), value, hits) { scanFailed(slot) }
+    if !compiled.prefilter.scan(Int(slot), value, hits) { return scanFailed(slot) }
+    if let place, hits.pointee.count == before { quiet.keep(value, at: place) }
   }
   private mutating func scanFailed(_ slot: Int32) {
     base.prefilterFailures &+= 1
@@ -374,21 +465,31 @@ public struct RuleEngine: ~Copyable {
 
   // MARK: Pattern matches
 
-  private mutating func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
-    let first = Int(rules[rule].firstCondition)
-    var held: [Int] = []
-    for i in 0..<Int(rules[rule].conditionCount) where test(first + i, event) == .yes { held.append(i) }
-    let lines = eventLines(event)
-    return RuleMatch(
-      rule: rule, conditions: held, group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time,
-      evidence: EvidenceList.ordered(lines), evidenceTotal: UInt64(lines.count))
+  private func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
+    RuleMatch(
+      rule: rule, conditions: [], group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time, evidence: [],
+      evidenceTotal: UInt64(event.evidence.count + 1))
   }
-  private mutating func eventLines(_ event: borrowing Event) -> [EvidenceReference] { event.evidence + [own(event)] }
-  private mutating func own(_ event: borrowing Event) -> EvidenceReference {
-    if let ownReference { return ownReference }
-    let made = event.reference
-    ownReference = made
-    return made
+
+  /// Puts conditions and evidence into a match of a pattern rule that came without. `event` is the one evaluated last.
+  public mutating func addDetails(to match: inout RuleMatch, _ event: borrowing Event) {
+    guard rules[match.rule].kind == .pattern, match.evidence.isEmpty else { return }
+    let first = Int(rules[match.rule].firstCondition)
+    for i in 0..<Int(rules[match.rule].conditionCount) where test(first + i, event) == .yes { match.conditions.append(i) }
+    readLines(event)
+    match.evidence = orderedLines
+  }
+
+  /// Makes `eventLines` and `orderedLines` those of `event`: the lines joined to it, and its own last.
+  private mutating func readLines(_ event: borrowing Event) {
+    guard eventLines.isEmpty else { return }
+    eventLines.append(contentsOf: event.evidence)
+    eventLines.append(event.reference)
+    orderedLines = eventLines.count == 1 ? eventLines : EvidenceList.ordered(eventLines)
+  }
+  private mutating func forgetLines() {
+    eventLines.removeAll(keepingCapacity: true)
+    orderedLines = []
   }
 
   // MARK: Windows
@@ -409,8 +510,8 @@ public struct RuleEngine: ~Copyable {
       guard let number = number(window.metricSlot, event) else { return }
       value = number
     case .distinct_count:
-      guard let text = text(window.metricSlot, event) else { return }
-      value = Int64(bitPattern: Fingerprint(of: text).low)
+      guard let mark = fingerprint(window.metricSlot, event) else { return }
+      value = Int64(bitPattern: mark.low)
     }
     let hasFired = feed(index, key, event, time, value, weight, isSilent: false, into: &matches)
     if window.groupsByNetwork, let network = groupKey(window, event, asNetwork: true) {
@@ -426,8 +527,12 @@ public struct RuleEngine: ~Copyable {
     let now = time.nanoseconds
     let outcome = groups.feed(
       index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
-    for reference in event.evidence { groups.addEvidence(outcome.group, reference, now: now) }
-    groups.addEvidence(outcome.group, own(event), now: now)
+    if !holdsEvidence {
+      readLines(event)
+      groups.beginEvidence(eventLines, now: now)
+      holdsEvidence = true
+    }
+    groups.addEvidence(outcome.group, now: now)
     groups.enforceBudget(keeping: outcome.group, now: now)
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
     let summary = groups.summary(outcome.group, now: now)
@@ -442,33 +547,47 @@ public struct RuleEngine: ~Copyable {
 
   /// nil: the event lacks a field, or has no IPv6 source (`asNetwork`).
   private mutating func groupKey(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> GroupKey? {
-    let slots = Int(window.firstGroupSlot)..<Int(window.firstGroupSlot + window.groupSlotCount)
-    if asNetwork {
-      guard let address = event.address(.sourceIP), !address.isV4 else { return nil }
-      if slots.count == 1 { return GroupKey(high: address.high, low: 0, isNetwork: true) }
-    } else if slots.count == 1, let field = Field(rawValue: UInt8(truncatingIfNeeded: compiled.groupSlots[slots.lowerBound])),
-      compiled.groupSlots[slots.lowerBound] < Int32(CompiledRules.knownSlots), let address = event.address(field)
-    {
-      return GroupKey(high: address.high, low: address.isV4 ? address.low | 0xffff << 32 : address.low)
+    let first = Int(window.firstGroupSlot)
+    let count = Int(window.groupSlotCount)
+    if count == 1 {
+      let slot = groupSlots[first]
+      if asNetwork {
+        guard let address = event.address(.sourceIP), !address.isV4 else { return nil }
+        return GroupKey(high: address.high, low: 0, isNetwork: true)
+      }
+      if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)),
+        let address = event.address(field)
+      {
+        return GroupKey(high: address.high, low: address.isV4 ? address.low | 0xffff << 32 : address.low)
+      }
+      return fingerprint(slot, event).map { GroupKey(high: $0.high, low: $0.low) }
     }
-    if slots.isEmpty { return GroupKey(high: 0, low: 0) }
-    var bytes: [UInt8] = []
-    for at in slots {
-      let slot = compiled.groupSlots[at]
+    if count == 0 { return asNetwork ? nil : GroupKey(high: 0, low: 0) }
+    if asNetwork { guard let address = event.address(.sourceIP), !address.isV4 else { return nil } }
+    joined.removeAll(keepingCapacity: true)
+    for at in first..<first + count {
+      let slot = groupSlots[at]
       if asNetwork, slot == Int32(Field.sourceIP.rawValue), let address = event.address(.sourceIP) {
-        bytes.append(littleEndian: address.high)
+        joined.append(littleEndian: address.high)
         continue
       }
       guard let value = text(slot, event) else { return nil }
-      if slots.count == 1 {
-        let mark = Fingerprint(of: value)
-        return GroupKey(high: mark.high, low: mark.low)
-      }
-      bytes.append(littleEndian: UInt64(value.count))
-      bytes.append(value)
+      joined.append(littleEndian: UInt64(value.count))
+      joined.append(value)
     }
-    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
+    let mark = joined.withUnsafeBytes { Fingerprint(of: $0) }
     return GroupKey(high: mark.high, low: mark.low, isNetwork: asNetwork)
+  }
+
+  /// Of the field's value as text; worked out once for each event.
+  @inline(__always)
+  private mutating func fingerprint(_ slot: Int32, _ event: borrowing Event) -> Fingerprint? {
+    let known = fingerprints + Int(slot)
+    if known.pointee.event == base.events { return known.pointee.value }
+    guard let text = text(slot, event) else { return nil }
+    let mark = Fingerprint(of: text)
+    known.pointee = (base.events, mark)
+    return mark
   }
 
   private mutating func groupValues(_ window: WindowRule, _ event: borrowing Event, asNetwork: Bool) -> [(field: FieldReference, value: String)] {
@@ -498,8 +617,10 @@ public struct RuleEngine: ~Copyable {
     while at < matches.count {
       for (number, places) in compiled.subscriptions[matches[at].rule] {
         let correlator = compiled.correlators[number]
-        guard let (key, values) = joinKey(correlator, matches[at], event) else { continue }
-        guard let chain = correlator.add(Correlator.contribution(of: matches[at]), places: places, key: key) else { continue }
+        guard let key = joinKey(correlator, matches[at], event) else { continue }
+        let contribution = contribution(of: matches[at], event)
+        guard let chain = correlator.add(contribution, places: places, key: key) else { continue }
+        let values = correlator.joinFields.map { (field: $0, value: joinValue($0, matches[at], event) ?? "") }
         let first = chain.contributions.map(\.firstTime).min() ?? time.nanoseconds
         matches.append(
           RuleMatch(
@@ -511,28 +632,31 @@ public struct RuleEngine: ~Copyable {
     }
   }
 
+  private mutating func contribution(of match: RuleMatch, _ event: borrowing Event) -> Contribution {
+    guard rules[match.rule].kind == .pattern else { return Correlator.contribution(of: match, evidence: match.evidence) }
+    readLines(event)
+    return Correlator.contribution(of: match, evidence: orderedLines)
+  }
+
   /// nil: the event and the match lack a value that the correlation joins by.
-  private mutating func joinKey(
-    _ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event
-  ) -> (GroupKey, [(field: FieldReference, value: String)])? {
-    var bytes: [UInt8] = []
-    var values: [(field: FieldReference, value: String)] = []
-    func add(_ value: String) {
-      bytes.append(littleEndian: UInt64(value.utf8.count))
-      bytes.append(value)
+  private mutating func joinKey(_ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event) -> GroupKey? {
+    joined.removeAll(keepingCapacity: true)
+    for field in correlator.joinFields {
+      let start = joined.count
+      joined.append(littleEndian: 0)  // the length, when it is known
+      if case .known(let known) = field, event.appendText(of: known, to: &joined), joined[(start + 8)...].allSatisfy({ $0 < 0x80 }) {
+        // As it is. Other text goes the way that values of a group have gone: through a string, which repairs what is ill-formed.
+      } else if let value = joinValue(field, match, event) {
+        joined.removeSubrange((start + 8)...)
+        joined.append(value)
+      } else {
+        return nil
+      }
+      let length = UInt64(joined.count - start - 8)
+      joined.withUnsafeMutableBytes { $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt64.self) }
     }
-    for field in correlator.detection.joinKeys {
-      guard let value = joinValue(field, match, event) else { return nil }
-      add(value)
-      values.append((field, value))
-    }
-    if let field = correlator.overlapField {
-      guard let value = joinValue(field, match, event) else { return nil }
-      add(value)
-      values.append((field, value))
-    }
-    let mark = bytes.withUnsafeBytes { Fingerprint(of: $0) }
-    return (GroupKey(high: mark.high, low: mark.low), values)
+    let mark = joined.withUnsafeBytes { Fingerprint(of: $0) }
+    return GroupKey(high: mark.high, low: mark.low)
   }
   private func joinValue(_ field: FieldReference, _ match: RuleMatch, _ event: borrowing Event) -> String? {
     switch field {

@@ -1,7 +1,8 @@
 // The entries of one group's window: a queue of (time, value) in time order, as small as the rule allows.
-// The newest `exact` entries stay as they came; older ones are merged where they fall into the same sixty-fourth of the window, with
-// the newest time of the merged ones. So a decision "at least n" with n <= exact is exact, and beyond that an entry can outlive the
-// window by at most window/64. A plain value without owner: whoever holds it calls `free`.
+// The newest `exact` entries stay as they came; older ones are merged where they fall into the same part of the window, with the newest
+// time of the merged ones. So a decision "at least n" with n <= exact is exact, and what is observed beyond n can contain entries that
+// left the window up to window/16 ago. Where n itself is larger than what is kept singly, the parts are window/64 each, and that is
+// the error of the decision. A plain value without owner: whoever holds it calls `free`.
 import Primitives
 
 struct WindowCell {
@@ -23,9 +24,11 @@ struct WindowShape {
   var exact: Int
   /// Twice what decides, so that a doubling can be seen; beyond that, more values are not told apart.
   static func distinctValues(needed: Int) -> Int { min(Limits.entriesPerGroup, max(16, needed * 2)) }
-  var granule: Int64 { window / 64 + 1 }
-  /// 66 sixty-fourths can touch one window; the rest is slack, so that merging is rare.
-  var maximumCapacity: Int { merge == .distinct ? exact + 16 : exact + 66 + 64 }
+  /// Into how many parts entries beyond the exact ones are merged.
+  var parts: Int64
+  var granule: Int64 { window / parts + 1 }
+  /// Two parts more than there are can touch one window; the rest is slack, so that merging is rare.
+  var maximumCapacity: Int { merge == .distinct ? exact + 16 : exact + Int(parts) + 2 + max(16, exact / 4) }
 }
 
 struct WindowCells {

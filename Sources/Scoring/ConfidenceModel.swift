@@ -63,22 +63,38 @@ public enum ConfidenceModel {
   /// signal, the strongest of each first. For and against are separate: within a family, each side has its own strongest signal.
   public static func score(_ signals: [Signal]) -> (confidence: Confidence, terms: [ConfidenceTerm]) {
     let start = Signal(name: "prior", family: "prior", weight: logit(prior), isAttested: true, detail: "nothing known")
-    var terms = [ConfidenceTerm(signal: start, contribution: start.weight)]
-    var families: [String] = []
-    for signal in signals where !families.contains(signal.family) { families.append(signal.family) }
-    for family in families {
+    var terms: [ConfidenceTerm] = []
+    terms.reserveCapacity(signals.count + 1)
+    terms.append(ConfidenceTerm(signal: start, contribution: start.weight))
+    // By signal: the first signal of its family, until it has become a term.
+    var open: [Int] = []
+    open.reserveCapacity(signals.count)
+    for i in signals.indices { open.append(signals.firstIndex { $0.family == signals[i].family } ?? i) }
+    var total = Int64(start.weight.value)
+    for family in signals.indices {
       for sign in [1, -1] as [Int32] {
-        // Strongest first; equal weights keep their order, so that the result depends on nothing else.
-        let members = signals.enumerated()
-          .filter { $0.element.family == family && $0.element.weight.value.signum() == sign }
-          .sorted { ($1.element.weight.value.magnitude, $0.offset) < ($0.element.weight.value.magnitude, $1.offset) }
-        for (rank, member) in members.enumerated() {
-          let contribution = rank == 0 ? member.element.weight : MilliNats(member.element.weight.value / 4)
-          terms.append(ConfidenceTerm(signal: member.element, contribution: contribution))
+        // Strongest first; of equal weights the earlier one, so that the result depends on nothing else.
+        var isFirst = true
+        while let next = strongest(of: signals, family: family, sign: sign, open) {
+          open[next] = -1
+          let weight = signals[next].weight
+          let contribution = isFirst ? weight : MilliNats(weight.value / 4)
+          terms.append(ConfidenceTerm(signal: signals[next], contribution: contribution))
+          total += Int64(contribution.value)
+          isFirst = false
         }
       }
     }
-    let total = terms.reduce(Int64(0)) { $0 + Int64($1.contribution.value) }
     return (confidence(atLogOdds: MilliNats(Int32(clamping: total))), terms)
+  }
+
+  /// Few signals (`Limits.signalsPerSubject`): a plain search needs no memory.
+  private static func strongest(of signals: [Signal], family: Int, sign: Int32, _ open: [Int]) -> Int? {
+    var best: Int?
+    for i in signals.indices where open[i] == family && signals[i].weight.value.signum() == sign {
+      if let current = best, signals[i].weight.value.magnitude <= signals[current].weight.value.magnitude { continue }
+      best = i
+    }
+    return best
   }
 }

@@ -58,6 +58,10 @@ import Testing
   ]
   @Test(arguments: cases) func reads(_ row: Case) { #expect(parsed(row.line, JSONLine.parse)?.fields == row.fields) }
 
+  @Test(arguments: ["client", "remoteIP", "clientIp", "remote_addr"]) func knowsTheClient(_ key: String) {
+    #expect(parsed(#"{"\#(key)":"192.0.2.1","method":"POST","uri":"/login","status":401}"#, JSONLine.parse)?.fields["source.ip"] == "192.0.2.1")
+  }
+
   @Test(arguments: [
     (#"{"time_local":"05/Jan/2026:10:20:30 +0100","a":1}"#, "2026-01-05T09:20:30Z"), (#"{"ts":1767608430.25}"#, "2026-01-05T10:20:30.250Z"),
     (#"{"msec":"1767608430.123"}"#, "2026-01-05T10:20:30.123Z"), (#"{"time":1767608430123}"#, "2026-01-05T10:20:30.123Z"),

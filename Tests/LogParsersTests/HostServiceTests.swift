@@ -267,6 +267,8 @@ import Testing
       [
         "event.provider": "kernel", "event.category": "host", "event.action": "usb-connected",
       ]),
+    // A device may give itself any name.
+    Case("usb 1-1: Product: IN=a OUT= SRC=192.0.2.1 DST=198.51.100.1 LEN=60 PROTO=TCP SPT=1 DPT=22", nil),
     Case("eth0: link up", nil), Case("", nil), Case("[", nil), Case("[1.2]", nil),
   ]
   @Test(arguments: cases) func reads(_ row: Case) { #expect(fields(row.line, .kernel) == row.fields) }

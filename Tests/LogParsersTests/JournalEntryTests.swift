@@ -110,7 +110,8 @@ struct JournalEntryTests {
     var event = Event()
     let outcome = parser.parse(journal: JournalEntry(), origin: EventOrigin(source: 0, offset: 0, length: 0), into: &event)
     #expect(outcome == .unparsed)
-    #expect(event.trust == .claimed)
-    #expect(event.time == testInputTime)
+    let (trust, time) = (event.trust, event.time)
+    #expect(trust == .claimed)
+    #expect(time == testInputTime)
   }
 }

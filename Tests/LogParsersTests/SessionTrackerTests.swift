@@ -85,6 +85,16 @@ struct SessionTrackerTests {
     #expect(run.counted.first?.evidence == 3)
     #expect(run.total == 1)
   }
+  @Test("a user whom the configuration excludes is tried once, with or without a 'Failed' line")
+  func notAllowed() {
+    let refused = "0 7 User root from 192.0.2.1 not allowed because not listed in AllowUsers"
+    let closed = "3 7 Connection closed by invalid user root 192.0.2.1 port 22 [preauth]"
+    let silent = track([refused, closed, "60 9 Connection from 192.0.2.9 port 1"])
+    #expect(silent.counted.map(\.line) == [1])
+    #expect(silent.counted.first?.ip == "192.0.2.1")
+    let failed = "2 7 Failed password for invalid user root from 192.0.2.1 port 22 ssh2"
+    #expect(track([refused, failed, closed, "60 9 Connection from 192.0.2.9 port 1"]).counted.map(\.line) == [1])
+  }
   @Test("six failures in one session are six, and PAM's summary adds none")
   func maxRetries() {
     var lines = ["0 7 \(SessionTrackerTests.pam)  user=root"]
@@ -112,15 +122,24 @@ struct SessionTrackerTests {
     let run = track(["0 7 Invalid user x from 192.0.2.1 port 22", "1 7 Connection closed by invalid user x 192.0.2.1 port 22 [preauth]"])
     #expect(run.counted.map(\.line) == [1])
     #expect(run.counted.first?.evidence == 1)
-    let received = track(["0 7 Invalid user x from 192.0.2.1 port 22", "1 7 Received disconnect from 192.0.2.1 port 22:11: x [preauth]", "1 7 Disconnected from invalid user x 192.0.2.1 port 22 [preauth]"])
+    let received = track([
+      "0 7 Invalid user x from 192.0.2.1 port 22", "1 7 Received disconnect from 192.0.2.1 port 22:11: x [preauth]",
+      "1 7 Disconnected from invalid user x 192.0.2.1 port 22 [preauth]",
+    ])
     #expect(received.counted.map(\.line) == [1])
     #expect(received.counted.first?.user == "x")
-    let tooMany = track(["0 7 error: maximum authentication attempts exceeded for root from 192.0.2.1 port 22 ssh2 [preauth]", "0 7 Disconnecting authenticating user root 192.0.2.1 port 22: Too many authentication failures [preauth]"])
+    let tooMany = track([
+      "0 7 error: maximum authentication attempts exceeded for root from 192.0.2.1 port 22 ssh2 [preauth]",
+      "0 7 Disconnecting authenticating user root 192.0.2.1 port 22: Too many authentication failures [preauth]",
+    ])
     #expect(tooMany.counted.map(\.line) == [0])
   }
   @Test("without an end silence decides, once")
   func silenceDecides() {
-    let run = track(["0 7 Invalid user x from 192.0.2.1 port 22", "0 7 \(SessionTrackerTests.pam) ", "4 9 Connection from 192.0.2.9 port 1", "20 9 Connection from 192.0.2.9 port 1", "60 9 Connection from 192.0.2.9 port 1"])
+    let run = track([
+      "0 7 Invalid user x from 192.0.2.1 port 22", "0 7 \(SessionTrackerTests.pam) ", "4 9 Connection from 192.0.2.9 port 1",
+      "20 9 Connection from 192.0.2.9 port 1", "60 9 Connection from 192.0.2.9 port 1",
+    ])
     #expect(run.counted.count == 1)
     let attempt = run.counted[0]
     #expect(attempt.line == -1)
@@ -143,7 +162,10 @@ struct SessionTrackerTests {
       "4 7 Accepted password for alice from 192.0.2.1 port 22 ssh2", "60 9 Connection from 192.0.2.9 port 1",
     ])
     #expect(slips.counted.map(\.line) == [1])
-    let directory = track(["0 7 \(SessionTrackerTests.pam)  user=alice", "1 7 Accepted password for alice from 192.0.2.1 port 22 ssh2", "60 9 Connection from 192.0.2.9 port 1"])
+    let directory = track([
+      "0 7 \(SessionTrackerTests.pam)  user=alice", "1 7 Accepted password for alice from 192.0.2.1 port 22 ssh2",
+      "60 9 Connection from 192.0.2.9 port 1",
+    ])
     #expect(directory.total == 0)
   }
   @Test("asking what is possible is no attempt")
@@ -169,7 +191,8 @@ struct SessionTrackerTests {
   @Test("the same session from the journal and from a file counts once")
   func twoSources() {
     let lines = [
-      "0 7 Invalid user x from 192.0.2.1 port 22", "0 7 \(SessionTrackerTests.pam) ", "2 7 Failed password for invalid user x from 192.0.2.1 port 22 ssh2",
+      "0 7 Invalid user x from 192.0.2.1 port 22", "0 7 \(SessionTrackerTests.pam) ",
+      "2 7 Failed password for invalid user x from 192.0.2.1 port 22 ssh2",
       "4 7 Failed password for invalid user x from 192.0.2.1 port 22 ssh2", "5 7 Connection closed by invalid user x 192.0.2.1 port 22 [preauth]",
     ].map { header($0) }
     let interleaved = lines.flatMap { [(UInt32(1), $0), (UInt32(2), $0)] }
@@ -197,10 +220,15 @@ struct SessionTrackerTests {
   }
   @Test("what a line does not say comes from what its process said before")
   func addressFromBefore() {
-    let run = track(["0 7 Connection from 192.0.2.1 port 50000 on 198.51.100.1 port 22", "1 7 error: kex_exchange_identification: read: Connection reset by peer"])
+    let run = track([
+      "0 7 Connection from 192.0.2.1 port 50000 on 198.51.100.1 port 22", "1 7 error: kex_exchange_identification: read: Connection reset by peer",
+    ])
     #expect(run.events[1]["source.ip"] == "192.0.2.1")
     #expect(run.events[1]["source.port"] == "50000")
-    let contradiction = track(["0 7 Connection from 192.0.2.1 port 50000", "0 7 Connection from 192.0.2.2 port 50000", "1 7 error: kex_exchange_identification: read: Connection reset by peer"])
+    let contradiction = track([
+      "0 7 Connection from 192.0.2.1 port 50000", "0 7 Connection from 192.0.2.2 port 50000",
+      "1 7 error: kex_exchange_identification: read: Connection reset by peer",
+    ])
     #expect(contradiction.events[2]["source.ip"] == nil)
   }
   @Test("an ambiguous line is decided by what its process said before")

@@ -28,30 +28,65 @@ struct SshdTests {
     "forms",
     arguments: [
       // results
-      Case("Accepted password for alice from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "alice", ["event.outcome": "success", "panguard.auth.method": "password", "event.category": "authentication"]),
-      Case("Accepted publickey for alice from 2001:db8::7 port 50000 ssh2: ED25519 SHA256:AbCdEf0123456789AbCdEf0123456789AbCdEf01234", "ssh-login", "2001:db8::7", "50000", "alice", ["panguard.key.type": "ED25519", "panguard.key.fingerprint": "SHA256:AbCdEf0123456789AbCdEf0123456789AbCdEf01234"]),
-      Case("Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: RSA 01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef", "ssh-login", "192.0.2.1", "50000", "alice", ["panguard.key.type": "RSA"]),
-      Case("Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: ED25519-CERT SHA256:aaaa ID alice@corp (serial 7) CA ED25519 SHA256:bbbb", "ssh-login", "192.0.2.1", "50000", "alice", ["panguard.key.type": "ED25519-CERT", "panguard.key.fingerprint": "SHA256:aaaa"]),
-      Case("Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: RSA-CERT ID alice@corp (serial 7) CA RSA SHA256:bbbb", "ssh-login", "192.0.2.1", "50000", "alice", ["panguard.key.type": "RSA-CERT"]),
-      Case("Accepted keyboard-interactive/pam for alice from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "alice", ["panguard.auth.method": "keyboard-interactive"]),
+      Case(
+        "Accepted password for alice from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "alice",
+        ["event.outcome": "success", "panguard.auth.method": "password", "event.category": "authentication"]),
+      Case(
+        "Accepted publickey for alice from 2001:db8::7 port 50000 ssh2: ED25519 SHA256:AbCdEf0123456789AbCdEf0123456789AbCdEf01234", "ssh-login",
+        "2001:db8::7", "50000", "alice",
+        ["panguard.key.type": "ED25519", "panguard.key.fingerprint": "SHA256:AbCdEf0123456789AbCdEf0123456789AbCdEf01234"]),
+      Case(
+        "Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: RSA 01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef", "ssh-login", "192.0.2.1",
+        "50000", "alice", ["panguard.key.type": "RSA"]),
+      Case(
+        "Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: ED25519-CERT SHA256:aaaa ID alice@corp (serial 7) CA ED25519 SHA256:bbbb",
+        "ssh-login", "192.0.2.1", "50000", "alice", ["panguard.key.type": "ED25519-CERT", "panguard.key.fingerprint": "SHA256:aaaa"]),
+      Case(
+        "Accepted publickey for alice from 192.0.2.1 port 50000 ssh2: RSA-CERT ID alice@corp (serial 7) CA RSA SHA256:bbbb", "ssh-login", "192.0.2.1",
+        "50000", "alice", ["panguard.key.type": "RSA-CERT"]),
+      Case(
+        "Accepted keyboard-interactive/pam for alice from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "alice",
+        ["panguard.auth.method": "keyboard-interactive"]),
       Case("Accepted gssapi-with-mic for alice from 192.0.2.1 port 50000 ssh2: alice@REALM", "ssh-login", "192.0.2.1", "50000", "alice"),
-      Case("Accepted hostbased for alice from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa, client user \"alice\", client host \"h\"", "ssh-login", "192.0.2.1", "50000", "alice"),
+      Case(
+        "Accepted hostbased for alice from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa, client user \"alice\", client host \"h\"", "ssh-login",
+        "192.0.2.1", "50000", "alice"),
       Case("Accepted password for alice from UNKNOWN port 65535 ssh2", "ssh-login", nil, nil, "alice"),
+      Case("error: Connection reset by peer", "ssh-disconnect"),
+      Case("error: Protocol major versions differ: 2 vs. 1", "ssh-protocol-error"),
+      Case("Account alice has expired", "ssh-user-not-allowed", nil, nil, "alice", ["event.reason": "account-expired"]),
+      Case(
+        "Authentication tried for root with correct key but not from a permitted host (host=h.example, ip=192.0.2.1).", "ssh-key-rejected",
+        "192.0.2.1", nil, "root"),
+      Case(
+        "srclimit_penalise: ipv4: existing 192.0.2.1/32 deferred penalty adjusted to 10 seconds", "ssh-connection-dropped", "192.0.2.1"),
       Case("Failed password for root from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "root", ["event.outcome": "failure"]),
-      Case("Failed password for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin", ["event.reason": "invalid-user"]),
+      Case(
+        "Failed password for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin",
+        ["event.reason": "invalid-user"]),
       Case("Failed password for illegal user admin from ::ffff:192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin"),
-      Case("Failed none for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin", ["panguard.auth.method": "none"]),
+      Case(
+        "Failed none for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin",
+        ["panguard.auth.method": "none"]),
       Case("Failed keyboard-interactive/pam for invalid user admin from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "admin"),
-      Case("Failed publickey for invalid user admin from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa", "ssh-login", "192.0.2.1", "50000", "admin", ["panguard.auth.method": "publickey"]),
+      Case(
+        "Failed publickey for invalid user admin from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa", "ssh-login", "192.0.2.1", "50000", "admin",
+        ["panguard.auth.method": "publickey"]),
       Case("error: Failed password for root from 192.0.2.1 port 50000 ssh2", "ssh-login", "192.0.2.1", "50000", "root"),
       Case("Failed password for root from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-login", "192.0.2.1", "50000", "root"),
       Case("Failed password for root from 192.0.2.1 port 50000 ssh1", "ssh-login", "192.0.2.1", "50000", "root"),
       Case("Failed password for root from fe80::1%eth0 port 50000 ssh2", "ssh-login", "fe80::1", "50000", "root"),
-      Case("Postponed keyboard-interactive for invalid user admin from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-postponed", "192.0.2.1", "50000", "admin"),
+      Case(
+        "Postponed keyboard-interactive for invalid user admin from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-postponed", "192.0.2.1", "50000",
+        "admin"),
       Case("Postponed publickey for alice from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-postponed", "192.0.2.1", "50000", "alice"),
       Case("Partial publickey for alice from 192.0.2.1 port 50000 ssh2: RSA SHA256:aaaa", "ssh-partial", "192.0.2.1", "50000", "alice"),
-      Case("error: PAM: Authentication failure for root from 192.0.2.1", "ssh-login", "192.0.2.1", nil, "root", ["event.outcome": "failure", "event.reason": "Authentication failure"]),
-      Case("error: PAM: User not known to the underlying authentication module for illegal user x from host.example", "ssh-login", nil, nil, "x", ["source.address": "host.example"]),
+      Case(
+        "error: PAM: Authentication failure for root from 192.0.2.1", "ssh-login", "192.0.2.1", nil, "root",
+        ["event.outcome": "failure", "event.reason": "Authentication failure"]),
+      Case(
+        "error: PAM: User not known to the underlying authentication module for illegal user x from host.example", "ssh-login", nil, nil, "x",
+        ["source.address": "host.example"]),
       // users
       Case("Invalid user admin from 192.0.2.1 port 50000", "ssh-invalid-user", "192.0.2.1", "50000", "admin"),
       Case("Invalid user admin from 192.0.2.1", "ssh-invalid-user", "192.0.2.1", nil, "admin"),
@@ -59,8 +94,12 @@ struct SshdTests {
       Case("Invalid user  from 192.0.2.1 port 50000", "ssh-invalid-user", "192.0.2.1", "50000", ""),
       Case("Invalid user admin from UNKNOWN port 65535", "ssh-invalid-user", nil, nil, "admin"),
       Case("input_userauth_request: invalid user admin [preauth]", "ssh-invalid-user", nil, nil, "admin"),
-      Case("User root from 192.0.2.1 not allowed because not listed in AllowUsers", "ssh-user-not-allowed", "192.0.2.1", nil, "root", ["event.reason": "not listed in AllowUsers"]),
-      Case("User root from host.example not allowed because listed in DenyUsers", "ssh-user-not-allowed", nil, nil, "root", ["source.address": "host.example"]),
+      Case(
+        "User root from 192.0.2.1 not allowed because not listed in AllowUsers", "ssh-user-not-allowed", "192.0.2.1", nil, "root",
+        ["event.reason": "not listed in AllowUsers"]),
+      Case(
+        "User root from host.example not allowed because listed in DenyUsers", "ssh-user-not-allowed", nil, nil, "root",
+        ["source.address": "host.example"]),
       Case("User sys not allowed because shell /usr/sbin/nologin is not executable", "ssh-user-not-allowed", nil, nil, "sys"),
       Case("User bob not allowed because account is locked", "ssh-user-not-allowed", nil, nil, "bob"),
       Case("User bob password has expired (password aged)", "ssh-user-not-allowed", nil, nil, "bob", ["event.reason": "password-expired"]),
@@ -68,8 +107,12 @@ struct SshdTests {
       Case("fatal: Access denied for user bob by PAM account configuration [preauth]", "ssh-user-not-allowed", nil, nil, "bob"),
       Case("ROOT LOGIN REFUSED FROM 192.0.2.1 port 50000", "ssh-user-not-allowed", "192.0.2.1", "50000", "root"),
       Case("ROOT LOGIN REFUSED FROM 192.0.2.1", "ssh-user-not-allowed", "192.0.2.1", nil, "root"),
-      Case("error: maximum authentication attempts exceeded for root from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-max-attempts", "192.0.2.1", "50000", "root"),
-      Case("error: maximum authentication attempts exceeded for invalid user x from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-max-attempts", "192.0.2.1", "50000", "x"),
+      Case(
+        "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-max-attempts", "192.0.2.1", "50000",
+        "root"),
+      Case(
+        "error: maximum authentication attempts exceeded for invalid user x from 192.0.2.1 port 50000 ssh2 [preauth]", "ssh-max-attempts",
+        "192.0.2.1", "50000", "x"),
       Case("Too many authentication failures for root [preauth]", "ssh-max-attempts", nil, nil, "root"),
       // ends
       Case("Connection closed by invalid user admin 192.0.2.1 port 50000 [preauth]", "ssh-disconnect", "192.0.2.1", "50000", "admin"),
@@ -86,12 +129,20 @@ struct SshdTests {
       Case("Disconnected from user alice 192.0.2.1 port 50000", "ssh-disconnect", "192.0.2.1", "50000", "alice"),
       Case("Disconnected from 192.0.2.1 port 50000 [preauth]", "ssh-preauth-close", "192.0.2.1", "50000"),
       Case("Disconnected from 192.0.2.1 port 50000", "ssh-disconnect", "192.0.2.1", "50000"),
-      Case("Disconnecting authenticating user root 192.0.2.1 port 50000: Too many authentication failures [preauth]", "ssh-disconnect", "192.0.2.1", "50000", "root", ["event.reason": "Too many authentication failures"]),
-      Case("Disconnecting invalid user a 192.0.2.1 port 50000: Change of username or service not allowed: (a,ssh-connection) -> (b,ssh-connection) [preauth]", "ssh-disconnect", "192.0.2.1", "50000", "a"),
+      Case(
+        "Disconnecting authenticating user root 192.0.2.1 port 50000: Too many authentication failures [preauth]", "ssh-disconnect", "192.0.2.1",
+        "50000", "root", ["event.reason": "Too many authentication failures"]),
+      Case(
+        "Disconnecting invalid user a 192.0.2.1 port 50000: Change of username or service not allowed: (a,ssh-connection) -> (b,ssh-connection) [preauth]",
+        "ssh-disconnect", "192.0.2.1", "50000", "a"),
       Case("Disconnecting: Too many authentication failures for root [preauth]", "ssh-disconnect"),
       Case("Disconnecting 192.0.2.1 port 50000: Packet corrupt", "ssh-disconnect", "192.0.2.1", "50000"),
-      Case("Received disconnect from 192.0.2.1 port 50000:11: Bye Bye [preauth]", "ssh-disconnect", "192.0.2.1", "50000", nil, ["event.reason": "Bye Bye"]),
-      Case("error: Received disconnect from 192.0.2.1 port 50000:3: com.jcraft.jsch.JSchException: Auth fail [preauth]", "ssh-disconnect", "192.0.2.1", "50000"),
+      Case(
+        "Received disconnect from 192.0.2.1 port 50000:11: Bye Bye [preauth]", "ssh-disconnect", "192.0.2.1", "50000", nil,
+        ["event.reason": "Bye Bye"]),
+      Case(
+        "error: Received disconnect from 192.0.2.1 port 50000:3: com.jcraft.jsch.JSchException: Auth fail [preauth]", "ssh-disconnect", "192.0.2.1",
+        "50000"),
       Case("Received disconnect from 192.0.2.1: 11: Bye Bye [preauth]", "ssh-disconnect", "192.0.2.1"),
       Case("Received disconnect from 2001:db8::7: 11: disconnected by user", "ssh-disconnect", "2001:db8::7"),
       Case("Closing connection to 192.0.2.1 port 50000", "ssh-disconnect", "192.0.2.1", "50000"),
@@ -103,49 +154,84 @@ struct SshdTests {
       Case("Connection from 192.0.2.1 port 50000 timed out", "ssh-timeout", "192.0.2.1", "50000"),
       Case("Connection from authenticating user root 192.0.2.1 port 50000 timed out [preauth]", "ssh-timeout", "192.0.2.1", "50000", "root"),
       // protocol
-      Case("Connection from 192.0.2.1 port 50000 on 198.51.100.1 port 22 rdomain \"\"", "ssh-connection", "192.0.2.1", "50000", nil, ["destination.ip": "198.51.100.1", "destination.port": "22"]),
+      Case(
+        "Connection from 192.0.2.1 port 50000 on 198.51.100.1 port 22 rdomain \"\"", "ssh-connection", "192.0.2.1", "50000", nil,
+        ["destination.ip": "198.51.100.1", "destination.port": "22"]),
       Case("Connection from 192.0.2.1 port 50000", "ssh-connection", "192.0.2.1", "50000"),
       Case("Connection from 192.0.2.1: refusing non-sftp session", "ssh-user-not-allowed", "192.0.2.1"),
       Case("Did not receive identification string from 192.0.2.1 port 50000", "ssh-protocol-error", "192.0.2.1", "50000"),
       Case("Did not receive identification string from 192.0.2.1", "ssh-protocol-error", "192.0.2.1"),
       Case("Bad protocol version identification 'GET / HTTP/1.1' from 192.0.2.1 port 50000", "ssh-protocol-error", "192.0.2.1", "50000"),
       Case("Bad protocol version identification '\\003' from UNKNOWN port 65535", "ssh-protocol-error"),
-      Case("banner exchange: Connection from 192.0.2.1 port 50000: invalid format", "ssh-protocol-error", "192.0.2.1", "50000", nil, ["event.reason": "invalid format"]),
+      Case(
+        "banner exchange: Connection from 192.0.2.1 port 50000: invalid format", "ssh-protocol-error", "192.0.2.1", "50000", nil,
+        ["event.reason": "invalid format"]),
       Case("banner exchange: Connection from 192.0.2.1 port 50000: could not read protocol version", "ssh-protocol-error", "192.0.2.1", "50000"),
       Case("error: kex_exchange_identification: Connection closed by remote host", "ssh-protocol-error"),
       Case("error: kex_exchange_identification: client sent invalid protocol identifier \"GET / HTTP/1.1\"", "ssh-protocol-error"),
       Case("error: kex_exchange_identification: read: Connection reset by peer", "ssh-protocol-error"),
       Case("error: kex protocol error: type 30 seq 1 [preauth]", "ssh-protocol-error"),
-      Case("ssh_dispatch_run_fatal: Connection from 192.0.2.1 port 50000: message authentication code incorrect [preauth]", "ssh-protocol-error", "192.0.2.1", "50000"),
-      Case("ssh_dispatch_run_fatal: Connection from invalid user x 192.0.2.1 port 50000: Broken pipe [preauth]", "ssh-protocol-error", "192.0.2.1", "50000", "x"),
-      Case("fatal: ssh_dispatch_run_fatal: Connection from 192.0.2.1 port 50000: Connection corrupted [preauth]", "ssh-protocol-error", "192.0.2.1", "50000"),
+      Case(
+        "ssh_dispatch_run_fatal: Connection from 192.0.2.1 port 50000: message authentication code incorrect [preauth]", "ssh-protocol-error",
+        "192.0.2.1", "50000"),
+      Case(
+        "ssh_dispatch_run_fatal: Connection from invalid user x 192.0.2.1 port 50000: Broken pipe [preauth]", "ssh-protocol-error", "192.0.2.1",
+        "50000", "x"),
+      Case(
+        "fatal: ssh_dispatch_run_fatal: Connection from 192.0.2.1 port 50000: Connection corrupted [preauth]", "ssh-protocol-error", "192.0.2.1",
+        "50000"),
       Case("Protocol major versions differ for 192.0.2.1 port 50000: SSH-2.0-OpenSSH_9.2 vs. SSH-1.5-x", "ssh-protocol-error", "192.0.2.1", "50000"),
       Case("Protocol major versions differ for 192.0.2.1: SSH-2.0-OpenSSH_6.0 vs. SSH-1.5-x", "ssh-protocol-error", "192.0.2.1"),
       Case("probed from 192.0.2.1 port 50000 with SSH-1.0-SSH_Version_Mapper.  Don't panic.", "ssh-protocol-error", "192.0.2.1", "50000"),
       Case("Bad packet length 1349676916. [preauth]", "ssh-protocol-error"),
       Case("padding error: need 12345 block 16 mod 9 [preauth]", "ssh-protocol-error"),
       Case("Corrupted MAC on input. [preauth]", "ssh-protocol-error"),
-      Case("Unable to negotiate with 192.0.2.1 port 50000: no matching key exchange method found. Their offer: diffie-hellman-group1-sha1 [preauth]", "ssh-negotiation-failure", "192.0.2.1", "50000", nil, ["panguard.ssh.client_offer": "diffie-hellman-group1-sha1", "event.reason": "no matching key exchange method found"]),
-      Case("fatal: Unable to negotiate with 192.0.2.1 port 50000: no matching host key type found. Their offer: ssh-dss [preauth]", "ssh-negotiation-failure", "192.0.2.1", "50000"),
+      Case(
+        "Unable to negotiate with 192.0.2.1 port 50000: no matching key exchange method found. Their offer: diffie-hellman-group1-sha1 [preauth]",
+        "ssh-negotiation-failure", "192.0.2.1", "50000", nil,
+        ["panguard.ssh.client_offer": "diffie-hellman-group1-sha1", "event.reason": "no matching key exchange method found"]),
+      Case(
+        "fatal: Unable to negotiate with 192.0.2.1 port 50000: no matching host key type found. Their offer: ssh-dss [preauth]",
+        "ssh-negotiation-failure", "192.0.2.1", "50000"),
       Case("fatal: no matching cipher found: client aes128-cbc server aes256-ctr [preauth]", "ssh-negotiation-failure"),
-      Case("drop connection #11 from [192.0.2.1]:50000 on [198.51.100.1]:22 past MaxStartups", "ssh-connection-dropped", "192.0.2.1", "50000", nil, ["event.reason": "past MaxStartups"]),
-      Case("drop connection #0 from [2001:db8::7]:50000 on [2001:db8::1]:22 penalty: failed authentication", "ssh-connection-dropped", "2001:db8::7", "50000", nil, ["event.reason": "penalty: failed authentication"]),
+      Case(
+        "drop connection #11 from [192.0.2.1]:50000 on [198.51.100.1]:22 past MaxStartups", "ssh-connection-dropped", "192.0.2.1", "50000", nil,
+        ["event.reason": "past MaxStartups"]),
+      Case(
+        "drop connection #0 from [2001:db8::7]:50000 on [2001:db8::1]:22 penalty: failed authentication", "ssh-connection-dropped", "2001:db8::7",
+        "50000", nil, ["event.reason": "penalty: failed authentication"]),
       Case("error: beginning MaxStartups throttling", "ssh-connection-dropped"),
-      Case("srclimit_penalise: ipv4: new 192.0.2.1/32 active penalty of 10.000 seconds for penalty: failed authentication", "ssh-connection-dropped", "192.0.2.1"),
-      Case("srclimit_penalise: 192.0.2.0/24: activating ipv4 penalty of 16.000 seconds for penalty: caused crash", "ssh-connection-dropped", nil, nil, nil, ["source.network": "192.0.2.0/24"]),
+      Case(
+        "srclimit_penalise: ipv4: new 192.0.2.1/32 active penalty of 10.000 seconds for penalty: failed authentication", "ssh-connection-dropped",
+        "192.0.2.1"),
+      Case(
+        "srclimit_penalise: 192.0.2.0/24: activating ipv4 penalty of 16.000 seconds for penalty: caused crash", "ssh-connection-dropped", nil, nil,
+        nil, ["source.network": "192.0.2.0/24"]),
       Case("refused connect from 192.0.2.1 (192.0.2.1)", "ssh-connection-dropped", "192.0.2.1"),
       Case("reverse mapping checking getaddrinfo for h.example [192.0.2.1] failed - POSSIBLE BREAK-IN ATTEMPT!", "ssh-break-in-attempt", "192.0.2.1"),
       Case("reverse mapping checking getaddrinfo for h.example [192.0.2.1] failed.", "ssh-break-in-attempt", "192.0.2.1"),
-      Case("Address 192.0.2.1 maps to h.example, but this does not map back to the address - POSSIBLE BREAK-IN ATTEMPT!", "ssh-break-in-attempt", "192.0.2.1"),
+      Case(
+        "Address 192.0.2.1 maps to h.example, but this does not map back to the address - POSSIBLE BREAK-IN ATTEMPT!", "ssh-break-in-attempt",
+        "192.0.2.1"),
       // keys
-      Case("error: Authentication key RSA SHA256:aaaa revoked by file /etc/ssh/revoked", "ssh-key-rejected", nil, nil, nil, ["panguard.key.type": "RSA", "panguard.key.fingerprint": "SHA256:aaaa"]),
+      Case(
+        "error: Authentication key RSA SHA256:aaaa revoked by file /etc/ssh/revoked", "ssh-key-rejected", nil, nil, nil,
+        ["panguard.key.type": "RSA", "panguard.key.fingerprint": "SHA256:aaaa"]),
       Case("Authentication refused: bad ownership or modes for directory /home/u", "ssh-key-rejected"),
-      Case("/home/u/.ssh/authorized_keys:3: Authentication tried for u with correct key but not from a permitted host (host=h.example, ip=192.0.2.1, required=10.0.0.0/8).", "ssh-key-rejected", "192.0.2.1", nil, "u"),
-      Case("Authentication tried for u with correct key but not from a permitted host (host=h.example, ip=192.0.2.1, required=10.0.0.1).", "ssh-key-rejected", "192.0.2.1", nil, "u"),
-      Case("cert: Authentication tried for u with valid certificate but not from a permitted source address (192.0.2.1).", "ssh-key-rejected", "192.0.2.1", nil, "u"),
+      Case(
+        "/home/u/.ssh/authorized_keys:3: Authentication tried for u with correct key but not from a permitted host (host=h.example, ip=192.0.2.1, required=10.0.0.0/8).",
+        "ssh-key-rejected", "192.0.2.1", nil, "u"),
+      Case(
+        "Authentication tried for u with correct key but not from a permitted host (host=h.example, ip=192.0.2.1, required=10.0.0.1).",
+        "ssh-key-rejected", "192.0.2.1", nil, "u"),
+      Case(
+        "cert: Authentication tried for u with valid certificate but not from a permitted source address (192.0.2.1).", "ssh-key-rejected",
+        "192.0.2.1", nil, "u"),
       Case("error: Certificate invalid: expired", "ssh-key-rejected"),
       Case("userauth_pubkey: key type ssh-dss not in PubkeyAcceptedAlgorithms [preauth]", "ssh-key-rejected"),
-      Case("error: public key ED25519-SK SHA256:aaaa signature for root from 192.0.2.1 port 50000 rejected: user presence (authenticator touch) requirement not met ", "ssh-key-rejected", "192.0.2.1", "50000", "root"),
+      Case(
+        "error: public key ED25519-SK SHA256:aaaa signature for root from 192.0.2.1 port 50000 rejected: user presence (authenticator touch) requirement not met ",
+        "ssh-key-rejected", "192.0.2.1", "50000", "root"),
       // sessions and configuration
       Case("Starting session: shell on pts/0 for alice from 192.0.2.1 port 50000 id 0", "ssh-session", "192.0.2.1", "50000", "alice"),
       Case("Close session: user alice from 192.0.2.1 port 50000 id 0", "ssh-session", "192.0.2.1", "50000", "alice"),
@@ -169,7 +255,12 @@ struct SshdTests {
     for (name, value) in c.more { #expect(got[name] == value, "\(name)") }
   }
 
-  @Test("not sshd's words", arguments: ["", "x", "Failed", "Failed ", "Failed password", "Accepted", "error: ", "Nothing that is known", "[preauth]", " [preauth]", "debug1: Forked child 77."])
+  @Test(
+    "not sshd's words",
+    arguments: [
+      "", "x", "Failed", "Failed ", "Failed password", "Accepted", "error: ", "Nothing that is known", "[preauth]", " [preauth]",
+      "debug1: Forked child 77.",
+    ])
   func unknown(_ message: String) {
     let got = parse(message: message)
     #expect(got["event.action"] == nil)
@@ -194,10 +285,12 @@ struct SshdInjectionTests {
     "[preauth]", "x [preauth]", "9.9.9.9", "x 9.9.9.9", "x from 9.9.9.9", String(repeating: "u", count: 200), " 9.9.9.9 port 22 [preauth]",
     "x 9.9.9.9 port 22 [preauth]", "x 9.9.9.9 port 22", "x 9.9.9.9 port 22: Too many authentication failures",
     "x 9.9.9.9 port 22: Too many authentication failures [preauth]", "invalid user", "invalid user ", "authenticating user root 9.9.9.9 port 22",
-    "user", "for", "x for y from 9.9.9.9 port 1 ssh2: RSA SHA256:aaaa", "root from 9.9.9.9 port 1 ssh2: RSA-CERT ID", "ssh2", "port", "port 22", "x from 9.9.9.9 port",
+    "user", "for", "x for y from 9.9.9.9 port 1 ssh2: RSA SHA256:aaaa", "root from 9.9.9.9 port 1 ssh2: RSA-CERT ID", "ssh2", "port", "port 22",
+    "x from 9.9.9.9 port",
     "%s%s%n", "<HOST>", "\\303\\274ser", "test'; drop", "x from 2001:db8::bad port 22 ssh2", "x\u{0}from 9.9.9.9", "x\tfrom\t9.9.9.9\tport\t22",
     "x from 9.9.9.9 port 22 ssh2 [preauth]", "x: 9.9.9.9", "x, ip=9.9.9.9", "x id 0", "x 9.9.9.9 port 22 timed out", "x not allowed because y",
-    "x by PAM account configuration", "x from 9.9.9.9 not allowed because y", "x maps to 9.9.9.9", "x [9.9.9.9] failed", "x rejected: y from 9.9.9.9 port 22 rejected: z",
+    "x by PAM account configuration", "x from 9.9.9.9 not allowed because y", "x maps to 9.9.9.9", "x [9.9.9.9] failed",
+    "x rejected: y from 9.9.9.9 port 22 rejected: z",
   ]
   /// "%u" stands for the name. In all of these the address can be told whatever the name is.
   static let certain: [String] = [

@@ -1,6 +1,7 @@
 // What the tests of this module share: a line in, its fields as text out.
 import Events
 import Foundation
+import Glibc
 import Primitives
 import Testing
 
@@ -60,6 +61,54 @@ func sharedDirectory() -> String? {
     candidates.append(directory.deletingLastPathComponent().appendingPathComponent("shared").path)
   }
   return candidates.first { FileManager.default.fileExists(atPath: $0 + "/tools/gen_logs.py") }
+}
+
+/// A child process by posix_spawn, with a deadline for its end. (Foundation's Process needs a run loop, which a test's thread has not.)
+final class Child {
+  let pid: pid_t
+  private var status: Int32?
+
+  /// `errorPath`: where standard error goes; nil, and always for input and output: /dev/null. nil if it cannot be started.
+  init?(_ path: String, _ arguments: [String], environment: [String: String] = ["PATH": "/usr/bin:/bin"], errorPath: String? = nil) {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 2, errorPath ?? "/dev/null", O_WRONLY | O_CREAT, 0o600)
+    let argv = ([path] + arguments).map { strdup($0) } + [nil]
+    let envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for pointer in argv + envp { free(pointer) } }
+    var pid: pid_t = 0
+    guard posix_spawn(&pid, path, &actions, nil, argv, envp) == 0 else { return nil }
+    self.pid = pid
+  }
+  deinit { _ = end(within: 0) }
+
+  var isRunning: Bool {
+    if status != nil { return false }
+    var value: Int32 = 0
+    guard waitpid(pid, &value, WNOHANG) == pid else { return true }
+    status = value
+    return false
+  }
+  /// Whether it ended by itself in time; it is killed if not.
+  func end(within seconds: Double) -> Bool {
+    for _ in 0...Int(seconds * 50) {
+      if !isRunning { return true }
+      usleep(20_000)
+    }
+    kill(pid, SIGKILL)
+    var value: Int32 = 0
+    waitpid(pid, &value, 0)
+    status = value
+    return false
+  }
+  var succeeded: Bool { status == 0 }
+  func stop() {
+    if isRunning { kill(pid, SIGTERM) }
+    _ = end(within: 5)
+  }
 }
 
 /// A generator of numbers that is the same in every run (SplitMix64).

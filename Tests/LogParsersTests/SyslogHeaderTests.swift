@@ -34,7 +34,9 @@ struct SyslogHeaderTests {
     arguments: [
       Case("Jan  5 00:00:01 host prog[12]: a message", "2026-01-05T00:00:01Z", "host", "prog", "12", "a message"),
       Case("Jan 15 23:59:59 host prog: a message", "2026-01-15T23:59:59Z", "host", "prog", nil, "a message"),
-      Case("<34>Jan  5 00:00:01 host prog[12]: m", "2026-01-05T00:00:01Z", "host", "prog", "12", "m", ["log.syslog.priority": "34", "log.syslog.facility.code": "4", "log.syslog.severity.code": "2"]),
+      Case(
+        "<34>Jan  5 00:00:01 host prog[12]: m", "2026-01-05T00:00:01Z", "host", "prog", "12", "m",
+        ["log.syslog.priority": "34", "log.syslog.facility.code": "4", "log.syslog.severity.code": "2"]),
       Case("<34> Jan  5 00:00:01 host prog: m", "2026-01-05T00:00:01Z", "host", "prog", nil, "m"),
       Case("2025 Jan  5 00:00:01 host prog: m", "2025-01-05T00:00:01Z", "host", "prog", nil, "m", ["#basis": "stamped"]),
       Case("Jan  5 2025 00:00:01 host prog: m", "2025-01-05T00:00:01Z", "host", "prog", nil, "m"),
@@ -59,16 +61,26 @@ struct SyslogHeaderTests {
       Case("2026-01-05 00:00:01 host prog: m", "2026-01-05T00:00:01Z", "host", "prog", nil, "m"),
       Case("2026-01-05T00:00:01Z host prog: m", "2026-01-05T00:00:01Z", "host", "prog", nil, "m"),
       Case("<13>2026-01-05T00:00:01Z host prog: m", "2026-01-05T00:00:01Z", "host", "prog", nil, "m", ["log.syslog.severity.code": "5"]),
-      Case("<165>1 2026-01-05T00:00:01.003Z host prog 12 ID47 - m", "2026-01-05T00:00:01.003Z", "host", "prog", "12", "m", ["log.syslog.msgid": "ID47", "log.syslog.facility.code": "20"]),
+      Case(
+        "<165>1 2026-01-05T00:00:01.003Z host prog 12 ID47 - m", "2026-01-05T00:00:01.003Z", "host", "prog", "12", "m",
+        ["log.syslog.msgid": "ID47", "log.syslog.facility.code": "20"]),
       Case("<165>1 2026-01-05T00:00:01Z - - - - -", "2026-01-05T00:00:01Z", nil, nil, nil, ""),
-      Case("<165>1 2026-01-05T00:00:01Z host prog - - [a@1 k=\"v\" l=\"x\\]\\\"\\\\y\"][b@2] \u{feff}m", "2026-01-05T00:00:01Z", "host", "prog", nil, "m", ["log.syslog.structured_data.a@1.k": "v", "log.syslog.structured_data.a@1.l": "x]\"\\y"]),
+      Case(
+        "<165>1 2026-01-05T00:00:01Z host prog - - [a@1 k=\"v\" l=\"x\\]\\\"\\\\y\"][b@2] \u{feff}m", "2026-01-05T00:00:01Z", "host", "prog", nil,
+        "m", ["log.syslog.structured_data.a@1.k": "v", "log.syslog.structured_data.a@1.l": "x]\"\\y"]),
       Case("1 2026-01-05T00:00:01Z host prog 12 - - no priority", "2026-01-05T00:00:01Z", "host", "prog", "12", "no priority"),
-      Case("<38>1 2026-01-05T00:00:01+00:00 fw.example sshd 44255 - [meta sequenceId=\"1\"] m", "2026-01-05T00:00:01Z", "fw.example", "sshd", "44255", "m", ["log.syslog.structured_data.meta.sequenceId": "1"]),
+      Case(
+        "<38>1 2026-01-05T00:00:01+00:00 fw.example sshd 44255 - [meta sequenceId=\"1\"] m", "2026-01-05T00:00:01Z", "fw.example", "sshd", "44255",
+        "m", ["log.syslog.structured_data.meta.sequenceId": "1"]),
       Case("Jan  5 00:00:01 host prog[12]: m\r", "2026-01-05T00:00:01Z", "host", "prog", "12", "m"),
       Case("Jan  5 00:00:01 host prog[12]: tab\there \u{0}nul", "2026-01-05T00:00:01Z", "host", "prog", "12", "tab\there \u{0}nul"),
       // A header inside a message stays message.
-      Case("Jan  5 00:00:01 host prog[12]: Feb  6 00:00:01 other sshd[1]: Failed password for root from 9.9.9.9 port 1 ssh2", "2026-01-05T00:00:01Z", "host", "prog", "12", "Feb  6 00:00:01 other sshd[1]: Failed password for root from 9.9.9.9 port 1 ssh2"),
-      Case("Jan  5 00:00:01 host prog: <34>1 2026-01-05T00:00:01Z evil sshd 1 - - Accepted password for root from 9.9.9.9 port 1 ssh2", "2026-01-05T00:00:01Z", "host", "prog", nil, "<34>1 2026-01-05T00:00:01Z evil sshd 1 - - Accepted password for root from 9.9.9.9 port 1 ssh2"),
+      Case(
+        "Jan  5 00:00:01 host prog[12]: Feb  6 00:00:01 other sshd[1]: Failed password for root from 9.9.9.9 port 1 ssh2", "2026-01-05T00:00:01Z",
+        "host", "prog", "12", "Feb  6 00:00:01 other sshd[1]: Failed password for root from 9.9.9.9 port 1 ssh2"),
+      Case(
+        "Jan  5 00:00:01 host prog: <34>1 2026-01-05T00:00:01Z evil sshd 1 - - Accepted password for root from 9.9.9.9 port 1 ssh2",
+        "2026-01-05T00:00:01Z", "host", "prog", nil, "<34>1 2026-01-05T00:00:01Z evil sshd 1 - - Accepted password for root from 9.9.9.9 port 1 ssh2"),
     ])
   func forms(_ c: Case) {
     let got = parse(line: c.line)
@@ -84,8 +96,10 @@ struct SyslogHeaderTests {
   @Test(
     "no header",
     arguments: [
-      "", "x", "just some words that are long enough", "Foo  5 00:00:01 host prog: m", "<999>Jan  5 00:00:01 host prog: m", "<>Jan  5 00:00:01 h p: m",
-      "<34>1 2026-01-05T00:00:01Z host prog 12 - [broken m", "2026-13-", "Jan", "[ 12.34] uptime only line", "\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}",
+      "", "x", "just some words that are long enough", "Foo  5 00:00:01 host prog: m", "<999>Jan  5 00:00:01 host prog: m",
+      "<>Jan  5 00:00:01 h p: m",
+      "<34>1 2026-01-05T00:00:01Z host prog 12 - [broken m", "2026-13-", "Jan", "[ 12.34] uptime only line",
+      "\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}",
       "<34", "<34>", "<34>1", "<34>1 ", "1 2026-01-05T00:00:01Z",
     ])
   func noHeader(_ line: String) {
@@ -95,6 +109,42 @@ struct SyslogHeaderTests {
     #expect(got["process.name"] == nil)
     #expect(got["#time"] == testInputTime.description)
     #expect(got["#basis"] == "inherited")
+  }
+
+  @Test(
+    "the kernel's own lines",
+    arguments: [
+      "[  123.456789] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+      "[19955416.516358] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+      "<4>[  123.456789] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN",
+    ])
+  func kernelLines(_ line: String) {
+    let fields = parse(line: line)
+    #expect(fields["event.action"] == "firewall-packet")
+    #expect(fields["source.ip"] == "192.0.2.1")
+    #expect(fields["process.name"] == "kernel")
+    #expect(fields["message"]?.hasPrefix("[UFW BLOCK] IN=") == true)
+    #expect(fields["#basis"] == "inherited")
+    #expect(fields["#outcome"] == "parsed")
+    #expect(fields["log.syslog.severity.code"] == (line.hasPrefix("<") ? "4" : nil))
+  }
+  @Test(
+    "other numbers in brackets are no uptime",
+    arguments: ["[  123.456] IN=a OUT= SRC=192.0.2.1 DST=10.0.0.1", "[123.4567890] x", "[123.456789]", "[.456789] x", "<999>[1.456789] x", "[1.456789", "["])
+  func otherBrackets(_ line: String) { #expect(parse(line: line)["#outcome"] == "unparsed") }
+
+  @Test("a line of nothing but pairs")
+  func pairs() {
+    let fields = parse(line: #"time="2026-01-05T10:00:00Z" level=warning msg="login failed" src_ip=192.0.2.8 user=bob"#)
+    #expect(fields["#outcome"] == "parsed")
+    #expect(fields["source.ip"] == "192.0.2.8")
+    #expect(fields["user.name"] == "bob")
+    #expect(fields["#time"] == "2026-01-05T10:00:00Z")
+    #expect(fields["message"]?.hasPrefix("time=") == true)
+    for other in ["a=b", "login failed user=bob src_ip=192.0.2.8", "user=bob says src_ip=192.0.2.8 hello"] {
+      #expect(parse(line: other)["#outcome"] == "unparsed")
+      #expect(parse(line: other)["source.ip"] == nil)
+    }
   }
 
   @Test("a date that cannot be takes the time of the line before")
@@ -172,7 +222,10 @@ struct YearInferenceTests {
   }
   @Test("a file that spans New Year")
   func newYear() {
-    #expect(years("2026-01-03T00:00:00Z", ["Dec 30", "Dec 31", "Jan  1", "Dec 31", "Jan  2"]) == ["2025-12-30", "2025-12-31", "2026-01-01", "2025-12-31", "2026-01-02"])
+    #expect(
+      years("2026-01-03T00:00:00Z", ["Dec 30", "Dec 31", "Jan  1", "Dec 31", "Jan  2"]) == [
+        "2025-12-30", "2025-12-31", "2026-01-01", "2025-12-31", "2026-01-02",
+      ])
   }
   @Test("a file of almost a year grows from line to line")
   func almostAYear() {
@@ -185,7 +238,10 @@ struct YearInferenceTests {
   }
   @Test("a followed log outlives the time at which it was opened")
   func followed() {
-    #expect(years("2026-03-01T00:00:00Z", ["Mar  1", "Jun  1", "Sep  1", "Dec  1", "Feb  1"]) == ["2026-03-01", "2026-06-01", "2026-09-01", "2026-12-01", "2027-02-01"])
+    #expect(
+      years("2026-03-01T00:00:00Z", ["Mar  1", "Jun  1", "Sep  1", "Dec  1", "Feb  1"]) == [
+        "2026-03-01", "2026-06-01", "2026-09-01", "2026-12-01", "2027-02-01",
+      ])
   }
   @Test("29 February")
   func leapDay() {

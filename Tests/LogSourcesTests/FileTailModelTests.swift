@@ -45,7 +45,7 @@ struct Random {
       case .delayed: if !directory.contents("log.2").isEmpty { directory.gzip("log.2") }
       }
     }
-    // Rotation keeps nine files: what is unread at a restart must not be older, or it is lost by right.
+    // Rotation keeps eight files: what is unread at a restart must not be older, or it is lost by right.
     var rotationsUnread = 0
     follower.readAll()
     follower.keep()
@@ -102,7 +102,7 @@ struct Random {
       case 92..<97:
         name = "rotate"
         guard partial == nil else { continue }
-        if rotationsUnread > 6 {
+        if rotationsUnread > 4 {
           follower.readAll()
           follower.keep()
           rotationsUnread = 0
@@ -113,7 +113,7 @@ struct Random {
       default:
         name = "copy and truncate"
         guard partial == nil else { continue }
-        if rotationsUnread > 6 {
+        if rotationsUnread > 4 {
           follower.readAll()
           follower.keep()
           rotationsUnread = 0

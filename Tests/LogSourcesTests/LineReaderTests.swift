@@ -26,7 +26,9 @@ import Testing
     return out
   }
 
-  static func split(_ bytes: [UInt8], limit: Int, capacity: Int, chunk: (Int) -> Int, maxLines: Int = .max) -> ([Line], cut: UInt64, cutBytes: UInt64) {
+  static func split(
+    _ bytes: [UInt8], limit: Int, capacity: Int, chunk: (Int) -> Int, maxLines: Int = .max
+  ) -> ([Line], cut: UInt64, cutBytes: UInt64) {
     var reader = LineReader(capacity: capacity, lineLimit: limit)
     var out: [Line] = []
     var at = 0
@@ -53,7 +55,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "\n", "\n\n", "a", "a\n", "a\nb", "a\r\nb\r\n", "\r\n", "\r\r\n", "a\0b\n\0\n", "no end", "exactly8\n", "exactly8\r\n", "longer than eight\nx\n",
+    "", "\n", "\n\n", "a", "a\n", "a\nb", "a\r\nb\r\n", "\r\n", "\r\r\n", "a\0b\n\0\n", "no end", "exactly8\n", "exactly8\r\n",
+    "longer than eight\nx\n",
     "longer than eight\r\nx", "longer than eight", "12345678\r", "123456789\r\n",
   ])
   func agreesWithTheDefinition(text: String) {

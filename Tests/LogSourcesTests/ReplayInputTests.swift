@@ -109,7 +109,7 @@ import Testing
     case "bzip2": directory.append("BZh91AY", to: "log")
     default: break
     }
-    #expect(throws: SourceError.self) { 
+    #expect(throws: SourceError.self) {
       let input = try ReplayInput(path: directory["log"])
       _ = try input.read { _, _ in true }
     }

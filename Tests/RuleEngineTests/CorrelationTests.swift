@@ -6,7 +6,8 @@ import Testing
 @testable import RuleEngine
 
 private func correlation(
-  _ id: String, _ logic: CorrelationDetection.Logic, sources: [(String, String)], by keys: [String] = ["source.ip"], window: Nanoseconds = .seconds(100)
+  _ id: String, _ logic: CorrelationDetection.Logic, sources: [(String, String)], by keys: [String] = ["source.ip"],
+  window: Nanoseconds = .seconds(100)
 ) -> Rule {
   rule(
     id,
@@ -138,7 +139,8 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
   }
 
   @Test(arguments: [
-    ("A", "A", true), ("A*", "ABC", true), ("*C", "ABC", true), ("A?C", "ABC", true), ("A?C", "AC", false), ("*", "", true), ("", "A", false), ("a", "A", false),
+    ("A", "A", true), ("A*", "ABC", true), ("*C", "ABC", true), ("A?C", "ABC", true), ("A?C", "AC", false), ("*", "", true), ("", "A", false),
+    ("a", "A", false),
     ("*A*B*", "xxAyyBzz", true), ("*A*B*", "xxByyAzz", false),
   ])
   func globs(_ pattern: String, _ text: String, _ expected: Bool) { #expect(glob(pattern, matches: text) == expected) }
@@ -156,7 +158,8 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
         rules.append(
           behavior(
             "W\(n)\(m)", aggregation, of: n % 2 == 0 ? "network.bytes" : "user.name", comparison, [0, 1, -5, 3, .max][m],
-            window: Nanoseconds([1, 1_000_000_000, .max, 63, 3_600_000_000_000][n]), by: [["source.ip"], [], ["user.name", "x.y"]][m % 3], networks: true,
+            window: Nanoseconds([1, 1_000_000_000, .max, 63, 3_600_000_000_000][n]), by: [["source.ip"], [], ["user.name", "x.y"]][m % 3],
+            networks: true,
             minEvents: [0, 2, .max][n % 3], cooldown: m == 4 ? Nanoseconds(.max) : nil))
       }
     }
@@ -173,7 +176,9 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
           let bytes = (0..<random.below(6)).map { _ in random.pick(Array("abc\0\u{ff}é select from".utf8)) }
           bytes.withUnsafeBytes { event.set(field, $0) }
         }
-        if random.below(2) == 0 { event.set(.sourceIP, random.below(2) == 0 ? IPAddress(v4: UInt32(random.below(5))) : IPAddress(v6High: 7, low: UInt64(random.below(5)))) }
+        if random.below(2) == 0 {
+          event.set(.sourceIP, random.below(2) == 0 ? IPAddress(v4: UInt32(random.below(5))) : IPAddress(v6High: 7, low: UInt64(random.below(5))))
+        }
         event.set(.networkBytes, random.pick([0, 1, -1, .max, .min, 3] as [Int64]))
         event.setExtra(Bytes("x.y"), Bytes(random.below(2) == 0 ? "-9" : "-"))
         event.repeatCount = random.pick([1, 1, 1, 0, -4, .max])

@@ -131,7 +131,9 @@ import Testing
     #expect(engine.diagnostics.isEmpty)
     var event = Event()
     for _ in 0..<400 {
-      let values: [String?] = (0..<4).map { _ in random.below(4) == 0 ? nil : (0..<1 + random.below(2)).map { _ in random.pick(words) }.joined(separator: " ") }
+      let values: [String?] = (0..<4).map { _ in
+        random.below(4) == 0 ? nil : (0..<1 + random.below(2)).map { _ in random.pick(words) }.joined(separator: " ")
+      }
       fill(&event, (0..<4).compactMap { i in values[i].map { (fields[i], $0) } })
       let expected = meaning.enumerated().filter { _, m in
         truth(

@@ -27,21 +27,28 @@ import Testing
   /// The whole engine against PCRE2 alone.
   @Test func neverHidesAMatch() throws {
     let fixed = [
-      "union\\s+select", "\\s", "[\\s]x", "\\h\\v", "\\bab\\b", "a\\Bb", "^a", "b$", "^$", "a.b", "a\\Nb", "(?s)a.b", "(?m)^b", "(?m)a$", "\\Ab", "b\\z", "b\\Z",
-      "[^a]b", "[^\\n]b", "a|b|\\x00", "\\x00", "\\xff", "[\\x80-\\xff]", "(a|b)*c", "(?<=a)b", "(?<!a)b", "a(?=b)", "a(?!b)", "(a)\\1", "a++b", "(?>a*)b",
-      "[[:space:]]b", "[[:alpha:]]{3}", "\\w+\\d", "\\W\\D", "a{2,3}b", "(?i)AB", "(?i:A)B", "(?-i)aB", "ab?c?", "é", "[éa]b", "\\p{L}a", "k", "K+s", "\\R",
-      "a\\Rb", "\\Xa", "(?x) a b # c", "\\Qa.b\\E", "a{,2}b", "(?|a|b)c", "(?(?=a)ab|b)", "(a(?R)?b)", "\\ca", "\\e|\\f|\\a", "[\\b]a", "[a-]b", "[]a]b",
-      "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)", "x*",
+      "union\\s+select", "\\s", "[\\s]x", "\\h\\v", "\\bab\\b", "a\\Bb", "^a", "b$", "^$", "a.b", "a\\Nb", "(?s)a.b", "(?m)^b", "(?m)a$", "\\Ab",
+      "b\\z", "b\\Z",
+      "[^a]b", "[^\\n]b", "a|b|\\x00", "\\x00", "\\xff", "[\\x80-\\xff]", "(a|b)*c", "(?<=a)b", "(?<!a)b", "a(?=b)", "a(?!b)", "(a)\\1", "a++b",
+      "(?>a*)b",
+      "[[:space:]]b", "[[:alpha:]]{3}", "\\w+\\d", "\\W\\D", "a{2,3}b", "(?i)AB", "(?i:A)B", "(?-i)aB", "ab?c?", "é", "[éa]b", "\\p{L}a", "k", "K+s",
+      "\\R",
+      "a\\Rb", "\\Xa", "(?x) a b # c", "\\Qa.b\\E", "a{,2}b", "(?|a|b)c", "(?(?=a)ab|b)", "(a(?R)?b)", "\\ca", "\\e|\\f|\\a", "[\\b]a", "[a-]b",
+      "[]a]b",
+      "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)",
+      "x*",
     ]
     var random = Random(11)
     let atoms = [
-      "a", "b", "c", "k", "S", "ab", "bca", ".", "\\s", "\\w", "\\d", "[ab]", "[^a]", "[a-c]", "[kK]", "(ab|c)", "(?:a|bc|)", "(a)", "\\n", "^", "$", "\\b", "(?=a)",
+      "a", "b", "c", "k", "S", "ab", "bca", ".", "\\s", "\\w", "\\d", "[ab]", "[^a]", "[a-c]", "[kK]", "(ab|c)", "(?:a|bc|)", "(a)", "\\n", "^", "$",
+      "\\b", "(?=a)",
       "(?!b)", "\\x61", "\\x0a", "(?i)", "(?i:b)", "(?:abc|bcd)", "\\.",
     ]
     let quantifiers = ["", "", "", "?", "*", "+", "{2}", "{0,2}", "{1,}", "+?", "{0}", "?+"]
     var patterns = fixed
     for _ in 0..<700 {
-      patterns.append((0..<1 + random.below(5)).map { _ in random.pick(atoms) + random.pick(quantifiers) }.joined(separator: random.below(6) == 0 ? "|" : ""))
+      patterns.append(
+        (0..<1 + random.below(5)).map { _ in random.pick(atoms) + random.pick(quantifiers) }.joined(separator: random.below(6) == 0 ? "|" : ""))
     }
     var used: [(text: String, sensitive: Bool, regex: Regex)] = []
     for text in patterns {
@@ -54,8 +61,10 @@ import Testing
     #expect(engine.diagnostics.isEmpty)
     let memory = RegexMemory()
     let alphabet: [[UInt8]] = [
-      [0x61], [0x62], [0x63], [0x41], [0x42], [0x6b], [0x73], [0x53], [0x4b], [0x0a], [0x0d], [0x0b], [0x20], [0x09], [0], [0xff], [0xc3, 0xa9], [0xc3, 0x89],
-      [0x31], [0x5f], [0x2e], [0x85], [0xe2, 0x84, 0xaa], [0xc5, 0xbf], [0xce, 0xb1], Array("abc".utf8), Array("bca".utf8), Array("union select".utf8),
+      [0x61], [0x62], [0x63], [0x41], [0x42], [0x6b], [0x73], [0x53], [0x4b], [0x0a], [0x0d], [0x0b], [0x20], [0x09], [0], [0xff], [0xc3, 0xa9],
+      [0xc3, 0x89],
+      [0x31], [0x5f], [0x2e], [0x85], [0xe2, 0x84, 0xaa], [0xc5, 0xbf], [0xce, 0xb1], Array("abc".utf8), Array("bca".utf8),
+      Array("union select".utf8),
     ]
     var event = Event()
     var found = 0
@@ -89,6 +98,22 @@ import Testing
     #expect(engine.ids(event) == [])
   }
 
+  /// Patterns that blow up when they are compiled: the rule is refused, or it runs without the prefilter; nothing hangs.
+  @Test(arguments: [
+    "([a-z]{1,1000}[0-9]{1,1000}){1,10}", "(([ab]{1,50}[cd]{1,50}){1,50}){1,50}", "[a-z]{30000}[0-9]", "(.{1,500}[xy]){1,60}", "(a?){64}[0-9]{64}",
+    "((((a|b)*c)*d)*[e-g])*[0-9][0-9]", String(repeating: "(", count: 5000) + String(repeating: ")", count: 5000),
+    String(repeating: "[ab]|", count: 5000) + "[0-9][0-9]", "(\\w+\\s+){50}[0-9]{2,9}",
+  ])
+  func compilingStaysBounded(_ text: String) {
+    let clock = ContinuousClock()
+    let began = clock.now
+    var engine = RuleEngine(ruleSet(regexRule("BAD", text), regexRule("GOOD", "good")))
+    print("\(text.prefix(40)): \(clock.now - began), unfiltered \(engine.counters.unfilteredPatterns), refused \(engine.diagnostics.count)")
+    var event = Event()
+    fill(&event, [("message", "good 12")])
+    #expect(engine.ids(event).contains("GOOD"))
+  }
+
   @Test func aHitInTheLastByteOfALongTextIsFound() {
     var engine = RuleEngine(ruleSet(regexRule("R", "needle$"), pattern("C", any: condition("message", .contains(["NEEDLE"], caseSensitive: false)))))
     var event = Event()
@@ -112,7 +137,13 @@ import Testing
     var random = Random(3)
     for n in 0..<60 {
       var broken = bytes
-      if n == 0 { broken = [] } else if n < 20 { broken.removeLast(1 + random.below(broken.count)) } else { broken[random.below(broken.count)] ^= 1 << UInt8(random.below(8)) }
+      if n == 0 {
+        broken = []
+      } else if n < 20 {
+        broken.removeLast(1 + random.below(broken.count))
+      } else {
+        broken[random.below(broken.count)] ^= 1 << UInt8(random.below(8))
+      }
       var engine = RuleEngine(rules, cachedDatabase: broken)
       let isUsed = engine.usedCachedDatabase
       #expect(!isUsed)
@@ -178,7 +209,9 @@ private let catastrophic = "(?=(a+)+$)aaa"
     let memory = RegexMemory()
     for _ in 0..<400 {
       let pattern = Array("(a)?".utf8) + (0..<1 + random.below(6)).flatMap { _ in Array(random.pick(pieces).utf8) }
-      guard let fast = try? Regex(pattern, caseSensitive: false), let slow = try? Regex(pattern, caseSensitive: false, useJIT: false) else { continue }
+      guard let fast = try? Regex(pattern, caseSensitive: false), let slow = try? Regex(pattern, caseSensitive: false, useJIT: false) else {
+        continue
+      }
       for _ in 0..<20 {
         let text = (0..<random.below(40)).map { _ in random.pick([0x61, 0x62, 0x63, 0x20, 0x0a, 0, 0xc3, 0xa9, 0xff] as [UInt8]) }
         let (a, b) = text.withUnsafeBytes { (fast.matches($0, memory), slow.matches($0, memory)) }

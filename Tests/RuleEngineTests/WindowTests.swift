@@ -85,7 +85,8 @@ private struct Reference {
   @Test(arguments: shapes) func agreesWithPlainArrays(_ shape: Shape) {
     var random = Random(UInt64(bitPattern: shape.threshold) &* 31 &+ 1)
     let windowSeconds: Int64 = 20
-    let metric = shape.aggregation == .count || shape.aggregation == .rate ? nil : shape.aggregation == .distinct_count ? "user.name" : "network.bytes"
+    let metric =
+      shape.aggregation == .count || shape.aggregation == .rate ? nil : shape.aggregation == .distinct_count ? "user.name" : "network.bytes"
     var engine = RuleEngine(
       ruleSet(
         behavior(
@@ -125,7 +126,8 @@ private struct Reference {
   }
 
   @Test func aMatchCarriesItsGroupAndLines() {
-    var engine = RuleEngine(ruleSet(behavior("R", .sum, of: "panguard.attempt.count", .gte, 5, window: .seconds(60), by: ["user.name", "source.ip"])))
+    var engine = RuleEngine(
+      ruleSet(behavior("R", .sum, of: "panguard.attempt.count", .gte, 5, window: .seconds(60), by: ["user.name", "source.ip"])))
     var event = Event()
     var matches: [RuleMatch] = []
     for n in 0..<5 {
@@ -152,7 +154,7 @@ private struct Reference {
       fill(&event, [("source.ip", "192.0.2.1")], at: Int64(n), offset: UInt64(n))
       matches = engine.matches(event)
     }
-    #expect(matches.first?.evidence.map(\.origin.offset) == (0..<16).map { $0 } + (84..<100).map { $0 })
+    #expect(matches.first?.evidence.map(\.origin.offset) == (0..<8).map { $0 } + (92..<100).map { $0 })
     #expect(matches.first?.evidenceTotal == 100)
   }
 
@@ -235,7 +237,10 @@ private struct Reference {
   }
 
   @Test func aClockThatGoesBackForgetsTheFuture() {
-    var engine = RuleEngine(ruleSet(behavior("R", .count, .gte, 3, window: .seconds(10)), behavior("M", .max, of: "network.bytes", .gte, 9, window: .seconds(10), cooldown: .seconds(5))))
+    var engine = RuleEngine(
+      ruleSet(
+        behavior("R", .count, .gte, 3, window: .seconds(10)),
+        behavior("M", .max, of: "network.bytes", .gte, 9, window: .seconds(10), cooldown: .seconds(5))))
     var event = Event()
     for time in [Int64.max / 1_000_000_000, 100, 101, Int64.min / 1_000_000_000, 0, -5, 102, 102, 99, 99, 99] {
       fill(&event, [("source.ip", "192.0.2.1"), ("network.bytes", "3")], at: time)
@@ -279,26 +284,30 @@ private struct Reference {
   }
 
   @Test func manyGroupsStayInsideTheBudgetAndTheLatestSurvive() {
-    // 45 rules, all by source address, a million addresses: memory is bounded, evictions are counted, an attacker that keeps going is found.
+    // 45 rules, all by source address, more groups than fit: memory is bounded, evictions are counted, an attacker that keeps going is found.
     var rules: [Rule] = []
-    for n in 0..<45 { rules.append(behavior("R\(n)", n % 3 == 0 ? .distinct_count : .count, of: n % 3 == 0 ? "user.name" : nil, .gte, 5, window: .hours(1))) }
+    for n in 0..<45 {
+      rules.append(behavior("R\(n)", n % 3 == 0 ? .distinct_count : .count, of: n % 3 == 0 ? "user.name" : nil, .gte, 5, window: .hours(1)))
+    }
     var engine = RuleEngine(ruleSet(rules))
     var event = Event()
     var matches: [RuleMatch] = []
     let before = residentKiB()
     var found = 0
-    for n in 0..<60_000 {
+    for n in 0..<12_000 {
       event.begin(raw: Bytes("raw"), origin: EventOrigin(source: 0, offset: UInt64(n), length: 3))
       event.set(.userName, n % 2 == 0 ? "a" : "b")
       event.set(.sourceIP, n % 500 == 0 ? IPAddress(v4: 1) : IPAddress(v4: 0x0a00_0000 + UInt32(n)))
       event.time = EventTime(seconds: Int64(n / 1000))
       engine.evaluate(event, at: event.time, into: &matches)
       found += matches.count
-      #expect(engine.counters.windowBytes <= GroupTable.byteBudget || n % 1000 != 0)
+      if n % 1000 == 0 { #expect(engine.counters.windowBytes <= GroupTable.byteBudget) }
     }
-    #expect(found == 150)  // at 5, 10, 20, 40 and 80 for each of the counting rules
+    #expect(found == 90)  // at 5, 10 and 20 for each of the counting rules
     #expect(engine.counters.evictions.allSatisfy { $0 > 0 })
-    print("45 rules, 60,000 addresses: \(engine.counters.groups) groups, \(engine.counters.windowBytes / 1024) KiB counted, resident +\(residentKiB() - before) KiB")
+    print(
+      "45 rules, 12,000 addresses: \(engine.counters.groups) groups, \(engine.counters.windowBytes / 1024) KiB counted, resident +\(residentKiB() - before) KiB"
+    )
   }
 }
 

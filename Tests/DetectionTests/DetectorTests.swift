@@ -1,0 +1,268 @@
+// What a detector concludes: incidents instead of floods, whom they are about, and when nothing may be done.
+import Detection
+import Events
+import Primitives
+import RuleLanguage
+import Scoring
+import Testing
+
+private let rules = """
+  title: Five failures
+  id: ATR-2026-99001
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: high
+  maturity: test
+  confidence: 95
+  tags: {category: credential-access}
+  agent_source: {type: host_log}
+  panguard: {family: brute-force}
+  detection:
+    method: behavioral
+    conditions: []
+    condition: all
+    behavioral: {metric: panguard.attempt.count, aggregation: sum, window: 10m, operator: gte, threshold: 5, group_by: [source.ip], cooldown: 1s}
+  response: {actions: [alert]}
+  ---
+  title: A probe
+  id: ATR-2026-99002
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: informational
+  maturity: test
+  confidence: 30
+  tags: {category: reconnaissance}
+  agent_source: {type: host_log}
+  panguard: {family: probe}
+  detection:
+    conditions:
+      - {field: event.action, operator: exact, value: probe}
+    condition: any
+  response: {actions: [alert]}
+  ---
+  title: A good login
+  id: ATR-2026-99003
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: informational
+  maturity: test
+  confidence: 75
+  tags: {category: credential-access}
+  agent_source: {type: host_log}
+  panguard: {family: login, exculpatory: true}
+  detection:
+    conditions:
+      - {field: event.action, operator: exact, value: login}
+    condition: any
+  response: {actions: [alert]}
+  ---
+  title: One account from many addresses
+  id: ATR-2026-99004
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: high
+  maturity: test
+  confidence: 95
+  tags: {category: credential-access}
+  agent_source: {type: host_log}
+  panguard: {family: distributed}
+  detection:
+    method: behavioral
+    conditions: []
+    condition: all
+    behavioral: {metric: source.ip, aggregation: distinct_count, window: 1h, operator: gte, threshold: 3, group_by: [user.name]}
+  response: {actions: [alert]}
+  """
+
+/// Feeds events one second apart and keeps what is decided.
+private final class Bench {
+  var detector: Detector
+  var event = Event()
+  var decisions: [Decision] = []
+  private(set) var now = EventTime(rfc3339: "2026-01-05T00:00:00Z")!
+  private var offset: UInt64 = 0
+
+  init(_ change: (inout DetectorConfiguration) -> Void = { _ in }) {
+    let set = RuleLoader.load(document: rules, file: "rules.yaml")
+    #expect(set.diagnostics.filter { $0.severity == .error } == [])
+    var configuration = DetectorConfiguration()
+    change(&configuration)
+    detector = Detector(ruleSet: set, ruleSetHash: "r", configuration: configuration, engineVersion: "test")
+    _ = detector.addSource("log")
+  }
+
+  func feed(_ action: String, from address: String? = nil, user: String? = nil, attempts: Int64? = nil, trust: Trust = .claimed, after: Nanoseconds = .seconds(1)) {
+    now = now + after
+    offset += 100
+    var line = "line \(offset)"
+    line.withUTF8 { _ = event.begin(raw: Bytes($0), origin: EventOrigin(source: 0, offset: offset, length: UInt32($0.count))) }
+    event.time = now
+    event.trust = trust
+    var name = action
+    name.withUTF8 { event.set(.eventAction, Bytes($0)) }
+    if let address { event.set(.sourceIP, IPAddress(address)!) }
+    if var user { user.withUTF8 { event.set(.userName, Bytes($0)) } }
+    if let attempts { event.set(.attemptCount, attempts) }
+    decisions += detector.process(event)
+  }
+  func last(_ rule: String) -> Decision? { decisions.last { $0.ruleID == rule } }
+}
+
+@Suite struct DetectorTests {
+  @Test func fiveFailuresProposeABlockWithEvidence() throws {
+    let bench = Bench()
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", user: "root", attempts: 1) }
+    let decision = try #require(bench.last("ATR-2026-99001"))
+    #expect(decision.action == .blockIP)
+    #expect(decision.confidence.description == "0.950")
+    #expect(decision.subject.source == "192.0.2.7")
+    #expect(decision.evidence.map(\.offset) == [100, 200, 300, 400, 500])
+    #expect(decision.evidence.allSatisfy { $0.source == "log" })
+    #expect(decision.terms.map(\.contribution.value).reduce(0, +) == ConfidenceModel.logit(decision.confidence).value)
+    #expect(bench.detector.counters.attempts == 5)
+  }
+
+  /// A million repeats are a handful of records about one incident.
+  @Test func repeatsUpdateOneIncident() {
+    let bench = Bench()
+    for _ in 0..<5000 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    let records = bench.decisions.filter { $0.ruleID == "ATR-2026-99001" }
+    #expect(Set(records.map(\.id)).count == 1)
+    #expect(records.map(\.revision) == Array(1...records.count))
+    #expect(records.count <= 10)
+    #expect(bench.detector.counters.suppressedRepeats > 4000)
+  }
+
+  @Test func silenceBeyondTheWindowOpensANewIncident() {
+    let bench = Bench { $0.incidentWindow = .hours(1) }
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, after: i == 0 ? .hours(3) : .seconds(1)) }
+    #expect(Set(bench.decisions.map(\.id)).count == 2)
+  }
+
+  @Test(arguments: [("198.51.100.0/24", "198.51.100.9"), ("2001:db8::/32", "2001:db8:1::7"), ("192.0.2.7", "192.0.2.7")])
+  func theAllowlistIsAVeto(_ allowed: String, _ address: String) throws {
+    let bench = Bench { $0.allowlist = [CIDR(allowed)!] }
+    for _ in 0..<50 { bench.feed("ssh-login", from: address, attempts: 1) }
+    #expect(!bench.decisions.isEmpty)
+    for decision in bench.decisions {
+      #expect(decision.action == .logOnly)
+      #expect(decision.actionReason.contains("allowlist"))
+    }
+  }
+
+  @Test(arguments: ["127.0.0.1", "::1", "0.0.0.0", "169.254.1.2", "fe80::1"])
+  func ownAndLinkAddressesAreNeverProposed(_ address: String) {
+    let bench = Bench()
+    for _ in 0..<50 { bench.feed("ssh-login", from: address, attempts: 1) }
+    #expect(!bench.decisions.isEmpty)
+    #expect(bench.decisions.allSatisfy { $0.action != .blockIP })
+  }
+
+  @Test func claimedEvidenceMayBeKeptFromBlocking() {
+    let bench = Bench { $0.claimedMayBlock = false }
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    #expect(bench.decisions.last?.action == .notify)
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.8", attempts: 1, trust: .attested) }
+    #expect(bench.decisions.last?.action == .blockIP)
+  }
+
+  /// What only adds evidence never acts by itself, however sure the rest is.
+  @Test func informationalRulesOnlyAddEvidence() throws {
+    let bench = Bench()
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    bench.feed("probe", from: "192.0.2.7")
+    let probe = try #require(bench.last("ATR-2026-99002"))
+    #expect(probe.confidence > Confidence(thousandths: 950))
+    #expect(probe.action == .logOnly)
+  }
+
+  /// A user who mistypes and is known to log in from there is asked about, not locked out.
+  @Test func aGoodLoginSpeaksForItsAddress() throws {
+    let bench = Bench()
+    bench.feed("login", from: "192.0.2.7", user: "alice")
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", user: "alice", attempts: 1) }
+    let decision = try #require(bench.last("ATR-2026-99001"))
+    #expect(decision.action == .notify)
+    #expect(decision.terms.contains { $0.signal.name == "ATR-2026-99003" && $0.contribution.value < 0 })
+    #expect(bench.last("ATR-2026-99003") == nil)
+  }
+
+  /// Attempts on one account from many addresses are about the account: the last address must not take the blame.
+  @Test func aGroupWithoutAddressBlamesNone() throws {
+    let bench = Bench()
+    for i in 1...3 { bench.feed("ssh-login", from: "192.0.2.\(i)", user: "root", attempts: 1) }
+    let decision = try #require(bench.last("ATR-2026-99004"))
+    #expect(decision.subject.source == nil)
+    #expect(decision.subject.user == "root")
+    #expect(decision.action == .notify)
+  }
+
+  @Test func longNamesAreCut() throws {
+    let bench = Bench()
+    for i in 1...3 { bench.feed("ssh-login", from: "192.0.2.\(i)", user: String(repeating: "ü", count: 5000), attempts: 1) }
+    let user = try #require(bench.last("ATR-2026-99004")?.subject.user)
+    #expect(user.utf8.count <= Limits.subjectBytes + 4)
+    #expect(user.hasSuffix("…"))
+  }
+
+  @Test func aResumedIncidentIsUpdatedNotReopened() throws {
+    let first = Bench()
+    for _ in 0..<5 { first.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    let opened = try #require(first.decisions.last)
+    let second = Bench()
+    second.detector.resume(
+      Incident(id: opened.id, revision: 1, matchCount: 1, firstTime: opened.firstTime, lastTime: opened.lastTime, action: opened.action),
+      ruleID: opened.ruleID, subject: opened.subject)
+    for _ in 0..<9 { second.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    #expect(second.decisions.allSatisfy { $0.id == opened.id && $0.revision > 1 })
+    #expect(!second.decisions.isEmpty)
+  }
+
+  @Test func warmUpRemembersButDecidesNothing() {
+    let bench = Bench()
+    for _ in 0..<4 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    #expect(bench.decisions.isEmpty)
+    #expect(bench.detector.process(bench.event, isWarmUp: true).isEmpty)
+    #expect(bench.detector.counters.events == 4)
+  }
+
+  @Test func theSameEventsMakeTheSameDecisions() {
+    func run() -> [Decision] {
+      let bench = Bench()
+      for i in 0..<400 { bench.feed(i % 7 == 0 ? "probe" : "ssh-login", from: "192.0.2.\(i % 13)", user: "u\(i % 5)", attempts: 1) }
+      return bench.decisions
+    }
+    #expect(run() == run())
+  }
+
+  /// A pattern that explodes is stopped, and said so by its rule's id; it is never a silent miss.
+  @Test func aRuleThatGivesUpIsReported() throws {
+    let document = rules.split(separator: "---\n")[1].replacing(
+      "event.action, operator: exact, value: probe", with: "message, operator: regex, value: '(?=(a+)+$)aaa'")
+    let set = RuleLoader.load(document: String(document), file: "rules.yaml")
+    var detector = Detector(ruleSet: set, ruleSetHash: "r", configuration: DetectorConfiguration(), engineVersion: "test")
+    _ = detector.addSource("log")
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 77, length: 0))
+    var text = String(repeating: "a", count: 5000) + "!"
+    text.withUTF8 { event.set(.message, Bytes($0)) }
+    #expect(detector.process(event).isEmpty)
+    let undecided = detector.takeUndecided()
+    #expect(undecided.map(\.ruleID) == ["ATR-2026-99002"])
+    #expect(undecided.first?.event.offset == 77)
+    #expect(detector.takeUndecided().isEmpty)
+  }
+}
