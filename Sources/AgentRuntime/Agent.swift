@@ -66,7 +66,7 @@ public final class Agent {
   private var storeRetryAt: Int64 = 0
   private var commitFailures: UInt64 = 0
   private let startedAt = MonotonicTime.now()
-  private var rateMark: (time: Int64, events: UInt64) = (0, 0)
+  private var rateMark: (time: Int64, events: UInt64) = (MonotonicTime.now(), 0)
   private var eventsPerSecond: UInt64 = 0
   private var isStopping = false
 
@@ -76,6 +76,7 @@ public final class Agent {
     var format: LogFormat
     var readsFromStart: Bool
     var trust: Trust
+    func covers(_ path: String) -> Bool { pattern == path || fnmatch(pattern, path, 0) == 0 }
   }
   /// One followed file.
   private final class FileSource {
@@ -183,6 +184,10 @@ public final class Agent {
           notRead.append(SourceStatus(name: source.name, kind: kind == .journal ? "journal" : "file", state: "not read", reason: reason))
         }
       }
+      // A web server that is installed while we run brings logs that nothing else carries.
+      for (pattern, format) in SourceDiscovery.laterPlaces {
+        files.append(FileSettings(pattern: pattern, format: format, readsFromStart: false, trust: .claimed))
+      }
     }
     return (files, readsJournal, notRead)
   }
@@ -212,8 +217,8 @@ public final class Agent {
   }
 
   private func openFiles(_ paths: [String], isFirstLook: Bool) {
-    for path in paths {
-      guard let setting = settings.first(where: { $0.pattern == path || fnmatch($0.pattern, path, 0) == 0 }) else { continue }
+    for path in paths where !notRead.contains(where: { $0.name == path }) {
+      guard let setting = settings.first(where: { $0.covers(path) }) else { continue }
       let checkpoint = known[SourceName.file(path)].flatMap { FileCheckpoint(json: Array($0.utf8)) }
       // A file that appears while the agent runs is new from its first line.
       let start: FileTail.Start = options.fromStart || setting.readsFromStart || !isFirstLook ? .beginning : .end
@@ -455,14 +460,14 @@ public final class Agent {
 
   private func reportSources() {
     for file in files { report(.note("reading \(file.tail.path)")) }
-    for setting in settings where !files.contains(where: { fnmatch(setting.pattern, $0.tail.path, 0) == 0 || setting.pattern == $0.tail.path }) {
+    for setting in configuration.sources == nil ? [] : settings where !files.contains(where: { setting.covers($0.tail.path) }) {
       report(.note("no file matches \(setting.pattern) yet"))
     }
     if journal != nil { report(.note("reading the journal")) }
     for source in notRead { report(.note("not reading \(source.name): \(source.reason)")) }
   }
   /// Nothing to read at all, and nothing that could appear.
-  public var hasNoSources: Bool { settings.isEmpty && journal == nil }
+  public var hasNoSources: Bool { (configuration.sources == nil ? files.isEmpty : settings.isEmpty) && journal == nil }
 
   // MARK: Helpers of the loop
 

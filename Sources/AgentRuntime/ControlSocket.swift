@@ -39,7 +39,12 @@ final class ControlSocket {
     }
   }
 
+  private var isOpen = true
+  deinit { closeAndRemove() }
+
   func closeAndRemove() {
+    guard isOpen else { return }
+    isOpen = false
     close(descriptor)
     unlink(path)
   }

@@ -21,8 +21,17 @@ final class DecisionLogFile {
     descriptor = opened
   }
   func append(_ line: [UInt8]) {
-    var bytes = line
+    var bytes: [UInt8] = isTorn ? [0x0a] : []
+    bytes += line
     bytes.append(0x0a)
-    if write(descriptor, bytes, bytes.count) != bytes.count { failures += 1 }
+    let written = write(descriptor, bytes, bytes.count)
+    if written != bytes.count {
+      failures += 1
+      isTorn = isTorn ? written != 1 : written > 0
+    } else {
+      isTorn = false
+    }
   }
+  /// The last line was written in part (a full disk): the next begins a line of its own.
+  private var isTorn = false
 }

@@ -32,6 +32,11 @@ public enum SourceDiscovery {
     ("/var/log/httpd/*error_log", .error, nil),
   ]
 
+  /// Patterns whose logs may appear while the agent runs, and that no other source repeats.
+  static var laterPlaces: [(pattern: String, format: LogFormat)] {
+    places.filter { $0.format != .syslog }.map { ($0.pattern, $0.format) }
+  }
+
   /// `journalProblem`: why the journal cannot be read, or nil if it can. `root` is put before each place, for tests.
   public static func discover(journalProblem: String?, root: String = "") -> [DiscoveredSource] {
     var found = [DiscoveredSource(name: "journal", kind: .journal, reasonNotRead: journalProblem)]

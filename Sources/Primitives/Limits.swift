@@ -94,7 +94,7 @@ public enum Limits {
   public static let openIncidents = 65_536
   /// Of them, those that a start takes up from the store, the last active first: it must read its first line within 300 ms. A repeat
   /// that belongs to an older one opens a new incident.
-  public static let resumedIncidents = 16_384
+  public static let resumedIncidents = 8192
 
   /// PCRE2 match limit (backtracking steps) and heap, for each confirmation. Hitting it is an event with the rule's id.
   public static let regexMatchSteps: UInt32 = 100_000

@@ -41,7 +41,10 @@ import Testing
     mkdir(d["state"], 0o700)
     for name in ["", "state"] { chown(d[name], 65534, 65534) }
     let agent = Child(
-      ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", Product.panguard, "run", "--config", d["config.yaml"], "--state", d["state"], "--rules", Product.rules],
+      [
+        "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", Product.panguard, "run", "--config", d["config.yaml"],
+        "--state", d["state"], "--rules", Product.rules,
+      ],
       output: d["out"], errors: d["err"], environment: ["CACHE_DIRECTORY": d["cache"]])
     func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
     #expect(eventually { errors().contains("cannot open: Permission denied; let this user read it") }, "\(errors())")
@@ -83,8 +86,9 @@ import Testing
     let d = TemporaryDirectory()
     let innocent = "203.0.113.200"
     let users = [
-      "x from \(innocent) port 22", "\(innocent)", "root from \(innocent) port 22 ssh2", "x]: Failed password for root from \(innocent) port 22 ssh2",
-      "user=root rhost=\(innocent)", "a b c from \(innocent)", "x\\nJan  5 00:00:00 web01 sshd[2]: Failed password for root from \(innocent) port 2 ssh2",
+      "x from \(innocent) port 22", "\(innocent)", "root from \(innocent) port 22 ssh2",
+      "x]: Failed password for root from \(innocent) port 22 ssh2", "user=root rhost=\(innocent)", "a b c from \(innocent)",
+      "x\\nJan  5 00:00:00 web01 sshd[2]: Failed password for root from \(innocent) port 2 ssh2",
       "from \(innocent) port 22 ssh2: x",
     ]
     for (n, user) in users.enumerated() {
@@ -117,7 +121,8 @@ import Testing
     // The clock goes back two days, and stays there.
     text += (0..<60).map { line("2026-01-03T00:00:\(10 + $0 % 50)Z", 100 + $0) }.joined()
     d.write(text, to: "auth.log")
-    let result = panguard("replay", "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time", "2026-06-30T00:00:00Z", d["auth.log"])
+    let result = panguard(
+      "replay", "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time", "2026-06-30T00:00:00Z", d["auth.log"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.errors.contains("events with a stamp that cannot be placed"), "\(result.errors)")
     let decisions = try result.decisions

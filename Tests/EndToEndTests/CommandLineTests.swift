@@ -75,7 +75,9 @@ import Testing
     Case("decisions list --state @state --action nonsense", 2, errors: "block_ip"),
     Case("decisions list --state @state --since 1h", 0, errors: "no decision matches"),
     Case("decisions list --state @state --until 2026-01-05T00:10:00Z", 0, output: "198.18.0.1"),
-    Case("decisions list --state @state --rule ATR-2026-9000? --severity high --confidence 0.9 --action block_ip --user root", 0, output: "198.18.0.1"),
+    Case(
+      "decisions list --state @state --rule ATR-2026-9000? --severity high --confidence 0.9 --action block_ip --user root", 0,
+      output: "198.18.0.1"),
     Case("decisions list --state @state --limit 0", 2, errors: "--limit"),
     Case("decisions show nonsense --state @state", 2, errors: "there is no decision"),
     Case("explain nonsense --state @state", 2, errors: "there is no decision"),
@@ -85,7 +87,10 @@ import Testing
   ])
   func codesAndStreams(_ test: Case) {
     let agent = Self.stored
-    let names = ["@auth": Self.auth, "@access": Self.access, "@rules": Product.rules, "@state": agent.state, "@config": agent.directory["config.yaml"]]
+    let names = [
+      "@auth": Self.auth, "@access": Self.access, "@rules": Product.rules, "@state": agent.state,
+      "@config": agent.directory["config.yaml"],
+    ]
     let arguments = test.arguments.map { argument in
       names.first { argument.hasPrefix($0.key) }.map { $0.value + argument.dropFirst($0.key.count) } ?? argument
     }
@@ -116,8 +121,9 @@ import Testing
   }
 
   @Test(arguments: [
-    "$P replay --rules $R --format jsonl $ROOT/examples/auth.log", "$P replay --rules $R --format text --stats $ROOT/examples/auth.log", "$P parse $ROOT/examples/auth.log",
-    "$P rules list --rules $R", "$P config reference", "$P decisions list --state $STATE", "$P decisions follow --from-start --state $STATE", "$P --help",
+    "$P replay --rules $R --format jsonl $ROOT/examples/auth.log", "$P replay --rules $R --format text --stats $ROOT/examples/auth.log",
+    "$P parse $ROOT/examples/auth.log", "$P rules list --rules $R", "$P config reference", "$P decisions list --state $STATE",
+    "$P decisions follow --from-start --state $STATE", "$P --help",
   ]) func aClosedPipeEndsItQuietly(command: String) {
     let result = bash("set -o pipefail; \(command) | head -n 1", TemporaryDirectory(), environment: ["STATE": Self.stored.state])
     #expect(result.status == 0 && result.lines.count == 1, "\(command): \(result)")
@@ -184,7 +190,9 @@ import Testing
     func page() -> Finished { panguard("explain", String(decision.id.prefix(9)), "--state", agent.state, "--rules", Product.rules) }
     let first = page()
     #expect(first.status == 0 && first.errors.isEmpty)
-    for text in [decision.id, "Password guessing", "0.9", "198.18.0.1", "block", String(evidence)] { #expect(first.text.contains(text), "\(text): \(first)") }
+    for text in [decision.id, "Password guessing", "0.9", "198.18.0.1", "block", String(evidence)] {
+      #expect(first.text.contains(text), "\(text): \(first)")
+    }
     d.rename("auth.log", "auth.log.1")
     run(["/bin/gzip", d["auth.log.1"]])
     d.append(Workload.harmless(0..<3), to: "auth.log")
@@ -209,11 +217,15 @@ import Testing
     let agent = Self.stored
     let well = panguard("doctor", "--config", agent.directory["config.yaml"], "--state", agent.state, "--rules", Product.rules)
     #expect(well.status == 0, "\(well)")
-    for text in ["ok      configuration: ", "ok      rules: ", "ok      \(agent.directory["auth.log"]): readable", "ok      state: ", "warning agent: not running"] {
+    for text in [
+      "ok      configuration: ", "ok      rules: ", "ok      \(agent.directory["auth.log"]): readable", "ok      state: ",
+      "warning agent: not running",
+    ] {
       #expect(well.text.contains(text), "\(text): \(well)")
     }
     #expect(well.errors.isEmpty)
-    d.write("sources:\n  - path: /nonexistent/auth.log\n  - path: \(d.path)\n  - path: \(d["*.nothing"])\noutput:\n  syslog: /nonexistent/log\n", to: "config.yaml")
+    let sources = ["/nonexistent/auth.log", d.path, d["*.nothing"]].map { "  - path: \($0)\n" }.joined()
+    d.write("sources:\n\(sources)output:\n  syslog: /nonexistent/log\n", to: "config.yaml")
     let ill = panguard("doctor", "--config", d["config.yaml"], "--state", d["state"], "--rules", "/nonexistent")
     #expect(ill.status == 1, "\(ill)")
     for text in [
@@ -235,7 +247,7 @@ import Testing
     for (n, line) in result.lines.enumerated() { #expect(line.hasPrefix("{\"line\":\(n + 1),\"event\":{"), "\(line)") }
     #expect(result.lines[0].contains("\"source.ip\":\"192.0.2.9\"") && result.lines[0].contains("\"event.action\":\"ssh-login\""))
     let plain = panguard("parse", input: d["in"])
-    #expect(plain.lines.count == 4 && plain.lines[1].hasSuffix("\"unparsed\":true}") && plain.lines[2].hasSuffix("\"unparsed\":true}"), "\(plain)")
+    #expect(plain.lines.count == 4 && plain.lines[1...2].allSatisfy { $0.hasSuffix("\"unparsed\":true}") }, "\(plain)")
   }
 
   @Test func evalAnswersEachEventAndExplainSaysWhy() {

@@ -94,7 +94,9 @@ import Testing
         continue
       }
       // Under the same name, so that sources and times are the same.
-      let packed = bash("cp -p $D/auth.log $D/keep && \(packer) -c $D/keep > $D/auth.log && touch -r $D/keep $D/auth.log && $P \(arguments.joined(separator: " ")); s=$?; cp -p $D/keep $D/auth.log; exit $s", d)
+      let packed = bash(
+        "cp -p $D/auth.log $D/keep && \(packer) -c $D/keep > $D/auth.log && touch -r $D/keep $D/auth.log && "
+          + "$P \(arguments.joined(separator: " ")); s=$?; cp -p $D/keep $D/auth.log; exit $s", d)
       #expect(packed.status == 0 && packed.output == plain.output, "\(packer): \(packed.errors)")
     }
     // A file that stops in the middle is read as far as it goes, and said.
@@ -102,9 +104,9 @@ import Testing
     #expect(cut.status == 3 && cut.errors.contains("cut.gz") && cut.errors.contains("inputs that ended early 1"), "\(cut)")
   }
 
-  @Test(arguments: [(20_260_105, "sshd"), (4711, "sshd"), (20_260_105, "nginx")]) func generatedAttacksAreFoundAndNobodyElse(seed: Int, kind: String) throws {
+  @Test(arguments: [(20_260_105, "sshd"), (4711, "nginx")]) func generatedAttacksAreFoundAndNobodyElse(seed: Int, kind: String) throws {
     let d = TemporaryDirectory()
-    guard let truth = try generate(kind, lines: kind == "sshd" ? 80_000 : 60_000, seed: seed, in: d) else { return }
+    guard let truth = try generate(kind, lines: kind == "sshd" ? 70_000 : 60_000, seed: seed, in: d) else { return }
     let result = panguard("replay", "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time", Self.time, d["\(kind).log"])
     #expect(result.status == 0)
     var best: [IPAddress: Int] = [:]
@@ -145,8 +147,10 @@ import Testing
     let count = 300_000
     let file = fopen(d["auth.log"], "w")
     for n in 0..<count {
-      let address = n % 3 == 0 ? "2001:db8:\(String(n / 65536 % 65536, radix: 16)):\(String(n % 65536, radix: 16))::1" : "\(11 + n / 65536).\(n / 256 % 256).\(n % 256).7"
-      fputs("2026-01-05T\(hms(n / 100)).\(n % 100 < 10 ? "0" : "")\(n % 100)0000+00:00 web01 sshd[\(n % 30000 + 1)]: Failed password for root from \(address) port 4000 ssh2\n", file)
+      let six = "2001:db8:\(String(n / 65536, radix: 16)):\(String(n % 65536, radix: 16))::1"
+      let address = n % 3 == 0 ? six : "\(11 + n / 65536).\(n / 256 % 256).\(n % 256).7"
+      let stamp = "2026-01-05T\(hms(n / 100)).\(n % 100 < 10 ? "0" : "")\(n % 100)0000+00:00"
+      fputs("\(stamp) web01 sshd[\(n % 30000 + 1)]: Failed password for root from \(address) port 4000 ssh2\n", file)
     }
     fclose(file)
     let result = panguard("replay", "--rules", Product.rules, "--format", "none", "--stats", d["auth.log"])

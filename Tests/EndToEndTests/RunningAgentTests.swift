@@ -4,6 +4,7 @@ import CLinux
 import Detection
 import Glibc
 import Primitives
+import Storage
 import Testing
 
 @Suite struct RunningAgentTests {
@@ -85,6 +86,31 @@ import Testing
     #expect(result.status == 3, "\(result)")
     #expect(result.errors.contains("replay examples/auth.log"), "\(result.errors)")
     #expect(result.output.isEmpty)
+  }
+
+  /// Without a configuration: the logs that are there, and those of a web server that comes later.
+  @Test func aWebServerThatIsInstalledLaterIsWatched() throws {
+    let d = TemporaryDirectory()
+    guard Product.isRoot, bash("unshare -m true", d).status == 0 else { return skip("needs root and mount namespaces") }
+    d.write(Workload.harmless(0..<10), to: "lines")
+    let script = """
+      mount -t tmpfs none /var/log && mount -t tmpfs none /run || exit 9
+      touch /var/log/auth.log
+      (while [ ! -S $D/state/control.sock ]; do sleep 0.1; done
+       sleep 0.5; cat $D/lines >> /var/log/auth.log; mkdir /var/log/nginx; cp $ROOT/examples/access.log /var/log/nginx/access.log) &
+      exec $P run --state $D/state --rules $R
+      """
+    d.write(script, to: "script")
+    let agent = Child(
+      ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
+      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules, "ROOT": Product.root]) { $1 })
+    func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
+    let expected = Int64(10 + fileContents(Product.root + "/examples/access.log").count { $0 == 0x0a })
+    func lines() -> Int64 { (try? DecisionStore(directory: d["state"], readOnly: true).checkpoints().reduce(0) { $0 + $1.lines }) ?? 0 }
+    #expect(eventually { lines() == expected }, "\(lines()) of \(expected); \(errors())")
+    agent.signal(SIGTERM)
+    #expect(agent.wait(seconds: 20) == 0)
+    #expect(errors().contains("reading /var/log/auth.log") && errors().contains("not reading journal: "), "\(errors())")
   }
 
   /// Incidents go on after a restart, also those of an old log: each has one record that counts on.

@@ -50,7 +50,9 @@ import Testing
     follower.readAll()
     let checkpoint = follower.tail.checkpoint
     let path = directory["log"]
-    let loop = "for i in 1 2 3 4 5 6 7 8 9 10; do for n in 3 2 1; do mv \(path).$n \(path).$((n + 1)); done; for n in 1 2 3; do mv \(path).$((n + 1)) \(path).$n; done; done"
+    let up = "for n in 3 2 1; do mv \(path).$n \(path).$((n + 1)); done"
+    let down = "for n in 1 2 3; do mv \(path).$((n + 1)) \(path).$n; done"
+    let loop = "for i in 1 2 3 4 5 6 7 8 9 10; do \(up); \(down); done"
     let mover = start(["/bin/sh", "-c", "\(loop); \(loop); \(loop)"])
     var answers: Set<Int> = []
     while kill(mover, 0) == 0, waitpid(mover, nil, WNOHANG) == 0 {
