@@ -1,4 +1,5 @@
 // Correlation rules: matches of other rules that belong together, joined by key values, within a window of event time.
+// A match that lies behind its chain counts as if it came with the newest of it, as in a window (see WindowCells).
 // What must stay true: state is bounded by rule and key, a chain that completed is forgotten, and a match serves one place of a chain.
 import Events
 import Primitives
@@ -70,7 +71,9 @@ final class Correlator {
 
   /// Takes one match in. Returns the chain that it completed.
   func add(_ contribution: Contribution, places taken: [Int], key: GroupKey) -> CompletedChain? {
-    let now = contribution.time
+    let now = now(of: chains.peek(key), at: contribution.time)
+    var contribution = contribution
+    contribution.time = now
     let cutoff = saturatingSubtract(now, detection.window.count)
     func isCurrent(_ c: Contribution) -> Bool { c.time > cutoff && c.time <= now }
     let width = places.count
@@ -96,6 +99,15 @@ final class Correlator {
       _ = chains.removeValue(for: oldest.key)
     }
     return complete.map { CompletedChain(contributions: $0, needed: Int64(needed)) }
+  }
+
+  /// The newest match of the chain decides what is current, while this one lies behind by no more than windows allow; a chain of
+  /// matches that are newer than that is forgotten.
+  private func now(of chain: Chain?, at time: Int64) -> Int64 {
+    let latest = saturatingAdd(time, max(detection.window.count, Limits.lateness.count))
+    var now = time
+    for place in chain?.partial ?? [] { for c in place where c.time > now && c.time <= latest { now = c.time } }
+    return now
   }
 
   private func advance(

@@ -39,6 +39,8 @@ struct WindowOutcome {
   var group: Int32
   var isMatch: Bool
   var observed: Int64
+  /// The group's now: the event's time, or that of the newest entry where the event lies behind it.
+  var now: Int64
 }
 
 final class GroupTable {
@@ -85,6 +87,7 @@ final class GroupTable {
   /// Lines of the event that is being fed, while it is.
   private let held: UnsafeMutablePointer<UInt32>
   private var heldCount = 0
+  private var heldTime: Int64 = 0
   private static let maximumHeld = Limits.evidencePerDecision + 1
   /// Of everything that counts against the budget.
   var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
@@ -122,16 +125,17 @@ final class GroupTable {
   // MARK: One event
 
   /// Adds one event to a group's window and says whether the rule matches now.
-  func feed(_ windowIndex: Int, _ key: GroupKey, now: Int64, value: Int64, events: UInt32, lines lineCount: UInt32) -> WindowOutcome {
+  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32) -> WindowOutcome {
     let rule = rules[windowIndex]
-    let cutoff = saturatingSubtract(now, rule.shape.window)
-    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: now)
+    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
     touch(index)
     let group = groups + Int(index)
     let before = bytes(of: group)
-    group.pointee.cells.expire(cutoff: cutoff, now: now)
+    let now = self.now(of: group, rule, at: time)
+    let cutoff = saturatingSubtract(now, rule.shape.window)
+    group.pointee.cells.expire(cutoff: cutoff)
     if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
-    group.pointee.events?.pointee.expire(cutoff: cutoff, now: now)
+    group.pointee.events?.pointee.expire(cutoff: cutoff)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
     group.pointee.cells.add(WindowCell(time: now, value: value, events: events, lines: lineCount), rule.shape)
@@ -165,13 +169,26 @@ final class GroupTable {
       group.pointee.matchedValue = observed
     }
     group.pointee.isHolding = isHolding
-    return WindowOutcome(group: index, isMatch: isMatch, observed: observed)
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now)
+  }
+
+  /// Nearly always the event's own time. Entries that are too new for it to be merely behind are dropped.
+  @inline(__always)
+  private func now(of group: UnsafeMutablePointer<Group>, _ rule: WindowRule, at time: Int64) -> Int64 {
+    guard let newest = group.pointee.cells.newestTime, newest > time else { return time }
+    let latest = saturatingAdd(time, rule.shape.tolerance)
+    if newest > latest {
+      group.pointee.cells.dropNewer(than: latest)
+      group.pointee.events?.pointee.dropNewer(than: latest)
+    }
+    return max(time, group.pointee.cells.newestTime ?? time)
   }
 
   /// Begins the evidence of one event: its own line last. `endEvidence` must follow.
-  func beginEvidence(_ lines: [EvidenceReference], now: Int64) {
+  func beginEvidence(_ lines: [EvidenceReference], at time: Int64) {
+    heldTime = time
     for line in lines.suffix(GroupTable.maximumHeld - heldCount) {
-      guard let index = pool.hold(StoredReference(line, windowTime: now)) else { continue }
+      guard let index = pool.hold(StoredReference(line, windowTime: time)) else { continue }
       held[heldCount] = index
       heldCount += 1
     }
@@ -180,11 +197,22 @@ final class GroupTable {
     for i in 0..<heldCount { pool.release(held[i]) }
     heldCount = 0
   }
+  /// `now`: the group's.
   func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
-    for i in 0..<heldCount { group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool) }
+    for i in 0..<heldCount {
+      if now == heldTime {
+        group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool)
+      } else {  // the lines leave this window with an entry that is newer than they are
+        var line = pool[held[i]]
+        line.windowTime = now
+        guard let index = pool.hold(line) else { continue }
+        group.pointee.evidence.add(index, cutoff: cutoff, now: now, pool)
+        pool.release(index)
+      }
+    }
     groupAndEntryBytes += group.pointee.evidence.bytes - before
   }
 

@@ -154,7 +154,7 @@ public struct RuleEngine: ~Copyable {
   // MARK: One event
 
   /// Matches of this event, in the order of the rules; correlations last. `matches` is emptied first.
-  /// `time`: the window's now, usually the event's time. It may go back: entries newer than it are forgotten then.
+  /// `time`: the window's now, usually the event's time. It may go back: see WindowCells for what is forgotten then.
   /// `feedsWindows` false: pattern rules only; windows and correlations stay as they are.
   /// `withDetails` false: matches of pattern rules come without conditions and evidence; `addDetails` has them.
   public mutating func evaluate(
@@ -522,24 +522,23 @@ public struct RuleEngine: ~Copyable {
     _ index: Int, _ key: GroupKey, _ event: borrowing Event, _ time: EventTime, _ value: Int64, _ weight: Int64, isSilent: Bool,
     into matches: inout [RuleMatch]
   ) -> Bool {
-    let now = time.nanoseconds
     let outcome = groups.feed(
-      index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
+      index, key, at: time.nanoseconds, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
     if !holdsEvidence {
       readLines(event)
-      groups.beginEvidence(eventLines, now: now)
+      groups.beginEvidence(eventLines, at: time.nanoseconds)
       holdsEvidence = true
     }
-    groups.addEvidence(outcome.group, now: now)
-    groups.enforceBudget(keeping: outcome.group, now: now)
+    groups.addEvidence(outcome.group, now: outcome.now)
+    groups.enforceBudget(keeping: outcome.group, now: time.nanoseconds)
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
-    let summary = groups.summary(outcome.group, now: now)
+    let summary = groups.summary(outcome.group, now: outcome.now)
     let window = windows[index]
     matches.append(
       RuleMatch(
         rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
-        threshold: window.threshold, firstTime: EventTime(nanoseconds: summary.first), lastTime: time, evidence: summary.evidence,
-        evidenceTotal: summary.lines))
+        threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
+        lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines))
     return true
   }
 
