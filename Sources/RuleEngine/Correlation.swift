@@ -11,6 +11,7 @@ struct Contribution {
   var firstTime: Int64
   var evidence: [EvidenceReference]
   var evidenceTotal: UInt64
+  var trust: Trust
 }
 
 struct CompletedChain {
@@ -150,7 +151,8 @@ final class Correlator {
       evidence.removeSubrange(evidencePerContribution / 2..<evidence.count - evidencePerContribution / 2)
     }
     return Contribution(
-      time: match.lastTime.nanoseconds, firstTime: match.firstTime.nanoseconds, evidence: evidence, evidenceTotal: match.evidenceTotal)
+      time: match.lastTime.nanoseconds, firstTime: match.firstTime.nanoseconds, evidence: evidence, evidenceTotal: match.evidenceTotal,
+      trust: match.trust)
   }
 }
 

@@ -41,6 +41,8 @@ struct WindowOutcome {
   var observed: Int64
   /// The group's now: the event's time, or that of the newest entry where the event lies behind it.
   var now: Int64
+  /// The lowest in the window, or claimed.
+  var trust: Trust
 }
 
 final class GroupTable {
@@ -56,6 +58,8 @@ final class GroupTable {
     var matchedAt: Int64 = .min
     /// What was observed at the last match.
     var matchedValue: Int64 = 0
+    /// Time of the newest entry that is only claimed; .min: none. A window that holds it is claimed as a whole.
+    var claimedAt: Int64 = .min
     var cells = WindowCells()
     var evidence = EvidenceList()
     var events: UnsafeMutablePointer<WindowCells>?
@@ -77,6 +81,8 @@ final class GroupTable {
   private let bucketMask: Int
   private let lines: UnsafeMutablePointer<Line>
   private let ruleCount: Int
+  /// The time of the event that is being fed may be wrong: nothing is forgotten because of it.
+  var isUnconfirmed = false
   private var freeList: Int32 = -1
   private var fresh: Int32 = 0
   private var sequence: UInt64 = 0
@@ -125,7 +131,7 @@ final class GroupTable {
   // MARK: One event
 
   /// Adds one event to a group's window and says whether the rule matches now.
-  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32) -> WindowOutcome {
+  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32, trust: Trust) -> WindowOutcome {
     let rule = rules[windowIndex]
     let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
     touch(index)
@@ -133,22 +139,16 @@ final class GroupTable {
     let before = bytes(of: group)
     let now = self.now(of: group, rule, at: time)
     let cutoff = saturatingSubtract(now, rule.shape.window)
+    if trust == .claimed || group.pointee.claimedAt > now { group.pointee.claimedAt = now }
+    if isUnconfirmed, let oldest = group.pointee.cells.oldestTime, oldest <= cutoff {
+      return feedUnconfirmed(index, rule, now: now, WindowCell(time: now, value: value, events: events, lines: lineCount), trust)
+    }
     group.pointee.cells.expire(cutoff: cutoff)
     if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
     group.pointee.events?.pointee.expire(cutoff: cutoff)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
-    group.pointee.cells.add(WindowCell(time: now, value: value, events: events, lines: lineCount), rule.shape)
-    if rule.countsEventsApart {
-      if group.pointee.events == nil {
-        group.pointee.events = .allocate(capacity: 1)
-        group.pointee.events?.initialize(to: WindowCells())
-      }
-      let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
-      group.pointee.events?.pointee.add(
-        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16)
-      )
-    }
+    add(WindowCell(time: now, value: value, events: events, lines: lineCount), to: group, rule)
     groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)
     let isHolding = holds(rule, group)
@@ -169,7 +169,47 @@ final class GroupTable {
       group.pointee.matchedValue = observed
     }
     group.pointee.isHolding = isHolding
-    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now)
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
+  }
+
+  @inline(__always)
+  private func add(_ cell: WindowCell, to group: UnsafeMutablePointer<Group>, _ rule: WindowRule) {
+    group.pointee.cells.add(cell, rule.shape)
+    guard rule.countsEventsApart else { return }
+    if group.pointee.events == nil {
+      group.pointee.events = .allocate(capacity: 1)
+      group.pointee.events?.initialize(to: WindowCells())
+    }
+    let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
+    group.pointee.events?.pointee.add(
+      WindowCell(time: cell.time, value: Int64(cell.events), events: 0, lines: 0),
+      WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16))
+  }
+
+  /// The time of this entry may be wrong, so what it would push out of the window stays until the clock has moved: the entry is judged
+  /// with what shares a window with it, and kept beside the rest. If the clock stays where it was, the next event drops it. Only the
+  /// `max` of entries that are smaller is lost, and a full set of distinct values loses its oldest one.
+  private func feedUnconfirmed(_ index: Int32, _ rule: WindowRule, now: Int64, _ cell: WindowCell, _ trust: Trust) -> WindowOutcome {
+    let group = groups + Int(index)
+    let before = bytes(of: group)
+    add(cell, to: group, rule)
+    groupAndEntryBytes += bytes(of: group) - before
+    let cutoff = saturatingSubtract(now, rule.shape.window)
+    var (total, maximum, values, events): (Int64, Int64, Int64, Int64) = (0, .min, 0, 0)
+    for i in 0..<group.pointee.cells.count where group.pointee.cells[i].time > cutoff {
+      let cell = group.pointee.cells[i]
+      total = saturatingAdd(total, cell.value)
+      maximum = max(maximum, cell.value)
+      values += 1
+      events = saturatingAdd(events, Int64(cell.events))
+    }
+    let observed = aggregate(rule, total: total, maximum: maximum, values: values)
+    let isMatch = rule.holds(observed, events: events)
+    if isMatch {
+      group.pointee.matchedAt = now
+      group.pointee.matchedValue = observed
+    }
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
   }
 
   /// Nearly always the event's own time. Entries that are too new for it to be merely behind are dropped.
@@ -233,12 +273,16 @@ final class GroupTable {
   // MARK: Aggregates
 
   private func aggregate(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Int64 {
+    let cells = group.pointee.cells
+    return aggregate(rule, total: cells.total, maximum: cells.maximum ?? 0, values: Int64(cells.count))
+  }
+  @inline(__always)
+  private func aggregate(_ rule: WindowRule, total: Int64, maximum: @autoclosure () -> Int64, values: Int64) -> Int64 {
     switch rule.aggregation {
-    case .count, .sum: return group.pointee.cells.total
-    case .max: return group.pointee.cells.maximum ?? 0
-    case .distinct_count: return Int64(group.pointee.cells.count)
-    case .rate:
-      return Int64(clamping: Int128(group.pointee.cells.total) * 1_000_000_000_000 / Int128(rule.shape.window))
+    case .count, .sum: return total
+    case .max: return maximum()
+    case .distinct_count: return values
+    case .rate: return Int64(clamping: Int128(total) * 1_000_000_000_000 / Int128(rule.shape.window))
     }
   }
   private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Bool {
@@ -278,7 +322,7 @@ final class GroupTable {
 
   private func insert(_ window: Int, _ key: GroupKey, now: Int64) -> Int32 {
     // Groups whose window has run empty are no loss: two go for each that comes.
-    for _ in 0..<2 { if let oldest = oldest(of: window), !isAlive(oldest, now: now) { remove(oldest) } }
+    for _ in 0..<2 where !isUnconfirmed { if let oldest = oldest(of: window), !isAlive(oldest, now: now) { remove(oldest) } }
     if lines[window].count >= Limits.groupsPerRule, let oldest = oldest(of: window) { evict(oldest, now: now) }
     if freeList < 0, Int(fresh) >= GroupTable.maximumGroups, let oldest = oldestOfAll { evict(oldest, now: now) }
     let index: Int32
