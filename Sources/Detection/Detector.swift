@@ -120,10 +120,10 @@ public struct Detector: ~Copyable {
       if let count = event.integer(.attemptCount) { counters.attempts &+= UInt64(clamping: count) }
       if event.has(.isAmbiguous) { counters.ambiguousEvents &+= 1 }
     }
-    engine.evaluate(event, at: reading.time, feedsWindows: reading.feedsWindows, withDetails: false, into: &matches)
+    engine.evaluate(event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
     if matches.isEmpty, reading.anomaly == nil { return [] }
     var decisions: [Decision] = []
-    concludeMatches(of: event, at: reading.time, isWarmUp: isWarmUp, into: &decisions)
+    concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
     if let anomaly = reading.anomaly { processAnomaly(anomaly, event, at: reading.time, isWarmUp: isWarmUp, into: &decisions) }
     return decisions
   }
@@ -156,29 +156,32 @@ public struct Detector: ~Copyable {
     }
     derived.set(.eventDuration, span.count)
     engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
-    concludeMatches(of: derived, at: time, isWarmUp: isWarmUp, into: &decisions)
+    concludeMatches(of: derived, at: time, isUnconfirmed: false, isWarmUp: isWarmUp, into: &decisions)
     swap(&derived, &anomalyEvent)
   }
 
-  private mutating func concludeMatches(of event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]) {
+  private mutating func concludeMatches(
+    of event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool, into decisions: inout [Decision]
+  ) {
     guard !matches.isEmpty else { return }
     // Exculpatory rules first: what speaks for a subject must be known before it is judged.
     for exculpatory in [true, false] {
       for index in matches.indices {
         let rule = matches[index].rule
         guard profiles[rule].isExculpatory == exculpatory else { continue }
-        conclude(matchIndex: index, rule: rule, event, at: time, isWarmUp: isWarmUp, into: &decisions)
+        conclude(matchIndex: index, rule: rule, event, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
       }
     }
   }
 
   private mutating func conclude(
-    matchIndex: Int, rule: Int, _ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]
+    matchIndex: Int, rule: Int, _ event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool,
+    into decisions: inout [Decision]
   ) {
     let (subjectKey, groupSubject) = subjectKey(of: matches[matchIndex], event)
-    let isAttested = event.trust == .attested
+    let trust = matches[matchIndex].trust
     let (signalCount, isNewSignal, dropped) = subjects.update(subjectKey, make: { SubjectSignals() }) { signals in
-      let noted = signals.note(rule: Int32(rule), isAttested: isAttested, at: time)
+      let noted = signals.note(rule: Int32(rule), isAttested: trust == .attested, at: time, isUnconfirmed: isUnconfirmed)
       return (signals.entries.count, noted.isNew, noted.dropped)
     }
     if dropped { counters.forgottenSignals &+= 1 }
@@ -213,9 +216,10 @@ public struct Detector: ~Copyable {
     current.lastTime = max(current.lastTime, time)
     current.scoredSignals = signalCount
     let isDue = current.matchCount >= current.nextReport
-    let (confidence, terms) = score(subjectKey, at: time)
+    let signals = liveSignals(subjectKey, at: time)
+    let (confidence, terms) = ConfidenceModel.score(signals)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
-    let (action, reason) = propose(confidence, subject, event.trust, profiles[rule].severity)
+    let (action, reason) = propose(confidence, signals, subject, trust, profiles[rule].severity)
     if isDue || action != current.action {
       current.action = action
       current.revision += 1
@@ -316,7 +320,7 @@ public struct Detector: ~Copyable {
 
   // MARK: Judgement
 
-  private func score(_ subject: Fingerprint, at time: EventTime) -> (Confidence, [ConfidenceTerm]) {
+  private func liveSignals(_ subject: Fingerprint, at time: EventTime) -> [Signal] {
     var signals: [Signal] = []
     if let entries = subjects.peek(subject)?.entries {
       signals.reserveCapacity(entries.count)
@@ -324,14 +328,16 @@ public struct Detector: ~Copyable {
         signals.append(entry.isAttested ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
       }
     }
-    return ConfidenceModel.score(signals)
+    return signals
   }
 
   private mutating func reason(_ confidence: Confidence, _ make: () -> String) -> String {
     if confidenceReasons[confidence.thousandths].isEmpty { confidenceReasons[confidence.thousandths] = make() }
     return confidenceReasons[confidence.thousandths]
   }
-  private mutating func propose(_ confidence: Confidence, _ subject: Subject, _ trust: Trust, _ severity: Severity) -> (ProposedAction, String) {
+  private mutating func propose(
+    _ confidence: Confidence, _ signals: [Signal], _ subject: Subject, _ trust: Trust, _ severity: Severity
+  ) -> (ProposedAction, String) {
     guard severity > .informational else {
       return (.logOnly, "the rule is informational: it adds evidence, and a rule that says more decides what is done")
     }
@@ -351,8 +357,19 @@ public struct Detector: ~Copyable {
     if network.base.isLoopback || network.base.isUnspecified || network.base.isLinkLocal {
       return (.notify, "\(source) is an address of this host or its link and is never blocked")
     }
-    if trust == .claimed, !configuration.claimedMayBlock {
-      return (.notify, "the evidence is claimed, not attested, and the policy lets only attested evidence block")
+    if !configuration.claimedMayBlock {
+      guard trust == .attested else {
+        return (.notify, "the evidence is claimed, not attested, and the policy lets only attested evidence block")
+      }
+      if signals.contains(where: { !$0.isAttested }) {
+        let attested = ConfidenceModel.score(signals.filter(\.isAttested)).confidence
+        guard attested >= act else {
+          return (
+            .notify,
+            "the attested evidence alone reaches confidence \(attested), below \(act), and the policy lets only attested evidence block"
+          )
+        }
+      }
     }
     return (.blockIP, reason(confidence) { "confidence \(confidence) is at least \(act) and the rule is deterministic" })
   }
@@ -366,7 +383,7 @@ public struct Detector: ~Copyable {
     Decision(
       id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
       severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
-      terms: terms, trust: event.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
+      terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
       threshold: match.threshold, firstTime: incident.firstTime, lastTime: incident.lastTime,
       summary: profiles[rule].summary.text(match, event) { clipped($0) },
       evidence: match.evidence.map {

@@ -1,6 +1,8 @@
 // What time it is, by the events alone: one clock for each source, so that a source that catches up after an outage is not
 // late because another one is live. Windows slide on it. It notices stamps that cannot be: a clock that jumps back, a year
 // that is wrong, a busy source that falls silent.
+// An event far ahead is taken at its own time, but the clock follows only when later events agree: one wrong stamp must not make
+// everything behind it late, and a quiet host whose lines lie hours apart must not lose any.
 // Invariant: pure; the reading depends only on the events observed so far.
 import Primitives
 
@@ -8,30 +10,38 @@ public struct EventClock: Sendable {
   public enum Anomaly: Hashable, Sendable {
     /// The source's clock went back by this much, and stayed there.
     case jumpedBack(Nanoseconds)
-    /// A stamp lies absurdly far ahead; it is not believed.
+    /// A stamp lay ahead by this much and the source went on without it, or it lies absurdly far ahead; it is not believed.
     case jumpedForward(Nanoseconds)
     /// A busy source was silent for this long.
     case gap(Nanoseconds)
   }
   public struct Reading: Hashable, Sendable {
-    /// The event's place on the time line: never before the source's earlier readings, but after a believed jump back.
+    /// The event's place on the time line: never before the source's earlier confirmed readings, but after a believed jump back.
     public var time: EventTime
     /// False: the stamp cannot be placed; the event may match patterns but must not move or fill windows.
     public var feedsWindows: Bool
     public var anomaly: Anomaly?
-    public init(time: EventTime, feedsWindows: Bool, anomaly: Anomaly?) {
+    /// The stamp lies far ahead and no other one agrees yet: it may be wrong, so nothing may be forgotten because of it.
+    public var isUnconfirmed: Bool
+    public init(time: EventTime, feedsWindows: Bool, anomaly: Anomaly?, isUnconfirmed: Bool = false) {
       self.time = time
       self.feedsWindows = feedsWindows
       self.anomaly = anomaly
+      self.isUnconfirmed = isUnconfirmed
     }
   }
   private struct SourceClock: Sendable {
     var newest = EventTime.distantPast
     var jumpedBackCount = 0
+    /// The first stamp of a jump ahead that is not believed yet, and the events since then that agree with it.
     var pendingForward: EventTime?
+    var agreements = 0
     var events: UInt64 = 0
     var longestGap = Nanoseconds(0)
   }
+  /// A jump ahead of up to a day is believed when one event agrees with it, a longer one when this many do.
+  static let easilyBelieved = Nanoseconds.days(1)
+  static let agreementsBeyond = 2
   private var clocks: [SourceClock] = []
 
   /// Events that came after a newer one of their source (counted as now), and those that were too late to count.
@@ -57,10 +67,10 @@ public struct EventClock: Sendable {
       return Reading(time: time, feedsWindows: true, anomaly: nil)
     }
     let ahead = time - newest
+    if let pending = clock.pendingForward { return resolve(pending, time, &clock) }
     if ahead.count >= 0, ahead < Limits.logGap {  // nearly every event
       clock.newest = time
       clock.jumpedBackCount = 0
-      clock.pendingForward = nil
       if ahead > clock.longestGap { clock.longestGap = ahead }
       return Reading(time: time, feedsWindows: true, anomaly: nil)
     }
@@ -76,25 +86,47 @@ public struct EventClock: Sendable {
       }
       clock.newest = time
       clock.jumpedBackCount = 0
-      clock.pendingForward = nil
       return Reading(time: time, feedsWindows: true, anomaly: .jumpedBack(newest - time))
     }
+    return jumpAhead(to: time, by: ahead, &clock)
+  }
+
+  private mutating func jumpAhead(to time: EventTime, by ahead: Nanoseconds, _ clock: inout SourceClock) -> Reading {
     clock.jumpedBackCount = 0
-    if ahead > Limits.forwardJump {
-      if let pending = clock.pendingForward, time >= pending - Limits.lateness {
-        clock.pendingForward = nil
-        clock.newest = time
-        return Reading(time: time, feedsWindows: true, anomaly: nil)
+    clock.pendingForward = time
+    clock.agreements = 0
+    guard ahead > Limits.forwardJump else { return Reading(time: time, feedsWindows: true, anomaly: nil, isUnconfirmed: true) }
+    unplacedEvents &+= 1
+    return Reading(time: clock.newest, feedsWindows: false, anomaly: .jumpedForward(ahead), isUnconfirmed: true)
+  }
+
+  /// The event after one that jumped ahead to `pending`: the clock follows, or the jump was a stray, or it stays open.
+  private mutating func resolve(_ pending: EventTime, _ time: EventTime, _ clock: inout SourceClock) -> Reading {
+    let jump = pending - clock.newest
+    let ahead = time - clock.newest
+    if time >= pending - Limits.lateness {
+      clock.agreements += 1
+      guard clock.agreements >= (jump > EventClock.easilyBelieved ? EventClock.agreementsBeyond : 1) else {
+        let isPlaced = ahead <= Limits.forwardJump
+        if !isPlaced { unplacedEvents &+= 1 }
+        return Reading(time: isPlaced ? time : clock.newest, feedsWindows: isPlaced, anomaly: nil, isUnconfirmed: true)
       }
-      clock.pendingForward = time
-      unplacedEvents &+= 1
-      return Reading(time: newest, feedsWindows: false, anomaly: .jumpedForward(ahead))
+      // Believed. From there on this event is like any other: next to it, a little late, or far ahead again.
+      clock.newest = pending
+      clock.pendingForward = nil
+      clock.events &-= 1
+      let usual = clock.longestGap
+      clock.longestGap = max(usual, jump)
+      var reading = observe(time, &clock)
+      let isGap = clock.events > Limits.logGapMinimumEvents && jump.count / 8 >= usual.count && jump <= Limits.forwardJump
+      if isGap, reading.anomaly == nil { reading.anomaly = .gap(jump) }
+      return reading
     }
-    clock.newest = time
+    // The source goes on without it. What lay absurdly far ahead was said already.
     clock.pendingForward = nil
-    let usual = clock.longestGap
-    clock.longestGap = max(usual, ahead)
-    let isGap = clock.events > Limits.logGapMinimumEvents && ahead.count / 8 >= usual.count
-    return Reading(time: time, feedsWindows: true, anomaly: isGap ? .gap(ahead) : nil)
+    clock.events &-= 1
+    var reading = observe(time, &clock)
+    if reading.anomaly == nil, jump <= Limits.forwardJump { reading.anomaly = .jumpedForward(jump) }
+    return reading
   }
 }

@@ -12,16 +12,17 @@ struct SubjectSignals: Sendable {
   /// In the order in which the rules first spoke.
   private(set) var entries: [Entry] = []
 
-  /// Notes that `rule` speaks now. Returns whether it is new among those that still count, and whether one had to be dropped.
-  mutating func note(rule: Int32, isAttested: Bool, at time: EventTime) -> (isNew: Bool, dropped: Bool) {
+  /// Notes that `rule` speaks now; what it rests on now decides whether it is attested. Returns whether it is new among those that
+  /// still count (or attested now), and whether one had to be dropped. `isUnconfirmed`: the time may be wrong, so nothing is too old.
+  mutating func note(rule: Int32, isAttested: Bool, at time: EventTime, isUnconfirmed: Bool) -> (isNew: Bool, dropped: Bool) {
     if let i = entries.firstIndex(where: { $0.rule == rule }) {
       let wasForgotten = time - entries[i].lastTime > Limits.signalMemory
       let changed = isAttested && !entries[i].isAttested
       entries[i].lastTime = time
-      entries[i].isAttested = isAttested || (entries[i].isAttested && !wasForgotten)
+      entries[i].isAttested = isAttested
       return (wasForgotten || changed, false)
     }
-    entries.removeAll { time - $0.lastTime > Limits.signalMemory }
+    if !isUnconfirmed { entries.removeAll { time - $0.lastTime > Limits.signalMemory } }
     var dropped = false
     if entries.count >= Limits.signalsPerSubject {
       var oldest = 0

@@ -1,4 +1,5 @@
 // Correlation rules: matches of other rules that belong together, joined by key values, within a window of event time.
+// A match that lies behind its chain counts as if it came with the newest of it, as in a window (see WindowCells).
 // What must stay true: state is bounded by rule and key, a chain that completed is forgotten, and a match serves one place of a chain.
 import Events
 import Primitives
@@ -10,6 +11,7 @@ struct Contribution {
   var firstTime: Int64
   var evidence: [EvidenceReference]
   var evidenceTotal: UInt64
+  var trust: Trust
 }
 
 struct CompletedChain {
@@ -70,7 +72,9 @@ final class Correlator {
 
   /// Takes one match in. Returns the chain that it completed.
   func add(_ contribution: Contribution, places taken: [Int], key: GroupKey) -> CompletedChain? {
-    let now = contribution.time
+    let now = now(of: chains.peek(key), at: contribution.time)
+    var contribution = contribution
+    contribution.time = now
     let cutoff = saturatingSubtract(now, detection.window.count)
     func isCurrent(_ c: Contribution) -> Bool { c.time > cutoff && c.time <= now }
     let width = places.count
@@ -96,6 +100,15 @@ final class Correlator {
       _ = chains.removeValue(for: oldest.key)
     }
     return complete.map { CompletedChain(contributions: $0, needed: Int64(needed)) }
+  }
+
+  /// The newest match of the chain decides what is current, while this one lies behind by no more than windows allow; a chain of
+  /// matches that are newer than that is forgotten.
+  private func now(of chain: Chain?, at time: Int64) -> Int64 {
+    let latest = saturatingAdd(time, max(detection.window.count, Limits.lateness.count))
+    var now = time
+    for place in chain?.partial ?? [] { for c in place where c.time > now && c.time <= latest { now = c.time } }
+    return now
   }
 
   private func advance(
@@ -146,7 +159,8 @@ final class Correlator {
       evidence.removeSubrange(evidencePerContribution / 2..<evidence.count - evidencePerContribution / 2)
     }
     return Contribution(
-      time: match.lastTime.nanoseconds, firstTime: match.firstTime.nanoseconds, evidence: evidence, evidenceTotal: match.evidenceTotal)
+      time: match.lastTime.nanoseconds, firstTime: match.firstTime.nanoseconds, evidence: evidence, evidenceTotal: match.evidenceTotal,
+      trust: match.trust)
   }
 }
 

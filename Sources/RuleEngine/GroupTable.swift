@@ -39,6 +39,10 @@ struct WindowOutcome {
   var group: Int32
   var isMatch: Bool
   var observed: Int64
+  /// The group's now: the event's time, or that of the newest entry where the event lies behind it.
+  var now: Int64
+  /// The lowest in the window, or claimed.
+  var trust: Trust
 }
 
 final class GroupTable {
@@ -54,6 +58,8 @@ final class GroupTable {
     var matchedAt: Int64 = .min
     /// What was observed at the last match.
     var matchedValue: Int64 = 0
+    /// Time of the newest entry that is only claimed; .min: none. A window that holds it is claimed as a whole.
+    var claimedAt: Int64 = .min
     var cells = WindowCells()
     var evidence = EvidenceList()
     var events: UnsafeMutablePointer<WindowCells>?
@@ -75,6 +81,8 @@ final class GroupTable {
   private let bucketMask: Int
   private let lines: UnsafeMutablePointer<Line>
   private let ruleCount: Int
+  /// The time of the event that is being fed may be wrong: nothing is forgotten because of it.
+  var isUnconfirmed = false
   private var freeList: Int32 = -1
   private var fresh: Int32 = 0
   private var sequence: UInt64 = 0
@@ -85,6 +93,7 @@ final class GroupTable {
   /// Lines of the event that is being fed, while it is.
   private let held: UnsafeMutablePointer<UInt32>
   private var heldCount = 0
+  private var heldTime: Int64 = 0
   private static let maximumHeld = Limits.evidencePerDecision + 1
   /// Of everything that counts against the budget.
   var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
@@ -122,29 +131,24 @@ final class GroupTable {
   // MARK: One event
 
   /// Adds one event to a group's window and says whether the rule matches now.
-  func feed(_ windowIndex: Int, _ key: GroupKey, now: Int64, value: Int64, events: UInt32, lines lineCount: UInt32) -> WindowOutcome {
+  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32, trust: Trust) -> WindowOutcome {
     let rule = rules[windowIndex]
-    let cutoff = saturatingSubtract(now, rule.shape.window)
-    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: now)
+    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
     touch(index)
     let group = groups + Int(index)
     let before = bytes(of: group)
-    group.pointee.cells.expire(cutoff: cutoff, now: now)
+    let now = self.now(of: group, rule, at: time)
+    let cutoff = saturatingSubtract(now, rule.shape.window)
+    if trust == .claimed || group.pointee.claimedAt > now { group.pointee.claimedAt = now }
+    if isUnconfirmed, let oldest = group.pointee.cells.oldestTime, oldest <= cutoff {
+      return feedUnconfirmed(index, rule, now: now, WindowCell(time: now, value: value, events: events, lines: lineCount), trust)
+    }
+    group.pointee.cells.expire(cutoff: cutoff)
     if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
-    group.pointee.events?.pointee.expire(cutoff: cutoff, now: now)
+    group.pointee.events?.pointee.expire(cutoff: cutoff)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
-    group.pointee.cells.add(WindowCell(time: now, value: value, events: events, lines: lineCount), rule.shape)
-    if rule.countsEventsApart {
-      if group.pointee.events == nil {
-        group.pointee.events = .allocate(capacity: 1)
-        group.pointee.events?.initialize(to: WindowCells())
-      }
-      let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
-      group.pointee.events?.pointee.add(
-        WindowCell(time: now, value: Int64(events), events: 0, lines: 0), WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16)
-      )
-    }
+    add(WindowCell(time: now, value: value, events: events, lines: lineCount), to: group, rule)
     groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)
     let isHolding = holds(rule, group)
@@ -165,13 +169,66 @@ final class GroupTable {
       group.pointee.matchedValue = observed
     }
     group.pointee.isHolding = isHolding
-    return WindowOutcome(group: index, isMatch: isMatch, observed: observed)
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
+  }
+
+  @inline(__always)
+  private func add(_ cell: WindowCell, to group: UnsafeMutablePointer<Group>, _ rule: WindowRule) {
+    group.pointee.cells.add(cell, rule.shape)
+    guard rule.countsEventsApart else { return }
+    if group.pointee.events == nil {
+      group.pointee.events = .allocate(capacity: 1)
+      group.pointee.events?.initialize(to: WindowCells())
+    }
+    let exact = Int(max(1, min(rule.minEvents, Int64(Limits.entriesPerGroup))))
+    group.pointee.events?.pointee.add(
+      WindowCell(time: cell.time, value: Int64(cell.events), events: 0, lines: 0),
+      WindowShape(merge: .sum, window: rule.shape.window, exact: exact, parts: 16))
+  }
+
+  /// The time of this entry may be wrong, so what it would push out of the window stays until the clock has moved: the entry is judged
+  /// with what shares a window with it, and kept beside the rest. If the clock stays where it was, the next event drops it. Only the
+  /// `max` of entries that are smaller is lost, and a full set of distinct values loses its oldest one.
+  private func feedUnconfirmed(_ index: Int32, _ rule: WindowRule, now: Int64, _ cell: WindowCell, _ trust: Trust) -> WindowOutcome {
+    let group = groups + Int(index)
+    let before = bytes(of: group)
+    add(cell, to: group, rule)
+    groupAndEntryBytes += bytes(of: group) - before
+    let cutoff = saturatingSubtract(now, rule.shape.window)
+    var (total, maximum, values, events): (Int64, Int64, Int64, Int64) = (0, .min, 0, 0)
+    for i in 0..<group.pointee.cells.count where group.pointee.cells[i].time > cutoff {
+      let cell = group.pointee.cells[i]
+      total = saturatingAdd(total, cell.value)
+      maximum = max(maximum, cell.value)
+      values += 1
+      events = saturatingAdd(events, Int64(cell.events))
+    }
+    let observed = aggregate(rule, total: total, maximum: maximum, values: values)
+    let isMatch = rule.holds(observed, events: events)
+    if isMatch {
+      group.pointee.matchedAt = now
+      group.pointee.matchedValue = observed
+    }
+    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
+  }
+
+  /// Nearly always the event's own time. Entries that are too new for it to be merely behind are dropped.
+  @inline(__always)
+  private func now(of group: UnsafeMutablePointer<Group>, _ rule: WindowRule, at time: Int64) -> Int64 {
+    guard let newest = group.pointee.cells.newestTime, newest > time else { return time }
+    let latest = saturatingAdd(time, rule.shape.tolerance)
+    if newest > latest {
+      group.pointee.cells.dropNewer(than: latest)
+      group.pointee.events?.pointee.dropNewer(than: latest)
+    }
+    return max(time, group.pointee.cells.newestTime ?? time)
   }
 
   /// Begins the evidence of one event: its own line last. `endEvidence` must follow.
-  func beginEvidence(_ lines: [EvidenceReference], now: Int64) {
+  func beginEvidence(_ lines: [EvidenceReference], at time: Int64) {
+    heldTime = time
     for line in lines.suffix(GroupTable.maximumHeld - heldCount) {
-      guard let index = pool.hold(StoredReference(line, windowTime: now)) else { continue }
+      guard let index = pool.hold(StoredReference(line, windowTime: time)) else { continue }
       held[heldCount] = index
       heldCount += 1
     }
@@ -180,11 +237,22 @@ final class GroupTable {
     for i in 0..<heldCount { pool.release(held[i]) }
     heldCount = 0
   }
+  /// `now`: the group's.
   func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
-    for i in 0..<heldCount { group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool) }
+    for i in 0..<heldCount {
+      if now == heldTime {
+        group.pointee.evidence.add(held[i], cutoff: cutoff, now: now, pool)
+      } else {  // the lines leave this window with an entry that is newer than they are
+        var line = pool[held[i]]
+        line.windowTime = now
+        guard let index = pool.hold(line) else { continue }
+        group.pointee.evidence.add(index, cutoff: cutoff, now: now, pool)
+        pool.release(index)
+      }
+    }
     groupAndEntryBytes += group.pointee.evidence.bytes - before
   }
 
@@ -205,12 +273,16 @@ final class GroupTable {
   // MARK: Aggregates
 
   private func aggregate(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Int64 {
+    let cells = group.pointee.cells
+    return aggregate(rule, total: cells.total, maximum: cells.maximum ?? 0, values: Int64(cells.count))
+  }
+  @inline(__always)
+  private func aggregate(_ rule: WindowRule, total: Int64, maximum: @autoclosure () -> Int64, values: Int64) -> Int64 {
     switch rule.aggregation {
-    case .count, .sum: return group.pointee.cells.total
-    case .max: return group.pointee.cells.maximum ?? 0
-    case .distinct_count: return Int64(group.pointee.cells.count)
-    case .rate:
-      return Int64(clamping: Int128(group.pointee.cells.total) * 1_000_000_000_000 / Int128(rule.shape.window))
+    case .count, .sum: return total
+    case .max: return maximum()
+    case .distinct_count: return values
+    case .rate: return Int64(clamping: Int128(total) * 1_000_000_000_000 / Int128(rule.shape.window))
     }
   }
   private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Bool {
@@ -250,7 +322,7 @@ final class GroupTable {
 
   private func insert(_ window: Int, _ key: GroupKey, now: Int64) -> Int32 {
     // Groups whose window has run empty are no loss: two go for each that comes.
-    for _ in 0..<2 { if let oldest = oldest(of: window), !isAlive(oldest, now: now) { remove(oldest) } }
+    for _ in 0..<2 where !isUnconfirmed { if let oldest = oldest(of: window), !isAlive(oldest, now: now) { remove(oldest) } }
     if lines[window].count >= Limits.groupsPerRule, let oldest = oldest(of: window) { evict(oldest, now: now) }
     if freeList < 0, Int(fresh) >= GroupTable.maximumGroups, let oldest = oldestOfAll { evict(oldest, now: now) }
     let index: Int32

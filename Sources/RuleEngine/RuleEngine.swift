@@ -154,16 +154,19 @@ public struct RuleEngine: ~Copyable {
   // MARK: One event
 
   /// Matches of this event, in the order of the rules; correlations last. `matches` is emptied first.
-  /// `time`: the window's now, usually the event's time. It may go back: entries newer than it are forgotten then.
+  /// `time`: the window's now, usually the event's time. It may go back: see WindowCells for what is forgotten then.
   /// `feedsWindows` false: pattern rules only; windows and correlations stay as they are.
+  /// `isUnconfirmed`: the time may turn out to be wrong; nothing is forgotten because of it.
   /// `withDetails` false: matches of pattern rules come without conditions and evidence; `addDetails` has them.
   public mutating func evaluate(
-    _ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, withDetails: Bool = true, into matches: inout [RuleMatch]
+    _ event: borrowing Event, at time: EventTime, feedsWindows: Bool = true, isUnconfirmed: Bool = false, withDetails: Bool = true,
+    into matches: inout [RuleMatch]
   ) {
     if !matches.isEmpty { matches.removeAll(keepingCapacity: true) }
     base.events &+= 1
     let now = time.nanoseconds
-    if now < newestTime { base.lateEvents &+= 1 } else { newestTime = now }
+    if now < newestTime { base.lateEvents &+= 1 } else if !isUnconfirmed { newestTime = now }
+    groups.isUnconfirmed = isUnconfirmed
     let present = event.presence
     if hits.pointee.count > 0 { hits.pointee.clear() }
     if !eventLines.isEmpty { forgetLines() }
@@ -468,7 +471,7 @@ public struct RuleEngine: ~Copyable {
   private func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
     RuleMatch(
       rule: rule, conditions: [], group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time, evidence: [],
-      evidenceTotal: UInt64(event.evidence.count + 1))
+      evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust)
   }
 
   /// Puts conditions and evidence into a match of a pattern rule that came without. `event` is the one evaluated last.
@@ -524,24 +527,24 @@ public struct RuleEngine: ~Copyable {
     _ index: Int, _ key: GroupKey, _ event: borrowing Event, _ time: EventTime, _ value: Int64, _ weight: Int64, isSilent: Bool,
     into matches: inout [RuleMatch]
   ) -> Bool {
-    let now = time.nanoseconds
     let outcome = groups.feed(
-      index, key, now: now, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1))
+      index, key, at: time.nanoseconds, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1),
+      trust: event.trust)
     if !holdsEvidence {
       readLines(event)
-      groups.beginEvidence(eventLines, now: now)
+      groups.beginEvidence(eventLines, at: time.nanoseconds)
       holdsEvidence = true
     }
-    groups.addEvidence(outcome.group, now: now)
-    groups.enforceBudget(keeping: outcome.group, now: now)
+    groups.addEvidence(outcome.group, now: outcome.now)
+    groups.enforceBudget(keeping: outcome.group, now: time.nanoseconds)
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
-    let summary = groups.summary(outcome.group, now: now)
+    let summary = groups.summary(outcome.group, now: outcome.now)
     let window = windows[index]
     matches.append(
       RuleMatch(
         rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
-        threshold: window.threshold, firstTime: EventTime(nanoseconds: summary.first), lastTime: time, evidence: summary.evidence,
-        evidenceTotal: summary.lines))
+        threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
+        lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust))
     return true
   }
 
@@ -626,7 +629,8 @@ public struct RuleEngine: ~Copyable {
           RuleMatch(
             rule: correlator.rule, conditions: [], group: values, observed: Int64(chain.contributions.count), threshold: chain.needed,
             firstTime: EventTime(nanoseconds: first), lastTime: time, evidence: EvidenceList.ordered(chain.contributions.flatMap(\.evidence)),
-            evidenceTotal: chain.contributions.reduce(0) { $0 &+ $1.evidenceTotal }))
+            evidenceTotal: chain.contributions.reduce(0) { $0 &+ $1.evidenceTotal },
+            trust: chain.contributions.map(\.trust).min() ?? .claimed))
       }
       at += 1
     }

@@ -22,10 +22,12 @@ public struct RuleMatch: Sendable {
   public var evidence: [EvidenceReference]
   /// How many lines there were in all.
   public var evidenceTotal: UInt64
+  /// The lowest among the events behind the match. In windows it may still be claimed when the last claimed event has just left.
+  public var trust: Trust
 
   public init(
     rule: Int, conditions: [Int], group: [(field: FieldReference, value: String)], observed: Int64, threshold: Int64, firstTime: EventTime,
-    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64
+    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64, trust: Trust
   ) {
     self.rule = rule
     self.conditions = conditions
@@ -36,6 +38,7 @@ public struct RuleMatch: Sendable {
     self.lastTime = lastTime
     self.evidence = evidence
     self.evidenceTotal = evidenceTotal
+    self.trust = trust
   }
 }
 

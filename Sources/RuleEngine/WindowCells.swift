@@ -3,6 +3,8 @@
 // time of the merged ones. So a decision "at least n" with n <= exact is exact, and what is observed beyond n can contain entries that
 // left the window up to window/16 ago. Where n itself is larger than what is kept singly, the parts are window/64 each, and that is
 // the error of the decision. A plain value without owner: whoever holds it calls `free`.
+// A group's now never goes back within `WindowShape.tolerance`: sources are read in turn, so an event may lie behind the newest entry
+// and then counts as if it came with it. Only entries that are newer than an event by more than that are dropped: the clock went back.
 import Primitives
 
 struct WindowCell {
@@ -27,6 +29,8 @@ struct WindowShape {
   /// Into how many parts entries beyond the exact ones are merged.
   var parts: Int64
   var granule: Int64 { window / parts + 1 }
+  /// How far an event may lie behind the newest entry and still count as now: a window's length, and what a source may be late anyway.
+  var tolerance: Int64 { max(window, Limits.lateness.count) }
   /// Two parts more than there are can touch one window; the rest is slack, so that merging is rare.
   var maximumCapacity: Int { merge == .distinct ? exact + 16 : exact + Int(parts) + 2 + max(16, exact / 4) }
 }
@@ -56,27 +60,31 @@ struct WindowCells {
     self = WindowCells()
   }
 
-  /// Drops what is at or before `cutoff` and what is after `now` (the clock went back).
-  @inline(__always)
-  mutating func expire(cutoff: Int64, now: Int64) {
-    guard used > 0 else { return }
-    if self[0].time <= cutoff || self[count - 1].time > now { dropExpired(cutoff, now) }
-  }
-  private mutating func dropExpired(_ cutoff: Int64, _ now: Int64) {
-    while used > 0, self[count - 1].time > now {
+  /// Drops what is after `latest`: the clock went back.
+  mutating func dropNewer(than latest: Int64) {
+    while used > 0, self[count - 1].time > latest {
       total = subtract(total, self[count - 1].value)
       used -= 1
     }
+    if used == 0 { reset() }
+  }
+  /// Drops what is at or before `cutoff`.
+  @inline(__always)
+  mutating func expire(cutoff: Int64) {
+    if used > 0, self[0].time <= cutoff { dropExpired(cutoff) }
+  }
+  private mutating func dropExpired(_ cutoff: Int64) {
     while used > 0, self[0].time <= cutoff {
       total = subtract(total, self[0].value)
       head += 1
       used -= 1
     }
-    if used == 0 {
-      head = 0
-      total = 0
-      if capacity > 8 { free() }
-    }
+    if used == 0 { reset() }
+  }
+  private mutating func reset() {
+    head = 0
+    total = 0
+    if capacity > 8 { free() }
   }
 
   /// `cell.time` is at least the newest time. Call `expire` first.

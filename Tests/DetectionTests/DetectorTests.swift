@@ -101,14 +101,18 @@ private final class Bench {
     change(&configuration)
     detector = Detector(ruleSet: set, ruleSetHash: "r", configuration: configuration, engineVersion: "test")
     _ = detector.addSource("log")
+    _ = detector.addSource("other")
   }
 
-  func feed(_ action: String, from address: String? = nil, user: String? = nil, attempts: Int64? = nil, trust: Trust = .claimed, after: Nanoseconds = .seconds(1)) {
-    now = now + after
+  func feed(
+    _ action: String, from address: String? = nil, user: String? = nil, attempts: Int64? = nil, trust: Trust = .claimed, after: Nanoseconds = .seconds(1),
+    source: UInt32 = 0, at stamp: EventTime? = nil
+  ) {
+    if stamp == nil { now = now + after }
     offset += 100
     var line = "line \(offset)"
-    line.withUTF8 { _ = event.begin(raw: Bytes($0), origin: EventOrigin(source: 0, offset: offset, length: UInt32($0.count))) }
-    event.time = now
+    line.withUTF8 { _ = event.begin(raw: Bytes($0), origin: EventOrigin(source: source, offset: offset, length: UInt32($0.count))) }
+    event.time = stamp ?? now
     event.trust = trust
     var name = action
     name.withUTF8 { event.set(.eventAction, Bytes($0)) }
@@ -177,6 +181,77 @@ private final class Bench {
     #expect(bench.decisions.last?.action == .notify)
     for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.8", attempts: 1, trust: .attested) }
     #expect(bench.decisions.last?.action == .blockIP)
+  }
+
+  /// One forged line is enough to make the whole claimed; once it has left the window, the rest is attested again.
+  @Test(arguments: [[0], [2], [4], [0, 1, 2, 3]]) func aWindowIsAsTrustworthyAsItsLeast(_ claimed: [Int]) throws {
+    let bench = Bench { $0.claimedMayBlock = false }
+    for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: claimed.contains(i) ? .claimed : .attested) }
+    let decision = try #require(bench.decisions.last)
+    #expect(decision.trust == .claimed && decision.action == .notify)
+    #expect(decision.terms.last?.signal.isAttested == false)
+    for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested, after: i == 0 ? .minutes(20) : .seconds(1)) }
+    let later = try #require(bench.decisions.last)
+    #expect(later.trust == .attested && later.action == .blockIP && later.id == decision.id)
+  }
+
+  /// Where claimed evidence may not block, it may not tip the scales either.
+  @Test func attestedSignalsAloneMustJustifyABlock() throws {
+    let bench = Bench {
+      $0.claimedMayBlock = false
+      $0.actThreshold = Confidence(thousandths: 960)
+    }
+    bench.feed("probe", from: "192.0.2.7", trust: .claimed)
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested) }
+    let decision = try #require(bench.last("ATR-2026-99001"))
+    #expect(decision.trust == .attested && decision.confidence >= Confidence(thousandths: 960))
+    #expect(decision.action == .notify && decision.actionReason.contains("attested evidence alone reaches confidence 0.950"))
+    bench.feed("probe", from: "192.0.2.7", trust: .attested)
+    // The incident is judged again when it is next told.
+    for _ in 0..<50 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested) }
+    #expect(bench.last("ATR-2026-99001")?.action == .blockIP)
+  }
+
+  /// Claimed and attested evidence in turn: the incident is not told again with each line.
+  @Test func trustThatChangesIsNoFlood() {
+    let bench = Bench { $0.claimedMayBlock = false }
+    for i in 0..<2000 { bench.feed("probe", from: "192.0.2.7", trust: i % 2 == 0 ? .claimed : .attested) }
+    for i in 0..<2000 { bench.feed("ssh-login", from: "192.0.2.8", attempts: 1, trust: i % 900 == 0 ? .claimed : .attested) }
+    #expect(bench.decisions.count <= 40)
+  }
+
+  /// Each source has its own clock, but what they say about one address belongs together.
+  @Test(arguments: [false, true]) func sourcesThatAreReadInTurnAddUp(_ firstIsAhead: Bool) {
+    let bench = Bench()
+    let start = bench.now
+    for source in [0, 1] as [UInt32] {
+      for i in 0..<3 {
+        let second = Int64(2 * i) + ((source == 0) == firstIsAhead ? 1 : 0)
+        bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, source: source, at: start + .seconds(second))
+      }
+    }
+    #expect(bench.last("ATR-2026-99001")?.observed == 5)
+  }
+
+  /// One line with a wrong year does not blind its source, whoever it is about.
+  @Test(arguments: ["192.0.2.7", "192.0.2.8"], [["2026-06-01"], ["2027-01-05"], ["2099-01-01"], ["2099-01-01", "2099-01-01"]])
+  func wrongYearsHideNothing(_ address: String, _ days: [String]) throws {
+    let bench = Bench()
+    for _ in 0..<4 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    for day in days { bench.feed("ssh-login", from: address, attempts: 1, at: EventTime(rfc3339: day + "T00:00:00Z")!) }
+    for _ in 0..<4 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    let decision = try #require(bench.decisions.first { $0.ruleID == "ATR-2026-99001" })
+    #expect(decision.observed == 5 && decision.subject.source == "192.0.2.7")
+    #expect(decision.time < EventTime(rfc3339: "2026-01-06T00:00:00Z")!)
+  }
+
+  /// Lines hours apart, then an attack: its first line is not lost although it was the one that jumped.
+  @Test func aQuietHostLosesNothing() {
+    let bench = Bench()
+    for _ in 0..<6 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, after: .hours(30)) }
+    #expect(bench.decisions.isEmpty)
+    for _ in 0..<4 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }
+    #expect(bench.last("ATR-2026-99001")?.observed == 5)
   }
 
   /// What only adds evidence never acts by itself, however sure the rest is.
