@@ -32,6 +32,11 @@ public enum SourceDiscovery {
     ("/var/log/httpd/*error_log", .error, nil),
   ]
 
+  /// The places whose logs are followed, also those that have none yet. What the journal has is not read from text logs.
+  static func placesToFollow(readsJournal: Bool) -> [(pattern: String, format: LogFormat, repeats: String?)] {
+    places.filter { !readsJournal || $0.format != .syslog }
+  }
+
   /// `journalProblem`: why the journal cannot be read, or nil if it can. `root` is put before each place, for tests.
   public static func discover(journalProblem: String?, root: String = "") -> [DiscoveredSource] {
     var found = [DiscoveredSource(name: "journal", kind: .journal, reasonNotRead: journalProblem)]
