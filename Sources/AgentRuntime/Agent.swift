@@ -55,6 +55,8 @@ public final class Agent {
   private var known: [String: String] = [:]
   private let watcher: FileWatcher
   private var settings: [FileSettings] = []
+  private let isDefaultDiscovery: Bool
+  private let nothingExists: Bool
   private let epoll: Int32
   private let signals: Int32
 
@@ -76,23 +78,36 @@ public final class Agent {
     var format: LogFormat
     var readsFromStart: Bool
     var trust: Trust
-    func covers(_ path: String) -> Bool { pattern == path || fnmatch(pattern, path, 0) == 0 }
+    /// The log that has the same lines: where it is read, this one is not.
+    var repeats: String?
   }
   /// One followed file.
   private final class FileSource {
     let tail: FileTail
     let lane: Lane
+    let repeats: String?
+    /// Another log with the same lines was opened. It stays so: at a rotation that one is away for a moment.
+    var isCovered = false
+    var lastLineAt = MonotonicTime.now()
     var acknowledgedLines: UInt64 = 0
     var hasMore = true
     var lastNotice = ""
-    init(tail: FileTail, lane: Lane) {
+    init(tail: FileTail, lane: Lane, repeats: String?) {
       self.tail = tail
       self.lane = lane
+      self.repeats = repeats
+    }
+    /// When the file was last written, for stamps without a year and lines without a stamp.
+    var writtenAt: EventTime? {
+      var info = stat()
+      guard stat(tail.openPath ?? tail.path, &info) == 0 else { return nil }
+      return EventTime(seconds: Int64(info.st_mtim.tv_sec))
     }
   }
   private final class JournalFeed {
     let source: JournalSource
     let lane: Lane
+    var lastLineAt = MonotonicTime.now()
     var acknowledgedEntries: UInt64 = 0
     var hasMore = true
     var problem = ""
@@ -126,13 +141,18 @@ public final class Agent {
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)
-    if cached == nil, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: rules, in: options.cacheDirectory) }
+    // Also where there was a cached one that the engine refused.
+    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() {
+      RuleStore.cache(database, for: rules, in: options.cacheDirectory)
+    }
     for diagnostic in detector.engine.diagnostics { report(.warning("\(diagnostic)")) }
     pipeline = Pipeline(detector: detector)
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
 
     let sources = Agent.chooseSources(configuration)
+    isDefaultDiscovery = configuration.sources == nil
+    nothingExists = sources.nothingExists
     settings = sources.files
     notRead = sources.notRead
     watcher = FileWatcher(patterns: sources.files.map(\.pattern))
@@ -142,12 +162,15 @@ public final class Agent {
     listen(control.descriptor, .control)
     listen(watcher.descriptor, .files)
     known = Dictionary(try store.checkpoints().map { ($0.source, $0.value) }, uniquingKeysWith: { _, new in new })
-    if sources.readsJournal { openJournal(checkpoint: known[SourceName.journal]) }
-    openFiles(watcher.expand(), isFirstLook: true)
-    if let silence = known[SourceName.silence].flatMap({ Int64($0) }) {
-      pipeline.expire(asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
+    if let fromStart = sources.journalFromStart { openJournal(checkpoint: known[SourceName.journal], fromStart: fromStart) }
+    let present = watcher.expand()
+    openFiles(present, isFirstLook: true)
+    openFiles(knownButAbsent(), isFirstLook: true)
+    for lane in files.map(\.lane) + [journal?.lane].compactMap({ $0 }) {
+      guard let silence = known[SourceName.silence(lane.name)].flatMap({ Int64($0) }) else { continue }
+      pipeline.expire(lane, asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
     }
-    try resumeIncidents()
+    resumeIncidents()
   }
 
   deinit {
@@ -159,56 +182,71 @@ public final class Agent {
 
   // MARK: Sources
 
-  private static func chooseSources(_ configuration: Configuration) -> (files: [FileSettings], readsJournal: Bool, notRead: [SourceStatus]) {
+  private struct ChosenSources {
     var files: [FileSettings] = []
-    var readsJournal = false
+    /// Whether a journal that was never read is read from its first entry; nil: the journal is not read.
+    var journalFromStart: Bool?
     var notRead: [SourceStatus] = []
+    /// Not one of the usual logs is there.
+    var nothingExists = false
+  }
+
+  private static func chooseSources(_ configuration: Configuration) -> ChosenSources {
+    var chosen = ChosenSources()
     if let configured = configuration.sources {
       for source in configured {
         switch source.input {
-        case .journal: readsJournal = true
+        case .journal: chosen.journalFromStart = source.readsFromStart
         case .files(let pattern):
-          files.append(
-            FileSettings(
-              pattern: pattern, format: LogFormat(rawValue: source.format.rawValue) ?? .auto, readsFromStart: source.readsFromStart,
-              trust: source.trust == .attested ? .attested : .claimed))
+          chosen.files.append(
+            FileSettings(pattern: pattern, format: source.logFormat, readsFromStart: source.readsFromStart, trust: source.eventTrust))
         }
       }
-    } else {
-      for source in SourceDiscovery.discover(journalProblem: SourceDiscovery.journalProblem()) {
-        switch (source.kind, source.reasonNotRead) {
-        case (.journal, nil): readsJournal = true
-        case (.file(let format), nil):
-          files.append(FileSettings(pattern: source.name, format: format, readsFromStart: false, trust: .claimed))
-        case (let kind, let reason?):
-          notRead.append(SourceStatus(name: source.name, kind: kind == .journal ? "journal" : "file", state: "not read", reason: reason))
-        }
-      }
-      // A web server that is installed while we run brings logs that nothing else carries.
-      for (pattern, format) in SourceDiscovery.laterPlaces {
-        files.append(FileSettings(pattern: pattern, format: format, readsFromStart: false, trust: .claimed))
-      }
+      return chosen
     }
-    return (files, readsJournal, notRead)
+    // The places themselves are followed, not what is there now: logs may come later.
+    let problem = SourceDiscovery.journalProblem()
+    if problem == nil { chosen.journalFromStart = false }
+    for place in SourceDiscovery.placesToFollow(readsJournal: problem == nil) {
+      chosen.files.append(
+        FileSettings(pattern: place.pattern, format: place.format, readsFromStart: false, trust: .claimed, repeats: place.repeats))
+    }
+    let found = SourceDiscovery.discover(journalProblem: problem)
+    for source in found {
+      guard let reason = source.reasonNotRead else { continue }
+      // A file that is followed says itself what is wrong with it.
+      let isFollowed = chosen.files.contains { matches(source.name, $0.pattern) }
+      if source.kind != .journal, isFollowed { continue }
+      chosen.notRead.append(SourceStatus(name: source.name, kind: source.kind == .journal ? "journal" : "file", state: "not read", reason: reason))
+    }
+    chosen.nothingExists = !found.contains { $0.kind != .journal }
+    return chosen
   }
 
-  private func openJournal(checkpoint: String?) {
+  /// As glob(3) does it: a wildcard stands neither for a slash nor for a leading dot.
+  private static func matches(_ path: String, _ pattern: String) -> Bool {
+    pattern == path || fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0
+  }
+
+  private func openJournal(checkpoint: String?, fromStart: Bool) {
     do throws(SourceError) {
       let source: JournalSource
       if let checkpoint {
         source = try JournalSource(start: .after(cursor: checkpoint))
       } else {
-        source = try JournalSource(start: options.fromStart ? .beginning : .end)
+        source = try JournalSource(start: options.fromStart || fromStart ? .beginning : .end)
       }
       let lane = pipeline.addLane(SourceName.journal, format: .auto, inputTime: wallClock())
       let feed = JournalFeed(source: source, lane: lane)
       if checkpoint != nil {
-        // A restart: what the engine remembered is rebuilt from the last ten minutes.
-        _ = try source.readBefore(from: wallClock() - .minutes(10), maxEntries: 50_000) { record in
+        // A restart: what the engine remembered is rebuilt from the last ten minutes before the place where reading stopped.
+        let from = (try source.cursorTime() ?? wallClock()) - .minutes(10)
+        _ = try source.readBefore(from: from, maxEntries: 50_000) { record in
           process(record, lane, isWarmUp: true)
         }
       }
       lane.lines = 0
+      lane.outcomes = ParseOutcomeCounts()
       journal = feed
       listen(source.descriptor, .journal)
     } catch {
@@ -216,15 +254,24 @@ public final class Agent {
     }
   }
 
+  /// Followed logs of the last run that are not there right now: they were rotated away, with lines that are not read yet.
+  private func knownButAbsent() -> [String] {
+    let prefix = SourceName.file("")
+    return known.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+      .filter { path in access(path, F_OK) != 0 && settings.contains { Agent.matches(path, $0.pattern) } }.sorted()
+  }
+
   private func openFiles(_ paths: [String], isFirstLook: Bool) {
-    for path in paths where !notRead.contains(where: { $0.name == path }) {
-      guard let setting = settings.first(where: { $0.covers(path) }) else { continue }
+    for path in paths where !files.contains(where: { $0.tail.path == path }) {
+      guard files.count < Limits.followedFiles, let setting = settings.first(where: { Agent.matches(path, $0.pattern) }) else { continue }
       let checkpoint = known[SourceName.file(path)].flatMap { FileCheckpoint(json: Array($0.utf8)) }
       // A file that appears while the agent runs is new from its first line.
       let start: FileTail.Start = options.fromStart || setting.readsFromStart || !isFirstLook ? .beginning : .end
       let tail = FileTail(path: path, start: start, checkpoint: checkpoint)
+      var info = stat()
+      let writtenAt = stat(path, &info) == 0 ? EventTime(seconds: Int64(info.st_mtim.tv_sec)) : wallClock()
       let lane = pipeline.addLane(
-        path, format: setting.format, inputTime: wallClock(), utcOffsetSeconds: configuration.logUTCOffsetSeconds, trust: setting.trust)
+        path, format: setting.format, inputTime: writtenAt, utcOffsetSeconds: configuration.logUTCOffsetSeconds, trust: setting.trust)
       if checkpoint != nil {
         tail.readBefore(maxBytes: UInt64(clamping: configuration.warmUpBytes)) { line, offset, _ in
           pipeline.process(line, offset: offset, lane, isWarmUp: true) { _ in }
@@ -232,18 +279,22 @@ public final class Agent {
       }
       lane.lines = 0
       lane.outcomes = ParseOutcomeCounts()
-      files.append(FileSource(tail: tail, lane: lane))
+      files.append(FileSource(tail: tail, lane: lane, repeats: setting.repeats))
     }
   }
 
   /// Incidents that may still take matches: repeats after a restart update them instead of opening new ones. Which of them are still
   /// open the detector decides by event time: logs may be old.
-  private func resumeIncidents() throws {
-    for open in try store.openIncidents(after: .distantPast, limit: Limits.resumedIncidents) {
-      pipeline.detector.resume(
-        Incident(
-          id: open.id, revision: open.revision, matchCount: open.matchCount, firstTime: open.firstTime, lastTime: open.lastTime,
-          action: open.action), ruleID: open.ruleID, subject: open.subject)
+  private func resumeIncidents() {
+    do throws(StorageError) {
+      for open in try store.openIncidents(after: .distantPast, limit: Limits.resumedIncidents) {
+        pipeline.detector.resume(
+          Incident(
+            id: open.id, revision: open.revision, matchCount: open.matchCount, firstTime: open.firstTime, lastTime: open.lastTime,
+            action: open.action), ruleID: open.ruleID, subject: open.subject)
+      }
+    } catch {
+      report(.warning("open incidents could not be taken up (\(error)); their repeats will open new ones"))
     }
   }
 
@@ -257,6 +308,7 @@ public final class Agent {
     let start = MonotonicTime.now()
     repeat { readSources() } while hasMore && pending.count < Agent.commitDecisions && MonotonicTime.now() - start < Agent.commitNanoseconds
     commit()
+    reportUndecided()
     report(.note("watching; Ctrl-C ends it"))
     while !isStopping {
       wait()
@@ -308,6 +360,7 @@ public final class Agent {
   private func poll() {
     let now = MonotonicTime.now()
     pollAt = now + Agent.pollNanoseconds
+    expireInSilence(now)
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
     let events = pipeline.detector.counters.events
@@ -315,7 +368,7 @@ public final class Agent {
       eventsPerSecond = (events - rateMark.events) * 1_000_000_000 / UInt64(max(1, now - rateMark.time))
       rateMark = (now, events)
     }
-    expireInSilence(now)
+    reportUndecided()
     sinceExpand += 1
     if sinceExpand >= 10 {
       sinceExpand = 0
@@ -324,22 +377,39 @@ public final class Agent {
   }
   private var sinceExpand = 0
 
-  /// While no line comes, nothing moves event time on; then it is taken to run like the clock, so that a login attempt whose outcome
-  /// is never logged is decided. How far it was taken is stored, so that the same attempt is not decided again after a restart.
+  /// While no line comes, nothing moves a source's event time on; then it is taken to run like the clock, so that a login attempt whose
+  /// outcome is never logged is decided. How far it was taken is stored, so that the same attempt is not decided again after a restart.
   private func expireInSilence(_ now: Int64) {
-    let silence = now - lastLineAt
-    guard storeProblem == nil, silence > Limits.sessionSilence.count else { return }
-    var newest = files.map(\.lane.newest).max() ?? .distantPast
-    if let journal { newest = max(newest, journal.lane.newest) }
-    guard newest > .distantPast else { return }
-    let asOf = newest + Nanoseconds(silence)
-    guard pipeline.expire(asOf: asOf, { pending.append($0) }) > 0 else { return }
-    silentUntil = asOf
+    guard storeProblem == nil else { return }
+    for file in files where !file.hasMore { expire(file.lane, silentSince: file.lastLineAt, now) }
+    if let journal, !journal.hasMore { expire(journal.lane, silentSince: journal.lastLineAt, now) }
+  }
+  private func expire(_ lane: Lane, silentSince last: Int64, _ now: Int64) {
+    guard now - last > Limits.sessionSilence.count, lane.newest > .distantPast else { return }
+    let asOf = lane.newest + Nanoseconds(now - last)
+    guard pipeline.expire(lane, asOf: asOf, { pending.append($0) }) > 0 else { return }
+    silences.removeAll { $0.lane === lane }
+    silences.append((lane, asOf))
     isDirty = true
   }
-  private var lastLineAt = MonotonicTime.now()
-  /// Not yet stored.
-  private var silentUntil: EventTime?
+  /// How far sources were taken in silence; not yet stored.
+  private var silences: [(lane: Lane, asOf: EventTime)] = []
+
+  /// Rules that gave up on an event: never a silent miss. Of very many the rest is counted.
+  private func reportUndecided() {
+    let now = MonotonicTime.now()
+    if now - undecidedMark.time >= 60_000_000_000 { undecidedMark = (now, 0) }
+    for rule in pipeline.detector.takeUndecided() {
+      guard undecidedMark.reported < Limits.undecidedReportsPerMinute else {
+        unreportedUndecided += 1
+        continue
+      }
+      undecidedMark.reported += 1
+      report(.warning("\(rule)"))
+    }
+  }
+  private var undecidedMark: (time: Int64, reported: Int) = (MonotonicTime.now(), 0)
+  private var unreportedUndecided: UInt64 = 0
 
   private func takeFileChanges() {
     let changes = watcher.drain()
@@ -362,22 +432,40 @@ public final class Agent {
   }
 
   private func readSources() {
-    let now = wallClock()
-    for _ in files.indices {
-      // Each time another file comes first: one that never ends does not keep the others waiting.
-      nextFile = (nextFile + 1) % files.count
-      let file = files[nextFile]
-      guard file.hasMore else { continue }
-      file.lane.parser.noteInputTime(now)
-      let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
-        pipeline.process(line, offset: offset, file.lane) { pending.append($0) }
-      }
-      file.hasMore = !progress.reachedEnd
-      if progress.lines > 0 { lastLineAt = MonotonicTime.now() }
-      if progress.lines > 0 || !progress.notices.isEmpty { isDirty = true }
-      for notice in progress.notices { reportNotice(notice, file) }
+    // Each time another source comes first: one that never ends does not keep the others waiting. The journal stands behind the files.
+    let count = files.count + (journal == nil ? 0 : 1)
+    for _ in 0..<count {
+      nextSource = (nextSource + 1) % count
+      if nextSource < files.count { readFile(files[nextSource]) } else { readJournal() }
       if pending.count >= Agent.commitDecisions { return }
     }
+  }
+  private var nextSource = 0
+
+  private func readFile(_ file: FileSource) {
+    guard file.hasMore else { return }
+    if isCovered(file) {
+      file.hasMore = false
+      return
+    }
+    if let writtenAt = file.writtenAt { file.lane.parser.noteInputTime(writtenAt) }
+    let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
+      pipeline.process(line, offset: offset, file.lane) { pending.append($0) }
+    }
+    file.hasMore = !progress.reachedEnd
+    if progress.lines > 0 { file.lastLineAt = MonotonicTime.now() }
+    if progress.lines > 0 || !progress.notices.isEmpty { isDirty = true }
+    for notice in progress.notices { reportNotice(notice, file) }
+  }
+
+  private func isCovered(_ file: FileSource) -> Bool {
+    guard let other = file.repeats, !file.isCovered else { return file.isCovered }
+    var info = stat()
+    file.isCovered = files.contains { $0.tail.path == other && ($0.tail.openPath != nil || (stat(other, &info) == 0 && access(other, R_OK) == 0)) }
+    return file.isCovered
+  }
+
+  private func readJournal() {
     guard let journal, journal.hasMore else { return }
     do throws(SourceError) {
       let progress = try journal.source.read(maxEntries: Agent.sliceEntries) { record in
@@ -386,7 +474,7 @@ public final class Agent {
       journal.hasMore = !progress.reachedEnd
       journal.problem = ""
       if progress.lines > 0 {
-        lastLineAt = MonotonicTime.now()
+        journal.lastLineAt = MonotonicTime.now()
         isDirty = true
       }
     } catch {
@@ -395,8 +483,6 @@ public final class Agent {
       journal.problem = "\(error)"
     }
   }
-
-  private var nextFile = 0
 
   private func process(_ record: borrowing JournalRecord, _ lane: Lane, isWarmUp: Bool) {
     // An entry has no byte offset; its time in microseconds finds it again.
@@ -419,11 +505,15 @@ public final class Agent {
       file.lastNotice = value
       batch.checkpoints.append(CheckpointUpdate(source: SourceName.file(file.tail.path), value: value, lines: Int64(clamping: lines)))
     }
-    if let journal, let cursor = journal.source.cursor, journal.lane.lines > journal.acknowledgedEntries {
+    // The place where reading began counts too: what comes behind it is not missed.
+    if let journal, let cursor = journal.source.cursor, journal.lane.lines > journal.acknowledgedEntries || known[SourceName.journal] == nil {
       let entries = journal.lane.lines - journal.acknowledgedEntries
       batch.checkpoints.append(CheckpointUpdate(source: SourceName.journal, value: cursor, lines: Int64(clamping: entries)))
+      known[SourceName.journal] = cursor
     }
-    if let silentUntil { batch.checkpoints.append(CheckpointUpdate(source: SourceName.silence, value: "\(silentUntil.nanoseconds)", lines: 0)) }
+    for (lane, asOf) in silences {
+      batch.checkpoints.append(CheckpointUpdate(source: SourceName.silence(lane.name), value: "\(asOf.nanoseconds)", lines: 0))
+    }
     do throws(StorageError) {
       let result = try store.commit(batch)
       if let recovery = result.recovery { report(.warning("\(recovery)")) }
@@ -433,10 +523,11 @@ public final class Agent {
       storeProblem = "\(error)"
       storeRetryAt = MonotonicTime.now() + Agent.storeRetryNanoseconds
       for file in files { file.lastNotice = "" }
+      if journal?.acknowledgedEntries == 0 { known[SourceName.journal] = nil }
       return
     }
     storeProblem = nil
-    silentUntil = nil
+    silences.removeAll()
     lastCommit = MonotonicTime.now()
     isDirty = false
     for file in files { file.acknowledgedLines = file.lane.lines }
@@ -459,15 +550,27 @@ public final class Agent {
   }
 
   private func reportSources() {
-    for file in files { report(.note("reading \(file.tail.path)")) }
-    for setting in configuration.sources == nil ? [] : settings where !files.contains(where: { setting.covers($0.tail.path) }) {
-      report(.note("no file matches \(setting.pattern) yet"))
+    for file in files where !isCovered(file) {
+      let problem = SourceDiscovery.problem(reading: file.tail.path)
+      let isThere = access(file.tail.path, F_OK) == 0
+      if let problem, isThere {
+        report(.note("not reading \(file.tail.path): \(problem)"))
+      } else if problem == nil {
+        report(.note("reading \(file.tail.path)"))
+      } else if !isDefaultDiscovery {
+        report(.note("waiting for \(file.tail.path): it does not exist yet"))
+      }
+    }
+    if !isDefaultDiscovery {
+      for setting in settings where !files.contains(where: { Agent.matches($0.tail.path, setting.pattern) }) {
+        report(.note("no file matches \(setting.pattern) yet"))
+      }
     }
     if journal != nil { report(.note("reading the journal")) }
     for source in notRead { report(.note("not reading \(source.name): \(source.reason)")) }
   }
-  /// Nothing to read at all, and nothing that could appear.
-  public var hasNoSources: Bool { (configuration.sources == nil ? files.isEmpty : settings.isEmpty) && journal == nil }
+  /// Nothing to read at all: no source is configured, or this host has none of the usual logs.
+  public var hasNoSources: Bool { journal == nil && (isDefaultDiscovery ? nothingExists : settings.isEmpty) }
 
   // MARK: Helpers of the loop
 
@@ -500,11 +603,21 @@ public final class Agent {
 
   // MARK: Status
 
+  /// Decisions that whoever shows them could not show; they are stored all the same.
+  public var unshownDecisions: () -> UInt64 = { 0 }
+
   public func status() -> AgentStatus {
     var s = AgentStatus()
     s.pid = Int64(getpid())
     s.uptimeSeconds = UInt64(max(0, MonotonicTime.now() - startedAt)) / 1_000_000_000
     for file in files {
+      // Places that are only looked at in case a log comes are no sources yet.
+      if isDefaultDiscovery, file.tail.openPath == nil, file.lane.lines == 0, access(file.tail.path, F_OK) != 0 { continue }
+      if file.isCovered {
+        let reason = "\(file.repeats ?? "") has the same messages"
+        s.sources.append(SourceStatus(name: file.tail.path, kind: "file", state: "not read", reason: reason))
+        continue
+      }
       var source = SourceStatus(
         name: file.tail.path, kind: "file", state: file.tail.problem == nil ? "reading" : "waiting", reason: file.tail.problem?.description ?? "")
       fill(&source, file.lane)
@@ -530,6 +643,8 @@ public final class Agent {
       ("decisions sent to syslog", syslog?.sentCount ?? 0),
     ]
     s.drops = pipeline.drops + sourceDrops
+    s.drops.append(("decisions not shown: the reader of the output is too slow", unshownDecisions()))
+    s.drops.append(("rules that gave up on an event, beyond those reported", unreportedUndecided))
     s.eventsPerSecond = eventsPerSecond
     s.residentBytes = SelfMetrics.residentBytes()
     s.peakResidentBytes = SelfMetrics.peakResidentBytes()
@@ -558,7 +673,15 @@ public final class Agent {
       total.placesLost += c.placesLost
       total.damagedFiles += c.damagedFiles
     }
+    var badTimes: UInt64 = 0
+    var cutEvents: UInt64 = 0
+    for lane in files.map(\.lane) + [journal?.lane].compactMap({ $0 }) {
+      badTimes += lane.parser.counters.badTime
+      cutEvents += lane.parser.counters.truncated
+    }
     return [
+      ("events with a field cut at its limit", cutEvents), ("stamps that could not be read", badTimes),
+      ("directories and files without a watch (they are polled)", watcher.unwatched),
       ("lines cut at \(Limits.lineBytes) bytes", total.cutLines), ("files truncated", total.truncations),
       ("truncations that destroyed unread lines", total.truncationsWithoutCopy), ("bytes known to be lost by truncation", total.knownLostBytes),
       ("read positions lost", total.placesLost), ("damaged rotated files", total.damagedFiles),
@@ -575,6 +698,6 @@ public final class Agent {
 public enum SourceName {
   public static let journal = "journal"
   /// Not a source: how far event time was taken to run while nothing was logged, in nanoseconds.
-  static let silence = "silence"
+  static func silence(_ lane: String) -> String { "silence:\(lane)" }
   static func file(_ path: String) -> String { "file:\(path)" }
 }

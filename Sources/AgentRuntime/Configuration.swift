@@ -2,7 +2,9 @@
 // has, what it does by default and why stands once, in ConfigurationKeys.swift; reading, the reference text and the hash follow it.
 import COpenSSL
 import Detection
+import Events
 import Glibc
+import LogParsers
 import Primitives
 import TypedYAML
 
@@ -31,6 +33,21 @@ public struct Configuration: Sendable {
       self.readsFromStart = readsFromStart
       self.trust = trust
     }
+    var logFormat: LogFormat { LogFormat(rawValue: format.rawValue) ?? .auto }
+    var eventTrust: Events.Trust { trust == .attested ? .attested : .claimed }
+    /// As glob(3) does it: a wildcard stands neither for a slash nor for a leading dot.
+    func covers(_ path: String) -> Bool {
+      guard case .files(let pattern) = input else { return false }
+      return pattern == path || fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0
+    }
+  }
+  /// The first configured source that `path` belongs to.
+  public func source(of path: String) -> Source? {
+    guard !path.isEmpty, path != "-" else { return nil }
+    let resolved = realpath(path, nil)
+    defer { free(resolved) }
+    let absolute = resolved.map { String(cString: $0) } ?? path
+    return sources?.first { $0.covers(path) || $0.covers(absolute) }
   }
   public enum TextOutput: String, Sendable, CaseIterable { case auto, always, never }
 

@@ -108,7 +108,7 @@ public struct ConfigurationKey: Sendable {
       }),
     ConfigurationKey(
       "output.text", "auto, always or never", default: "auto",
-      ["Live decisions as text on standard output. auto: if it is a terminal."],
+      ["Live decisions as text on standard output, coloured if it is a terminal. auto and always print them; never only stores them."],
       canonical: { $0.textOutput.rawValue },
       read: { section, key, configuration in
         if let choice = section.choice(key, Configuration.TextOutput.self, isRequired: true) { configuration.textOutput = choice }

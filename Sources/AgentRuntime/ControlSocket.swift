@@ -6,6 +6,8 @@ import Primitives
 
 public struct ControlSocketError: Error, CustomStringConvertible, Sendable {
   public var description: String
+  /// Somebody listens, but does not answer.
+  public var isTimeout = false
 }
 
 /// The requests that exist. Anything else is refused.
@@ -85,10 +87,14 @@ final class ControlSocket {
   private static func connect(_ path: String) throws -> Int32 {
     let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard connection >= 0 else { throw ControlSocketError(description: String(cString: strerror(errno))) }
+    var timeout = timeval(tv_sec: 5, tv_usec: 0)
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      setsockopt(connection, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    }
     guard withAddress(path, { Glibc.connect(connection, $0, $1) }) == 0 else {
-      let reason = String(cString: strerror(errno))
+      let number = errno
       close(connection)
-      throw ControlSocketError(description: reason)
+      throw failure(number)
     }
     return connection
   }
@@ -104,22 +110,25 @@ final class ControlSocket {
     }
   }
 
+  private static func failure(_ number: Int32) -> ControlSocketError {
+    if number == EAGAIN || number == EWOULDBLOCK { return ControlSocketError(description: "did not answer in 5 s", isTimeout: true) }
+    return ControlSocketError(description: String(cString: strerror(number)))
+  }
+
   /// Sends one request and returns the answer. Throws with the reason where nobody answers.
   public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] {
     let connection = try connect(path)
     defer { close(connection) }
-    var timeout = timeval(tv_sec: 5, tv_usec: 0)
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     let text = Array("\(request.rawValue)\n".utf8)
     guard send(connection, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
-      throw ControlSocketError(description: String(cString: strerror(errno)))
+      throw failure(errno)
     }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while answer.count < 1 << 22 {
       let n = recv(connection, &buffer, buffer.count, 0)
       if n < 0, errno == EINTR { continue }
-      guard n >= 0 else { throw ControlSocketError(description: String(cString: strerror(errno))) }
+      guard n >= 0 else { throw failure(errno) }
       if n == 0 { break }
       answer.append(contentsOf: buffer[..<n])
     }

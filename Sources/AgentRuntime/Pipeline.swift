@@ -74,7 +74,7 @@ public final class Pipeline {
   /// Takes the lane's parsed event through the rest. Attempts whose outcome was never logged come first: they are older.
   @inline(__always)
   func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
-    while tracker.nextExpired(asOf: lane.event.time, into: &derived) {
+    while tracker.nextExpired(asOf: lane.event.time, source: lane.source, into: &derived) {
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }
     tracker.observe(&lane.event)
@@ -92,11 +92,12 @@ public final class Pipeline {
     conclude(lane, isWarmUp: isWarmUp, emit)
   }
 
-  /// Attempts whose session has been silent long enough by `now`; for idle times, when no event moves time on. Returns how many.
+  /// Attempts whose session has been silent long enough by `now`, the lane's time; for idle times, when no event of it moves time on.
+  /// Returns how many.
   @discardableResult
-  public func expire(asOf now: EventTime, isWarmUp: Bool = false, _ emit: (Decision) -> Void) -> Int {
+  public func expire(_ lane: Lane, asOf now: EventTime, isWarmUp: Bool = false, _ emit: (Decision) -> Void) -> Int {
     var count = 0
-    while tracker.nextExpired(asOf: now, into: &derived) {
+    while tracker.nextExpired(asOf: now, source: lane.source, into: &derived) {
       count += 1
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }

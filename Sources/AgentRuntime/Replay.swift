@@ -39,12 +39,23 @@ public final class Replay {
   public init(pipeline: Pipeline) { self.pipeline = pipeline }
 
   /// Opens an input ("-" is standard input). `inputTime` overrides its modification time.
-  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, utcOffsetSeconds: Int64) throws(SourceError) {
+  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, utcOffsetSeconds: Int64, trust: Trust = .claimed)
+    throws(SourceError)
+  {
     let input = try ReplayInput(path: path, standardInputTime: standardInputTime)
-    let lane = pipeline.addLane(path, format: format, inputTime: inputTime ?? input.modificationTime, utcOffsetSeconds: utcOffsetSeconds)
+    let lane = pipeline.addLane(path, format: format, inputTime: inputTime ?? input.modificationTime, utcOffsetSeconds: utcOffsetSeconds, trust: trust)
     descriptions.append(ReplayInputDescription(path: path, inputTime: inputTime ?? input.modificationTime))
     inputs.append((input, lane))
   }
+  /// The same, with the format and trust that `configuration` has for the path; a `format` other than auto goes first.
+  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, configuration: Configuration) throws(SourceError) {
+    let source = configuration.source(of: path)
+    try add(
+      path: path, format: format == .auto ? source?.logFormat ?? .auto : format, inputTime: inputTime, standardInputTime: standardInputTime,
+      utcOffsetSeconds: configuration.logUTCOffsetSeconds, trust: source?.eventTrust ?? .claimed)
+  }
+  /// Rules that gave up on an event: at most `Limits.limitRecords`; all are counted in the statistics.
+  public func takeUndecided() -> [UndecidedRule] { pipeline.detector.takeUndecided() }
   private var descriptions: [ReplayInputDescription] = []
 
   /// Inputs that ended early, with the reason. What they held before that was processed.
@@ -55,8 +66,7 @@ public final class Replay {
     let start = MonotonicTime.now()
     let total = inputs.reduce(UInt64(0)) { $0 + ($1.input.containerSize ?? 0) }
     if inputs.count == 1 { runSingle(inputs[0].input, inputs[0].lane, total, progress, emit) } else { runMerged(total, progress, emit) }
-    let newest = inputs.map(\.lane.newest).max() ?? .zero
-    if newest > .distantPast { pipeline.expire(asOf: newest, emit) }
+    for (_, lane) in inputs where lane.newest > .distantPast { pipeline.expire(lane, asOf: lane.newest, emit) }
     return statistics(since: start)
   }
 
@@ -133,6 +143,8 @@ public final class Replay {
     s.inputs = descriptions
     s.drops = pipeline.drops
     s.drops.append(("lines cut at \(Limits.lineBytes) bytes", inputs.reduce(0) { $0 + $1.input.cutLines }))
+    s.drops.append(("events with a field cut at its limit", inputs.reduce(0) { $0 + $1.lane.parser.counters.truncated }))
+    s.drops.append(("stamps that could not be read", inputs.reduce(0) { $0 + $1.lane.parser.counters.badTime }))
     s.drops.append(("inputs that ended early", UInt64(problems.count)))
     return s
   }

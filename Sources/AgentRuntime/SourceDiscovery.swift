@@ -32,9 +32,9 @@ public enum SourceDiscovery {
     ("/var/log/httpd/*error_log", .error, nil),
   ]
 
-  /// Patterns whose logs may appear while the agent runs, and that no other source repeats.
-  static var laterPlaces: [(pattern: String, format: LogFormat)] {
-    places.filter { $0.format != .syslog }.map { ($0.pattern, $0.format) }
+  /// The places whose logs are followed, also those that have none yet. What the journal has is not read from text logs.
+  static func placesToFollow(readsJournal: Bool) -> [(pattern: String, format: LogFormat, repeats: String?)] {
+    places.filter { !readsJournal || $0.format != .syslog }
   }
 
   /// `journalProblem`: why the journal cannot be read, or nil if it can. `root` is put before each place, for tests.

@@ -185,8 +185,8 @@ public enum DecisionPage {
     page.paragraph("The same lines, rules and configuration (compare the hashes above) give this record byte for byte.")
   }
 
-  /// Sources are named by their path, or by a word such as "journal" or "-".
-  private static func isFile(_ source: String) -> Bool { source.utf8.contains(0x2f) }
+  /// Sources are named by their path as it was given, which need not hold a slash; these two are no files.
+  private static func isFile(_ source: String) -> Bool { source != "journal" && source != "-" }
 
   /// For a POSIX shell.
   private static func quoted(_ path: String) -> String {

@@ -8,6 +8,8 @@
 //   if none ends it, silence does (`nextExpired`).
 // - "PAM N more authentication failures" counts what no line has counted.
 // - A success takes back what was pending: a module that failed before another one succeeded is no failed login.
+// - Silence is measured by the clock of the input that owns the session: clocks of inputs differ (a log without time zones beside one
+//   in UTC), and another's must not cut an attempt in two.
 // - The input that first speaks of a session owns it: the same lines from another input (journal and auth.log) count nothing.
 // - What one line does not say (its address) is taken from what the same process said before, if that was never contradictory and was
 //   at least as trustworthy.
@@ -34,7 +36,8 @@ public struct SessionTracker: ~Copyable {
   private let capacity: Int
   private var used = 0
   private var recent: Chain
-  private var pendingChain: Chain
+  /// Sessions with an undecided attempt, by input.
+  private var pendingChains: InputChains
   /// A pushed-out session with an undecided attempt: index of its slot, which lies behind the table.
   private var hasEvicted = false
   /// The host of the line before: most logs have one.
@@ -47,7 +50,7 @@ public struct SessionTracker: ~Copyable {
     slots = .allocate(capacity: self.capacity + 1)
     notes = SessionNotes(capacity: self.capacity + 1)
     recent = Chain(capacity: self.capacity)
-    pendingChain = Chain(capacity: self.capacity)
+    pendingChains = InputChains(capacity: self.capacity)
     var size = 64
     while size < self.capacity * 2 { size *= 2 }
     buckets = .allocate(capacity: size)
@@ -77,6 +80,7 @@ public struct SessionTracker: ~Copyable {
       return
     }
     let now = event.time
+    pendingChains.noteTime(now, of: event.origin.source)
     var at = find(key)
     if at < 0 {
       // Lines that open nothing leave no session behind.
@@ -85,8 +89,8 @@ public struct SessionTracker: ~Copyable {
     }
     let session = slots + at
     if session.pointee.service != service || session.pointee.isStale(now, role, event.origin.source) {
+      unlinkPending(at)  // from the chain of the input that owned it
       session.pointee.restart(service: service, source: event.origin.source, at: now)
-      unlinkPending(at)
     }
     touch(at)
     if session.pointee.source != event.origin.source {
@@ -214,11 +218,11 @@ public struct SessionTracker: ~Copyable {
   /// belongs to this attempt if nothing else has happened in that process, and host and address agree.
   private mutating func absorbConversation(of at: Int, _ event: inout Event) {
     guard let peer = slots[at].peer else { return }
-    var other = pendingChain.newest
+    var other = pendingChains.newest(of: slots[at].source)
     var steps = 0
     while other >= 0, steps < 16 {
       let candidate = slots + Int(other)
-      let next = pendingChain.older(than: other)
+      let next = pendingChains.older(than: other)
       let isNear = (slots[at].lastTime - candidate.pointee.lastTime) <= Limits.sessionSilence
       if Int(other) != at, isNear, candidate.pointee.onlyPAM, candidate.pointee.service == .sshd, candidate.pointee.source == slots[at].source,
         candidate.pointee.key.host == slots[at].key.host, candidate.pointee.peer == peer
@@ -245,19 +249,36 @@ public struct SessionTracker: ~Copyable {
 
   // MARK: Silence
 
-  /// The next attempt that silence has decided by `now`, as an event of its own (`ssh-attempt`; `login-attempt` for other
-  /// services). False if there is none. To be called until it is, before the event of time `now` is observed: then the derived events'
-  /// times (the session's last line plus `Limits.sessionSilence`) lie between the event before and that one.
+  /// The next attempt that silence has decided by `now`, the time of input `source`, as an event of its own (`ssh-attempt`;
+  /// `login-attempt` for other services). False if there is none. To be called until it is, before that input's event of time `now` is
+  /// observed: then the derived events' times (the session's last line plus `Limits.sessionSilence`) lie between the input's event before
+  /// and that one.
   @inline(__always)
-  public mutating func nextExpired(asOf now: EventTime, into event: inout Event) -> Bool {
+  public mutating func nextExpired(asOf now: EventTime, source: UInt32, into event: inout Event) -> Bool {
     if hasEvicted {
-      hasEvicted = false
-      derive(from: slots + capacity, isEvicted: true, now, &event)
+      takeEvicted(now, &event)
       return true
     }
-    let oldest = pendingChain.oldest
+    let oldest = pendingChains.oldest(of: source)
     guard oldest >= 0 else { return false }
     return expire(Int(oldest), now, &event)
+  }
+  /// The same for all inputs: where they share one clock.
+  public mutating func nextExpired(asOf now: EventTime, into event: inout Event) -> Bool {
+    if hasEvicted {
+      takeEvicted(now, &event)
+      return true
+    }
+    for input in 0..<pendingChains.inputs {
+      let oldest = pendingChains.oldest(of: UInt32(truncatingIfNeeded: input))
+      if oldest >= 0, expire(Int(oldest), now, &event) { return true }
+    }
+    return false
+  }
+  private mutating func takeEvicted(_ now: EventTime, _ event: inout Event) {
+    hasEvicted = false
+    // By the clock of the session's own input.
+    derive(from: slots + capacity, isEvicted: true, pendingChains.time(of: slots[capacity].source) ?? now, &event)
   }
   private mutating func expire(_ at: Int, _ now: EventTime, _ event: inout Event) -> Bool {
     let last = slots[at].lastTime
@@ -311,10 +332,12 @@ public struct SessionTracker: ~Copyable {
     return -1
   }
 
+  private func isOver(_ at: Int) -> Bool { pendingChains.time(of: slots[at].source).map { slots[at].isOver($0) } ?? false }
+
   private mutating func insert(_ key: SessionKey, _ service: Service, _ event: borrowing Event) -> Int {
     let at: Int
     // A session that is over makes room before the table grows, and is no eviction.
-    if recent.oldest >= 0, slots[Int(recent.oldest)].isOver(event.time) {
+    if recent.oldest >= 0, isOver(Int(recent.oldest)) {
       at = Int(recent.oldest)
       remove(at)
     } else if used < capacity {
@@ -375,16 +398,16 @@ public struct SessionTracker: ~Copyable {
   private mutating func linkPending(_ at: Int) {
     let index = Int32(truncatingIfNeeded: at)
     if slots[at].isLinkedPending {
-      guard pendingChain.newest != index else { return }
-      pendingChain.remove(index)
+      guard pendingChains.newest(of: slots[at].source) != index else { return }
+      pendingChains.remove(index, of: slots[at].source)
     }
     slots[at].isLinkedPending = true
-    pendingChain.append(index)
+    pendingChains.append(index, of: slots[at].source)
   }
   private mutating func unlinkPending(_ at: Int) {
     guard slots[at].isLinkedPending else { return }
     slots[at].isLinkedPending = false
-    pendingChain.remove(Int32(truncatingIfNeeded: at))
+    pendingChains.remove(Int32(truncatingIfNeeded: at), of: slots[at].source)
   }
 }
 
@@ -397,7 +420,6 @@ private struct Chain: ~Copyable {
   init(capacity: Int) { links = .allocate(capacity: capacity) }
   deinit { links.deallocate() }
 
-  func older(than at: Int32) -> Int32 { links[Int(at)].older }
   @inline(__always)
   mutating func append(_ at: Int32) {
     links[Int(at)] = (newest, -1)
@@ -409,6 +431,57 @@ private struct Chain: ~Copyable {
     let link = links[Int(at)]
     if link.older >= 0 { links[Int(link.older)].newer = link.newer } else { oldest = link.newer }
     if link.newer >= 0 { links[Int(link.newer)].older = link.older } else { newest = link.older }
+  }
+}
+
+/// A list of slot numbers for each input, oldest first, and the time of each input's newest login line. Inputs beyond the limit of
+/// followed files share the last list and its clock.
+private struct InputChains: ~Copyable {
+  private typealias Ends = (oldest: Int32, newest: Int32, time: EventTime)
+  private static let count = Limits.followedFiles + 2
+  private let ends: UnsafeMutablePointer<Ends>
+  private let links: UnsafeMutablePointer<(older: Int32, newer: Int32)>
+  /// Inputs that had a line so far: one more than the highest number.
+  private(set) var inputs = 0
+
+  init(capacity: Int) {
+    ends = .allocate(capacity: InputChains.count)
+    ends.initialize(repeating: (-1, -1, .distantPast), count: InputChains.count)
+    links = .allocate(capacity: capacity)
+  }
+  deinit {
+    ends.deallocate()
+    links.deallocate()
+  }
+
+  @inline(__always)
+  private func place(_ source: UInt32) -> Int { min(Int(source), InputChains.count - 1) }
+  @inline(__always)
+  mutating func noteTime(_ time: EventTime, of source: UInt32) {
+    let at = place(source)
+    if at >= inputs { inputs = at + 1 }
+    ends[at].time = time
+  }
+  /// nil before the input's first line.
+  func time(of source: UInt32) -> EventTime? {
+    let time = ends[place(source)].time
+    return time > .distantPast ? time : nil
+  }
+  @inline(__always)
+  func oldest(of source: UInt32) -> Int32 { ends[place(source)].oldest }
+  func newest(of source: UInt32) -> Int32 { ends[place(source)].newest }
+  func older(than at: Int32) -> Int32 { links[Int(at)].older }
+  mutating func append(_ at: Int32, of source: UInt32) {
+    let input = place(source)
+    links[Int(at)] = (ends[input].newest, -1)
+    if ends[input].newest >= 0 { links[Int(ends[input].newest)].newer = at } else { ends[input].oldest = at }
+    ends[input].newest = at
+  }
+  mutating func remove(_ at: Int32, of source: UInt32) {
+    let input = place(source)
+    let link = links[Int(at)]
+    if link.older >= 0 { links[Int(link.older)].newer = link.newer } else { ends[input].oldest = link.newer }
+    if link.newer >= 0 { links[Int(link.newer)].older = link.older } else { ends[input].newest = link.older }
   }
 }
 

@@ -286,6 +286,14 @@ public final class JournalSource {
     return count
   }
 
+  /// When the entry of `cursor` was received, without moving; nil if it is gone.
+  public func cursorTime() throws(SourceError) -> EventTime? {
+    guard let cursor else { return nil }
+    var time: EventTime?
+    _ = try fetch(cursor: cursor) { time = $0.time }
+    return time
+  }
+
   /// The entry of a cursor, once more, without moving. False if it is gone.
   public func fetch(cursor wanted: String, _ body: (borrowing JournalRecord) -> Void) throws(SourceError) -> Bool {
     var isThere = false

@@ -64,6 +64,8 @@ public enum Limits {
   public static let correlationEntries = 4096
   /// Confirmations that hit a limit and wait to be reported. Beyond it they are only counted.
   public static let limitRecords = 256
+  /// Rules that gave up on an event, of which a running agent warns within a minute. Beyond it they are counted.
+  public static let undecidedReportsPerMinute = 10
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts
@@ -112,7 +114,7 @@ public enum Limits {
   public static let ruleFiles = 20_000
   public static let ruleDirectoryDepth = 16
   /// Compiled rule sets that the cache keeps (each about 350 KiB for the shipped rules). Beyond it the oldest are deleted.
-  public static let cachedRuleSets = 8
+  public static let cachedRuleSets = 4
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
 

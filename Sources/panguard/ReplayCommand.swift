@@ -54,14 +54,14 @@ struct ReplayCommand: ParsableCommand {
     let detector = Detector(
       ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
     report(detector.engine.diagnostics, atLeast: .warning)
-    if cached == nil, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: loaded, in: cacheDirectory) }
+    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: loaded, in: cacheDirectory) }
 
     let replay = Replay(pipeline: Pipeline(detector: detector))
     for file in files {
       do {
         try replay.add(
           path: file, format: logFormat, inputTime: fixedTime, standardInputTime: EventTime(seconds: Int64(time(nil))),
-          utcOffsetSeconds: settings.logUTCOffsetSeconds)
+          configuration: settings)
       } catch {
         throw CommandFailure.environment("\(error)")
       }
@@ -89,6 +89,7 @@ struct ReplayCommand: ParsableCommand {
     progress.finish()
     log?.flush()
     screen.flush()
+    for rule in replay.takeUndecided() { printError("warning: " + TerminalText.escaped("\(rule)")) }
     for problem in replay.damagedInputs { printError("panguard: \(problem)") }
     if stats { printError(ReplayCommand.render(statistics)) }
     if shown == .text, statistics.decisions == 0 {

@@ -29,27 +29,29 @@ struct RunCommand: ParsableCommand {
     options.cacheDirectory = RuleStore.defaultCacheDirectory()
     let color = Terminal.usesColor(.auto)
     let format = format ?? RunCommand.configuredFormat(settings)
-    printError("panguard \(Version.text), mode observe: it decides and explains, it does not act")
-    printError("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
+    let screen = LiveOutput(STDOUT_FILENO)
+    let messages = LiveOutput(STDERR_FILENO)
+    messages.line("panguard \(Version.text), mode observe: it decides and explains, it does not act")
+    messages.line("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
     let agent: Agent
     do {
       agent = try Agent(configuration: settings, rules: loaded, options: options) { report in
         switch report {
-        case .note(let text): printError(TerminalText.escaped(text))
-        case .warning(let text): printError("warning: " + TerminalText.escaped(text))
+        case .note(let text): messages.line(TerminalText.escaped(text))
+        case .warning(let text): messages.line("warning: " + TerminalText.escaped(text))
         case .decision(let decision):
-          var output = Output()
+          guard let format, !screen.isClosed else { return }
           switch format {
-          case .jsonl: output.line(DecisionJSON.line(decision))
-          case .text: output.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
-          case nil: return
+          case .jsonl: screen.line(DecisionJSON.line(decision))
+          case .text: screen.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
           }
-          output.flush()
+          if screen.isClosed { messages.line("nobody reads standard output any more; decisions are still stored") }
         }
       }
     } catch {
       throw CommandFailure.environment("\(error)")
     }
+    agent.unshownDecisions = { screen.droppedLines }
     if agent.hasNoSources {
       throw CommandFailure.environment(
         """
@@ -59,9 +61,10 @@ struct RunCommand: ParsableCommand {
         """)
     }
     agent.run()
+    screen.finish()
     let counters = agent.status().counters
     func counter(_ name: String) -> String { grouped(counters.first { $0.name == name }?.value ?? 0) }
-    printError("\(counter("events")) events, \(counter("decisions")) decisions; `panguard decisions list` shows them")
+    messages.line("\(counter("events")) events, \(counter("decisions")) decisions; `panguard decisions list` shows them")
   }
 
   private static let nothingFound =
@@ -70,8 +73,7 @@ struct RunCommand: ParsableCommand {
   /// nil: decisions are only stored.
   private static func configuredFormat(_ settings: Configuration) -> LiveFormat? {
     switch settings.textOutput {
-    case .auto: isatty(STDOUT_FILENO) == 1 ? .text : nil
-    case .always: .text
+    case .auto, .always: .text
     case .never: nil
     }
   }

@@ -34,6 +34,8 @@ struct StatusCommand: ParsableCommand {
     let answer: [UInt8]
     do {
       answer = try ControlClient.ask(socket, .status)
+    } catch let error as ControlSocketError where error.isTimeout {
+      throw CommandFailure.environment("the agent at \(socket) did not answer in 5 s; it is stuck or its host is overloaded")
     } catch {
       throw CommandFailure.environment("no agent answers at \(socket) (\(error)); start one with `panguard run`")
     }

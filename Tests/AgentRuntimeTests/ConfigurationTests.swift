@@ -177,4 +177,11 @@ import Testing
     #expect(Configuration.load(path: "/tmp").diagnostics.map(\.message) == ["is not a regular file"])
     #expect(Configuration.load(path: "/dev/zero").diagnostics.map(\.message) == ["is not a regular file"])
   }
+
+  @Test func wildcardsStopAtSlashesAndDots() {
+    var configuration = Configuration()
+    configuration.sources = [.init(input: .files("/nonexistent/*.log"), format: .access, trust: .attested)]
+    #expect(configuration.source(of: "/nonexistent/a.log")?.trust == .attested)
+    for path in ["/nonexistent/b/a.log", "/nonexistent/.a.log", "/nonexistent/a.txt", "-", ""] { #expect(configuration.source(of: path) == nil) }
+  }
 }

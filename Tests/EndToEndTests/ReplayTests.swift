@@ -175,4 +175,54 @@ import Testing
     #expect(!bash("$P \(arguments)", d).errors.contains("replaying"))
     #expect(!bash("script -qec \"$P \(arguments) --quiet\" /dev/null", d).text.contains("replaying"))
   }
+
+  /// A log in local time beside one in UTC: three slips are three attempts.
+  @Test func inputsWithSkewedClocksDoNotSplitAttempts() {
+    let d = TemporaryDirectory()
+    for n in 0..<3 {
+      for line in Workload.failedLogin(Workload.start + .seconds(Int64(n) * 20), pid: 70 + n, user: "alice", from: "198.18.0.7") {
+        d.append(line.replacing("2026-01-05T00:", with: "2026-01-04T19:"), to: "auth.log")
+      }
+    }
+    for second in 10..<60 {
+      d.append("198.18.0.9 - - [05/Jan/2026:00:00:\(second) +0000] \"GET / HTTP/1.1\" 200 10 \"-\" \"-\"\n", to: "access.log")
+    }
+    let result = panguard("replay", "--rules", Product.rules, "--stats", d["auth.log"], d["access.log"])
+    #expect(result.status == 0 && result.errors.contains("attempts    3\n"), "\(result)")
+    #expect(!result.text.contains("block_ip"), "\(result)")
+  }
+
+  /// What the configuration says of a file holds for its replay.
+  @Test func theConfiguredFormatIsUsed() {
+    let d = TemporaryDirectory()
+    d.append(Workload.attacks(0..<1)[0].joined(), to: "auth.log")
+    d.write("sources:\n  - path: \(d.path)/*.log\n    format: access\n", to: "config.yaml")
+    let plain = panguard("replay", "--rules", Product.rules, d["auth.log"])
+    #expect(plain.lines.count > 0)
+    let configured = panguard("replay", "--rules", Product.rules, "--config", d["config.yaml"], d["auth.log"])
+    #expect(configured.status == 0 && configured.text.isEmpty, "\(configured)")
+    let chosen = panguard("replay", "--rules", Product.rules, "--config", d["config.yaml"], "--log-format", "syslog", d["auth.log"])
+    #expect(chosen.lines.count == plain.lines.count, "\(chosen)")
+  }
+
+  /// A kept compilation that cannot be used is made again.
+  @Test func aDamagedRuleCacheIsReplaced() {
+    let d = TemporaryDirectory()
+    d.append(Workload.harmless(0..<1), to: "auth.log")
+    let command = "$P replay --rules $R $D/auth.log 2>/dev/null; ls $D/cache/*.hsdb && stat -c %s $D/cache/*.hsdb"
+    let first = bash(command, d, environment: ["CACHE_DIRECTORY": d["cache"]])
+    #expect(first.lines.count == 2, "\(first)")
+    #expect(bash("echo damaged > $(ls $D/cache/*.hsdb)", d).status == 0)
+    let second = bash(command, d, environment: ["CACHE_DIRECTORY": d["cache"]])
+    #expect(second.text == first.text, "\(second)")
+  }
+
+  /// The page of a decision names the file to replay also where it was given without a directory.
+  @Test func aBareFileNameIsAFile() {
+    let d = TemporaryDirectory()
+    d.append(Workload.attacks(0..<1)[0].joined(), to: "auth.log")
+    let page = bash(
+      "cd $D && $P replay --rules $R --output log auth.log && $P explain --rules $R --log log $(sed -n 's/.*\"panguard.decision.id\":\"\\(d[0-9a-f]*\\)\".*/\\1/p' log | tail -1)", d)
+    #expect(page.text.contains("--config CONFIG auth.log"), "\(page)")
+  }
 }

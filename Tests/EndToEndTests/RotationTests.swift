@@ -134,4 +134,21 @@ import Testing
     #expect(shown.text.contains("truncations that destroyed unread lines: 1"), "\(shown.text)")
     #expect(agent.stop() == 0)
   }
+
+  /// A log of a pattern that was rotated away while the agent was down is found again, before and after its successor appears.
+  @Test func aLogThatIsAwayAtTheStart() {
+    let d = TemporaryDirectory()
+    let agent = RunningAgent(d, sources: ["*.log"])
+    #expect(agent.isUp(), "\(agent.errors)")
+    d.append(Workload.harmless(0..<10), to: "auth.log")
+    #expect(agent.acknowledges(10), "\(agent.errors)")
+    #expect(agent.stop() == 0)
+    d.append(Workload.harmless(10..<30), to: "auth.log")
+    d.rename("auth.log", "auth.log.1")
+    agent.start()
+    #expect(agent.acknowledges(30), "\(agent.errors)")
+    d.append(Workload.harmless(30..<35), to: "auth.log")
+    #expect(agent.acknowledges(35), "\(agent.errors)")
+    #expect(agent.stop() == 0)
+  }
 }

@@ -29,7 +29,7 @@ import Testing
 
   @Test func decisionsAreShownWhereTheyAreAskedFor() throws {
     for (arguments, more, isText, isJSON) in [
-      ([], "", false, false), ([], "output:\n  text: always\n", true, false), (["--format", "text"], "", true, false),
+      ([], "", true, false), ([], "output:\n  text: always\n", true, false), (["--format", "text"], "", true, false),
       (["--format", "jsonl"], "", false, true), ([], "output:\n  text: never\n", false, false),
     ] as [([String], String, Bool, Bool)] {
       let d = TemporaryDirectory()
@@ -204,5 +204,91 @@ import Testing
     let stored = try agent.store().follow(after: 0, limit: 10_000).decisions
     let logged = Finished(status: 0, output: d.contents("decisions.jsonl.1") + d.contents("decisions.jsonl"), errors: "")
     #expect(try logged.decisions == stored)
+  }
+
+  /// Whoever reads the output may stop reading: nothing waits for it for long, and what was not shown is counted and stored.
+  @Test func aStalledReaderHoldsNothingUp() throws {
+    let d = TemporaryDirectory()
+    #expect(mkfifo(d["agent.out"], 0o600) == 0)
+    let reader = open(d["agent.out"], O_RDWR | O_CLOEXEC | O_NONBLOCK)
+    defer { close(reader) }
+    let agent = RunningAgent(d, arguments: ["--format", "jsonl"])
+    #expect(agent.isUp(), "\(agent.errors)")
+    d.append(Workload.attacks(0..<40).flatMap { $0 }.joined(), to: "auth.log")
+    #expect(agent.acknowledges(40 * 44), "\(agent.errors)")
+    let cause = "decisions not shown: the reader of the output is too slow"
+    #expect(eventually(seconds: 10) { agent.drop(cause) > 0 })
+    let start = MonotonicTime.now()
+    #expect(agent.stop() == 0)
+    #expect(MonotonicTime.now() - start < 10_000_000_000)
+    // What was shown is whole lines, but for the last.
+    var shown = [UInt8](repeating: 0, count: 1 << 20)
+    let n = read(reader, &shown, shown.count)
+    #expect(n > 0)
+    let lines = shown[..<max(0, n)].split(separator: 0x0a).dropLast()
+    #expect(!lines.isEmpty && lines.allSatisfy { $0.first == 0x7b && $0.last == 0x7d })
+  }
+
+  @Test func aReaderThatWentAwayEndsOnlyTheOutput() throws {
+    let d = TemporaryDirectory()
+    #expect(mkfifo(d["agent.out"], 0o600) == 0)
+    let reader = open(d["agent.out"], O_RDWR | O_CLOEXEC | O_NONBLOCK)
+    let agent = RunningAgent(d, more: "output:\n  jsonl: \(d["decisions.jsonl"])\n", arguments: ["--format", "text"])
+    #expect(agent.isUp(), "\(agent.errors)")
+    close(reader)
+    d.append(attack, to: "auth.log")
+    #expect(agent.acknowledges(44), "\(agent.errors)")
+    #expect(eventually { !d.contents("decisions.jsonl").isEmpty })
+    d.append(Workload.harmless(0..<10), to: "auth.log")
+    #expect(agent.acknowledges(54), "\(agent.errors)")
+    #expect(agent.stop() == 0)
+    #expect(agent.errors.contains("nobody reads standard output"), "\(agent.errors)")
+    #expect(try !agent.decisions().isEmpty)
+  }
+
+  @Test func aStuckAgentIsCalledSo() {
+    let d = TemporaryDirectory()
+    d.append("", to: "auth.log")
+    let agent = RunningAgent(d)
+    #expect(agent.isUp())
+    agent.child.signal(SIGSTOP)
+    let status = panguard("status", "--state", agent.state)
+    agent.child.signal(SIGCONT)
+    #expect(status.status == 3 && status.errors.contains("did not answer in 5 s"), "\(status)")
+    #expect(agent.stop() == 0)
+  }
+
+  @Test func aPatternThatMatchesNothingYetIsWaitedFor() {
+    let d = TemporaryDirectory()
+    let agent = RunningAgent(d, sources: ["*.log"])
+    #expect(agent.isUp(), "\(agent.errors)")
+    d.append(attack, to: "auth.log")
+    #expect(agent.acknowledges(44), "\(agent.errors)")
+    #expect(agent.stop() == 0)
+  }
+
+  /// Without a configured source the usual places are watched, also those where no log is yet.
+  @Test func aUsualLogThatAppearsLaterIsRead() {
+    let d = TemporaryDirectory()
+    guard Product.isRoot, bash("unshare -m true", d).status == 0 else { return skip("needs root and mount namespaces") }
+    d.append(attack, to: "lines")
+    d.write(
+      """
+      mount -t tmpfs none /var/log && mount -t tmpfs none /run && touch /var/log/auth.log /var/log/syslog /var/log/messages || exit 9
+      $P run --state $D/state --rules $R >$D/out 2>$D/err & agent=$!
+      for i in $(seq 200); do $P status --state $D/state >/dev/null 2>&1 && break; sleep 0.1; done
+      mkdir /var/log/nginx && cp $ROOT/examples/access.log /var/log/nginx/access.log
+      cat $D/lines >>/var/log/messages; cat $D/lines >>/var/log/syslog
+      for i in $(seq 200); do
+        $P status --state $D/state >$D/status
+        grep -q 'nginx/access.log: [1-9]' $D/status && grep -q 'syslog: 44 lines' $D/status && break; sleep 0.1
+      done
+      cat $D/status; kill $agent; wait $agent
+      """, to: "script")
+    let result = bash("unshare -m bash $D/script", d)
+    #expect(result.status == 0, "\(result)")
+    #expect(result.text.contains("/var/log/nginx/access.log: ") && result.text.contains("/var/log/syslog: 44 lines"), "\(result)")
+    #expect(result.text.contains("/var/log/messages: not read: /var/log/syslog has the same messages"), "\(result)")
+    #expect(!result.text.contains("/var/log/secure"))
   }
 }

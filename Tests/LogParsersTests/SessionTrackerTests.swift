@@ -44,7 +44,7 @@ func track(_ lines: [(source: UInt32, line: String)], capacity: Int = Limits.ope
     bytes.withUnsafeBytes {
       _ = parser.parse($0, origin: EventOrigin(source: entry.source, offset: UInt64(i), length: UInt32($0.count)), into: &event)
     }
-    while drain, tracker.nextExpired(asOf: event.time, into: &derived) {
+    while drain, tracker.nextExpired(asOf: event.time, source: entry.source, into: &derived) {
       if let counted = note(derived, -1) { run.counted.append(counted) }
       run.events.append(fields(of: derived))
     }
@@ -188,6 +188,23 @@ struct SessionTrackerTests {
     let run = track(["0 7 Failed password for root from 192.0.2.1 port 22 ssh2", "1 7 Connection closed by 192.0.2.1 [preauth]"])
     #expect(run.events[1]["event.action"] == "ssh-disconnect")
   }
+  @Test("another input's clock does not cut an attempt in two")
+  func skewedInputs() {
+    var lines: [(source: UInt32, line: String)] = []
+    for n in 0..<3 {
+      let pid = 500 + n
+      let at = n * 20
+      lines.append((0, header("\(at) \(pid) pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=alice")))
+      // Five hours ahead, and a login line of its own, which opens a session.
+      lines.append((1, header("\(at + 18_000) \(900 + n) Connection closed by 198.51.100.9 port 4000 [preauth]")))
+      lines.append((1, header("\(at + 18_001) \(950 + n) Invalid user x from 198.51.100.9 port 4001")))
+      lines.append((0, header("\(at + 2) \(pid) Failed password for alice from 192.0.2.7 port 4711 ssh2")))
+      lines.append((0, header("\(at + 3) \(pid) Connection closed by authenticating user alice 192.0.2.7 port 4711 [preauth]")))
+    }
+    let counted = track(lines).counted.filter { $0.ip == "192.0.2.7" }
+    #expect(counted.map(\.count) == [1, 1, 1] && counted.allSatisfy { $0.evidence == 1 }, "\(counted)")
+  }
+
   @Test("the same session from the journal and from a file counts once")
   func twoSources() {
     let lines = [
