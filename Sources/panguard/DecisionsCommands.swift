@@ -12,7 +12,8 @@ import Storage
 
 struct DecisionsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "decisions", abstract: "List, show and follow decisions.", subcommands: [List.self, Show.self, Follow.self], defaultSubcommand: List.self)
+    commandName: "decisions", abstract: "List, show and follow decisions.", subcommands: [List.self, Show.self, Follow.self],
+    defaultSubcommand: List.self)
 }
 
 /// Which decisions a command shows.
@@ -31,7 +32,9 @@ struct DecisionFilter: ParsableArguments {
     query.since = try since.map { try DecisionFilter.time($0, "--since") }
     query.until = try until.map { try DecisionFilter.time($0, "--until") }
     if let address {
-      guard let network = CIDR(address) else { throw CommandFailure.usage("--address wants an address or a network such as 192.0.2.0/24, not '\(address)'") }
+      guard let network = CIDR(address) else {
+        throw CommandFailure.usage("--address wants an address or a network such as 192.0.2.0/24, not '\(address)'")
+      }
       query.address = network
     }
     query.user = user
@@ -109,7 +112,8 @@ extension DecisionsCommand {
         if answer.decisions.isEmpty {
           printError("no decision matches")
         } else {
-          output.line(DecisionTable.render(answer.decisions, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0, color: Terminal.usesColor(.auto)))
+          let width = isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0
+          output.line(DecisionTable.render(answer.decisions, width: width, color: Terminal.usesColor(.auto)))
         }
       case .jsonl: for decision in answer.decisions { output.line(DecisionJSON.line(decision)) }
       case .json:
@@ -195,7 +199,8 @@ struct ExplainCommand: ParsableCommand {
     discussion: "Reads the agent's store, or with --log a decision log that `panguard replay --output` wrote.")
   @OptionGroup var selection: StateSelection
   @OptionGroup var rules: RuleSelection
-  @Option(name: .long, help: "A decision log (JSON lines) to look in instead of the store; - is standard input.", completion: .file()) var log: String?
+  @Option(name: .long, help: "A decision log (JSON lines) to look in instead of the store; - is standard input.", completion: .file())
+  var log: String?
   @Option(name: .long, help: "table (a page for people) or json.") var format: OutputFormat = .table
   @Argument(help: "The decision's id, or the beginning of it.") var id: String
 

@@ -69,7 +69,8 @@ struct DoctorCommand: ParsableCommand {
     } else {
       checks.append(
         selection.config == nil
-          ? Check(.ok, "configuration", "none at \(path): defaults") : Check(.problem, "configuration", "\(path): \(String(cString: strerror(errno)))"))
+          ? Check(.ok, "configuration", "none at \(path): defaults")
+          : Check(.problem, "configuration", "\(path): \(String(cString: strerror(errno)))"))
     }
 
     let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, disabled: settings.disabledRules)
@@ -102,7 +103,8 @@ struct DoctorCommand: ParsableCommand {
       checks.append(Check(.warning, "agent", "not running; `panguard run` starts it"))
     }
     if let socket = settings.syslogPath, access(socket, W_OK) != 0 {
-      checks.append(Check(.problem, "syslog", "\(socket): \(String(cString: strerror(errno))); start the syslog service or set output.syslog to false"))
+      let reason = String(cString: strerror(errno))
+      checks.append(Check(.problem, "syslog", "\(socket): \(reason); start the syslog service or set output.syslog to false"))
     }
 
     let color = Terminal.usesColor(.auto)

@@ -109,7 +109,8 @@ struct ReplayCommand: ParsableCommand {
     ]
     for input in s.inputs { out.append(row("input", "\(input.path), input time \(input.inputTime)")) }
     let lost = s.drops.filter { $0.count > 0 }
-    out.append(row("drops", lost.isEmpty ? "none (\(s.drops.count) causes watched)" : lost.map { "\($0.cause) \(grouped($0.count))" }.joined(separator: ", ")))
+    let causes = lost.map { "\($0.cause) \(grouped($0.count))" }.joined(separator: ", ")
+    out.append(row("drops", lost.isEmpty ? "none (\(s.drops.count) causes watched)" : causes))
     return out.joined(separator: "\n")
   }
 }

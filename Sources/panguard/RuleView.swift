@@ -65,7 +65,8 @@ enum RuleView {
   static func page(_ rule: Rule, color: Bool) -> String {
     func heading(_ text: String) -> String { color ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
     var out = [heading("\(rule.id)  \(TerminalText.escaped(rule.title))"), ""]
-    out.append("severity \(rule.severity.rawValue), confidence \(rule.confidence), method \(method(rule)), status \(rule.status), family \(rule.family)")
+    out.append(
+      "severity \(rule.severity.rawValue), confidence \(rule.confidence), method \(method(rule)), status \(rule.status), family \(rule.family)")
     if !rule.techniques.isEmpty { out.append("ATT&CK \(rule.techniques.joined(separator: ", "))") }
     if !rule.references.isEmpty { out.append("references \(rule.references.map(TerminalText.escaped).joined(separator: ", "))") }
     out.append("file \(rule.location)")

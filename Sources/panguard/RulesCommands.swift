@@ -115,11 +115,14 @@ extension RulesCommand {
       progress.finish()
       var output = Output()
       for failure in result.failures {
-        output.line("\(failure.location): FAIL \(failure.ruleID) \(failure.group.rawValue): \(failure.reason)\(failure.description.isEmpty ? "" : " (\(failure.description))")")
+        let description = failure.description.isEmpty ? "" : " (\(failure.description))"
+        output.line("\(failure.location): FAIL \(failure.ruleID) \(failure.group.rawValue): \(failure.reason)\(description)")
       }
       for skipped in result.skippedRules { output.line("skipped \(skipped.id): \(skipped.reason) (\(skipped.cases) cases not run)") }
       for id in result.untestedRules { output.line("no cases: \(id)") }
-      output.line("\(result.testedRules) rules, \(result.casesRun) cases run, \(result.passed) passed, \(result.failures.count) failed, \(result.documentedEvasions) documented evasions")
+      output.line(
+        "\(result.testedRules) rules, \(result.casesRun) cases run, \(result.passed) passed, \(result.failures.count) failed, "
+          + "\(result.documentedEvasions) documented evasions")
       output.flush()
       if loaded.set.refusedCount > 0 { printError("panguard: \(loaded.set.refusedCount) rule files were refused; `panguard rules lint` says why") }
       if result.casesRun == 0 { throw CommandFailure(status: .findings, message: "no case was run: that is a failure, not a pass") }

@@ -155,8 +155,9 @@ import Testing
     let agent = RunningAgent(d)
     #expect(agent.acknowledges(44))
     func follow(_ name: String, _ more: String...) -> Child {
-      Child([Product.panguard, "decisions", "follow", "--state", agent.state, "--format", "jsonl"] + more, output: d[name], errors: d[name + ".err"],
-        environment: Product.environment)
+      Child(
+        [Product.panguard, "decisions", "follow", "--state", agent.state, "--format", "jsonl"] + more, output: d[name],
+        errors: d[name + ".err"], environment: Product.environment)
     }
     let all = follow("all", "--from-start")
     let new = follow("new")

@@ -129,9 +129,7 @@ import Testing
       if Truth.benign.contains(source.class) { #expect(own < 700, "\(text) is \(source.class)") }
       if source.ref_ban != nil {
         banned += 1
-        // Five to nine failed logins at a web page can be a person with several passwords in mind: a person is asked (0.80), not a block.
-        let expected = source.class == "api401" && source.attempts < 10 ? 700 : 900
-        #expect(found >= expected, "\(text), \(source.class), \(source.attempts) attempts: \(found)")
+        #expect(found >= 900, "\(text), \(source.class), \(source.attempts) attempts: \(found)")
       }
     }
     #expect(banned > 0)
