@@ -2,7 +2,7 @@
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
-RELEASE = -c release --product panguard --static-swift-stdlib -Xswiftc -use-ld=lld
+RELEASE = -c release --product panguard --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 
 .PHONY: help run test setup setup-tests build bench completions man lint clean
 

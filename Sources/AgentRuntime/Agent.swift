@@ -309,6 +309,8 @@ public final class Agent {
     repeat { readSources() } while hasMore && pending.count < Agent.commitDecisions && MonotonicTime.now() - start < Agent.commitNanoseconds
     commit()
     reportUndecided()
+    // Loading rules and reading up took memory that is not needed again.
+    pg_release_free_memory()
     report(.note("watching; Ctrl-C ends it"))
     while !isStopping {
       wait()

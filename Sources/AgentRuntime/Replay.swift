@@ -39,16 +39,21 @@ public final class Replay {
   public init(pipeline: Pipeline) { self.pipeline = pipeline }
 
   /// Opens an input ("-" is standard input). `inputTime` overrides its modification time.
-  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, utcOffsetSeconds: Int64, trust: Trust = .claimed)
+  public func add(
+    path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, utcOffsetSeconds: Int64, trust: Trust = .claimed
+  )
     throws(SourceError)
   {
     let input = try ReplayInput(path: path, standardInputTime: standardInputTime)
-    let lane = pipeline.addLane(path, format: format, inputTime: inputTime ?? input.modificationTime, utcOffsetSeconds: utcOffsetSeconds, trust: trust)
+    let lane = pipeline.addLane(
+      path, format: format, inputTime: inputTime ?? input.modificationTime, utcOffsetSeconds: utcOffsetSeconds, trust: trust)
     descriptions.append(ReplayInputDescription(path: path, inputTime: inputTime ?? input.modificationTime))
     inputs.append((input, lane))
   }
   /// The same, with the format and trust that `configuration` has for the path; a `format` other than auto goes first.
-  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, configuration: Configuration) throws(SourceError) {
+  public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, configuration: Configuration)
+    throws(SourceError)
+  {
     let source = configuration.source(of: path)
     try add(
       path: path, format: format == .auto ? source?.logFormat ?? .auto : format, inputTime: inputTime, standardInputTime: standardInputTime,

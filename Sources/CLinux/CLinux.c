@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -28,3 +29,5 @@ int pg_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
 
 FILE *pg_stderr(void) { return stderr; }
 FILE *pg_stdout(void) { return stdout; }
+
+void pg_release_free_memory(void) { malloc_trim(0); }

@@ -120,7 +120,8 @@ public struct Detector: ~Copyable {
       if let count = event.integer(.attemptCount) { counters.attempts &+= UInt64(clamping: count) }
       if event.has(.isAmbiguous) { counters.ambiguousEvents &+= 1 }
     }
-    engine.evaluate(event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
+    engine.evaluate(
+      event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
     if matches.isEmpty, reading.anomaly == nil { return [] }
     var decisions: [Decision] = []
     concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
@@ -223,7 +224,8 @@ public struct Detector: ~Copyable {
     if isDue || action != current.action {
       current.action = action
       current.revision += 1
-      while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= Incident.reportGrowth }
+      let growth = profiles[rule].severity == .informational ? Incident.informationalGrowth : Incident.reportGrowth
+      while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= growth }
       engine.addDetails(to: &matches[matchIndex], event)
       decisions.append(
         decision(current, subject, rule, confidence, terms, action, reason, event, matches[matchIndex], at: time))

@@ -14,6 +14,8 @@ public struct Incident: Sendable {
   public var action: ProposedAction
   /// Matches must have grown by this factor before an incident is worth another record: an attack of a million lines is ten records.
   static let reportGrowth: UInt64 = 4
+  /// The same for informational rules, which only add evidence: their repeats are hardly news.
+  static let informationalGrowth: UInt64 = 64
   /// Number of signals its subject had when it was last scored.
   var scoredSignals = 0
 

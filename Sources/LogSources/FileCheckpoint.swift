@@ -145,7 +145,8 @@ public struct FileCheckpoint: Hashable, Sendable {
     var numbers: [String: UInt64] = [:]
     var prints: [String: Fingerprint] = [:]
     var previous: FilePosition?
-    let numberNames = isOuter
+    let numberNames =
+      isOuter
       ? ["v", "device", "inode", "head_length", "offset", "anchor_length"] : ["device", "inode", "head_length", "offset", "anchor_length"]
     while case .key(let name) = try item(&reader) {
       switch try item(&reader) {

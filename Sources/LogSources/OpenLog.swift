@@ -54,7 +54,8 @@ final class OpenLog {
     inode = foundInode
     var magic: (UInt8, UInt8, UInt8, UInt8) = (0, 0, 0, 0)
     let got = pread(opened, &magic, 4, 0)
-    let looksPacked = got >= 2 && magic.0 == 0x1f && magic.1 == 0x8b
+    let looksPacked =
+      got >= 2 && magic.0 == 0x1f && magic.1 == 0x8b
       || got >= 4 && (magic == (0xfd, 0x37, 0x7a, 0x58) || magic == (0x28, 0xb5, 0x2f, 0xfd) || magic.0 == 0x42 && magic.1 == 0x5a && magic.2 == 0x68)
     isPacked = mayBePacked && looksPacked
     reader = LineReader(capacity: Limits.tailBufferBytes)
@@ -101,7 +102,8 @@ final class OpenLog {
       do throws(SourceError) {
         guard try stream.skip(to: position.offset, tail: &tail, keeping: FilePosition.anchorBytes) else { return .shorter }
       } catch { return .no }
-      let isAnchored = position.anchorLength <= tail.count
+      let isAnchored =
+        position.anchorLength <= tail.count
         && tail.suffix(position.anchorLength).withUnsafeBytes { Fingerprint(of: $0) } == position.anchor
       guard position.anchorLength == 0 || isAnchored else { return .no }
     } else {
@@ -212,7 +214,8 @@ final class OpenLog {
       return false
     }
     if checkedSize == knownSize, checkedTime == time { return true }
-    let isSame = (headLength == 0 || fingerprint(at: 0, count: headLength) == head)
+    let isSame =
+      (headLength == 0 || fingerprint(at: 0, count: headLength) == head)
       && (anchorLength == 0 || anchorOffset < UInt64(anchorLength)
         || fingerprint(at: anchorOffset - UInt64(anchorLength), count: anchorLength) == anchor)
     guard isSame else {

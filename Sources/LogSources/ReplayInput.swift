@@ -50,7 +50,8 @@ public final class ReplayInput {
     }
     let isRegular = facts.st_mode & S_IFMT == S_IFREG
     containerSize = isRegular ? UInt64(max(0, facts.st_size)) : nil
-    modificationTime = isRegular
+    modificationTime =
+      isRegular
       ? EventTime(nanoseconds: Int64(facts.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(facts.st_mtim.tv_nsec)) : standardInputTime
     stream = ByteStream(descriptor: descriptor, path: path, ownsDescriptor: !isStandardInput)
     reader = LineReader(capacity: Limits.replayBufferBytes, lineLimit: lineLimit)

@@ -86,7 +86,7 @@ public enum Limits {
   public static let lateness = Nanoseconds.minutes(10)
   /// Events in a row that must agree before a clock that jumped back is believed.
   public static let clockJumpConfirmations = 16
-  /// A stamp this far ahead of its source's newest one is not believed until the next event confirms it.
+  /// A stamp this far ahead of its source's newest one feeds no window until two later events agree with it (see EventClock).
   public static let forwardJump = Nanoseconds.days(400)
   /// The shortest silence of a busy source that is reported as a gap, and the events that make a source busy.
   public static let logGap = Nanoseconds.hours(1)
@@ -117,7 +117,6 @@ public enum Limits {
   public static let cachedRuleSets = 4
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
-
 
   /// Bytes of the decision store up to which it is read through after an unclean end (tens of milliseconds). A larger one is
   /// only checked page by page as it is used, and its status says so: the start must not wait for it.

@@ -62,7 +62,6 @@ final class Correlator {
     held = 0
   }
 
-
   /// The places that matches of the rule with this id can take.
   func places(forRule id: String) -> [Int] {
     places.indices.filter { i in

@@ -131,7 +131,8 @@ final class GroupTable {
   // MARK: One event
 
   /// Adds one event to a group's window and says whether the rule matches now.
-  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32, trust: Trust) -> WindowOutcome {
+  func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32, trust: Trust) -> WindowOutcome
+  {
     let rule = rules[windowIndex]
     let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
     touch(index)

@@ -54,7 +54,9 @@ struct ReplayCommand: ParsableCommand {
     let detector = Detector(
       ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
     report(detector.engine.diagnostics, atLeast: .warning)
-    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() { RuleStore.cache(database, for: loaded, in: cacheDirectory) }
+    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() {
+      RuleStore.cache(database, for: loaded, in: cacheDirectory)
+    }
 
     let replay = Replay(pipeline: Pipeline(detector: detector))
     for file in files {

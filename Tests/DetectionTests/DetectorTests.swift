@@ -105,7 +105,8 @@ private final class Bench {
   }
 
   func feed(
-    _ action: String, from address: String? = nil, user: String? = nil, attempts: Int64? = nil, trust: Trust = .claimed, after: Nanoseconds = .seconds(1),
+    _ action: String, from address: String? = nil, user: String? = nil, attempts: Int64? = nil, trust: Trust = .claimed,
+    after: Nanoseconds = .seconds(1),
     source: UInt32 = 0, at stamp: EventTime? = nil
   ) {
     if stamp == nil { now = now + after }

@@ -45,10 +45,11 @@ import Testing
   }
 
   /// Strays, as many as do not agree, are taken at their own time where that is possible, and the source goes on as before.
-  @Test(arguments: [
-    ([Nanoseconds.hours(2)], true), ([.days(300)], true), ([.days(300), .days(301)], true), ([.hours(3), .hours(2)], true),
-    ([.days(5000), .days(5000)], false),
-  ] as [([Nanoseconds], Bool)])
+  @Test(
+    arguments: [
+      ([Nanoseconds.hours(2)], true), ([.days(300)], true), ([.days(300), .days(301)], true), ([.hours(3), .hours(2)], true),
+      ([.days(5000), .days(5000)], false),
+    ] as [([Nanoseconds], Bool)])
   func straysMoveNothing(_ ahead: [Nanoseconds], _ arePlaced: Bool) {
     var clock = EventClock()
     for i in 0..<10 { _ = clock.observe(start + .seconds(Int64(i)), source: 0) }

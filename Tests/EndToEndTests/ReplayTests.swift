@@ -220,7 +220,8 @@ import Testing
     let d = TemporaryDirectory()
     d.append(Workload.attacks(0..<1)[0].joined(), to: "auth.log")
     let page = bash(
-      "cd $D && $P replay --rules $R --output log auth.log && $P explain --rules $R --log log $(sed -n 's/.*\"panguard.decision.id\":\"\\(d[0-9a-f]*\\)\".*/\\1/p' log | tail -1)", d)
+      "cd $D && $P replay --rules $R --output log auth.log && $P explain --rules $R --log log $(sed -n 's/.*\"panguard.decision.id\":\"\\(d[0-9a-f]*\\)\".*/\\1/p' log | tail -1)",
+      d)
     #expect(page.text.contains("--config CONFIG auth.log"), "\(page)")
   }
 }

@@ -17,14 +17,16 @@ private func fields(_ event: borrowing Event) -> String {
   }
 
   @Test func readsNestedAndFlatJSONAlike() throws {
-    let nested = #"{"@timestamp":"2026-01-05T00:00:19Z","source":{"ip":"192.0.2.1","port":22},"x":{"y":[1,{"z":2}]},"event.action":"a\u00e9","n":null,"source.mac":true}"#
+    let nested =
+      #"{"@timestamp":"2026-01-05T00:00:19Z","source":{"ip":"192.0.2.1","port":22},"x":{"y":[1,{"z":2}]},"event.action":"a\u00e9","n":null,"source.mac":true}"#
     var event = Event()
     event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
     var copy = nested
     try copy.withUTF8 { try event.setFields(fromJSON: Bytes($0)) }
     #expect(
       fields(event)
-        == #"{"@timestamp":"2026-01-05T00:00:19Z","event.action":"aé","source.ip":"192.0.2.1","source.port":22,"source.mac":"true","x.y":"[1,{\"z\":2}]"}"#)
+        == #"{"@timestamp":"2026-01-05T00:00:19Z","event.action":"aé","source.ip":"192.0.2.1","source.port":22,"source.mac":"true","x.y":"[1,{\"z\":2}]"}"#
+    )
     var other = Event()
     other.assign(event)
     event.reset()

@@ -86,7 +86,8 @@ private func mutate(_ line: inout [UInt8], _ random: inout SeededGenerator) {
   /// Time and memory stay linear: the longest lines of the worst kinds, through every parser.
   @Test(arguments: [
     "\"", "\\\"", "\\", "%", "%25", "\\x", " ; ", " ; USER=", ", client: 192.0.2.1, server: ", "{\"a\":", "a=b ", "a=\"", "[SRC=", "IN= ", "' to '",
-    " : ", "(", "\" 200 5 ", "user \"", "add '", "[client ", " FOR ", " on ", ") ", "1.1.1.1, ", "] \"", "[", "\", client: 192.0.2.1, server: ", "\" was not found in \"",
+    " : ", "(", "\" 200 5 ", "user \"", "add '", "[client ", " FOR ", " on ", ") ", "1.1.1.1, ", "] \"", "[", "\", client: 192.0.2.1, server: ",
+    "\" was not found in \"",
   ]) func longLinesAreRead(_ unit: String) {
     let bytes = Array(unit.utf8)
     for head in [

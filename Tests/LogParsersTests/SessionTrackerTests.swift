@@ -194,7 +194,8 @@ struct SessionTrackerTests {
     for n in 0..<3 {
       let pid = 500 + n
       let at = n * 20
-      lines.append((0, header("\(at) \(pid) pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=alice")))
+      lines.append(
+        (0, header("\(at) \(pid) pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=alice")))
       // Five hours ahead, and a login line of its own, which opens a session.
       lines.append((1, header("\(at + 18_000) \(900 + n) Connection closed by 198.51.100.9 port 4000 [preauth]")))
       lines.append((1, header("\(at + 18_001) \(950 + n) Invalid user x from 198.51.100.9 port 4001")))

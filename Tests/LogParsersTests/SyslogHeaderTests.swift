@@ -130,7 +130,9 @@ struct SyslogHeaderTests {
   }
   @Test(
     "other numbers in brackets are no uptime",
-    arguments: ["[  123.456] IN=a OUT= SRC=192.0.2.1 DST=10.0.0.1", "[123.4567890] x", "[123.456789]", "[.456789] x", "<999>[1.456789] x", "[1.456789", "["])
+    arguments: [
+      "[  123.456] IN=a OUT= SRC=192.0.2.1 DST=10.0.0.1", "[123.4567890] x", "[123.456789]", "[.456789] x", "<999>[1.456789] x", "[1.456789", "[",
+    ])
   func otherBrackets(_ line: String) { #expect(parse(line: line)["#outcome"] == "unparsed") }
 
   @Test("a line of nothing but pairs")

@@ -123,11 +123,14 @@ import Testing
     let source = try JournalSource(directory: directory["journal"], start: .beginning)
     var got: [[UInt8]] = []
     var cut: [Bool] = []
-    while try !source.read(maxEntries: 1, { record in
-      got.append(Array(record.message))
-      cut.append(record.isCut)
-      #expect(record.comm.string == "sshd")
-    }).reachedEnd {}
+    while try !source.read(
+      maxEntries: 1,
+      { record in
+        got.append(Array(record.message))
+        cut.append(record.isCut)
+        #expect(record.comm.string == "sshd")
+      }
+    ).reachedEnd {}
     #expect(got == [Array(long.prefix(Limits.lineBytes)), texts[1], []])
     #expect(cut == [true, false, false])
     #expect(source.counters.cutEntries == 1)

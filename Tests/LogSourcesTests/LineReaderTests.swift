@@ -91,9 +91,15 @@ import Testing
       return 6
     }
     var seen: [String] = []
-    #expect(reader.forEachLine { line, _ in seen.append(line.string); return false } == 1)
+    #expect(
+      reader.forEachLine { line, _ in
+        seen.append(line.string); return false
+      } == 1)
     #expect(reader.consumedOffset == 2)
-    #expect(reader.forEachLine(maxLines: 1) { line, _ in seen.append(line.string); return true } == 1)
+    #expect(
+      reader.forEachLine(maxLines: 1) { line, _ in
+        seen.append(line.string); return true
+      } == 1)
     #expect(seen == ["a", "b"] && reader.lines == 2)
   }
 }

@@ -31,7 +31,10 @@ import Testing
         list.removeAll { $0.0 == key }
         if list.count == 16 { list.removeFirst() }
         list.append((key, before + 1))
-        #expect(table.update(key, make: { 0 }) { $0 += 1; return $0 } == before + 1)
+        #expect(
+          table.update(key, make: { 0 }) {
+            $0 += 1; return $0
+          } == before + 1)
       }
       #expect(table.count == list.count)
     }

@@ -10,7 +10,10 @@ import Testing
   }
 
   @Test func slicesMembers() throws {
-    #expect(try members(#" {"id" : 7, "event":{"a":[1,{"b":2}]} ,"x":"\"","y":[] , "n":null} "#) == ["id=7", #"event={"a":[1,{"b":2}]}"#, #"x="\"""#, "y=[]", "n=null"])
+    #expect(
+      try members(#" {"id" : 7, "event":{"a":[1,{"b":2}]} ,"x":"\"","y":[] , "n":null} "#) == [
+        "id=7", #"event={"a":[1,{"b":2}]}"#, #"x="\"""#, "y=[]", "n=null",
+      ])
     #expect(try members("{}") == [])
   }
   @Test(arguments: ["", "7", "[1]", "\"a\"", "{", #"{"a":1"#, "{} x"])

@@ -112,7 +112,8 @@ private let loaded = RuleStore.load(paths: ["\(root)/rules/host"])
 
   /// People, crawlers and health checks: nothing about them may notify anybody.
   @Test func innocentsAreLeftAlone() {
-    for (subject, found) in Self.findings where subject.hasPrefix("198.51.100.") || subject.hasPrefix("2001:db8:10:") || subject.hasPrefix("2001:db8:20:") {
+    for (subject, found) in Self.findings
+    where subject.hasPrefix("198.51.100.") || subject.hasPrefix("2001:db8:10:") || subject.hasPrefix("2001:db8:20:") {
       #expect(found.confidence < Confidence(thousandths: 700), "\(subject): \(found)")
     }
     for subject in ["alice", "carol"] { #expect((Self.findings[subject]?.confidence.thousandths ?? 0) < 700, "\(subject)") }

@@ -20,5 +20,7 @@ int pg_open(const char *path, int flags, mode_t mode);
 int pg_terminal_columns(int fd);
 /// Peer credentials of a connected AF_UNIX socket (SO_PEERCRED). 0 on success, -1 with errno.
 int pg_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+/// Gives memory that was freed back to the kernel (malloc_trim).
+void pg_release_free_memory(void);
 FILE *pg_stderr(void);
 FILE *pg_stdout(void);
