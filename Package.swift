@@ -79,7 +79,7 @@ let package = Package(
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
-    tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers"]),
+    tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers", "RuleLanguage"]),
     .testTarget(
       name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
       path: "Tests/ShippedRulesTests"),

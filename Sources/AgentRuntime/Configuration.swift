@@ -1,6 +1,5 @@
 // The agent's configuration: typed values, each with a default, so that an empty file works. What a key is called, which type it
 // has, what it does by default and why stands once, in ConfigurationKeys.swift; reading, the reference text and the hash follow it.
-import COpenSSL
 import Detection
 import Events
 import Glibc
@@ -142,12 +141,7 @@ public struct Configuration: Sendable {
   public var canonicalText: String { ConfigurationKey.all.map { "\($0.path)=\($0.canonical(self))\n" }.joined() }
 
   /// SHA-256 of `canonicalText`, 64 hexadecimal digits. It stands in every decision.
-  public var hash: String {
-    var digest = [UInt8](repeating: 0, count: 32)
-    let text = Array(canonicalText.utf8)
-    _ = SHA256(text, text.count, &digest)
-    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  }
+  public var hash: String { SHA256Hash.hex(of: Array(canonicalText.utf8)) }
 
   /// A configuration file with every key, its default and its reason. It loads, and means the same as an empty file.
   public static var reference: String { ConfigurationKey.reference }

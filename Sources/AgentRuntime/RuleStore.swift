@@ -5,6 +5,7 @@ import Glibc
 import Primitives
 import RuleEngine
 import RuleLanguage
+import TypedYAML
 
 public struct LoadedRules: Sendable {
   public var set: RuleSet
@@ -70,7 +71,7 @@ public enum RuleStore {
     var info = stat()
     // Only what we wrote ourselves and nobody else could have changed.
     guard lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_uid == geteuid(), info.st_mode & 0o077 == 0 else { return nil }
-    guard case .success(let bytes) = readWholeFile(path, limit: 256 * Limits.documentBytes) else { return nil }
+    guard case .success(let bytes) = readDocumentFile(path, limit: 256 * Limits.documentBytes) else { return nil }
     return bytes
   }
 

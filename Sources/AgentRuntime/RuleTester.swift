@@ -6,6 +6,7 @@ import LogParsers
 import Primitives
 import RuleEngine
 import RuleLanguage
+import TypedYAML
 
 public struct RuleTestReport: Sendable {
   public struct Failure: Sendable {
@@ -86,11 +87,10 @@ public struct RuleTester: ~Copyable {
     switch test.input {
     case .event(let json): return runEvent(json, test, rule: rule)
     case .lines(let text): lines = RuleTester.split(Array(text.utf8))
-    case .stream(let name):
-      let directory = test.location.file.lastIndex(of: "/").map { String(test.location.file[..<$0]) } ?? "."
-      switch readWholeFile("\(directory)/\(name)", limit: 64 * Limits.documentBytes) {
+    case .stream(let path):  // beside the rule already: the loader has resolved it
+      switch readDocumentFile(path, limit: 64 * Limits.documentBytes) {
       case .success(let bytes): lines = RuleTester.split(bytes)
-      case .failure(let error): return .cannotRun("\(error)")
+      case .failure(let error): return .cannotRun("\(path): \(error.diagnostic.message)")
       }
     }
     if lines.isEmpty { lines = [[]] }
@@ -161,34 +161,4 @@ public struct RuleTester: ~Copyable {
     }
     return out
   }
-}
-
-/// What could not be read, why, and what to do: for people.
-public struct FileReadError: Error, CustomStringConvertible, Sendable {
-  public var path: String
-  public var message: String
-  public var description: String { "\(path): \(message)" }
-}
-
-/// A regular file's bytes, at most `limit` of them. Directories, devices and FIFOs are refused.
-public func readWholeFile(_ path: String, limit: Int) -> Result<[UInt8], FileReadError> {
-  func failure(_ message: String) -> Result<[UInt8], FileReadError> { .failure(FileReadError(path: path, message: message)) }
-  let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-  guard descriptor >= 0 else { return failure(String(cString: strerror(errno))) }
-  defer { close(descriptor) }
-  var info = stat()
-  guard fstat(descriptor, &info) == 0 else { return failure(String(cString: strerror(errno))) }
-  guard info.st_mode & S_IFMT == S_IFREG else { return failure("not a regular file") }
-  guard info.st_size <= limit else { return failure("larger than \(limit) bytes") }
-  var bytes = [UInt8](repeating: 0, count: Int(info.st_size))
-  var filled = 0
-  while filled < bytes.count {
-    let n = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + filled, $0.count - filled) }
-    if n < 0, errno == EINTR { continue }
-    guard n >= 0 else { return failure(String(cString: strerror(errno))) }
-    if n == 0 { break }
-    filled += n
-  }
-  bytes.removeLast(bytes.count - filled)
-  return .success(bytes)
 }

@@ -39,9 +39,6 @@ public struct EventClock: Sendable {
     var events: UInt64 = 0
     var longestGap = Nanoseconds(0)
   }
-  /// A jump ahead of up to a day is believed when one event agrees with it, a longer one when this many do.
-  static let easilyBelieved = Nanoseconds.days(1)
-  static let agreementsBeyond = 2
   private var clocks: [SourceClock] = []
 
   /// Events that came after a newer one of their source (counted as now), and those that were too late to count.
@@ -106,7 +103,7 @@ public struct EventClock: Sendable {
     let ahead = time - clock.newest
     if time >= pending - Limits.lateness {
       clock.agreements += 1
-      guard clock.agreements >= (jump > EventClock.easilyBelieved ? EventClock.agreementsBeyond : 1) else {
+      guard clock.agreements >= (jump > Limits.easilyBelievedJump ? Limits.longJumpAgreements : 1) else {
         let isPlaced = ahead <= Limits.forwardJump
         if !isPlaced { unplacedEvents &+= 1 }
         return Reading(time: isPlaced ? time : clock.newest, feedsWindows: isPlaced, anomaly: nil, isUnconfirmed: true)

@@ -86,7 +86,10 @@ public enum Limits {
   public static let lateness = Nanoseconds.minutes(10)
   /// Events in a row that must agree before a clock that jumped back is believed.
   public static let clockJumpConfirmations = 16
-  /// A stamp this far ahead of its source's newest one feeds no window until two later events agree with it (see EventClock).
+  /// A jump ahead of up to this is believed when one event agrees with it, a longer one when so many do.
+  public static let easilyBelievedJump = Nanoseconds.days(1)
+  public static let longJumpAgreements = 2
+  /// A stamp this far ahead of its source's newest one feeds no window until enough later events agree with it.
   public static let forwardJump = Nanoseconds.days(400)
   /// The shortest silence of a busy source that is reported as a gap, and the events that make a source busy.
   public static let logGap = Nanoseconds.hours(1)
