@@ -38,11 +38,12 @@ let package = Package(
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
 
     library("Primitives", ["CLinux"]),
+    library("RegularExpressions", ["Primitives"]),
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
-    library("RuleLanguage", ["Primitives", "Events", "TypedYAML", "CPCRE2"]),
-    library("RuleEngine", ["Primitives", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
+    library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
+    library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
@@ -68,6 +69,7 @@ let package = Package(
       ], path: "Sources/panguard", swiftSettings: optimized),
 
     tests(of: "Primitives"),
+    tests(of: "RegularExpressions", ["Primitives"]),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
     tests(of: "TypedYAML", ["Primitives"]),

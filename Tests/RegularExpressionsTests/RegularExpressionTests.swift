@@ -1,0 +1,8 @@
+import RegularExpressions
+import Testing
+
+@Suite struct RegularExpressionTests {
+  @Test func keepsItsSource() throws {
+    #expect(try RegularExpression("a+", isCaseSensitive: false).source == "a+")
+  }
+}
