@@ -3,9 +3,13 @@
 import PackageDescription
 
 /// Hot paths cross module borders (Primitives -> Events -> LogParsers -> RuleEngine); without this each call there is opaque.
-let optimized: [SwiftSetting] = [
-  .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release))
-]
+let optimized: [SwiftSetting] =
+  isFuzzing
+  ? [.unsafeFlags(["-sanitize=fuzzer,address"])]
+  : [.unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
+/// `scripts/fuzz` builds the same modules with libFuzzer's instrumentation, into a folder of their own.
+let isFuzzing = Context.environment["PANGUARD_FUZZ"] != nil
 
 func systemLibrary(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
   .systemLibrary(name: name, path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
@@ -91,3 +95,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+if isFuzzing {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML"],
+      path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
+}
