@@ -29,7 +29,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", path: "Sources/CLinux"),
-    systemLibrary("CHyperscan", "libhs", "libvectorscan-dev"),
+    systemLibrary("CUtf8proc", "libutf8proc", "libutf8proc-dev"),
     systemLibrary("CPCRE2", "libpcre2-8", "libpcre2-dev"),
     systemLibrary("CSystemd", "libsystemd", "libsystemd-dev"),
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),
@@ -43,7 +43,7 @@ let package = Package(
     library("LogParsers", ["Primitives", "Events"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
-    library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
+    library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),

@@ -101,9 +101,30 @@ public enum Limits {
   /// that belongs to an older one opens a new incident.
   public static let resumedIncidents = 8192
 
-  /// PCRE2 match limit (backtracking steps) and heap, for each confirmation. Hitting it is an event with the rule's id.
+  /// PCRE2 match limit (backtracking steps) for one place where a match may begin, and heap, for each confirmation.
   public static let regexMatchSteps: UInt32 = 100_000
   public static let regexHeapKiB: UInt32 = 1024
+  /// Steps of all places of one confirmation together, in the fast form: what one place may cost shrinks with their number. Where it
+  /// does not suffice, and where places times length exceed `regexFastWork`, the guarded form answers.
+  public static let regexFastSteps = 4 * 1024 * 1024
+  public static let regexFastWork = 16 * 1024 * 1024
+  /// Steps of one confirmation in the guarded form: so many, and so many for each byte of the text. Hitting it is an event with the
+  /// rule's id. Ordinary text needs one to three steps a byte.
+  public static let regexGuardedSteps = 1024 * 1024
+  public static let regexGuardedStepsPerByte = 32
+  /// Confirmations of one event that may hit a limit before the limits of the others shrink to a sixteenth: what a hostile text costs
+  /// is the sum of a few long walks, not of one for each pattern.
+  public static let regexCostlyConfirmations = 8
+  /// Places of literals that are kept for one text (8 bytes each). Beyond it a confirmation walks from the first place to the last.
+  public static let literalPlaces = 1024 * 1024
+  /// Bytes of text that are brought into normal form together. Longer runs of marks are cut.
+  public static let normalisedRunBytes = 4096
+
+  /// Bytes of all texts of one agent event (a prompt, a document, a tool's answer). Beyond it the value is cut and the event is marked
+  /// truncated. Texts of this size are for tests and offline work; memory for them is taken when needed and given back.
+  public static let agentEventBytes = 512 * 1024 * 1024
+  /// Fields outside the field table in one agent event. More are dropped, and the event is marked truncated.
+  public static let agentExtraFields = 1024
 
   /// A rule file, a configuration file. Larger ones are refused.
   public static let documentBytes = 1024 * 1024
