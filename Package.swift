@@ -74,7 +74,7 @@ let package = Package(
     tests(of: "LogParsers", ["Primitives", "Events"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
-    tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage", "CPCRE2"]),
+    tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     tests(of: "Export", data: ["Golden"]),
