@@ -66,6 +66,8 @@ public enum Limits {
   public static let limitRecords = 256
   /// Rules that gave up on an event, of which a running agent warns within a minute. Beyond it they are counted.
   public static let undecidedReportsPerMinute = 10
+  /// Terms that "N of them" in a condition may be written out as. More is an error: the rule says so at its place.
+  public static let expressionTerms = 1024
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts

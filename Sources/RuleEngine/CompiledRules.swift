@@ -177,6 +177,8 @@ private struct Builder {
       code.firstCondition = Int32(conditions.count)
       var expression: Expression?
       switch rule.detection {
+      case _ where !rule.isActive:
+        break
       case .pattern(let list, let logic):
         if compile(list, logic, rule: rule, index: index) {
           code.kind = .pattern
