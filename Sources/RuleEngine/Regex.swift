@@ -86,7 +86,10 @@ struct Regex {
     case .fast: options |= PCRE2_USE_OFFSET_LIMIT
     case .guarded:
       options |= PCRE2_ANCHORED | PCRE2_NO_AUTO_POSSESS | PCRE2_NO_DOTSTAR_ANCHOR
-      text = Array(Regex.guardStart.utf8) + pattern + Array(")".utf8)
+      // Verbs stay where they must: at the very start.
+      let verb = Array("(*UCP)".utf8)
+      let rest = pattern.starts(with: verb) ? pattern.dropFirst(verb.count) : pattern[...]
+      text = (pattern.starts(with: verb) ? verb : []) + Array(Regex.guardStart.utf8) + rest + Array(")".utf8)
     }
     var code: Int32 = 0
     var offset = 0
@@ -101,6 +104,8 @@ struct Regex {
     hasJIT = useJIT && pcre2_jit_compile_8(compiled, PCRE2_JIT_COMPLETE) == 0
   }
   private static let nesting: UInt32 = 250
+  /// PCRE2_UNSET
+  private static let noLimit = -1
   private static let guardStart = "(?s:.*?)(?:"
 
   func free() { pcre2_code_free_8(code) }
@@ -110,7 +115,7 @@ struct Regex {
   @inline(__always)
   func matches(_ text: Bytes, from start: Int = 0, to lastStart: Int = .max, steps: UInt32 = Limits.regexMatchSteps, _ memory: RegexMemory) -> Truth {
     let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Regex.nothing
-    memory.set(steps: steps, lastStart: form == .fast ? lastStart : .max)
+    memory.set(steps: steps, lastStart: form == .fast && lastStart < text.count ? lastStart : Regex.noLimit)
     if hasJIT {
       // The fast call checks nothing, so it does not see UTF patterns.
       let result =
