@@ -5,6 +5,7 @@ import Events
 import Glibc
 import LogParsers
 import Primitives
+import RuleLanguage
 import TypedYAML
 
 public struct Configuration: Sendable {
@@ -56,6 +57,8 @@ public struct Configuration: Sendable {
   public var ruleDirectories: [String] = []
   /// Rules that are loaded but not run, by id.
   public var disabledRules: [String] = []
+  /// How mature a rule must be to be evaluated.
+  public var lane = RuleLane.hunt
   /// Never proposed for blocking, whatever the evidence.
   public var allowlist: [CIDR] = []
   /// nil: where the user's state belongs (see AgentPaths).

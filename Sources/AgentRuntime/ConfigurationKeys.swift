@@ -1,6 +1,7 @@
 // The one table of configuration keys. A key is defined here and nowhere else: its type, default and description make the reader,
 // the diagnostics, the reference file (`Configuration.reference`) and the hash. Sections appear in the order of their first key.
 import Primitives
+import RuleLanguage
 import TypedYAML
 
 public struct ConfigurationKey: Sendable {
@@ -57,6 +58,16 @@ public struct ConfigurationKey: Sendable {
       ["Rules that are loaded but not run."],
       canonical: { canonicalList($0.disabledRules.map(quoted)) },
       read: { section, key, configuration in configuration.disabledRules = section.texts(key) }),
+    ConfigurationKey(
+      "rules.lane", "enforce, alert or hunt", default: "hunt",
+      [
+        "How mature a rule must be to run. enforce: stable; alert: stable and test; hunt: all.",
+        "Drafts and deprecated rules never run.",
+      ],
+      canonical: { $0.lane.rawValue },
+      read: { section, key, configuration in
+        if let choice = section.choice(key, RuleLane.self, isRequired: true) { configuration.lane = choice }
+      }),
     ConfigurationKey(
       "allowlist", "list of addresses and networks", default: "[]", example: "",
       ["Never proposed for blocking, whatever the evidence. Detections are still written down."],

@@ -34,8 +34,11 @@ public enum RuleStore {
     return candidates.first { isDirectory($0) }
   }
 
-  /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic.
-  public static func load(paths requested: [String], disabled: [String] = []) -> LoadedRules {
+  /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic. Which of them are
+  /// evaluated is for their status and `lane` to decide; all are in the set and in its hash, and the hash says which are active.
+  public static func load(
+    paths requested: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false
+  ) -> LoadedRules {
     let paths = requested.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
     var set = RuleLoader.load(paths: paths)
     if paths.isEmpty {
@@ -50,7 +53,12 @@ public enum RuleStore {
           hint: nearest(id, in: set.rules.map(\.id)).map { "did you mean '\($0)'?" } ?? ""))
     }
     set.rules.removeAll { off.contains($0.id) }
-    let parts = set.rules.flatMap { [Array($0.id.utf8), Array($0.fingerprint.description.utf8)] }
+    set.activate(lane: lane, includesInactive: includesInactive)
+    var parts: [[UInt8]] = []
+    for rule in set.rules {
+      parts += [Array(rule.id.utf8), Array(rule.fingerprint.description.utf8)]
+      if !rule.isActive { parts.append(Array("inactive".utf8)) }
+    }
     return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: disabled)
   }
 

@@ -9,6 +9,31 @@ import RuleLanguage
 import TypedYAML
 
 public struct RuleTestReport: Sendable {
+  public enum Outcome: Sendable, Equatable {
+    case passed
+    /// An evasion that the rule documents as getting through, and does.
+    case documentedEvasion
+    /// An evasion that the rule documents as getting through, and that fires all the same: no failure, the engine sees more than the author.
+    case caughtEvasion
+    case failed(String)
+    /// Not run, for this reason. Never a pass.
+    case skipped(String)
+  }
+  public struct Result: Sendable {
+    /// Index into the rules that were tested.
+    public var rule: Int
+    public var ruleID: String
+    public var category: String
+    public var group: TestCase.Group
+    /// Where the case stands in its document: "test_cases.true_positives[3]".
+    public var path: String
+    public var expectsMatch: Bool
+    public var description: String
+    public var location: SourceLocation
+    public var outcome: Outcome
+    /// Whether the rule fired; nil where the case did not run.
+    public var fired: Bool?
+  }
   public struct Failure: Sendable {
     public var ruleID: String
     public var group: TestCase.Group
@@ -16,17 +41,26 @@ public struct RuleTestReport: Sendable {
     public var location: SourceLocation
     public var reason: String
   }
+  /// Every case of every rule that was looked at, in the order of the rules.
+  public var results: [Result] = []
   /// Rules that have at least one case, and those that have none.
   public var testedRules = 0
   public var untestedRules: [String] = []
   /// Rules whose method this engine does not run, with their cases: listed, not passed.
   public var skippedRules: [(id: String, reason: String, cases: Int)] = []
-  public var passed = 0
-  public var failures: [Failure] = []
-  /// Cases that the rule documents itself as evasions that get through (expected: not_triggered).
-  public var documentedEvasions = 0
-  public var casesRun: Int { passed + failures.count }
   public init() {}
+
+  public var passed: Int { results.count { $0.outcome == .passed || $0.outcome == .documentedEvasion } }
+  public var documentedEvasions: Int { results.count { $0.outcome == .documentedEvasion } }
+  public var caughtEvasions: Int { results.count { $0.outcome == .caughtEvasion } }
+  public var failures: [Failure] {
+    results.compactMap { result in
+      guard case .failed(let reason) = result.outcome else { return nil }
+      return Failure(ruleID: result.ruleID, group: result.group, description: result.description, location: result.location, reason: reason)
+    }
+  }
+  /// All but the skipped ones: a case that cannot be run is a failure.
+  public var casesRun: Int { results.count { if case .skipped = $0.outcome { false } else { true } } }
 }
 
 public struct RuleTester: ~Copyable {
@@ -36,49 +70,68 @@ public struct RuleTester: ~Copyable {
   private var derived = Event()
   private var matches: [RuleMatch] = []
 
+  /// Drafts and deprecated rules are tested like all others: the cases are for those who write them.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
-    self.ruleSet = ruleSet
-    engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
+    var all = ruleSet
+    all.activate(lane: .hunt, includesInactive: true)
+    self.ruleSet = all
+    engine = RuleEngine(all, cachedDatabase: cachedDatabase)
   }
 
   /// Runs every case of every rule whose id passes `filter`. `progress` is told after each rule.
   public mutating func run(where filter: (Rule) -> Bool = { _ in true }, progress: (_ done: Int, _ of: Int) -> Void = { _, _ in }) -> RuleTestReport {
     var report = RuleTestReport()
-    let disabled = Set(engine.diagnostics.filter { $0.severity == .error }.map(\.location.file))
+    let refused = Set(engine.diagnostics.filter { $0.severity == .error }.map(\.location.file))
     for (index, rule) in ruleSet.rules.enumerated() where filter(rule) {
       defer { progress(index + 1, ruleSet.rules.count) }
-      if case .skipped(let method, let reason) = rule.detection {
-        report.skippedRules.append((rule.id, "\(method): \(reason)", rule.tests.count))
-        continue
-      }
-      guard !rule.tests.isEmpty else {
+      var reason: String?
+      if case .skipped(let method, let why) = rule.detection {
+        reason = "\(method): \(why)"
+        report.skippedRules.append((rule.id, reason!, rule.tests.count))
+      } else if rule.tests.isEmpty {
         report.untestedRules.append(rule.id)
-        continue
+      } else {
+        report.testedRules += 1
       }
-      report.testedRules += 1
       for test in rule.tests {
-        let outcome = run(test, rule: index)
-        if case .fired(let fired) = outcome, fired == test.expectsMatch {
-          report.passed += 1
-          if test.group == .evasion, !test.expectsMatch { report.documentedEvasions += 1 }
-          continue
-        }
-        let reason: String
-        switch outcome {
-        case .fired(true): reason = "the rule fired, but must not"
-        case .fired(false):
-          reason = disabled.contains(rule.location.file) ? "the rule was refused by the engine; see `panguard rules lint`" : "the rule did not fire"
-        case .cannotRun(let why): reason = why
-        }
-        report.failures.append(.init(ruleID: rule.id, group: test.group, description: test.description, location: test.location, reason: reason))
+        var result = RuleTestReport.Result(
+          rule: index, ruleID: rule.id, category: rule.category, group: test.group, path: test.path, expectsMatch: test.expectsMatch,
+          description: test.description, location: test.location, outcome: .skipped(reason ?? ""))
+        if reason == nil { judge(run(test, rule: index), test, isRefused: refused.contains(rule.location.file), into: &result) }
+        report.results.append(result)
       }
     }
     return report
   }
 
+  private func judge(_ outcome: Outcome, _ test: TestCase, isRefused: Bool, into result: inout RuleTestReport.Result) {
+    switch outcome {
+    case .cannotRun(let why): result.outcome = .failed(why)
+    case .otherCondition(let names):
+      result.fired = true
+      result.outcome = .failed("the rule fired, but not by condition '\(test.matchedCondition ?? "")': it was \(names)")
+    case .fired(let fired):
+      result.fired = fired
+      switch (fired, test.expectsMatch) {
+      case (true, true), (false, false): result.outcome = test.group == .evasion && !fired ? .documentedEvasion : .passed
+      case (true, false): result.outcome = test.group == .evasion ? .caughtEvasion : .failed("the rule fired, but must not")
+      case (false, true):
+        result.outcome = .failed(isRefused ? "the rule was refused by the engine; see `panguard rules lint`" : "the rule did not fire")
+      }
+    }
+  }
+
   private enum Outcome {
     case fired(Bool)
+    /// It fired, but not by the condition that the case names.
+    case otherCondition(String)
     case cannotRun(String)
+  }
+
+  /// The condition that a case names, if it names one of the rule's: by name, or by its description word for word. Authors also write prose there.
+  private func namedCondition(_ test: TestCase, rule: Int) -> Int? {
+    guard let wanted = test.matchedCondition, test.expectsMatch, case .pattern(let conditions, _) = ruleSet.rules[rule].detection else { return nil }
+    return conditions.firstIndex { $0.name == wanted || !$0.description.isEmpty && $0.description == wanted }
   }
 
   private mutating func run(_ test: TestCase, rule: Int) -> Outcome {
@@ -134,9 +187,21 @@ public struct RuleTester: ~Copyable {
       }
       event.time = event.time + Nanoseconds(test.every.count.multipliedReportingOverflow(by: Int64(round - 1)).partialValue)
       engine.evaluate(event, at: event.time, into: &matches)
-      if matches.contains(where: { $0.rule == rule }) { fired = true }
+      guard let match = matches.first(where: { $0.rule == rule }) else { continue }
+      fired = true
+      if let named = namedCondition(test, rule: rule), !holds(named, rule: rule) {
+        return .otherCondition(match.conditions.map { "'\(name($0, rule: rule))'" }.joined(separator: ", "))
+      }
     }
     return .fired(fired)
+  }
+  /// Whether the condition itself holds for the current event: a match need not name every condition that does.
+  private func holds(_ condition: Int, rule: Int) -> Bool {
+    engine.explain(rule: rule, event: event).contains { $0.index == condition && $0.isHeld == true }
+  }
+  private func name(_ condition: Int, rule: Int) -> String {
+    guard case .pattern(let conditions, _) = ruleSet.rules[rule].detection, conditions.indices.contains(condition) else { return "\(condition)" }
+    return conditions[condition].name
   }
 
   private static func split(_ text: [UInt8]) -> [[UInt8]] {

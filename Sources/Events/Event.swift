@@ -1,6 +1,8 @@
 // One thing that happened: a flat record of typed fields with where it came from and how far it can be trusted.
 // An Event is a reusable buffer, not a heap object for each line: `begin` copies the raw line into the event's own memory, and
 // text fields point into that memory, so nothing is allocated in the steady state and no field outlives its line.
+// Texts of agents (prompts, documents) may be larger than any log line: an event that was told so takes more memory for them, and gives
+// it back when it is reset.
 // Invariant: the memory never moves while the event lives, so `Bytes` of it stay valid until the next `begin` or `reset`.
 import Glibc
 import Primitives
@@ -79,6 +81,10 @@ public struct Event: ~Copyable {
   private var used = 0
   @usableFromInline var rawCount = 0
   @usableFromInline static var capacity: Int { Limits.lineBytes + Limits.derivedBytes }
+  /// Memory for what did not fit, one block for each text, and how much of it there may be.
+  @usableFromInline var overflow: [UnsafeMutableRawBufferPointer] = []
+  private var overflowUsed = 0
+  private var overflowLimit = 0
 
   @usableFromInline @frozen
   struct Slot {
@@ -102,6 +108,7 @@ public struct Event: ~Copyable {
   deinit {
     slots.deallocate()
     memory.deallocate()
+    for block in overflow { block.deallocate() }
   }
 
   // MARK: Life of one line
@@ -121,6 +128,8 @@ public struct Event: ~Copyable {
     present = (0, 0)
     if !extras.isEmpty { extras.removeAll(keepingCapacity: true) }
     if !evidence.isEmpty { evidence.removeAll(keepingCapacity: true) }
+    if !overflow.isEmpty { freeOverflow() }
+    overflowLimit = 0
     used = 0
     rawCount = 0
     repeatCount = 1
@@ -128,6 +137,15 @@ public struct Event: ~Copyable {
     trust = .claimed
     timeBasis = .stamped
   }
+
+  private mutating func freeOverflow() {
+    for block in overflow { block.deallocate() }
+    overflow = []
+    overflowUsed = 0
+  }
+  /// Until the next `begin` or `reset`, texts of together up to `Limits.agentEventBytes` are held uncut, and more fields outside the
+  /// table: an agent's event, not a log line.
+  public mutating func allowLargeTexts() { overflowLimit = Limits.agentEventBytes }
 
   /// The raw line as it was read.
   @inlinable public var raw: Bytes { Bytes(start: memory, count: rawCount) }
@@ -159,7 +177,7 @@ public struct Event: ~Copyable {
   @inlinable @inline(__always)
   public func isLiteral(_ text: Bytes) -> Bool {
     let distance = UInt(bitPattern: text.baseAddress) &- UInt(bitPattern: memory)
-    return distance >= UInt(Event.capacity)
+    return distance >= UInt(Event.capacity) && overflow.isEmpty
   }
   @inlinable @inline(__always)
   public func integer(_ field: Field) -> Int64? {
@@ -238,12 +256,13 @@ public struct Event: ~Copyable {
   /// Sets a field outside the table; the first of a name wins.
   public mutating func setExtra(_ name: Bytes, _ value: Bytes) {
     guard extra(name) == nil else { return }
-    guard extras.count < Limits.extraFields else {
+    guard extras.count < (overflowLimit > 0 ? Limits.agentExtraFields : Limits.extraFields) else {
       isTruncated = true
       return
     }
     extras.append((keep(name), keep(value)))
   }
+  public mutating func removeExtra(_ name: Bytes) { extras.removeAll { $0.name.equals(name) } }
   @inlinable
   public mutating func remove(_ field: Field) {
     let i = UInt64(field.rawValue)
@@ -261,10 +280,14 @@ public struct Event: ~Copyable {
     guard let base = bytes.baseAddress, bytes.count > 0 else { return .none }
     let start = UnsafeRawPointer(memory)
     if base >= start, base < start + Event.capacity { return bytes }
+    if !overflow.isEmpty, overflow.contains(where: { base >= UnsafeRawPointer($0.baseAddress!) && base < UnsafeRawPointer($0.baseAddress!) + $0.count }) {
+      return bytes
+    }
     return copy(bytes)
   }
   @usableFromInline
   mutating func copy(_ bytes: Bytes) -> Bytes {
+    if bytes.count > Event.capacity - used, overflowLimit > 0 { return copyAside(bytes) }
     let count = min(bytes.count, Event.capacity - used)
     if count < bytes.count { isTruncated = true }
     guard count > 0 else { return .none }
@@ -274,9 +297,21 @@ public struct Event: ~Copyable {
     return Bytes(start: target, count: count)
   }
 
+  private mutating func copyAside(_ bytes: Bytes) -> Bytes {
+    let count = min(bytes.count, overflowLimit - overflowUsed)
+    if count < bytes.count { isTruncated = true }
+    guard count > 0, let base = bytes.baseAddress else { return .none }
+    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+    memcpy(block.baseAddress!, base, count)
+    overflow.append(block)
+    overflowUsed += count
+    return Bytes(block)
+  }
+
   /// Makes this event a copy of `other`, with all bytes in its own memory.
   public mutating func assign(_ other: borrowing Event) {
     begin(raw: other.raw, origin: other.origin)
+    overflowLimit = other.overflowLimit
     time = other.time
     timeBasis = other.timeBasis
     trust = other.trust

@@ -26,6 +26,7 @@ import Primitives
   case ruleName
   // agents (ATR)
   case agentID, sessionID, userInput, agentOutput, toolName, toolArgs, toolResponse, content
+  case agentMessage, toolDescription, toolInput, eventType, scanTarget
   // ours
   case authenticationMethod, keyFingerprint, keyType, attemptCount, sshClientOffer, pamService, isAmbiguous
 
@@ -118,6 +119,11 @@ import Primitives
     case .toolArgs: ("tool_args", .text)
     case .toolResponse: ("tool_response", .text)
     case .content: ("content", .text)
+    case .agentMessage: ("agent_message", .text)
+    case .toolDescription: ("tool_description", .text)
+    case .toolInput: ("tool_input", .text)
+    case .eventType: ("event_type", .text)
+    case .scanTarget: ("scan_target", .text)
     case .authenticationMethod: ("panguard.auth.method", .text)
     case .keyFingerprint: ("panguard.key.fingerprint", .text)
     case .keyType: ("panguard.key.type", .text)

@@ -66,6 +66,8 @@ public enum Limits {
   public static let limitRecords = 256
   /// Rules that gave up on an event, of which a running agent warns within a minute. Beyond it they are counted.
   public static let undecidedReportsPerMinute = 10
+  /// Terms that "N of them" in a condition may be written out as. More is an error: the rule says so at its place.
+  public static let expressionTerms = 1024
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts
@@ -101,9 +103,43 @@ public enum Limits {
   /// that belongs to an older one opens a new incident.
   public static let resumedIncidents = 8192
 
-  /// PCRE2 match limit (backtracking steps) and heap, for each confirmation. Hitting it is an event with the rule's id.
+  /// PCRE2 match limit (backtracking steps) for one place where a match may begin, and heap, for each confirmation.
   public static let regexMatchSteps: UInt32 = 100_000
   public static let regexHeapKiB: UInt32 = 1024
+  /// Steps of all places of one confirmation together, in the fast form: what one place may cost shrinks with their number. Where it
+  /// does not suffice, and where places times length exceed `regexFastWork`, the guarded form answers.
+  public static let regexFastSteps = 4 * 1024 * 1024
+  public static let regexFastWork = 16 * 1024 * 1024
+  /// Steps of one confirmation in the guarded form: so many, and so many for each byte of the text. Hitting it is an event with the
+  /// rule's id. Ordinary text needs one to three steps a byte.
+  public static let regexGuardedSteps = 1024 * 1024
+  public static let regexGuardedStepsPerByte = 32
+  /// Confirmations of one event that may hit a limit before the limits of the others shrink to a sixteenth: what a hostile text costs
+  /// is the sum of a few long walks, not of one for each pattern.
+  public static let regexCostlyConfirmations = 8
+  /// Places of literals that are kept for one text (8 bytes each). Beyond it a confirmation walks from the first place to the last.
+  public static let literalPlaces = 1024 * 1024
+  /// Bytes of text that are brought into normal form together. Longer runs of marks are cut.
+  public static let normalisedRunBytes = 4096
+
+  /// Bytes of all texts of one agent event (a prompt, a document, a tool's answer). Beyond it the value is cut and the event is marked
+  /// truncated. Texts of this size are for tests and offline work; memory for them is taken when needed and given back.
+  public static let agentEventBytes = 512 * 1024 * 1024
+  /// Fields outside the field table in one agent event. More are dropped, and the event is marked truncated.
+  public static let agentExtraFields = 1024
+
+  /// Bytes of one pattern as a rule writes it; the corpus stays below 8 KiB. A longer one is refused.
+  public static let patternBytes = 64 * 1024
+  /// Groups within groups; each reader and writer of a pattern recurses that deep. Deeper is refused. PCRE2's own limit is 250.
+  public static let patternNesting = 60
+  /// The highest count of a quantifier, PCRE2's. A higher one is refused.
+  public static let patternRepeats = 65_535
+  /// Letters of a group's or a property's name. A longer one is refused.
+  public static let patternNameLength = 64
+  /// Bytes of a pattern in PCRE2's spelling; rewritten look-behinds grow. A longer one is refused.
+  public static let translationBytes = 256 * 1024
+  /// Steps in which a look-behind of variable length may be taken apart. One that needs more is refused.
+  public static let lookBehindSteps = 2048
 
   /// A rule file, a configuration file. Larger ones are refused.
   public static let documentBytes = 1024 * 1024

@@ -18,16 +18,20 @@ struct ConditionCode {
   /// Range of the tests.
   var first: Int32
   var count: Int32
-  /// The prefilter covers every test.
+  /// Every test needs a literal.
   var isFiltered: Bool
 }
 
-/// One pattern, needle or value of a condition. Its number is its prefilter id. Plain data; the table owns memory and code.
+/// One pattern, needle or value of a condition. Plain data; the table owns the memory.
 struct TestCode {
   var rule: Int32
+  /// The field it reads.
+  var slot: Int32
+  /// Its number in the pattern table; -1: an exact value.
+  var pattern: Int32
+  /// Only a literal that was found makes it worth a look.
   var isFiltered: Bool
-  var regex: Regex?
-  /// Lower-case where the condition ignores case.
+  /// Of all but regular expressions. Lower-case where the condition ignores case.
   var needle: UnsafeMutableRawPointer?
   var needleCount: Int
   var bytes: Bytes { Bytes(start: needle, count: needleCount) }
@@ -69,18 +73,18 @@ final class CompiledRules {
   /// By rule: which correlations its matches feed, and the places they can take there.
   private(set) var subscriptions: [[(correlator: Int, places: [Int])]] = []
   private(set) var unfilteredPatterns = 0
-  private(set) var interpretedPatterns = 0
-  let prefilter: Prefilter
+  let table: PatternTable
   var slotCount: Int { CompiledRules.knownSlots + extraNames.count }
 
   init(_ ruleSet: RuleSet, cached: [UInt8]?, useJIT: Bool) {
     self.ruleSet = ruleSet
-    var builder = Builder(ruleSet: ruleSet, useJIT: useJIT)
+    table = PatternTable(useJIT: useJIT)
+    var builder = Builder(ruleSet: ruleSet, table: table)
+    builder.collectPatterns()
+    builder.failures = table.analyse(cached: cached)
     builder.compileAll()
-    var bySlot = builder.prefilterExpressions
-    while bySlot.count < CompiledRules.knownSlots + builder.extraNames.count { bySlot.append([]) }
-    prefilter = Prefilter(bySlot, cached: cached)
-    builder.finish(refused: prefilter.refused)
+    table.link(builder.tests.map(\.pattern))
+    builder.finish()
     diagnostics = builder.diagnostics
     rules = builder.rules
     conditions = builder.conditions
@@ -94,7 +98,6 @@ final class CompiledRules {
     correlators = builder.correlators
     subscriptions = builder.subscriptions
     unfilteredPatterns = builder.unfilteredPatterns
-    interpretedPatterns = tests.count { $0.regex.map { !$0.hasJIT } ?? false }
     extraNames = builder.extraNames.map { name in
       let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, name.count), alignment: 1)
       copy.copyBytes(from: name)
@@ -102,10 +105,7 @@ final class CompiledRules {
     }
   }
   deinit {
-    for test in tests {
-      test.regex?.free()
-      test.needle?.deallocate()
-    }
+    for test in tests { test.needle?.deallocate() }
     for extra in extraNames { extra.bytes.baseAddress?.deallocate() }
   }
 
@@ -127,7 +127,9 @@ final class CompiledRules {
 /// Fills the tables.
 private struct Builder {
   let ruleSet: RuleSet
-  let useJIT: Bool
+  let table: PatternTable
+  /// By pattern: why it is not one.
+  var failures: [Int32: RegexError] = [:]
   var diagnostics: [Diagnostic] = []
   var rules: [RuleCode] = []
   var conditions: [ConditionCode] = []
@@ -139,14 +141,30 @@ private struct Builder {
   var windows: [WindowRule] = []
   var groupSlots: [Int32] = []
   var extraNames: [[UInt8]] = []
-  var prefilterExpressions: [[PrefilterExpression]] = []
   var correlators: [Correlator] = []
   var subscriptions: [[(correlator: Int, places: [Int])]] = []
   var unfilteredPatterns = 0
 
-  init(ruleSet: RuleSet, useJIT: Bool) {
+  init(ruleSet: RuleSet, table: PatternTable) {
     self.ruleSet = ruleSet
-    self.useJIT = useJIT
+    self.table = table
+  }
+
+  /// Gives each pattern its number: all are analysed together, before any rule is compiled.
+  mutating func collectPatterns() {
+    for rule in ruleSet.rules {
+      for condition in CompiledRules.conditions(of: rule.detection) {
+        for source in Builder.sources(of: condition.test) { _ = table.number(source) }
+      }
+    }
+  }
+  private static func sources(of test: Condition.Test) -> [PatternSource] {
+    switch test {
+    case .regex(let texts, let sensitive): texts.map { PatternSource(kind: .regex, isCaseSensitive: sensitive, text: Array($0.utf8)) }
+    case .contains(let texts, let sensitive): texts.map { PatternSource(kind: .contains, isCaseSensitive: sensitive, text: Array($0.utf8)) }
+    case .startsWith(let texts, let sensitive): texts.map { PatternSource(kind: .startsWith, isCaseSensitive: sensitive, text: Array($0.utf8)) }
+    case .exact, .compare, .exists: []
+    }
   }
 
   private mutating func error(_ rule: Rule, _ location: SourceLocation, _ message: String, hint: String = "") {
@@ -159,6 +177,8 @@ private struct Builder {
       code.firstCondition = Int32(conditions.count)
       var expression: Expression?
       switch rule.detection {
+      case _ where !rule.isActive:
+        break
       case .pattern(let list, let logic):
         if compile(list, logic, rule: rule, index: index) {
           code.kind = .pattern
@@ -183,9 +203,8 @@ private struct Builder {
     connectCorrelations()
   }
 
-  /// What depends on the patterns that the prefilter took.
-  mutating func finish(refused: Set<UInt32>) {
-    for id in refused where tests.indices.contains(Int(id)) { tests[Int(id)].isFiltered = false }
+  /// What depends on all of it.
+  mutating func finish() {
     for i in conditions.indices {
       let condition = conditions[i]
       let mine = tests[Int(condition.first)..<Int(condition.first + condition.count)]
@@ -281,12 +300,8 @@ private struct Builder {
     for condition in list where !compile(condition, rule: rule, index: index) { isGood = false }
     guard isGood else {
       conditions.removeSubrange(mark.0...)
-      for test in tests[mark.1...] {
-        test.regex?.free()
-        test.needle?.deallocate()
-      }
+      for test in tests[mark.1...] { test.needle?.deallocate() }
       tests.removeSubrange(mark.1...)
-      for i in prefilterExpressions.indices { prefilterExpressions[i].removeAll { $0.id >= UInt32(mark.1) } }
       return false
     }
     return true
@@ -306,29 +321,18 @@ private struct Builder {
     case .exact(let values, let caseSensitive):
       code.kind = .exact
       code.isCaseSensitive = caseSensitive
-      for value in values { addNeedle(value, caseSensitive, rule: index) }
-    case .startsWith(let values, let caseSensitive):
+      for value in values { addValue(value, caseSensitive, rule: index, code.slot) }
+    case .startsWith(_, let caseSensitive):
       code.kind = .startsWith
       code.isCaseSensitive = caseSensitive
-      for value in values { addNeedle(value, caseSensitive, rule: index, scannedIn: code.slot) }
-    case .contains(let values, let caseSensitive):
+    case .contains(_, let caseSensitive):
       code.kind = .contains
       code.isCaseSensitive = caseSensitive
-      for value in values { addNeedle(value, caseSensitive, rule: index, scannedIn: code.slot) }
-    case .regex(let patterns, let caseSensitive):
+    case .regex(_, let caseSensitive):
       code.kind = .regex
       code.isCaseSensitive = caseSensitive
-      for pattern in patterns {
-        do throws(RegexError) {
-          try addRegex(Array(pattern.utf8), caseSensitive, rule: index, slot: code.slot)
-        } catch {
-          self.error(
-            rule, condition.location,
-            "condition \(condition.name): not a regular expression: \(error.message) at byte \(error.offset) of \(quoted(pattern))")
-          isGood = false
-        }
-      }
     }
+    for source in Builder.sources(of: condition.test) where !addPattern(source, condition, rule, index, code.slot) { isGood = false }
     code.count = Int32(tests.count) - code.first
     conditions.append(code)
     return isGood
@@ -340,39 +344,25 @@ private struct Builder {
     return "'\(shown)\(pattern.unicodeScalars.count > 120 ? "..." : "")'"
   }
 
-  private mutating func addNeedle(_ value: String, _ caseSensitive: Bool, rule: Int, scannedIn slot: Int32? = nil) {
+  private mutating func addValue(_ value: String, _ caseSensitive: Bool, rule: Int, _ slot: Int32) {
     let bytes = caseSensitive ? Array(value.utf8) : value.utf8.map(asciiLower)
     let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
     copy.copyMemory(from: bytes, byteCount: bytes.count)
-    let id = UInt32(tests.count)
-    var isFiltered = false
-    if let slot, bytes.count >= RequiredLiterals.minimumLength {
-      scan(slot, .literal(Array(bytes.prefix(64)), id: id))
-      isFiltered = true
-    }
-    tests.append(TestCode(rule: Int32(rule), isFiltered: isFiltered, regex: nil, needle: copy, needleCount: bytes.count))
+    tests.append(TestCode(rule: Int32(rule), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
   }
 
-  private mutating func addRegex(_ pattern: [UInt8], _ caseSensitive: Bool, rule: Int, slot: Int32) throws(RegexError) {
-    let regex = try Regex(pattern, caseSensitive: caseSensitive, useJIT: useJIT)
-    let id = UInt32(tests.count)
-    var isFiltered = false
-    // What may match nothing at all matches everywhere: no scan can narrow it down.
-    if !regex.mayMatchEmpty {
-      if let literals = RequiredLiterals.of(pattern: pattern, isUTF: regex.isUTF) {
-        for literal in literals { scan(slot, .literal(literal, id: id)) }
-        isFiltered = true
-      } else if !regex.isUTF, let expression = PrefilterExpression.regex(pattern, caseSensitive: caseSensitive, id: id) {
-        scan(slot, expression)
-        isFiltered = true
-      }
+  private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ slot: Int32) -> Bool {
+    let pattern = table.number(source)
+    if let failure = failures[pattern] {
+      error(
+        rule, condition.location,
+        "condition \(condition.name): not a regular expression: \(failure.message) at byte \(failure.offset) of "
+          + quoted(String(decoding: source.text, as: UTF8.self)))
+      return false
     }
-    tests.append(TestCode(rule: Int32(rule), isFiltered: isFiltered, regex: regex, needle: nil, needleCount: 0))
-  }
-
-  private mutating func scan(_ slot: Int32, _ expression: PrefilterExpression) {
-    while prefilterExpressions.count <= Int(slot) { prefilterExpressions.append([]) }
-    prefilterExpressions[Int(slot)].append(expression)
+    tests.append(
+      TestCode(rule: Int32(index), slot: slot, pattern: pattern, isFiltered: table.isFiltered(pattern), needle: nil, needleCount: 0))
+    return true
   }
 
   // MARK: Behavioral

@@ -8,7 +8,6 @@ extension RuleEngine {
   public func explain(rule: Int, event: borrowing Event) -> [ConditionReport] {
     guard compiled.ruleSet.rules.indices.contains(rule), compiled.rules[rule].kind == .pattern || compiled.rules[rule].kind == .behavioral
     else { return [] }
-    let memory = RegexMemory()
     let source = CompiledRules.conditions(of: compiled.ruleSet.rules[rule].detection)
     var reports: [ConditionReport] = []
     for (i, condition) in source.enumerated() {
@@ -38,7 +37,8 @@ extension RuleEngine {
         case .exact(let needles, let sensitive), .startsWith(let needles, let sensitive), .contains(let needles, let sensitive):
           guard isPresent else { return }
           for (n, needle) in needles.enumerated() {
-            let wanted = compiled.tests[Int(code.first) + n].bytes
+            let test = compiled.tests[Int(code.first) + n]
+            let wanted = test.pattern < 0 ? test.bytes : compiled.table.codes[Int(test.pattern)].needleBytes
             var scratch: [UInt8] = []
             var place: Int?
             if code.kind == .contains {
@@ -56,12 +56,13 @@ extension RuleEngine {
           }
         case .regex(let patterns, _):
           guard isPresent else { return }
+          let texts = EventTexts(compiled.table)
+          let text = texts.number(value)
           for (n, pattern) in patterns.enumerated() {
-            guard let regex = compiled.tests[Int(code.first) + n].regex else { continue }
-            switch regex.matches(value, memory) {
+            switch texts.test(compiled.tests[Int(code.first) + n].pattern, text) {
             case .yes:
               truth = .yes
-              report.span = memory.span
+              report.span = texts.span(compiled.tests[Int(code.first) + n].pattern, text)
               report.matched = pattern
               return
             case .unknown: truth = .unknown

@@ -1,9 +1,13 @@
-// One PCRE2 pattern, compiled once, matched under limits. JIT first; where the JIT's own stack does not suffice, the interpreter.
-// What must stay true: a match never costs more than the limits allow, and a limit is an answer of its own, never "no match".
-// Patterns work on bytes. A pattern with bytes beyond ASCII, \p or \X runs in UTF mode, in which ill-formed text matches nothing
-// but does not hide the text around it (PCRE2_MATCH_INVALID_UTF).
+// PCRE2 behind one small door: a pattern is compiled when it is first needed, in the form that its text wants, and matched under limits.
+// Two kinds of text (all ASCII; UTF-8) and two forms:
+//   fast     the pattern as it is. PCRE2's match limit holds for each place a match could begin at, so that many places can cost much.
+//   guarded  the pattern behind a lazy "anything", anchored: one attempt walks over all places, so that one limit holds for the whole
+//            walk; and no repeat is made possessive, so that every byte a repeat took is counted when it is given back.
+// What must stay true: a match never costs more than the limits allow, and a limit is an answer of its own, never "no match". Where the
+// JIT's own stack does not suffice, the interpreter answers.
 import CPCRE2
 import Primitives
+import RegularExpressions
 
 /// What one bounded test can say.
 enum Truth: UInt8 {
@@ -11,6 +15,7 @@ enum Truth: UInt8 {
   /// A limit was hit before the answer was known.
   case unknown
   var negated: Truth { self == .no ? .yes : self == .yes ? .no : .unknown }
+  func or(_ other: Truth) -> Truth { self == .yes || other == .yes ? .yes : self == .unknown || other == .unknown ? .unknown : .no }
 }
 
 struct RegexError: Error {
@@ -24,6 +29,7 @@ final class RegexMemory {
   fileprivate let data: OpaquePointer
   fileprivate let context: OpaquePointer
   fileprivate let stack: OpaquePointer?
+  private var limit: UInt32 = 0
   init() {
     // One pair of offsets is enough: only the whole match's span is read.
     guard let data = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
@@ -31,7 +37,6 @@ final class RegexMemory {
     }
     self.data = data
     self.context = context
-    pcre2_set_match_limit_8(context, Limits.regexMatchSteps)
     pcre2_set_heap_limit_8(context, Limits.regexHeapKiB)
     stack = pcre2_jit_stack_create_8(32 * 1024, Int(Limits.regexHeapKiB) * 1024, nil)
     if let stack { pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack)) }
@@ -40,6 +45,14 @@ final class RegexMemory {
     if let stack { pcre2_jit_stack_free_8(stack) }
     pcre2_match_context_free_8(context)
     pcre2_match_data_free_8(data)
+  }
+  @inline(__always)
+  fileprivate func set(steps: UInt32, lastStart: Int) {
+    if steps != limit {
+      pcre2_set_match_limit_8(context, steps)
+      limit = steps
+    }
+    pcre2_set_offset_limit_8(context, lastStart)
   }
   /// Span of the last match.
   var span: Range<Int> {
@@ -51,74 +64,72 @@ final class RegexMemory {
 
 /// A compiled pattern. The owner frees it.
 struct Regex {
+  enum Form { case fast, guarded }
   let code: OpaquePointer
   let isUTF: Bool
   let hasJIT: Bool
   /// It may match the empty text (PCRE2 cannot exclude it).
   let mayMatchEmpty: Bool
+  let form: Form
 
-  init(_ pattern: [UInt8], caseSensitive: Bool, useJIT: Bool = true) throws(RegexError) {
+  /// `pattern` in PCRE2's spelling.
+  init(_ pattern: [UInt8], kind: RegularExpression.TextKind, form: Form = .fast, useJIT: Bool = true) throws(RegexError) {
     guard let context = pcre2_compile_context_create_8(nil) else { throw RegexError(message: "out of memory", offset: 0) }
     defer { pcre2_compile_context_free_8(context) }
     pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))
     pcre2_set_bsr_8(context, UInt32(PCRE2_BSR_ANYCRLF))
-    pcre2_set_parens_nest_limit_8(context, 100)
-    let utf = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF
-    let base = PCRE2_NEVER_BACKSLASH_C | (caseSensitive ? 0 : PCRE2_CASELESS)
-    func compile(_ options: UInt32) throws(RegexError) -> OpaquePointer {
-      var code: Int32 = 0
-      var offset = 0
-      let compiled = pattern.withUnsafeBufferPointer { pcre2_compile_8($0.baseAddress ?? Regex.nothing, $0.count, options, &code, &offset, context) }
-      if let compiled { return compiled }
-      throw RegexError(message: Regex.message(code), offset: offset)
+    pcre2_set_parens_nest_limit_8(context, Regex.nesting)
+    var options = PCRE2_NEVER_BACKSLASH_C
+    if kind == .unicode { options |= PCRE2_UTF | PCRE2_MATCH_INVALID_UTF }
+    var text = pattern
+    switch form {
+    case .fast: options |= PCRE2_USE_OFFSET_LIMIT
+    case .guarded:
+      options |= PCRE2_ANCHORED | PCRE2_NO_AUTO_POSSESS | PCRE2_NO_DOTSTAR_ANCHOR
+      // Verbs stay where they must: at the very start.
+      let verb = Array("(*UCP)".utf8)
+      let rest = pattern.starts(with: verb) ? pattern.dropFirst(verb.count) : pattern[...]
+      text = (pattern.starts(with: verb) ? verb : []) + Array(Regex.guardStart.utf8) + rest + Array(")".utf8)
     }
-    let wantsUTF = pattern.contains { $0 >= 0x80 } || Regex.needsUnicode(pattern)
-    var compiled: OpaquePointer
-    do throws(RegexError) {
-      compiled = try compile(wantsUTF ? base | utf : base)
-    } catch {
-      // \x{100} and the like are too large for bytes.
-      guard !wantsUTF, let again = try? compile(base | utf) else { throw error }
-      compiled = again
-    }
-    var options: UInt32 = 0
-    pcre2_pattern_info_8(compiled, UInt32(PCRE2_INFO_ALLOPTIONS), &options)
-    if options & PCRE2_UTF != 0, options & PCRE2_MATCH_INVALID_UTF == 0 {  // the pattern itself said (*UTF)
-      pcre2_code_free_8(compiled)
-      compiled = try compile(base | utf)
-    }
-    pcre2_pattern_info_8(compiled, UInt32(PCRE2_INFO_ALLOPTIONS), &options)
+    var code: Int32 = 0
+    var offset = 0
+    let compiled = text.withUnsafeBufferPointer { pcre2_compile_8($0.baseAddress ?? Regex.nothing, $0.count, options, &code, &offset, context) }
+    guard let compiled else { throw RegexError(message: Regex.message(code), offset: offset) }
     var matchesEmpty: UInt32 = 1
     pcre2_pattern_info_8(compiled, UInt32(PCRE2_INFO_MATCHEMPTY), &matchesEmpty)
-    code = compiled
-    isUTF = options & PCRE2_UTF != 0
+    self.code = compiled
+    self.form = form
+    isUTF = kind == .unicode
     mayMatchEmpty = matchesEmpty != 0
     hasJIT = useJIT && pcre2_jit_compile_8(compiled, PCRE2_JIT_COMPLETE) == 0
   }
+  private static let nesting: UInt32 = 250
+  /// PCRE2_UNSET
+  private static let noLimit = -1
+  private static let guardStart = "(?s:.*?)(?:"
 
   func free() { pcre2_code_free_8(code) }
 
-  /// Does the pattern match anywhere in `text`? The span is in `memory` afterwards.
+  /// Does the pattern match anywhere in `text`, beginning at a byte in `start...lastStart`? `steps`: the match limit. The span is in
+  /// `memory` afterwards (fast form). A text for the UTF kind is well-formed, and `start` the first byte of a character.
   @inline(__always)
-  func matches(_ text: Bytes, _ memory: RegexMemory) -> Truth {
+  func matches(_ text: Bytes, from start: Int = 0, to lastStart: Int = .max, steps: UInt32 = Limits.regexMatchSteps, _ memory: RegexMemory) -> Truth {
     let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Regex.nothing
+    memory.set(steps: steps, lastStart: form == .fast && lastStart < text.count ? lastStart : Regex.noLimit)
     if hasJIT {
-      // The fast call checks nothing, so it must not see UTF patterns, whose text may be ill-formed.
+      // The fast call checks nothing, so it does not see UTF patterns.
       let result =
         isUTF
-        ? pcre2_match_8(code, base, text.count, 0, 0, memory.data, memory.context)
-        : pcre2_jit_match_8(code, base, text.count, 0, 0, memory.data, memory.context)
+        ? pcre2_match_8(code, base, text.count, start, 0, memory.data, memory.context)
+        : pcre2_jit_match_8(code, base, text.count, start, 0, memory.data, memory.context)
       if result >= 0 { return .yes }
       if result == PCRE2_ERROR_NOMATCH { return .no }
       if result != PCRE2_ERROR_JIT_STACKLIMIT { return .unknown }
     }
-    let result = pcre2_match_8(code, base, text.count, 0, PCRE2_NO_JIT, memory.data, memory.context)
+    let result = pcre2_match_8(code, base, text.count, start, PCRE2_NO_JIT, memory.data, memory.context)
     return result >= 0 ? .yes : result == PCRE2_ERROR_NOMATCH ? .no : .unknown
   }
 
-  private static func needsUnicode(_ pattern: [UInt8]) -> Bool {
-    zip(pattern, pattern.dropFirst()).contains { $0 == 0x5c && ($1 == 0x70 || $1 == 0x50 || $1 == 0x58) }
-  }
   private static func message(_ code: Int32) -> String {
     var buffer = [UInt8](repeating: 0, count: 256)
     let length = pcre2_get_error_message_8(code, &buffer, buffer.count)

@@ -1,6 +1,7 @@
 // The matcher: one event in, the rules that match out. Pattern rules, windows, correlations, in this order.
-// How it is fast: (1) the kind of the event names the rules that can match at all; (2) each field those rules have patterns on is
-// scanned once by the prefilter; (3) only rules that were hit, or that need no hit, are evaluated.
+// How it is fast: (1) the kind of the event names the rules that can match at all; (2) each text that those rules have patterns on is
+// scanned once for the literals of all patterns; (3) only rules that were hit, or that need no hit, are evaluated, and each pattern
+// runs at most once on a text.
 // What must stay true: none of this changes a result. The same events give the same matches in every process; nothing here reads a
 // clock; memory is bounded; and a limit that keeps a rule from being decided is recorded, never passed over.
 import Events
@@ -14,20 +15,18 @@ public struct RuleEngine: ~Copyable {
 
   let compiled: CompiledRules
   private var groups: GroupTable
-  private let memory = RegexMemory()
+  private let texts: EventTexts
   private let rules: UnsafeMutablePointer<RuleCode>
   private let conditions: UnsafeMutablePointer<ConditionCode>
   private let tests: UnsafeMutablePointer<TestCode>
   private let nodes: UnsafeMutablePointer<ProgramNode>
   private let windows: UnsafeMutablePointer<WindowRule>
   private let groupSlots: UnsafeMutablePointer<Int32>
-  private let hits: UnsafeMutablePointer<PrefilterHits>
   private let work: UnsafeMutablePointer<UInt64>
   private let words: Int
-  /// By field slot: the event (by number) that the slot was scanned for.
-  private let scannedFor: UnsafeMutablePointer<UInt64>
+  /// By field slot: the event (by number) that its text was looked up for, and the text's number; -1: the field is absent.
+  private let slotTexts: UnsafeMutablePointer<(event: UInt64, text: Int32)>
   private let ruleCount: Int
-  private let quiet: QuietTexts
   /// By bit of a kind: the condition that it stands for.
   private let bitConditions: UnsafeMutablePointer<Int32>
   private let bitFields: UnsafeMutablePointer<KindBits>
@@ -76,17 +75,14 @@ public struct RuleEngine: ~Copyable {
     words = max(1, (ruleCount + 63) / 64)
     work = .allocate(capacity: words)
     work.initialize(repeating: 0, count: words)
-    hits = .allocate(capacity: 1)
-    hits.initialize(to: PrefilterHits(capacity: compiled.tests.count))
-    quiet = QuietTexts(slotCount: compiled.slotCount) { compiled.prefilter.hasDatabase($0) }
-    scannedFor = .allocate(capacity: compiled.slotCount)
-    scannedFor.initialize(repeating: 0, count: compiled.slotCount)
+    texts = EventTexts(compiled.table)
+    slotTexts = .allocate(capacity: compiled.slotCount)
+    slotTexts.initialize(repeating: (0, -1), count: compiled.slotCount)
     fingerprints = .allocate(capacity: compiled.slotCount)
     fingerprints.initialize(repeating: (0, Fingerprint(high: 0, low: 0)), count: compiled.slotCount)
     formatted = .allocate(byteCount: RuleEngine.formattedCapacity, alignment: 8)
     base.limitHits = Array(repeating: 0, count: ruleCount)
     base.unfilteredPatterns = compiled.unfilteredPatterns
-    base.interpretedPatterns = compiled.interpretedPatterns
 
     for field in CompiledRules.guardFields {
       var values = GuardValues(field: field)
@@ -105,11 +101,8 @@ public struct RuleEngine: ~Copyable {
     windows.deallocate()
     groupSlots.deallocate()
     work.deallocate()
-    hits.pointee.deallocate()
-    hits.deallocate()
-    scannedFor.deallocate()
+    slotTexts.deallocate()
     fingerprints.deallocate()
-    quiet.deallocate()
     for i in 0..<bitFieldCount { bitFields[i].table.deallocate() }
     bitFields.deallocate()
     bitConditions.deallocate()
@@ -117,12 +110,12 @@ public struct RuleEngine: ~Copyable {
     kinds.deallocate()
   }
 
-  /// For a cache on disk, with `databaseKey` as its name; nil if the scanner cannot write its databases.
-  public func serializedDatabase() -> [UInt8]? { compiled.prefilter.serialized() }
-  /// Of the patterns, the scanner's version and the processor's features.
-  public var databaseKey: Fingerprint { compiled.prefilter.key }
+  /// What is known about the patterns, for a cache on disk; nil if a pattern was refused.
+  public func serializedDatabase() -> [UInt8]? { compiled.table.serialized() }
+  /// Of the patterns.
+  public var databaseKey: Fingerprint { compiled.table.key }
   /// Whether the cache that was given could be used.
-  public var usedCachedDatabase: Bool { compiled.prefilter.wasCached }
+  public var usedCachedDatabase: Bool { compiled.table.wasCached }
 
   public var counters: RuleEngineCounters {
     var result = base
@@ -132,6 +125,15 @@ public struct RuleEngine: ~Copyable {
       result.evictions[correlator.rule] += correlator.evictions
       result.chains += correlator.chainCount
     }
+    result.prefilterScans = texts.counters.scans
+    result.scannedBytes = texts.counters.scannedBytes
+    result.patternCandidates = texts.counters.candidates
+    result.confirmations = texts.counters.confirmations
+    result.guardedConfirmations = texts.counters.guarded
+    result.allowedSteps = texts.counters.allowedSteps
+    result.interpretedPatterns = compiled.table.interpretedForms
+    result.compiledPatterns = compiled.table.compiledForms
+    result.refusedPatterns = compiled.table.refusedForms
     result.groups = groups.groupCount
     result.windowBytes = groups.usedBytes
     return result
@@ -168,20 +170,17 @@ public struct RuleEngine: ~Copyable {
     if now < newestTime { base.lateEvents &+= 1 } else if !isUnconfirmed { newestTime = now }
     groups.isUnconfirmed = isUnconfirmed
     let present = event.presence
-    if hits.pointee.count > 0 { hits.pointee.clear() }
+    texts.clear()
     if !eventLines.isEmpty { forgetLines() }
 
     var temporary: EventKind?
     let kind = kind(of: event, temporary: &temporary)
     for i in 0..<kind.scanCount {
       let scan = kind.scans[i]
-      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 { scanField(scan.slot, event) }
+      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 { _ = textNumber(scan.slot, event) }
     }
     work.update(from: kind.direct, count: words)
-    for i in 0..<Int(hits.pointee.count) {
-      let rule = Int(tests[Int(hits.pointee.list[i])].rule)
-      work[rule >> 6] |= kind.woken[rule >> 6] & 1 << UInt64(rule & 63)
-    }
+    wake(kind)
     for word in 0..<words {
       var bits = work[word]
       while bits != 0 {
@@ -208,6 +207,25 @@ public struct RuleEngine: ~Copyable {
     if !matches.isEmpty {
       if feedsWindows, !compiled.correlators.isEmpty { correlate(event, time, &matches) }
       base.matches &+= UInt64(matches.count)
+    }
+  }
+
+  /// Sets the bits of rules that have a candidate on a text of the field they read.
+  @inline(__always)
+  private func wake(_ kind: EventKind) {
+    let table = compiled.table
+    for text in 0..<texts.count {
+      let owner = texts.owner(text)
+      for n in 0..<texts.candidateCount(text) {
+        let code = table.codes + Int(texts.candidate(text, n))
+        for i in code.pointee.firstTest..<code.pointee.firstTest + code.pointee.testCount {
+          let test = tests + Int(table.tests[Int(i)])
+          let slot = slotTexts[Int(test.pointee.slot)]
+          guard slot.text == owner, slot.event == base.events else { continue }
+          let rule = Int(test.pointee.rule)
+          work[rule >> 6] |= kind.woken[rule >> 6] & 1 << UInt64(rule & 63)
+        }
+      }
     }
   }
 
@@ -361,23 +379,24 @@ public struct RuleEngine: ~Copyable {
     return value.decimal
   }
 
+  /// The number of the field's text among the texts of this event; -1: the event lacks the field.
   @inline(__always)
-  private mutating func scanField(_ slot: Int32, _ event: borrowing Event) {
-    guard scannedFor[Int(slot)] != base.events else { return }
-    scannedFor[Int(slot)] = base.events
-    guard let value = text(slot, event) else { return }
-    let place = quiet.place(Int(slot), value)
-    if let place, quiet.holds(value, at: place) { return }
-    let before = hits.pointee.count
-    base.prefilterScans &+= 1
-    if !compiled.prefilter.scan(Int(slot), value, hits) { return scanFailed(slot) }
-    if let place, hits.pointee.count == before { quiet.keep(value, at: place) }
+  private mutating func textNumber(_ slot: Int32, _ event: borrowing Event) -> Int32 {
+    let known = slotTexts + Int(slot)
+    if known.pointee.event == base.events { return known.pointee.text }
+    let number = findText(slot, event)
+    known.pointee = (base.events, number)
+    return number
   }
-  private mutating func scanFailed(_ slot: Int32) {
-    base.prefilterFailures &+= 1
-    for condition in compiled.conditions where condition.slot == slot {
-      for test in condition.first..<condition.first + condition.count where tests[Int(test)].isFiltered { hits.pointee.insert(UInt32(test)) }
+  @inline(__always)
+  private mutating func findText(_ slot: Int32, _ event: borrowing Event) -> Int32 {
+    guard slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) else {
+      guard let value = event.extra(Bytes(compiled.extraNames[Int(slot) - CompiledRules.knownSlots].bytes)) else { return -1 }
+      return texts.number(value)
     }
+    if let text = event.text(field) { return texts.number(text) }
+    guard event.has(field), let text = format(field, event) else { return -1 }
+    return texts.number(copying: text)
   }
 
   // MARK: Conditions
@@ -428,38 +447,34 @@ public struct RuleEngine: ~Copyable {
     case .compare:
       guard let value = number(condition.slot, event) else { return .no }
       return condition.comparison.holds(value, condition.operand) ? .yes : .no
-    case .exact, .startsWith:
+    case .exact:
       guard let value = text(condition.slot, event) else { return .no }
-      for i in condition.first..<condition.first + condition.count {
-        let needle = tests[Int(i)].bytes
-        if condition.kind == .exact ? value.count != needle.count : value.count < needle.count { continue }
-        let part = value.upTo(needle.count)
-        if condition.isCaseSensitive ? part.equals(needle) : equalsFolded(part, needle) { return .yes }
-      }
-      return .no
-    case .contains, .regex:
-      guard isPresent(condition.slot, event) else { return .no }
+      if isExact(condition, value) { return .yes }
+      guard !TextForms.isASCII(value) else { return .no }
+      let number = textNumber(condition.slot, event)
+      guard number >= 0, let normalised = texts.forms(number).normalised else { return .no }
+      return isExact(condition, normalised) ? .yes : .no
+    case .contains, .regex, .startsWith:
       return patternTest(condition, event)
     }
   }
 
+  @inline(__always)
+  private func isExact(_ condition: ConditionCode, _ value: Bytes) -> Bool {
+    for i in condition.first..<condition.first + condition.count {
+      let needle = tests[Int(i)].bytes
+      if value.count == needle.count, condition.isCaseSensitive ? value.equals(needle) : equalsFolded(value, needle) { return true }
+    }
+    return false
+  }
+
+  @inline(__always)
   private mutating func patternTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
-    if condition.isFiltered { scanField(condition.slot, event) }
+    let text = textNumber(condition.slot, event)
+    guard text >= 0 else { return .no }
     var result = Truth.no
     for i in condition.first..<condition.first + condition.count {
-      let test = tests[Int(i)]
-      if test.isFiltered {
-        scanField(condition.slot, event)
-        if !hits.pointee.contains(UInt32(i)) { continue }
-      }
-      guard let value = text(condition.slot, event) else { return .no }
-      let truth: Truth
-      if let regex = test.regex {
-        base.confirmations &+= 1
-        truth = regex.matches(value, memory)
-      } else {
-        truth = position(of: test.bytes, in: value, caseSensitive: condition.isCaseSensitive, &scratch) != nil ? .yes : .no
-      }
+      let truth = texts.test(tests[Int(i)].pattern, text)
       if truth == .yes { return .yes }
       if truth == .unknown { result = .unknown }
     }

@@ -68,17 +68,21 @@ public struct LimitRecord: Sendable {
 /// Since the engine was made; all but the last group only grow.
 public struct RuleEngineCounters: Sendable {
   public var events: UInt64 = 0
-  /// Fields scanned by the prefilter.
+  /// Texts scanned for literals (a text is scanned once, whatever fields show it), and their bytes.
   public var prefilterScans: UInt64 = 0
+  public var scannedBytes: UInt64 = 0
+  /// Patterns of which a literal was found, over all texts.
+  public var patternCandidates: UInt64 = 0
   /// Rules evaluated.
   public var candidates: UInt64 = 0
   /// Patterns run by PCRE2.
   public var confirmations: UInt64 = 0
+  /// Of them, those that ran in the guarded form; and the steps that limits allowed all of them together, which bounds their cost.
+  public var guardedConfirmations: UInt64 = 0
+  public var allowedSteps: UInt64 = 0
   public var matches: UInt64 = 0
   /// Events whose time lay before the newest one seen.
   public var lateEvents: UInt64 = 0
-  /// Scans that failed; every pattern of the field was a candidate then.
-  public var prefilterFailures: UInt64 = 0
   /// Events that were checked against every rule, because the table of event kinds was full.
   public var unindexedEvents: UInt64 = 0
   /// By rule.
@@ -88,10 +92,14 @@ public struct RuleEngineCounters: Sendable {
   /// Limit records that found no room.
   public var limitRecordsDropped: UInt64 = 0
 
-  /// Patterns that no prefilter covers: they are run on each event that has the field (and passes the rule's guards).
+  /// Patterns without a literal: they are run on each event that has the field (and passes the rule's guards), unless a byte that
+  /// they need is missing.
   public var unfilteredPatterns: Int = 0
-  /// Patterns that the JIT compiler refused: the interpreter runs them.
+  /// Forms of patterns compiled so far; of them, those that the JIT compiler refused: the interpreter runs them. And forms that PCRE2
+  /// refused: their rules are undecided, and recorded.
+  public var compiledPatterns: Int = 0
   public var interpretedPatterns: Int = 0
+  public var refusedPatterns: Int = 0
   /// Now: groups, their memory, chains of correlations that have begun.
   public var groups: Int = 0
   public var windowBytes: Int = 0

@@ -40,9 +40,8 @@ final class ConditionReader {
       if entries.isEmpty { problems.error(node.location, "'\(path)' is empty: the rule could never match") }
       var conditions: [Condition] = []
       for entry in entries {
-        guard !entry.key.isEmpty, entry.key.utf8.count <= 128, !entry.key.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f }) else {
-          problems.error(
-            entry.keyLocation, "'\(shown(entry.key))' cannot name a condition", hint: "use at most 128 letters, digits, '_', '-' and '.'")
+        guard Self.isName(entry.key) else {
+          problems.error(entry.keyLocation, "'\(shown(entry.key))' cannot name a condition", hint: Self.nameHint)
           continue
         }
         guard let section = Section(entry.value, path: "\(path).\(entry.key)", problems: problems) else { continue }
@@ -61,7 +60,20 @@ final class ConditionReader {
     }
   }
 
+  static let nameHint = "use at most 128 letters, digits, '_', '-' and '.'"
+  static func isName(_ text: String) -> Bool {
+    !text.isEmpty && text.utf8.count <= 128 && !text.utf8.contains { $0 <= 0x20 || $0 == 0x7f }
+  }
+
   private func unsupported(_ section: Section) -> String? {
+    if let word = section.node("operator")?.text {
+      if Vocabulary.foreignOperators.contains(word) { return "'\(section.path)' needs '\(word)', which this engine does not run" }
+      if Comparison(rawValue: word) != nil, !isHostRule, let value = section.node("value")?.text, fixedPoint(value, digits: 0) == nil,
+        fixedPoint(value, digits: 9) != nil
+      {
+        return "'\(section.path)' compares with \(shown(value)), and fields of this engine hold whole numbers"
+      }
+    }
     if section.has("steps") { return "'\(section.path)' is a sequence of steps; write a correlation document" }
     if section.has("metric") { return "'\(section.path)' is a metric condition; write detection.method: behavioral" }
     return nil
@@ -92,18 +104,40 @@ final class ConditionReader {
     if let comparison = Comparison(rawValue: word) {
       test = section.integer("value", in: .min...(.max), isRequired: true).map { .compare(comparison, $0) }
     } else {
-      test = text(word, section, "value", caseSensitive ?? (word == "exact"), field)
+      let mindsCase = caseSensitive ?? ["exact", "equals", "in"].contains(word)
+      test = self.test(word, section, "value", mindsCase: mindsCase, field)
     }
     guard let test else { return nil }
-    return Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
+    return condition(name, field, test, section)
   }
+  private func condition(_ name: String, _ field: FieldReference, _ test: Condition.Test, _ section: Section) -> Condition {
+    var condition = Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
+    condition.language = section.text("language")
+    return condition
+  }
+
+  /// A test by any of the standard's operator names; nil (reported) if it cannot be.
+  func test(_ word: String, _ section: Section, _ key: String, mindsCase: Bool, _ field: FieldReference) -> Condition.Test? {
+    switch word {
+    case "length_gt", "length_lt":
+      let isLower = word == "length_lt"
+      guard let bound = section.integer(key, in: isLower ? 1...Self.lengthLimit : 0...Self.lengthLimit, isRequired: true) else { return nil }
+      return .regex([isLower ? TestPattern.length(0, bound - 1) : TestPattern.length(bound + 1, nil)], caseSensitive: true)
+    case "endswith":
+      guard case .contains(let texts, _)? = text("contains", section, key, mindsCase, field) else { return nil }
+      return .regex(texts.map(TestPattern.ending), caseSensitive: mindsCase)
+    default: return text(Vocabulary.listAliases[word] ?? word, section, key, mindsCase, field)
+    }
+  }
+  /// Characters: what still fits into one compiled pattern.
+  private static let lengthLimit: Int64 = 1 << 20
 
   private func namedItem(_ section: Section, name: String) -> Condition? {
     let field = field(section)
     let caseSensitive = section.flag("case_sensitive") ?? false
     let word = section.has("match_type") ? section.word("match_type", of: Vocabulary.matchTypes) : "regex"
     guard let field, let word, let test = text(word, section, "patterns", caseSensitive, field) else { return nil }
-    return Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
+    return condition(name, field, test, section)
   }
 
   /// A test of the texts at `key`; nil (reported) if one of them cannot be.

@@ -1,6 +1,7 @@
 // `detection.condition`: any | all | or | and, or a boolean expression over condition names: and, or, not (in any case),
-// parentheses, "1 of them", "all of them", "any of them", and the same over names with a trailing "*".
+// parentheses, "N of them", "all of them", "any of them", and the same over names with a trailing "*" (SPEC.md 6.2).
 // Binding: not, then and, then or. Nesting is bounded, so no text can exhaust the stack.
+import Primitives
 import TypedYAML
 
 struct ExpressionError: Error {
@@ -16,27 +17,29 @@ struct ExpressionParser {
   static let depthLimit = 32
   private let tokens: [(token: Token, offset: Int)]
   private let names: [String]
+  private let meanings: [Expression]
   private var at = 0
   private var depth = 0
 
-  /// `names` in the order of the rule's conditions.
-  static func parse(_ text: String, names: [String]) throws(ExpressionError) -> Expression {
-    let every = names.indices.map { Expression.condition($0) }
+  /// `names` in the order of the rule's conditions. `meanings`: what each name stands for, where that is more than one condition.
+  static func parse(_ text: String, names: [String], meanings: [Expression]? = nil) throws(ExpressionError) -> Expression {
+    let every = meanings ?? names.indices.map { Expression.condition($0) }
     let whole = text.utf8.drop { $0 == 0x20 }
     switch String(decoding: whole, as: UTF8.self).lowercased().split(separator: " ").joined(separator: " ") {
     case "any", "or", "any of *", "1 of *": return every.count == 1 ? every[0] : .any(every)
     case "all", "and", "all of *": return every.count == 1 ? every[0] : .all(every)
     default: break
     }
-    var parser = ExpressionParser(tokens: try tokenize(text), names: names)
+    var parser = ExpressionParser(tokens: try tokenize(text), names: names, meanings: every)
     let result = try parser.disjunction()
     guard parser.current == .end else { throw parser.failure("expected 'and' or 'or'") }
     return result
   }
 
-  private init(tokens: [(token: Token, offset: Int)], names: [String]) {
+  private init(tokens: [(token: Token, offset: Int)], names: [String], meanings: [Expression]) {
     self.tokens = tokens
     self.names = names
+    self.meanings = meanings
   }
   private var current: Token { tokens[min(at, tokens.count - 1)].token }
   private func failure(_ message: String) -> ExpressionError {
@@ -112,13 +115,15 @@ struct ExpressionParser {
       guard !["and", "or", "of", "them"].contains(lower) else { throw failure("expected a condition name, not '\(shown(word))'") }
       guard let index = names.firstIndex(of: word) else { throw failure("no condition is named '\(shown(word))'") }
       at += 1
-      return .condition(index)
+      return meanings[index]
     case .close: throw failure("expected a condition name, not ')'")
     case .end: throw failure("expected a condition name at the end")
     }
   }
   private mutating func quantified(_ quantity: String) throws(ExpressionError) -> Expression {
-    guard ["1", "any", "all"].contains(quantity) else { throw failure("'of' takes 1, any or all before it") }
+    let number = quantity == "any" ? 1 : fixedPoint(quantity, digits: 0)
+    guard quantity == "all" || number.map({ $0 >= 1 }) == true else { throw failure("'of' takes a number, any or all before it") }
+    let start = at
     at += 2
     guard case .word(let selector) = current else { throw failure("expected 'them' or a name ending in '*'") }
     let chosen: [Int]
@@ -131,8 +136,40 @@ struct ExpressionParser {
     }
     guard !chosen.isEmpty else { throw failure("no condition is named like '\(shown(selector))'") }
     at += 1
-    let parts = chosen.map { Expression.condition($0) }
-    return parts.count == 1 ? parts[0] : quantity == "all" ? .all(parts) : .any(parts)
+    let parts = chosen.map { meanings[$0] }
+    let needed = quantity == "all" ? parts.count : Int(clamping: number ?? 1)
+    guard needed <= parts.count else {
+      throw ExpressionError(message: "'\(needed) of' is more than the \(parts.count) that it chooses from", offset: tokens[start].offset)
+    }
+    guard let result = Expression.atLeast(needed, of: parts[...], termLimit: Limits.expressionTerms) else {
+      throw ExpressionError(
+        message: "'\(needed) of' \(parts.count) would need more than \(Limits.expressionTerms) terms", offset: tokens[start].offset)
+    }
+    return result
+  }
+}
+
+extension Expression {
+  /// At least `needed` of `parts`, written out: the first and one less of the rest, or as many of the rest. nil if that would take more than
+  /// `termLimit` terms. Nests at most as deep as `parts` are many.
+  static func atLeast(_ needed: Int, of parts: ArraySlice<Expression>, termLimit: Int) -> Expression? {
+    if parts.count == 1, let only = parts.first { return only }
+    if needed <= 1 { return .any(Array(parts)) }
+    if needed >= parts.count { return .all(Array(parts)) }
+    var left = termLimit
+    return choose(needed, parts, &left, depth: 0)
+  }
+  private static func choose(_ needed: Int, _ parts: ArraySlice<Expression>, _ left: inout Int, depth: Int) -> Expression? {
+    guard left >= 0, depth <= ExpressionParser.depthLimit else { return nil }
+    left -= 1
+    if needed == 1 || needed == parts.count {
+      left -= parts.count
+      return left < 0 ? nil : parts.count == 1 ? parts.first : needed == 1 ? .any(Array(parts)) : .all(Array(parts))
+    }
+    guard let first = parts.first, let with = choose(needed - 1, parts.dropFirst(), &left, depth: depth + 1),
+      let without = choose(needed, parts.dropFirst(), &left, depth: depth + 1)
+    else { return nil }
+    return .any([.all([first, with]), without])
   }
 }
 

@@ -45,6 +45,8 @@ public struct Condition: Sendable {
   /// The negation of `test`; an absent field is then a match. Only filters write it (`not_in`, `ne`).
   public var isNegated: Bool
   public var description: String
+  /// The language (BCP 47) that the condition is written for; nil: any text. spec/atr-language-detection-v1.0.md
+  public var language: String?
   public var location: SourceLocation
   public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
     self.name = name
@@ -183,7 +185,11 @@ public struct TestCase: Sendable {
     case stream(String)
   }
   public var group: Group
+  /// Where the case stands in its document: "test_cases.true_positives[3]".
+  public var path = ""
   public var input: Input
+  /// The condition that must be among those that matched: its name, or its description word for word. nil: not stated, or only prose.
+  public var matchedCondition: String?
   /// The whole input is played `count` times, event time moved on by `every` each time.
   public var count: Int
   public var every: Nanoseconds
@@ -220,6 +226,22 @@ public struct Rule: Sendable {
   public var confidence: Confidence
   /// False where the document says nothing, and `confidence` is the default.
   public var statesConfidence = true
+  /// Whether the engine evaluates the rule: status and lane decide (see RuleLane.swift).
+  public var isActive = true
+  /// `tags.scan_target` as it is written, or empty. `isMeant(for:)` says what it means.
+  public var scanTarget = ""
+  /// "0.1", "1.0", "1.1", or empty.
+  public var schemaVersion = ""
+  /// Version of the rule itself. At least 1.
+  public var version = 1
+  /// The legacy `detection_tier`, or empty.
+  public var detectionTier = ""
+  /// The rule that a deprecated one gave way to, or empty.
+  public var replacedBy = ""
+  /// Regulatory mappings (`compliance`), as "framework:id", in the rule's order. References to frameworks are in `references`.
+  public var compliance: [String] = []
+  /// Top-level keys that the standard does not know, in the rule's order. They mean nothing here and stay in the document.
+  public var unknownKeys: [String] = []
   /// `agent_source.type`; the host profile adds host_log, host_network, host_process.
   public var agentSource: String
   public var category: String

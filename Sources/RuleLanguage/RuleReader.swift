@@ -48,11 +48,7 @@ struct RuleReader {
       problems.error(location, "id '\(shown(id))' must be 1 to 64 letters, digits, '-', '_', '.' or ':'")
       return id
     }
-    let parts = id.utf8.dropFirst(prefix.utf8.count).split(separator: 0x2d, omittingEmptySubsequences: false)
-    let isNumbered =
-      id.hasPrefix(prefix) && parts.count == 2 && parts[0].count == 4 && parts[1].count == 5
-      && parts.allSatisfy { $0.allSatisfy { (0x30...0x39).contains($0) } }
-    if !isNumbered { problems.warning(location, "id '\(id)' does not have the form \(form)") }
+    if !FormatTables.isNumbered(id, prefix: prefix) { problems.warning(location, "id '\(id)' does not have the form \(form)") }
     return id
   }
 
@@ -149,6 +145,7 @@ struct RuleReader {
   private struct Tags {
     var category = "uncategorized"
     var subcategory = ""
+    var scanTarget = ""
   }
   private func tags(_ section: Section?, isAgentRule: Bool) -> Tags {
     var tags = Tags()
@@ -161,6 +158,7 @@ struct RuleReader {
       problems.warning(section.location, "'tags.category' is missing")
     }
     tags.subcategory = section.text("subcategory") ?? ""
+    tags.scanTarget = section.word("scan_target", of: ScanTargets.words, as: .warning) ?? ""
     return tags
   }
 
@@ -185,17 +183,20 @@ struct RuleReader {
       if isRequired { problems.warning(section.location, "'agent_source' is missing") }
       return ""
     }
-    source.refuseUnknownKeys(["type", "framework", "provider"], as: .warning)
-    return source.word("type", of: Vocabulary.agentSources + Vocabulary.hostSources, isRequired: true) ?? ""
+    source.refuseUnknownKeys(["type", "framework", "provider", "field"], as: .warning)
+    // The standard may name more sources than this version knows: such a rule still says what it looks for.
+    let type = source.word("type", of: Vocabulary.agentSources + Vocabulary.hostSources, isRequired: true, as: .warning) ?? ""
+    return type.utf8.count <= 64 && !type.utf8.contains { $0 <= 0x20 || $0 == 0x7f } ? type : ""
   }
 
   // MARK: Rules
 
   private func readRule(_ section: Section, _ fingerprint: Fingerprint) -> Rule? {
-    section.refuseUnknownKeys(Vocabulary.ruleKeys, as: .warning)
+    let unknownKeys = FormatTables.reportUnknownKeys(of: section, known: Vocabulary.ruleKeys)
     let id = identifier(section, form: "ATR-YYYY-NNNNN", prefix: "ATR-")
     let title = self.title(section)
     let severity = self.severity(section, isRequired: true)
+    let schemaVersion = FormatTables.schemaVersion(section)
     recommended(section, ["description", "author", "date", "status", "references", "tags", "response"])
     if !section.has("test_cases"), section.section("detection")?.has("test_cases") != true {
       problems.warning(section.location, "'test_cases' is missing")
@@ -207,8 +208,10 @@ struct RuleReader {
     let profile = hostProfile(section)
     let references = self.references(section.section("references"))
     let detectionSection = section.section("detection", isRequired: true)
-    let detection = detectionSection.flatMap { self.detection($0, isHostRule: isHostRule, profile: profile) }
-    let tests = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory).read(section, detectionSection)
+    let detection = detectionSection.flatMap { self.detection($0, tier: section.text("detection_tier"), isHostRule: isHostRule, profile: profile) }
+    var cases = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory)
+    cases.readsTraces = detectionSection?.node("method")?.text == "trace"
+    let tests = cases.read(section, detectionSection)
     var rule = Rule(
       id: id, title: title, summary: section.text("description") ?? "", author: section.text("author") ?? "", date: date(section),
       status: section.word("status", of: Vocabulary.statuses, as: .warning) ?? "",
@@ -218,7 +221,22 @@ struct RuleReader {
       responseActions: actions(section), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
     rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
+    rule.unknownKeys = unknownKeys
+    rule.schemaVersion = schemaVersion
+    rule.scanTarget = tags.scanTarget
+    complete(&rule, section)
+    if !isHostRule { FormatTables.reportWhatIsRequired(section, schemaVersion: schemaVersion, tests: tests) }
     return detection == nil ? nil : rule
+  }
+
+  /// What describes the rule and changes no result.
+  private func complete(_ rule: inout Rule, _ section: Section) {
+    rule.version = section.integer("rule_version", in: 1...1_000_000).map { Int($0) } ?? 1
+    rule.detectionTier = section.node("detection_tier")?.text ?? ""
+    rule.replacedBy = section.text("replaced_by") ?? ""
+    rule.isActive = rule.hasActiveStatus
+    if rule.status == "deprecated", rule.replacedBy.isEmpty { problems.note(section.location(of: "status"), "a deprecated rule should say 'replaced_by'") }
+    if let compliance = section.node("compliance") { rule.compliance = FormatTables.compliance(compliance) }
   }
 
   private func severity(_ section: Section, _ key: String = "severity", isRequired: Bool) -> Severity? {
@@ -234,10 +252,16 @@ struct RuleReader {
     .trace: "method trace needs spans of an agent's execution, which events of this version do not carry",
   ]
 
-  private func detection(_ section: Section, isHostRule: Bool, profile: HostProfile) -> Detection? {
+  private func detection(_ section: Section, tier: String?, isHostRule: Bool, profile: HostProfile) -> Detection? {
     section.refuseUnknownKeys(Vocabulary.detectionKeys, as: .warning)
-    let method = section.has("method") ? section.choice("method", Method.self, isRequired: true) : .pattern
-    guard let method else { return nil }
+    let name = self.method(section, tier: tier)
+    guard let method = Method(rawValue: name) else {
+      guard section.node("method")?.text != nil || !section.has("method") else { return nil }
+      problems.warning(
+        section.location(of: "method"), "method '\(shown(name))' is not known, so the rule is skipped",
+        hint: problems.suggestion(for: name, in: Method.allCases.map(\.rawValue)))
+      return .skipped(method: shown(name), reason: "this engine does not know the method")
+    }
     if let reason = Self.skipReasons[method] { return .skipped(method: method.rawValue, reason: reason) }
     if method == .behavioral {
       warnOfUnusedConditions(section)
@@ -247,17 +271,24 @@ struct RuleReader {
     if section.has("behavioral") {
       problems.warning(section.location(of: "behavioral"), "'detection.behavioral' is not used without method: behavioral")
     }
-    guard let node = section.node("conditions") else {
-      problems.error(section.location, "'detection.conditions' is missing")
+    let errorsBefore = problems.errorCount
+    let reader = ConditionReader(problems: problems, isHostRule: isHostRule)
+    let selectors: SelectorReader.Selectors
+    if let node = section.node("conditions") {
+      if section.has("selectors") { problems.error(section.location(of: "selectors"), "a rule has either 'conditions' or 'selectors'") }
+      switch reader.read(node, path: "detection.conditions") {
+      case .unsupported(let reason): return .skipped(method: method.rawValue, reason: reason)
+      case .read(let read): selectors = .init(conditions: read, names: read.map(\.name), meanings: read.indices.map { .condition($0) })
+      }
+    } else if let written = section.section("selectors") {
+      selectors = SelectorReader(problems: problems, conditions: reader).read(written)
+      if let reason = reader.foreignReason { return .skipped(method: method.rawValue, reason: reason) }
+    } else {
+      if !section.has("selectors") { problems.error(section.location, "'detection.conditions' is missing") }
       return nil
     }
-    let errorsBefore = problems.errorCount
-    let conditions: [Condition]
-    switch ConditionReader(problems: problems, isHostRule: isHostRule).read(node, path: "detection.conditions") {
-    case .unsupported(let reason): return .skipped(method: method.rawValue, reason: reason)
-    case .read(let read): conditions = read
-    }
     guard problems.errorCount == errorsBefore else { return nil }
+    let conditions = selectors.conditions
     var text = "any"
     if section.node("condition") == nil {
       problems.warning(section.location, "'detection.condition' is missing and read as 'any'")
@@ -267,7 +298,7 @@ struct RuleReader {
       return nil
     }
     do {
-      return .pattern(conditions: conditions, expression: try ExpressionParser.parse(text, names: conditions.map(\.name)))
+      return .pattern(conditions: conditions, expression: try ExpressionParser.parse(text, names: selectors.names, meanings: selectors.meanings))
     } catch {
       var location = section.location(of: "condition")
       var place = " at byte \(error.offset)"
@@ -275,12 +306,22 @@ struct RuleReader {
         location.column += scalar.quoteWidth + error.offset
         place = ""
       }
-      problems.error(location, "detection.condition: \(error.message)\(place)", hint: "conditions: \(names(conditions))")
+      problems.error(location, "detection.condition: \(error.message)\(place)", hint: "conditions: \(names(selectors.names))")
       return nil
     }
   }
-  private func names(_ conditions: [Condition]) -> String {
-    conditions.prefix(12).map { shown($0.name) }.joined(separator: ", ") + (conditions.count > 12 ? ", …" : "")
+  private func names(_ names: [String]) -> String {
+    names.prefix(12).map { shown($0) }.joined(separator: ", ") + (names.count > 12 ? ", …" : "")
+  }
+
+  /// `detection.method`; where it and the conditions are missing, the legacy tier if the rule has that method's part.
+  private func method(_ section: Section, tier: String?) -> String {
+    if section.has("method") { return section.text("method", isRequired: true) ?? "" }
+    guard let tier, tier != Method.pattern.rawValue, Method(rawValue: tier) != nil, section.has(tier), !section.has("conditions"),
+      !section.has("selectors")
+    else { return Method.pattern.rawValue }
+    problems.warning(section.location, "'detection.method' is missing and read from detection_tier: \(tier)")
+    return tier
   }
 
   /// ATR's behavioral rules repeat themselves as synthetic conditions on `behavioral.*` for engines that only match patterns.
@@ -332,6 +373,9 @@ struct RuleReader {
       responseActions: actions(document), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: document.location, fingerprint: fingerprint)
     rule.statesConfidence = [described, document, tagSection].contains { $0?.node("confidence") != nil }
+    rule.schemaVersion = described.node("schema_version")?.text ?? document.node("schema_version")?.text ?? ""
+    rule.scanTarget = tags.scanTarget
+    complete(&rule, described)
     return detection == nil ? nil : (rule, sources)
   }
 }

@@ -1,5 +1,6 @@
 // Embedded tests -> TestCase. A host rule's `input` is raw log lines; an agent rule's tests name fields of one event, and its
 // `input` stands for the fields that ATR's own test harness fills from it (`inputFields`).
+// Every case is read or reported: none is passed over. docs/atr-conformance-format.md says which key becomes which field, and why.
 import Primitives
 import TypedYAML
 
@@ -8,6 +9,8 @@ struct TestCaseReader {
   let agentSource: String
   /// Directory of the rule file, with a trailing "/"; empty for the working directory.
   let directory: String
+  /// `detection.method: trace`: an `input` is then the trace.
+  var readsTraces = false
   private var isHostRule: Bool { agentSource.isEmpty || Vocabulary.hostSources.contains(agentSource) }
 
   /// Fields that one `input` text of an agent rule fills, for its kind of source. `agent_message` has no table entry of its own.
@@ -35,7 +38,9 @@ struct TestCaseReader {
     for (i, item) in items.enumerated() {
       if let text = item.text {
         let input = isHostRule ? TestCase.Input.lines(text) : event([("input", item)])
-        tests.append(TestCase(group: group, input: input, expectsMatch: group != .trueNegative, description: "", location: item.location))
+        var test = TestCase(group: group, input: input, expectsMatch: group != .trueNegative, description: "", location: item.location)
+        test.path = "\(section.qualified(key))[\(i + 1)]"
+        tests.append(test)
         continue
       }
       guard let section = Section(item, path: "\(section.qualified(key))[\(i + 1)]", problems: problems) else { continue }
@@ -48,8 +53,9 @@ struct TestCaseReader {
     for (i, item) in items.enumerated() {
       if let name = item.text {
         guard let path = streamPath(name, item.location) else { continue }
-        tests.append(
-          TestCase(group: group, input: .stream(path), expectsMatch: group == .truePositive, description: name, location: item.location))
+        var test = TestCase(group: group, input: .stream(path), expectsMatch: group == .truePositive, description: name, location: item.location)
+        test.path = "\(section.qualified(key))[\(i + 1)]"
+        tests.append(test)
         continue
       }
       guard let stream = Section(item, path: "\(section.qualified(key))[\(i + 1)]", problems: problems) else { continue }
@@ -85,7 +91,10 @@ struct TestCaseReader {
         input = section.text("input", isRequired: true).map { .lines($0) }
       } else {
         // An empty or absent text is a test too: nothing must be found in nothing.
-        input = event(section.entries.filter { $0.key == "input" }.map { ($0.key, $0.value) } + fields.map { ($0.key, $0.value) })
+        var pairs = section.entries.filter { $0.key == "input" }.map { ($0.key, $0.value) } + fields.map { ($0.key, $0.value) }
+        // The field that the author says is looked at has the text too, if nothing else stands there.
+        if let name = section.node("detection_field")?.text, let node = section.node("input"), node.text != nil { pairs.append((name, node)) }
+        input = event(pairs)
       }
     default:
       if isHostRule || fields.isEmpty {
@@ -96,15 +105,18 @@ struct TestCaseReader {
     }
     guard let input else { return nil }
     let description = ["description", "reason", "bypass_technique", "notes"].lazy.compactMap { section.node($0)?.text }.first ?? ""
-    return TestCase(
+    var test = TestCase(
       group: group, input: input, count: Int(count), every: every, format: format, expectsMatch: expected, description: description,
       location: section.location)
+    test.path = section.path
+    test.matchedCondition = section.node("matched_condition")?.text
+    return test
   }
 
   private func expectation(_ section: Section, _ group: TestCase.Group) -> Bool {
     let byGroup = group != .trueNegative
-    let word = section.word("expected", of: ["triggered", "not_triggered", "trigger", "no_trigger"])
-    let expected = word.map { $0 == "triggered" || $0 == "trigger" } ?? byGroup
+    let word = section.word("expected", of: ["triggered", "not_triggered", "trigger", "no_trigger", "match", "no_match"])
+    let expected = word.map { $0 == "triggered" || $0 == "trigger" || $0 == "match" } ?? byGroup
     if expected != byGroup, group != .evasion {
       problems.warning(section.location(of: "expected"), "'\(section.qualified("expected"))' contradicts '\(group.rawValue)'")
     }
@@ -135,6 +147,7 @@ struct TestCaseReader {
         if let value = node["args"] { set("tool_args", value) }
       }
       for (name, node) in pairs where name == "input" {
+        if readsTraces { set("trace", node) }
         if let entries = node.entries {
           for entry in entries { set(entry.key == "response" ? "tool_response" : entry.key, entry.value) }
         } else {

@@ -3,11 +3,11 @@
 
 enum Vocabulary {
   static let statuses = ["draft", "experimental", "stable", "deprecated"]
-  static let maturities = ["experimental", "test", "stable", "deprecated", "draft"]
+  static let maturities = ["experimental", "test", "production", "stable", "deprecated", "draft"]
 
   static let agentSources = [
     "llm_io", "tool_call", "mcp_exchange", "agent_behavior", "multi_agent_comm", "context_window", "memory_access", "skill_lifecycle",
-    "skill_permission", "skill_chain", "agent_trace",
+    "skill_permission", "skill_chain", "agent_trace", "mcp_tool", "skill_file",
   ]
   /// Host profile.
   static let hostSources = ["host_log", "host_network", "host_process"]
@@ -34,6 +34,7 @@ enum Vocabulary {
     "schema_version", "title", "id", "status", "description", "author", "date", "modified", "rule_version", "detection_tier", "maturity",
     "severity", "references", "compliance", "tags", "agent_source", "detection", "response", "test_cases", "evasion_tests", "confidence",
     "metadata_provenance", "wild_fp_rate", "wild_validated", "wild_samples", "source", "remediation", "license", "lineage", "panguard",
+    "replaced_by", "false_positives", "provenance", "lifecycle", "confirm", "supersedes", "deprecated_by",
   ]
   static let correlationDocumentKeys = [
     "correlation", "source_rules", "correlation_logic", "response", "test_cases", "evasion_tests", "tags", "confidence", "references",
@@ -44,15 +45,22 @@ enum Vocabulary {
     "confidence", "tags", "false_positives",
   ]
   static let tagKeys = [
-    "category", "subcategory", "confidence", "scan_target", "corpus_source", "source", "vendor_sources", "suppress_in_code_blocks",
+    "category", "subcategory", "confidence", "scan_target", "corpus_source", "source", "vendor_sources", "suppress_in_code_blocks", "tags",
   ]
-  static let detectionKeys = ["method", "conditions", "condition", "false_positives", "behavioral", "signature", "semantic", "trace", "test_cases"]
+  static let detectionKeys = [
+    "method", "conditions", "selectors", "condition", "false_positives", "behavioral", "signature", "semantic", "trace", "test_cases",
+  ]
   static let behavioralKeys = [
     "metric", "aggregation", "window", "operator", "threshold", "group_by", "filter", "baseline", "min_events", "cooldown",
   ]
-  static let responseKeys = ["actions", "auto_response_threshold", "message_template", "notify", "severity_uplift"]
+  static let responseKeys = ["actions", "auto_response_threshold", "message_template", "notify", "severity_uplift", "user_message", "redact_match"]
   static let testGroups = ["true_positives", "true_negatives", "evasion_tests", "true_positive_streams", "true_negative_streams"]
 
+  /// Fields of an agent event, which a case of an agent rule may name besides the host's.
+  static let agentFields = [
+    "user_input", "agent_output", "tool_name", "tool_args", "tool_response", "tool_description", "agent_message", "tool_call", "content",
+    "event_type", "metadata", "fields", "trace", "metrics", "session_id", "agent_id",
+  ]
   /// Keys of a test that say something about it; every other key is a field of the event.
   static let testKeys = [
     "input", "event", "stream", "file", "repeat", "every", "format", "expected", "description", "reason", "notes", "name", "id",
@@ -60,7 +68,16 @@ enum Vocabulary {
   ]
   static let testFormats = ["auto", "syslog", "access", "web-error", "json", "plain"]
 
-  static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"]
+  static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"] + listAliases.keys.sorted()
+  /// Other spellings of the list form: the JSON schema's (spec/schema/rule.schema.json) and the selectors'.
+  static let listAliases = [
+    "equals": "exact", "matches": "regex", "startswith": "starts_with", "contains_i": "contains", "in": "exact", "endswith": "endswith",
+    "length_gt": "length_gt", "length_lt": "length_lt",
+  ]
+  /// In the JSON schema, and nothing that a deterministic engine could do: the rule is skipped.
+  static let foreignOperators = ["ml_classifier", "ast", "bytecode"]
+  /// SPEC.md 6.3.
+  static let selectorOperators = ["contains", "contains_i", "regex", "equals", "startswith", "endswith", "length_gt", "length_lt", "in"]
   static let matchTypes = ["regex", "contains", "exact", "starts_with"]
   static let predicates = [
     "in", "not_in", "eq", "equals", "ne", "not_equals", "gt", "gte", "lt", "lte", "regex", "contains", "starts_with", "exists",

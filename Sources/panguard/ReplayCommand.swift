@@ -48,7 +48,7 @@ struct ReplayCommand: ParsableCommand {
       }
       fixedTime = time
     }
-    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules)
+    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules, lane: settings.lane)
     let cacheDirectory = RuleStore.defaultCacheDirectory()
     let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
     let detector = Detector(

@@ -8,6 +8,7 @@ import RuleLanguage
 enum RuleView {
   static func method(_ rule: Rule) -> String {
     switch rule.detection {
+    case _ where !rule.isActive: "inactive"
     case .pattern: "pattern"
     case .behavioral: "behavioral"
     case .correlation: "correlation"
@@ -26,6 +27,14 @@ enum RuleView {
     json.value(rule.severity.rawValue)
     json.key("confidence")
     json.value(thousandths: rule.confidence.thousandths)
+    json.key("status")
+    json.value(rule.status)
+    json.key("maturity")
+    json.value(rule.maturity)
+    json.key("active")
+    json.value(rule.isActive)
+    json.key("scan_target")
+    json.value(rule.scanTarget)
     json.key("method")
     json.value(method(rule))
     json.key("category")
@@ -67,6 +76,7 @@ enum RuleView {
     var out = [heading("\(rule.id)  \(TerminalText.escaped(rule.title))"), ""]
     out.append(
       "severity \(rule.severity.rawValue), confidence \(rule.confidence), method \(method(rule)), status \(rule.status), family \(rule.family)")
+    if let reason = RuleSet.inactivity(of: rule) { out.append("inactive: \(TerminalText.escaped(reason)); it is listed and not evaluated") }
     if !rule.techniques.isEmpty { out.append("ATT&CK \(rule.techniques.joined(separator: ", "))") }
     if !rule.references.isEmpty { out.append("references \(rule.references.map(TerminalText.escaped).joined(separator: ", "))") }
     out.append("file \(rule.location)")

@@ -13,17 +13,22 @@ import RuleLanguage
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self])
+    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, RulesConformance.self])
 }
 
 /// Which rules a command works on.
 struct RuleSelection: ParsableArguments {
   @Option(name: .long, help: "A rule file or a directory of rules; may be given several times. Default: the shipped rules.", completion: .file())
   var rules: [String] = []
+  @Option(name: .long, help: "How mature a rule must be to run: enforce, alert, hunt. Default: rules.lane of the configuration, else hunt.")
+  var lane: RuleLane?
+  @Flag(name: .long, help: "Run drafts and deprecated rules too.") var includeInactive = false
 
   /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded.
-  func load(_ extra: [String] = [], disabled: [String] = [], reportsWarnings: Bool = false) throws -> LoadedRules {
-    let loaded = RuleStore.load(paths: rules + extra, disabled: disabled)
+  func load(
+    _ extra: [String] = [], disabled: [String] = [], lane configured: RuleLane = .hunt, reportsWarnings: Bool = false
+  ) throws -> LoadedRules {
+    let loaded = RuleStore.load(paths: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive)
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
@@ -36,6 +41,8 @@ struct RuleSelection: ParsableArguments {
 func report(_ diagnostics: [Diagnostic], atLeast severity: Diagnostic.Severity) {
   for diagnostic in diagnostics where diagnostic.severity >= severity { printError("\(diagnostic)") }
 }
+
+extension RuleLane: ExpressibleByArgument {}
 
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl }
 
@@ -55,7 +62,10 @@ extension RulesCommand {
         output.line(RuleView.table(loaded.set.rules, width: Terminal.width))
         output.flush()
         let skipped = loaded.set.rules.filter { if case .skipped = $0.detection { true } else { false } }.count
-        printError("\(loaded.set.rules.count) rules" + (skipped > 0 ? ", \(skipped) of them skipped (`panguard rules show ID` says why)" : ""))
+        let inactive = loaded.set.rules.count { !$0.isActive }
+        printError(
+          "\(loaded.set.rules.count) rules" + (inactive > 0 ? ", \(inactive) of them inactive (draft, deprecated, or not in this lane)" : "")
+            + (skipped > 0 ? ", \(skipped) of them skipped (`panguard rules show ID` says why)" : ""))
       }
       output.flush()
     }
@@ -100,12 +110,17 @@ extension RulesCommand {
   struct Test: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Run the cases that rules carry.",
-      discussion: "Every case goes through the real parsers and the real engine. Exit 1 if one fails, or if none was run.")
+      discussion: "Every case goes through the real parsers and the real engine. Exit 1 if one fails, or if none was run. Drafts are tested too.")
     @OptionGroup var selection: RuleSelection
     @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
+    @Option(name: .long, help: "Answers of a reference engine to print beside ours (Tests/Differential/pyatr_cases.py).", completion: .file())
+    var reference: String?
 
     func run() throws {
+      let answers = try reference.map { path in
+        do { return try RuleTestReference.load(path) } catch { throw CommandFailure.environment("\(error)") }
+      }
       let loaded = RuleStore.load(paths: selection.rules + paths)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
@@ -114,15 +129,7 @@ extension RulesCommand {
       let result = tester.run(where: { rule in filter.map { rule.id.contains($0) } ?? true }) { progress.update(UInt64($0), of: UInt64($1)) }
       progress.finish()
       var output = Output()
-      for failure in result.failures {
-        let description = failure.description.isEmpty ? "" : " (\(failure.description))"
-        output.line("\(failure.location): FAIL \(failure.ruleID) \(failure.group.rawValue): \(failure.reason)\(description)")
-      }
-      for skipped in result.skippedRules { output.line("skipped \(skipped.id): \(skipped.reason) (\(skipped.cases) cases not run)") }
-      for id in result.untestedRules { output.line("no cases: \(id)") }
-      output.line(
-        "\(result.testedRules) rules, \(result.casesRun) cases run, \(result.passed) passed, \(result.failures.count) failed, "
-          + "\(result.documentedEvasions) documented evasions")
+      for line in RuleTestView.lines(result, reference: answers) { output.line(line) }
       output.flush()
       if loaded.set.refusedCount > 0 { printError("panguard: \(loaded.set.refusedCount) rule files were refused; `panguard rules lint` says why") }
       if result.casesRun == 0 { throw CommandFailure(status: .findings, message: "no case was run: that is a failure, not a pass") }
@@ -169,7 +176,8 @@ extension RulesCommand {
     var event: String
 
     func run() throws {
-      let loaded = try selection.load()
+      var loaded = try selection.load()
+      loaded.set.activate(lane: .hunt, includesInactive: true)  // whoever asks about a draft wants to know
       let rule = try find(id, in: loaded.set)
       guard let index = loaded.set.rules.firstIndex(where: { $0.id == rule.id }) else { return }
       let engine = RuleEngine(loaded.set)

@@ -1,0 +1,461 @@
+// The texts of one event, each scanned once whatever fields show it, and what patterns said about them.
+// What must stay true: a pattern runs at most once on a text; the answer is that of the whole pattern on the whole text, raw or
+// normalised, however the search was narrowed down; what an event leaves here is gone with the next one.
+import Primitives
+import RegularExpressions
+
+/// One text. Plain data; `EventTexts` owns what it points to.
+private struct EventText {
+  /// As the event has it: how equal texts are known.
+  var given: Bytes = .none
+  /// What is tested: the text, repaired where it was ill-formed.
+  var base: UnsafePointer<UInt8>
+  var count = 0
+  var isASCII = true
+  /// The places of literals are places in this text.
+  var hasPlaces = true
+  /// The normalised form, if it is another; and, for it, the text that it is of.
+  var other: Int32 = -1
+  var owner: Int32
+  var owned: UnsafeMutablePointer<UInt8>?
+  /// Bytes that occur; made when first asked for.
+  var mask: ByteMask?
+  let hits: UnsafeMutablePointer<LiteralHits>
+  /// By pattern: `EventTexts.State`.
+  let states: UnsafeMutablePointer<UInt8>
+  /// Patterns whose state is not `untouched`.
+  let touched: UnsafeMutablePointer<Int32>
+  var touchedCount = 0
+  /// By set of runs: the longest run, or -1.
+  let runs: UnsafeMutablePointer<Int32>
+  var hasRuns = false
+
+  var bytes: Bytes { Bytes(start: base, count: count) }
+}
+
+struct TextCounters {
+  var scans: UInt64 = 0
+  var scannedBytes: UInt64 = 0
+  /// Patterns of which a literal was found.
+  var candidates: UInt64 = 0
+  /// Patterns run by PCRE2, and those of them in the guarded form.
+  var confirmations: UInt64 = 0
+  var guarded: UInt64 = 0
+  /// Steps that limits allowed all confirmations together: the bound of their cost.
+  var allowedSteps: UInt64 = 0
+}
+
+final class EventTexts {
+  fileprivate enum State {
+    static let untouched: UInt8 = 0
+    static let candidate: UInt8 = 1
+    static let no: UInt8 = 2
+    static let yes: UInt8 = 3
+    static let unknown: UInt8 = 4
+  }
+  let table: PatternTable
+  private let memory = RegexMemory()
+  private var texts: UnsafeMutablePointer<EventText>
+  private var capacity: Int
+  private var made = 0
+  private(set) var count: Int32 = 0
+  private var costly = 0
+  private let codes: UnsafeMutablePointer<PatternCode>
+  private let nothing: UnsafeMutablePointer<UInt8>
+  private var scratch: [UInt8] = []
+  var counters = TextCounters()
+  /// By pattern, where costs are asked for; see PatternCosts.
+  var costs: PatternCosts?
+
+  init(_ table: PatternTable) {
+    self.table = table
+    codes = table.codes
+    capacity = 4
+    texts = .allocate(capacity: capacity)
+    nothing = .allocate(capacity: 1)
+    nothing.initialize(to: 0)
+  }
+  deinit {
+    clear()
+    for i in 0..<made {
+      let text = texts[i]
+      text.hits.pointee.deallocate()
+      text.hits.deinitialize(count: 1)
+      text.hits.deallocate()
+      text.states.deallocate()
+      text.touched.deallocate()
+      text.runs.deallocate()
+    }
+    texts.deallocate()
+    nothing.deallocate()
+  }
+
+  /// Forgets all texts.
+  func clear() {
+    for i in 0..<Int(count) {
+      let text = texts + i
+      for n in 0..<text.pointee.touchedCount { text.pointee.states[Int(text.pointee.touched[n])] = State.untouched }
+      text.pointee.touchedCount = 0
+      text.pointee.owned?.deallocate()
+      text.pointee.owned = nil
+    }
+    count = 0
+    costly = 0
+  }
+
+  // MARK: Texts
+
+  /// The number of a text, which is scanned if it is new. The bytes must stay where they are until `clear`.
+  @inline(__always)
+  func number(_ given: Bytes) -> Int32 {
+    for i in 0..<Int(count) where texts[i].given.baseAddress == given.baseAddress && texts[i].given.count == given.count
+      && texts[i].owner == Int32(i)
+    { return Int32(i) }
+    return add(given)
+  }
+  /// The same for bytes that do not stay; they are copied.
+  func number(copying given: Bytes) -> Int32 {
+    let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, given.count))
+    if let base = given.baseAddress { copy.update(from: base.assumingMemoryBound(to: UInt8.self), count: given.count) }
+    let number = add(Bytes(start: copy, count: given.count))
+    if texts[Int(number)].owned == nil { texts[Int(number)].owned = copy } else { copy.deallocate() }
+    return number
+  }
+
+  /// Patterns of which a literal was found in the text (or in its normalised form: ask for both).
+  @inline(__always) func candidateCount(_ text: Int32) -> Int { texts[Int(text)].touchedCount }
+  @inline(__always) func candidate(_ text: Int32, _ n: Int) -> Int32 { texts[Int(text)].touched[n] }
+  @inline(__always) func owner(_ text: Int32) -> Int32 { texts[Int(text)].owner }
+  func isASCII(_ text: Int32) -> Bool { texts[Int(text)].isASCII }
+  /// The text as it is tested, and its normalised form where that is another.
+  func forms(_ text: Int32) -> (raw: Bytes, normalised: Bytes?) {
+    let other = texts[Int(text)].other
+    return (texts[Int(text)].bytes, other < 0 ? nil : texts[Int(other)].bytes)
+  }
+
+  private func add(_ given: Bytes) -> Int32 {
+    let number = next()
+    let text = texts + Int(number)
+    text.pointee.given = given
+    text.pointee.base = given.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? UnsafePointer(nothing)
+    text.pointee.count = given.count
+    text.pointee.isASCII = TextForms.isASCII(given)
+    if text.pointee.isASCII {
+      scan(number, text.pointee.bytes)
+      return number
+    }
+    if let repaired = TextForms.repaired(given) { own(number, repaired) }
+    let normalised = TextForms.normalised(texts[Int(number)].bytes)
+    scanUnicode(number)
+    if let normalised {
+      let other = next()
+      own(other, normalised)
+      texts[Int(other)].owner = number
+      texts[Int(other)].isASCII = TextForms.isASCII(texts[Int(other)].bytes)
+      texts[Int(number)].other = other
+      scanUnicode(other)
+    }
+    return number
+  }
+  private func own(_ number: Int32, _ bytes: [UInt8]) {
+    let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, bytes.count))
+    copy.initialize(from: bytes, count: bytes.count)
+    texts[Int(number)].owned = copy
+    texts[Int(number)].base = UnsafePointer(copy)
+    texts[Int(number)].count = bytes.count
+  }
+  private func scanUnicode(_ number: Int32) {
+    let text = texts[Int(number)].bytes
+    guard let folded = TextForms.foldedForScan(text) else { return scan(number, text) }
+    folded.withUnsafeBytes { scan(number, $0) }
+    texts[Int(number)].hasPlaces = false
+  }
+
+  private func next() -> Int32 {
+    if Int(count) == made { make() }
+    let text = texts + Int(count)
+    text.pointee.other = -1
+    text.pointee.owner = count
+    text.pointee.hasPlaces = true
+    text.pointee.mask = nil
+    text.pointee.given = .none
+    if text.pointee.hasRuns {
+      text.pointee.runs.update(repeating: -1, count: max(1, table.runSets.count))
+      text.pointee.hasRuns = false
+    }
+    count += 1
+    return count - 1
+  }
+  private func make() {
+    if made == capacity {
+      let larger = UnsafeMutablePointer<EventText>.allocate(capacity: capacity * 2)
+      larger.moveInitialize(from: texts, count: made)
+      texts.deallocate()
+      texts = larger
+      capacity *= 2
+    }
+    let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+    hits.initialize(to: LiteralHits(literalCount: table.scanner.literalCount))
+    let states = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, table.count))
+    states.initialize(repeating: State.untouched, count: max(1, table.count))
+    let touched = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.count))
+    touched.initialize(repeating: 0, count: max(1, table.count))
+    let runs = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.runSets.count))
+    runs.initialize(repeating: -1, count: max(1, table.runSets.count))
+    (texts + made).initialize(
+      to: EventText(base: UnsafePointer(nothing), owner: Int32(made), hits: hits, states: states, touched: touched, runs: runs))
+    made += 1
+  }
+
+  /// Texts above this keep the places of literals, so that confirmation need not walk over what lies between.
+  private static let longText = 4096
+
+  private func scan(_ number: Int32, _ bytes: Bytes) {
+    let text = texts + Int(number)
+    let hits = text.pointee.hits
+    counters.scans &+= 1
+    counters.scannedBytes &+= UInt64(bytes.count)
+    hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText)
+    table.scanner.scan(bytes, hits)
+    let first = table.literalFirst
+    let patterns = table.literalPatterns
+    for n in 0..<hits.pointee.foundCount {
+      let literal = Int(hits.pointee.found[n])
+      for i in first[literal]..<first[literal + 1] {
+        let pattern = patterns[Int(i)]
+        if text.pointee.states[Int(pattern)] == State.untouched { touch(text, pattern, State.candidate) }
+      }
+    }
+    counters.candidates &+= UInt64(text.pointee.touchedCount)
+  }
+  @inline(__always)
+  private func touch(_ text: UnsafeMutablePointer<EventText>, _ pattern: Int32, _ state: UInt8) {
+    text.pointee.states[Int(pattern)] = state
+    text.pointee.touched[text.pointee.touchedCount] = pattern
+    text.pointee.touchedCount += 1
+  }
+
+  // MARK: Patterns
+
+  /// Does the pattern match the text, or its normalised form?
+  @inline(__always)
+  func test(_ pattern: Int32, _ number: Int32) -> Truth {
+    let truth = testOne(pattern, number)
+    let other = texts[Int(number)].other
+    return truth == .yes || other < 0 ? truth : truth.or(testOne(pattern, other))
+  }
+
+  @inline(__always)
+  private func testOne(_ pattern: Int32, _ number: Int32) -> Truth {
+    let text = texts + Int(number)
+    switch text.pointee.states[Int(pattern)] {
+    case State.no: return .no
+    case State.yes: return .yes
+    case State.unknown: return .unknown
+    case State.untouched:
+      if codes[Int(pattern)].isFiltered { return .no }
+      touch(text, pattern, State.candidate)
+    default: break
+    }
+    let truth = costs == nil ? confirm(pattern, number) : timed(pattern, number)
+    text.pointee.states[Int(pattern)] = truth == .yes ? State.yes : truth == .no ? State.no : State.unknown
+    return truth
+  }
+  private func timed(_ pattern: Int32, _ number: Int32) -> Truth {
+    let began = PatternCosts.now()
+    let truth = confirm(pattern, number)
+    costs?.add(pattern, PatternCosts.now() - began, bytes: texts[Int(number)].count, isMatch: truth == .yes)
+    return truth
+  }
+
+  /// Where in the text, as it was given, a pattern matched that `test` says yes to; nil: only in its normalised form, or only a longer
+  /// walk would tell.
+  func span(_ pattern: Int32, _ number: Int32) -> Range<Int>? {
+    let text = texts[Int(number)]
+    guard text.owned == nil, text.states[Int(pattern)] == State.yes,
+      case .ready(let regex) = table.regex(pattern, text.isASCII ? .ascii : .unicode, .fast), regex.matches(text.bytes, memory) == .yes
+    else { return nil }
+    return memory.span
+  }
+
+  private func confirm(_ pattern: Int32, _ number: Int32) -> Truth {
+    let text = texts + Int(number)
+    let code = codes + Int(pattern)
+    switch code.pointee.kind {
+    case .contains: return contains(code, text) ? .yes : .no
+    case .startsWith: return startsWith(code, text) ? .yes : .no
+    case .regex: break
+    }
+    guard text.pointee.count >= code.pointee.shortest, hasBytes(code, text) else { return .no }
+    let kind: RegularExpression.TextKind = text.pointee.isASCII ? .ascii : .unicode
+    switch table.regex(pattern, kind, .fast) {
+    case .impossible: return .no
+    case .refused: return .unknown
+    case .ready(let regex):
+      counters.confirmations &+= 1
+      return search(pattern, code, text, regex, kind)
+    }
+  }
+
+  private func contains(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    let needle = code.pointee.needleBytes
+    if code.pointee.isCaseSensitive { return needle.count == 0 || text.pointee.bytes.index(of: needle) != nil }
+    if text.pointee.isASCII {
+      // A found literal that is the whole needle has said it.
+      if code.pointee.isFiltered, needle.count <= LiteralScanner.longest { return true }
+      return position(of: needle, in: text.pointee.bytes, caseSensitive: false, &scratch) != nil
+    }
+    return needle.count == 0 || TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.index(of: needle) != nil }
+  }
+  private func startsWith(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    let needle = code.pointee.needleBytes
+    if code.pointee.isCaseSensitive { return text.pointee.bytes.upTo(needle.count).equals(needle) }
+    if text.pointee.isASCII {
+      let part = text.pointee.bytes.upTo(needle.count)
+      return part.count == needle.count && equalsFolded(part, needle)
+    }
+    return TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.upTo(needle.count).equals(needle) }
+  }
+
+  // MARK: What each match needs
+
+  @inline(__always)
+  private func hasBytes(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    if code.pointee.setCount == 0, code.pointee.runCount == 0 { return true }
+    let mask = mask(text)
+    for i in code.pointee.firstSet..<code.pointee.firstSet + code.pointee.setCount where !table.sets[Int(i)].meets(mask) { return false }
+    for i in code.pointee.firstRun..<code.pointee.firstRun + code.pointee.runCount {
+      let run = table.runs[Int(i)]
+      if longestRun(of: run.set, text) < run.count { return false }
+    }
+    return true
+  }
+  private func mask(_ text: UnsafeMutablePointer<EventText>) -> ByteMask {
+    if let known = text.pointee.mask { return known }
+    var mask = ByteMask()
+    for byte in text.pointee.bytes { mask.insert(byte) }
+    text.pointee.mask = mask
+    return mask
+  }
+  private func longestRun(of set: Int32, _ text: UnsafeMutablePointer<EventText>) -> Int {
+    let known = text.pointee.runs[Int(set)]
+    if known >= 0 { return Int(known) }
+    let wanted = table.runSets[Int(set)]
+    var longest = 0
+    var run = 0
+    for byte in text.pointee.bytes {
+      run = wanted.contains(byte) ? run + 1 : 0
+      if run > longest { longest = run }
+    }
+    text.pointee.runs[Int(set)] = Int32(clamping: longest)
+    text.pointee.hasRuns = true
+    return longest
+  }
+
+  // MARK: Searching
+
+  /// Runs the pattern where a match can begin: a match contains one of the literals, so it begins at most `longestBefore` bytes before
+  /// one, and never behind the last.
+  private func search(
+    _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>, _ regex: Regex,
+    _ kind: RegularExpression.TextKind
+  ) -> Truth {
+    let bytes = text.pointee.bytes
+    var low = 0
+    var high = bytes.count
+    var isNear = false
+    let literals = table.literals + Int(code.pointee.firstLiteral)
+    if code.pointee.isFiltered, text.pointee.hasPlaces {
+      low = .max
+      high = 0
+      isNear = true
+      for i in 0..<Int(code.pointee.literalCount) {
+        guard let mark = text.pointee.hits.pointee.mark(literals[i].literal) else { continue }
+        high = max(high, Int(mark.last))
+        if literals[i].longestBefore < 0 { isNear = false }
+        low = literals[i].longestBefore < 0 ? 0 : min(low, max(0, Int(mark.first) - Int(literals[i].longestBefore)))
+      }
+      if low > high { return .no }
+    }
+    var work = Limits.regexFastWork + 8 * bytes.count
+    if isNear, text.pointee.hits.pointee.hasPlaces {
+      return searchPlaces(pattern, code, text, regex, kind, from: low, &work)
+    }
+    return searchRange(pattern, code, bytes, regex, kind, low, high, from: low, &work)
+  }
+
+  /// Window by window around the places of the literals, the last one first.
+  private func searchPlaces(
+    _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>, _ regex: Regex,
+    _ kind: RegularExpression.TextKind, from earliest: Int, _ work: inout Int
+  ) -> Truth {
+    let bytes = text.pointee.bytes
+    for i in 0..<Int(code.pointee.literalCount) {
+      let literal = table.literals[Int(code.pointee.firstLiteral) + i]
+      guard let mark = text.pointee.hits.pointee.mark(literal.literal) else { continue }
+      let before = Int(literal.longestBefore)
+      var place = mark.newest
+      var window: (low: Int, high: Int)?
+      while true {
+        let at = place >= 0 ? Int(text.pointee.hits.pointee.places[Int(place)].at) : Int.min
+        if let open = window {
+          if place >= 0, at + EventTexts.gap >= open.low {
+            window = (max(0, at - before), open.high)
+          } else {
+            guard work >= 0 else { return guarded(pattern, bytes, kind, from: earliest) }
+            let truth = searchRange(pattern, code, bytes, regex, kind, open.low, open.high, from: earliest, &work)
+            if truth == .yes { return .yes }
+            // Once the guarded form was needed it has walked over everything.
+            if work < 0 { return truth }
+            window = nil
+          }
+        }
+        if place < 0 { break }
+        if window == nil { window = (max(0, at - before), at) }
+        place = text.pointee.hits.pointee.places[Int(place)].before
+      }
+    }
+    return .no
+  }
+  /// Windows that lie closer than this are one: starting PCRE2 costs about so many bytes.
+  private static let gap = 64
+
+  /// Matches that begin in `low...high`. Where that may be dear, the guarded form answers for everything from `earliest` on, and
+  /// `work` is negative afterwards.
+  private func searchRange(
+    _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ bytes: Bytes, _ regex: Regex, _ kind: RegularExpression.TextKind,
+    _ low: Int, _ high: Int, from earliest: Int, _ work: inout Int
+  ) -> Truth {
+    let start = kind == .ascii ? low : EventTexts.characterStart(bytes, low)
+    let places = max(1, high - start + 1)
+    let extent = code.pointee.longest < 0 ? bytes.count - start : min(code.pointee.longest, bytes.count - start)
+    let cost = places * max(16, extent)
+    if cost <= work {
+      work -= cost
+      let steps = min(Int(Limits.regexMatchSteps), max(64, Limits.regexFastSteps / places)) >> effort
+      counters.allowedSteps &+= UInt64(steps * places)
+      let truth = regex.matches(bytes, from: start, to: high, steps: UInt32(steps), memory)
+      if truth != .unknown { return truth }
+    }
+    work = -1
+    return guarded(pattern, bytes, kind, from: EventTexts.characterStart(bytes, earliest))
+  }
+  /// After many limits of one event, limits are a sixteenth (as a shift).
+  private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }
+
+  private func guarded(_ pattern: Int32, _ bytes: Bytes, _ kind: RegularExpression.TextKind, from start: Int) -> Truth {
+    guard case .ready(let regex) = table.regex(pattern, kind, .guarded) else { return .unknown }
+    let steps = (Limits.regexGuardedSteps + Limits.regexGuardedStepsPerByte * (bytes.count - start)) >> effort
+    counters.guarded &+= 1
+    counters.allowedSteps &+= UInt64(steps)
+    let truth = regex.matches(bytes, from: start, steps: UInt32(clamping: steps), memory)
+    if truth == .unknown { costly += 1 }
+    return truth
+  }
+  /// The first byte of the character that `at` is in.
+  private static func characterStart(_ bytes: Bytes, _ at: Int) -> Int {
+    var at = min(at, bytes.count)
+    while at > 0, at < bytes.count, bytes[at] & 0xc0 == 0x80 { at -= 1 }
+    return at
+  }
+}

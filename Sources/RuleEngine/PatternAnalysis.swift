@@ -1,0 +1,200 @@
+// What is known about a pattern without running it: literals, lengths, bytes that each match needs. The dearest part of a start, so it
+// is kept on disk (`serialized`) under the patterns' own fingerprint.
+// What must stay true: analysis only ever saves a run of PCRE2; a cache that is damaged, foreign or old is not used.
+import Primitives
+import RegularExpressions
+
+/// 256 bits, one for each byte value.
+struct ByteMask: Hashable, Sendable {
+  var a: UInt64 = 0
+  var b: UInt64 = 0
+  var c: UInt64 = 0
+  var d: UInt64 = 0
+  @inline(__always) mutating func insert(_ byte: UInt8) {
+    let bit: UInt64 = 1 << UInt64(byte & 63)
+    switch byte >> 6 {
+    case 0: a |= bit
+    case 1: b |= bit
+    case 2: c |= bit
+    default: d |= bit
+    }
+  }
+  @inline(__always) func contains(_ byte: UInt8) -> Bool {
+    let word = byte >> 6 == 0 ? a : byte >> 6 == 1 ? b : byte >> 6 == 2 ? c : d
+    return word >> UInt64(byte & 63) & 1 == 1
+  }
+  @inline(__always) func meets(_ other: ByteMask) -> Bool { a & other.a | b & other.b | c & other.c | d & other.d != 0 }
+}
+
+/// What PCRE2 runs for, or a plain comparison.
+struct PatternSource: Hashable, Sendable {
+  enum Kind: UInt8, Sendable { case regex, contains, startsWith }
+  var kind: Kind
+  var isCaseSensitive: Bool
+  var text: [UInt8]
+}
+
+/// One literal of a requirement.
+struct NeededLiteral: Equatable, Sendable {
+  var bytes: [UInt8]
+  /// -1: any number of bytes.
+  var longestBefore: Int32
+}
+
+struct PatternAnalysis: Equatable, Sendable {
+  /// A match contains one of them; empty: not known, the pattern is always a candidate.
+  var literals: [NeededLiteral] = []
+  var shortest = 0
+  /// -1: unbounded, or look-around may see farther.
+  var longest = -1
+  /// Each match has a byte of each set (fit for both kinds of text).
+  var byteSets: [ByteMask] = []
+  /// Each match has so many bytes of the set in a row.
+  var runs: [(set: ByteMask, count: Int)] = []
+
+  static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
+    a.literals == b.literals && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
+      && a.runs.count == b.runs.count && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
+  }
+
+  init() {}
+
+  /// nil with the reason: not a regular expression.
+  init(of source: PatternSource) throws(RegexError) {
+    switch source.kind {
+    case .contains, .startsWith: literals = PatternAnalysis.literals(ofNeedle: source)
+    case .regex:
+      let expression: RegularExpression
+      do throws(RegularExpressionError) {
+        expression = try RegularExpression(String(decoding: source.text, as: UTF8.self), isCaseSensitive: source.isCaseSensitive)
+      } catch {
+        throw RegexError(message: error.message, offset: error.offset)
+      }
+      take(expression, source)
+    }
+  }
+
+  /// A literal may stand for a needle if each text that contains the one contains the other: ASCII, or compared byte by byte.
+  private static func literals(ofNeedle source: PatternSource) -> [NeededLiteral] {
+    guard source.isCaseSensitive || source.text.allSatisfy({ $0 < 0x80 }) else { return [] }
+    let bytes = source.text.prefix(LiteralScanner.longest).map(asciiLower)
+    return bytes.count >= LiteralScanner.shortest ? [NeededLiteral(bytes: bytes, longestBefore: 0)] : []
+  }
+
+  private mutating func take(_ expression: RegularExpression, _ source: PatternSource) {
+    let lengths = expression.lengths
+    shortest = lengths.shortest
+    let seesFarther = source.text.indices.dropLast(2).contains { source.text[$0] == 0x28 && source.text[$0 + 1] == 0x3f && isLook(source.text[$0 + 2]) }
+    longest = seesFarther ? -1 : lengths.longest ?? -1
+    if let requirement = expression.requirement {
+      literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }
+    } else if let known = RequiredLiterals.of(pattern: source.text, isUTF: true) {
+      literals = known.map { NeededLiteral(bytes: $0, longestBefore: -1) }
+    }
+    let usable = LiteralScanner.shortest...LiteralScanner.longest
+    if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
+  }
+  private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
+}
+
+// MARK: On disk
+
+/// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
+enum AnalysisCache {
+  private static let magic: StaticString = "PGANA001"
+
+  static func key(of sources: [PatternSource]) -> Fingerprint {
+    var bytes = Array(Bytes(magic))
+    for source in sources {
+      bytes.append(littleEndian: UInt64(source.text.count) << 16 | UInt64(source.kind.rawValue) << 8 | (source.isCaseSensitive ? 1 : 0))
+      bytes.append(contentsOf: source.text)
+    }
+    return bytes.withUnsafeBytes { Fingerprint(of: $0) }
+  }
+
+  static func serialize(_ analyses: [PatternAnalysis], key: Fingerprint) -> [UInt8] {
+    var body: [UInt8] = []
+    func put(_ mask: ByteMask) { for word in [mask.a, mask.b, mask.c, mask.d] { body.append(littleEndian: word) } }
+    body.append(littleEndian: UInt64(analyses.count))
+    for analysis in analyses {
+      body.append(littleEndian: UInt64(analysis.shortest))
+      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longest)))
+      body.append(littleEndian: UInt64(analysis.literals.count) | UInt64(analysis.byteSets.count) << 16 | UInt64(analysis.runs.count) << 32)
+      for literal in analysis.literals {
+        body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32)
+        body.append(contentsOf: literal.bytes)
+      }
+      for set in analysis.byteSets { put(set) }
+      for run in analysis.runs {
+        put(run.set)
+        body.append(littleEndian: UInt64(run.count))
+      }
+    }
+    let check = body.withUnsafeBytes { Fingerprint(of: $0) }
+    var out = Array(Bytes(magic))
+    for word in [key.high, key.low, check.high, check.low] { out.append(littleEndian: word) }
+    return out + body
+  }
+
+  /// nil: damaged, of other patterns, or of another version.
+  static func restore(_ bytes: [UInt8], key: Fingerprint, count: Int) -> [PatternAnalysis]? {
+    bytes.withUnsafeBytes { all -> [PatternAnalysis]? in
+      guard all.starts(with: magic), all.count >= 48 else { return nil }
+      var reader = WordReader(bytes: all, at: 8)
+      guard reader.word() == key.high, reader.word() == key.low, let high = reader.word(), let low = reader.word(),
+        Fingerprint(of: all.from(40)) == Fingerprint(high: high, low: low), reader.word() == UInt64(count)
+      else { return nil }
+      var result: [PatternAnalysis] = []
+      result.reserveCapacity(count)
+      for _ in 0..<count {
+        guard let analysis = reader.analysis() else { return nil }
+        result.append(analysis)
+      }
+      return reader.at == all.count ? result : nil
+    }
+  }
+
+  private struct WordReader {
+    let bytes: Bytes
+    var at: Int
+    mutating func word() -> UInt64? {
+      guard bytes.count - at >= 8 else { return nil }
+      defer { at += 8 }
+      return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+    }
+    mutating func mask() -> ByteMask? {
+      guard let a = word(), let b = word(), let c = word(), let d = word() else { return nil }
+      return ByteMask(a: a, b: b, c: c, d: d)
+    }
+    mutating func analysis() -> PatternAnalysis? {
+      var result = PatternAnalysis()
+      guard let shortest = word(), let longest = word(), let counts = word(), shortest < 1 << 32, Int64(bitPattern: longest) >= -1,
+        longest < 1 << 32 || longest == .max
+      else { return nil }
+      result.shortest = Int(shortest)
+      result.longest = longest == .max ? -1 : Int(longest)
+      for _ in 0..<counts & 0xffff {
+        guard let head = word(), let before = Optional(Int32(bitPattern: UInt32(truncatingIfNeeded: head))), before >= -1 else { return nil }
+        let length = Int(head >> 32)
+        guard (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length else { return nil }
+        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), longestBefore: before))
+        at += length
+      }
+      for _ in 0..<counts >> 16 & 0xffff {
+        guard let mask = mask() else { return nil }
+        result.byteSets.append(mask)
+      }
+      for _ in 0..<counts >> 32 & 0xffff {
+        guard let mask = mask(), let count = word(), count < 1 << 32 else { return nil }
+        result.runs.append((mask, Int(count)))
+      }
+      return result
+    }
+  }
+}
+
+extension Array where Element == UInt8 {
+  mutating func append(littleEndian value: UInt64) {
+    Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+  }
+}

@@ -1,0 +1,275 @@
+// The distinct patterns of a rule set: each is analysed once, compiled at most once in each form, and run at most once on a text,
+// however many rules and fields ask for it.
+// What must stay true: a pattern that cannot be compiled is never silently "no match": its answer is unknown, and counted.
+import Primitives
+import RegularExpressions
+
+/// One distinct pattern. Plain data; the table owns what it points to.
+struct PatternCode {
+  var kind: PatternSource.Kind
+  var isCaseSensitive: Bool
+  /// A literal must be found before it is run.
+  var isFiltered: Bool
+  var shortest: Int
+  /// -1: unbounded.
+  var longest: Int
+  /// Ranges of the table's lists.
+  var firstLiteral: Int32
+  var literalCount: Int32
+  var firstTest: Int32
+  var testCount: Int32
+  var firstSet: Int32
+  var setCount: Int32
+  var firstRun: Int32
+  var runCount: Int32
+  /// contains, startsWith: lower-case where case is ignored.
+  var needle: UnsafeMutablePointer<UInt8>
+  var needleCount: Int
+  var needleBytes: Bytes { Bytes(start: needle, count: needleCount) }
+}
+
+/// A literal of a pattern.
+struct PatternLiteral {
+  var literal: Int32
+  var longestBefore: Int32
+}
+
+final class PatternTable {
+  private(set) var sources: [PatternSource] = []
+  private var numbers: [PatternSource: Int32] = [:]
+  private var analyses: [PatternAnalysis] = []
+  private(set) var key = Fingerprint(high: 0, low: 0)
+  private(set) var wasCached = false
+
+  private(set) var codes: UnsafeMutablePointer<PatternCode>
+  private(set) var count = 0
+  private(set) var literals: UnsafeMutablePointer<PatternLiteral>
+  /// By literal: its patterns.
+  private(set) var literalFirst: UnsafeMutablePointer<Int32>
+  private(set) var literalPatterns: UnsafeMutablePointer<Int32>
+  /// By pattern: the numbers of the tests that want it.
+  private(set) var tests: UnsafeMutablePointer<Int32>
+  private(set) var sets: [ByteMask] = []
+  private(set) var runs: [(set: Int32, count: Int)] = []
+  /// The distinct sets of runs.
+  private(set) var runSets: [ByteMask] = []
+  private(set) var scanner = LiteralScanner([])
+  /// By pattern and form.
+  private var compiled: [CompiledPattern] = []
+  private let useJIT: Bool
+  /// Forms that PCRE2 refused, and that the JIT refused.
+  private(set) var refusedForms = 0
+  private(set) var interpretedForms = 0
+  private(set) var compiledForms = 0
+
+  init(useJIT: Bool) {
+    self.useJIT = useJIT
+    codes = .allocate(capacity: 1)
+    literals = .allocate(capacity: 1)
+    literalFirst = .allocate(capacity: 1)
+    literalPatterns = .allocate(capacity: 1)
+    tests = .allocate(capacity: 1)
+  }
+  deinit {
+    for i in 0..<count { codes[i].needle.deallocate() }
+    for i in compiled.indices { compiled[i].free() }
+    codes.deallocate()
+    literals.deallocate()
+    literalFirst.deallocate()
+    literalPatterns.deallocate()
+    tests.deallocate()
+  }
+
+  /// The pattern's number, whether or not it was there before.
+  func number(_ source: PatternSource) -> Int32 {
+    if let known = numbers[source] { return known }
+    let number = Int32(sources.count)
+    numbers[source] = number
+    sources.append(source)
+    return number
+  }
+
+  /// Analyses all patterns, or takes what `cached` has. By pattern, what is wrong with it.
+  func analyse(cached: [UInt8]?) -> [Int32: RegexError] {
+    key = AnalysisCache.key(of: sources)
+    if let cached, let restored = AnalysisCache.restore(cached, key: key, count: sources.count) {
+      analyses = restored
+      wasCached = true
+      return [:]
+    }
+    var failures: [Int32: RegexError] = [:]
+    analyses.reserveCapacity(sources.count)
+    for (number, source) in sources.enumerated() {
+      do throws(RegexError) {
+        analyses.append(try PatternAnalysis(of: source))
+      } catch {
+        analyses.append(PatternAnalysis())
+        failures[Int32(number)] = error
+      }
+    }
+    hasFailures = !failures.isEmpty
+    return failures
+  }
+  private var hasFailures = false
+  /// nil: a pattern was refused, and must be again the next time.
+  func serialized() -> [UInt8]? { hasFailures ? nil : AnalysisCache.serialize(analyses, key: key) }
+
+  func isFiltered(_ pattern: Int32) -> Bool { !analyses[Int(pattern)].literals.isEmpty }
+
+  /// Makes the tables. `wanted`: by test, its pattern (or -1).
+  func link(_ wanted: [Int32]) {
+    count = sources.count
+    var literalNumbers: [[UInt8]: Int32] = [:]
+    var literalTexts: [[UInt8]] = []
+    var patternLiterals: [PatternLiteral] = []
+    var made: [PatternCode] = []
+    var setNumbers: [ByteMask: Int32] = [:]
+    var testsOf: [[Int32]] = Array(repeating: [], count: count)
+    for (test, pattern) in wanted.enumerated() where pattern >= 0 { testsOf[Int(pattern)].append(Int32(test)) }
+    var allTests: [Int32] = []
+    for (number, source) in sources.enumerated() {
+      let analysis = analyses[number]
+      let first = patternLiterals.count
+      if !testsOf[number].isEmpty {
+        for literal in analysis.literals {
+          let at: Int32
+          if let known = literalNumbers[literal.bytes] {
+            at = known
+          } else {
+            at = Int32(literalTexts.count)
+            literalNumbers[literal.bytes] = at
+            literalTexts.append(literal.bytes)
+          }
+          patternLiterals.append(PatternLiteral(literal: at, longestBefore: literal.longestBefore))
+        }
+      }
+      let firstRun = runs.count
+      for run in analysis.runs {
+        let set: Int32
+        if let known = setNumbers[run.set] {
+          set = known
+        } else {
+          set = Int32(runSets.count)
+          setNumbers[run.set] = set
+          runSets.append(run.set)
+        }
+        runs.append((set, run.count))
+      }
+      let text = source.kind == .regex ? [] : PatternTable.needle(source)
+      let needle = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, text.count))
+      needle.initialize(from: text, count: text.count)
+      made.append(
+        PatternCode(
+          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFiltered: !analysis.literals.isEmpty, shortest: analysis.shortest,
+          longest: analysis.longest, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
+          firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
+          setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count), needle: needle,
+          needleCount: text.count))
+      allTests += testsOf[number]
+      sets += analysis.byteSets
+    }
+    codes = PatternTable.replace(codes, made)
+    literals = PatternTable.replace(literals, patternLiterals)
+    tests = PatternTable.replace(tests, allTests)
+    linkLiterals(made, patternLiterals, count: literalTexts.count)
+    scanner = LiteralScanner(literalTexts)
+    compiled = Array(repeating: CompiledPattern(), count: count)
+    numbers = [:]
+  }
+  private func linkLiterals(_ made: [PatternCode], _ patternLiterals: [PatternLiteral], count: Int) {
+    var first = [Int32](repeating: 0, count: count + 1)
+    for entry in patternLiterals { first[Int(entry.literal) + 1] += 1 }
+    for i in 0..<count { first[i + 1] += first[i] }
+    var next = first
+    var list = [Int32](repeating: 0, count: patternLiterals.count)
+    for (pattern, code) in made.enumerated() {
+      for i in code.firstLiteral..<code.firstLiteral + code.literalCount {
+        let literal = Int(patternLiterals[Int(i)].literal)
+        list[Int(next[literal])] = Int32(pattern)
+        next[literal] += 1
+      }
+    }
+    literalFirst = PatternTable.replace(literalFirst, first)
+    literalPatterns = PatternTable.replace(literalPatterns, list)
+  }
+  private static func replace<T>(_ old: UnsafeMutablePointer<T>, _ list: [T]) -> UnsafeMutablePointer<T> {
+    old.deallocate()
+    let new = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
+    new.initialize(from: list, count: list.count)
+    return new
+  }
+  private static func needle(_ source: PatternSource) -> [UInt8] {
+    if source.isCaseSensitive { return source.text }
+    return source.text.allSatisfy { $0 < 0x80 } ? source.text.map(asciiLower) : source.text.withUnsafeBytes { TextForms.lowered($0) }
+  }
+
+  // MARK: Compiled forms
+
+  private struct CompiledPattern {
+    enum State: UInt8 { case open, ready, impossible, refused }
+    var states: (State, State, State, State) = (.open, .open, .open, .open)
+    var forms: (Regex?, Regex?, Regex?, Regex?) = (nil, nil, nil, nil)
+    func free() {
+      forms.0?.free()
+      forms.1?.free()
+      forms.2?.free()
+      forms.3?.free()
+    }
+  }
+  enum Availability {
+    case ready(Regex)
+    /// No text of this kind can match.
+    case impossible
+    case refused
+  }
+
+  /// The pattern in this form, compiled now if this is the first time.
+  @inline(__always)
+  func regex(_ pattern: Int32, _ kind: RegularExpression.TextKind, _ form: Regex.Form) -> Availability {
+    compiled.withUnsafeMutableBufferPointer { table in
+      let entry = table.baseAddress! + Int(pattern)
+      switch (kind, form) {
+      case (.ascii, .fast): return get(&entry.pointee.states.0, &entry.pointee.forms.0, pattern, kind, form)
+      case (.unicode, .fast): return get(&entry.pointee.states.1, &entry.pointee.forms.1, pattern, kind, form)
+      case (.ascii, .guarded): return get(&entry.pointee.states.2, &entry.pointee.forms.2, pattern, kind, form)
+      case (.unicode, .guarded): return get(&entry.pointee.states.3, &entry.pointee.forms.3, pattern, kind, form)
+      }
+    }
+  }
+  @inline(__always)
+  private func get(
+    _ state: inout CompiledPattern.State, _ regex: inout Regex?, _ pattern: Int32, _ kind: RegularExpression.TextKind, _ form: Regex.Form
+  ) -> Availability {
+    switch state {
+    case .ready: return .ready(regex.unsafelyUnwrapped)
+    case .impossible: return .impossible
+    case .refused: return .refused
+    case .open:
+      let made = compile(pattern, kind, form)
+      switch made {
+      case .ready(let code):
+        regex = code
+        state = .ready
+      case .impossible: state = .impossible
+      case .refused: state = .refused
+      }
+      return made
+    }
+  }
+  @inline(never)
+  private func compile(_ pattern: Int32, _ kind: RegularExpression.TextKind, _ form: Regex.Form) -> Availability {
+    let source = sources[Int(pattern)]
+    guard let expression = try? RegularExpression(String(decoding: source.text, as: UTF8.self), isCaseSensitive: source.isCaseSensitive) else {
+      refusedForms += 1
+      return .refused
+    }
+    guard let text = expression.pcre2(for: kind) else { return .impossible }
+    guard let regex = try? Regex(Array(text.utf8), kind: kind, form: form, useJIT: useJIT) else {
+      refusedForms += 1
+      return .refused
+    }
+    compiledForms += 1
+    if !regex.hasJIT { interpretedForms += 1 }
+    return .ready(regex)
+  }
+}

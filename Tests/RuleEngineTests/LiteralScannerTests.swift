@@ -1,0 +1,102 @@
+import Primitives
+import Testing
+
+@testable import RuleEngine
+
+@Suite struct LiteralScannerTests {
+  /// Every literal's first and last place, found one by one.
+  static func places(_ literals: [[UInt8]], in text: [UInt8]) -> [[Int]] {
+    let folded = text.map(asciiLower)
+    return literals.map { literal in
+      folded.count < literal.count ? [] : (0...folded.count - literal.count).filter { folded[$0..<$0 + literal.count].elementsEqual(literal) }
+    }
+  }
+  static func scanned(_ scanner: LiteralScanner, _ hits: UnsafeMutablePointer<LiteralHits>, _ text: Bytes) -> [[Int]] {
+    hits.pointee.begin(keepsPlaces: true)
+    scanner.scan(text, hits)
+    return (0..<scanner.literalCount).map { literal in
+      guard let mark = hits.pointee.mark(Int32(literal)) else { return [] }
+      var found: [Int] = []
+      var place = mark.newest
+      while place >= 0 {
+        found.append(Int(hits.pointee.places[Int(place)].at))
+        place = hits.pointee.places[Int(place)].before
+      }
+      #expect(found.last == Int(mark.first) && found.first == Int(mark.last))
+      return found.reversed()
+    }
+  }
+
+  /// Few letters, so that literals overlap, contain each other and share grams; texts of all short lengths, at all alignments, in
+  /// memory that ends where the text ends.
+  @Test func findsWhatAPlainSearchFinds() {
+    var random = Random(21)
+    let letters: [UInt8] = Array("abcAB-@`".utf8) + [0xc3, 0xe9, 0x00, 0x5b, 0x7b]
+    for round in 0..<60 {
+      var literals: [[UInt8]] = []
+      for _ in 0..<1 + random.below(round % 3 == 0 ? 200 : 20) {
+        let longest = [4, 9, 20, 40][random.below(4)]
+        let literal = (0..<2 + random.below(longest)).map { _ in asciiLower(random.pick(letters)) }
+        if !literals.contains(literal) { literals.append(literal) }
+      }
+      let scanner = LiteralScanner(literals)
+      let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+      hits.initialize(to: LiteralHits(literalCount: literals.count))
+      for n in 0..<80 {
+        var text = (0..<(n < 40 ? n : random.below(300))).map { _ in random.pick(letters) }
+        // Literals in other case, at the very start, inside, at the very end.
+        if n % 2 == 1 {
+          let literal = random.pick(literals).map { byte in byte >= 0x61 && byte <= 0x7a && random.below(2) == 0 ? byte - 32 : byte }
+          text.insert(contentsOf: literal, at: [0, random.below(text.count + 1), text.count][random.below(3)])
+        }
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
+        memory.copyBytes(from: text)
+        #expect(Self.scanned(scanner, hits, Bytes(memory)) == Self.places(literals, in: text), "\(literals) in \(text)")
+        memory.deallocate()
+      }
+      hits.pointee.deallocate()
+      hits.deallocate()
+    }
+  }
+
+  @Test func foldingAWordIsFoldingItsBytes() {
+    var random = Random(22)
+    for n in 0..<4096 {
+      let bytes = (0..<8).map { i in i == n & 7 ? UInt8(n >> 3 & 255) : UInt8(truncatingIfNeeded: random.next()) }
+      let word = bytes.enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64($1.offset * 8) }
+      let folded = bytes.map(asciiLower).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64($1.offset * 8) }
+      #expect(LiteralScanner.folded(word) == folded)
+    }
+  }
+
+  @Test func theRarestGramIsChosen() {
+    let rarity = GramRarity()
+    func frequency(_ text: String) -> UInt64 {
+      let b = Array(text.utf8)
+      return rarity.frequency(b[0], b[1], b[2], b[3])
+    }
+    #expect(frequency("zqxj") < frequency("ther"))
+    #expect(frequency("evio") < frequency("tion"))
+    #expect(frequency("THER") == frequency("ther"))
+  }
+
+  /// Many literals with one ending are filed apart, so that a text of this ending is not compared with all of them at each byte.
+  @Test func oneGramIsNotEverybodysGram() {
+    let literals = (0..<2000).map { Array("\($0) instructions".utf8) + Array("abcdefgh".utf8.prefix($0 % 8)) }
+    #expect(LiteralScanner(literals).longestList < 700)
+    #expect(LiteralScanner((0..<2000).map { Array("x\($0 * 7919 % 99_991)y\($0)".utf8) }).longestList < 40)
+  }
+
+  @Test func aWrappedGenerationForgets() {
+    let scanner = LiteralScanner([Array("needle".utf8)])
+    let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+    hits.initialize(to: LiteralHits(literalCount: 1))
+    hits.pointee.begin(keepsPlaces: false)
+    scanner.scan(Bytes("a needle"), hits)
+    #expect(hits.pointee.mark(0) != nil)
+    hits.pointee.begin(keepsPlaces: false)
+    #expect(hits.pointee.mark(0) == nil && hits.pointee.foundCount == 0)
+    hits.pointee.deallocate()
+    hits.deallocate()
+  }
+}
