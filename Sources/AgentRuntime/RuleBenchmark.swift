@@ -1,6 +1,7 @@
 // What `panguard rules bench` measures: texts of three kinds through the whole way of `rules eval` (a JSON line in, rule ids out).
 // The texts are made here from words of ours with a fixed seed, so that two machines measure the same work; attack texts are the
 // cases that the rules carry. Figures are of this thread's processor time, so that a busy machine does not lie.
+import Events
 import Glibc
 import Primitives
 import RuleLanguage
@@ -47,11 +48,23 @@ public struct BenchmarkTexts: Sendable {
     var texts: [[UInt8]] = []
     for rule in set.rules {
       for test in rule.tests where test.group == .truePositive && test.count == 1 {
-        if let text = RuleTester.content(of: test), !text.isEmpty { texts.append(text) }
+        if let text = content(of: test), !text.isEmpty { texts.append(text) }
       }
     }
     guard !texts.isEmpty else { return nil }
     return BenchmarkTexts(name: "attack texts of the rules", texts: (0..<max(count, texts.count)).map { texts[$0 % texts.count] })
+  }
+}
+
+extension BenchmarkTexts {
+  /// The text that a case shows the engine; nil if it is not a single text.
+  private static func content(of test: TestCase) -> [UInt8]? {
+    guard case .event(var json) = test.input else { return nil }
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    guard (try? json.withUTF8({ try event.setFields(fromJSON: Bytes($0)) })) != nil else { return nil }
+    let fields: [Field] = [.content, .userInput, .toolResponse, .toolArgs, .agentOutput]
+    return fields.lazy.compactMap { event.text($0).map(Array.init) }.first
   }
 }
 
