@@ -30,7 +30,7 @@ public struct RuleEvaluator: ~Copyable {
     let previous = event.time
     event.begin(raw: .none, origin: EventOrigin(source: 0, offset: lineNumber, length: 0))
     event.time = previous
-    try event.setFields(fromJSON: body)
+    try event.setFields(fromAgentJSON: body)
     engine.evaluate(event, at: event.time, into: &matches)
     var json = JSONWriter()
     json.beginObject()

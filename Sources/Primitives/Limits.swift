@@ -125,6 +125,8 @@ public enum Limits {
   /// Bytes of all texts of one agent event (a prompt, a document, a tool's answer). Beyond it the value is cut and the event is marked
   /// truncated. Texts of this size are for tests and offline work; memory for them is taken when needed and given back.
   public static let agentEventBytes = 512 * 1024 * 1024
+  /// Bytes of one line of agent events, escapes included. The reader reserves twice as many, and touches what the longest line needs.
+  public static let agentLineBytes = 1024 * 1024 * 1024
   /// Fields outside the field table in one agent event. More are dropped, and the event is marked truncated.
   public static let agentExtraFields = 1024
 

@@ -10,6 +10,14 @@ struct ByteMask: Hashable, Sendable {
   var b: UInt64 = 0
   var c: UInt64 = 0
   var d: UInt64 = 0
+  init() {}
+  init(a: UInt64, b: UInt64, c: UInt64, d: UInt64) {
+    self.a = a
+    self.b = b
+    self.c = c
+    self.d = d
+  }
+  init(_ set: ByteSet) { (a, b, c, d) = set.words }
   @inline(__always) mutating func insert(_ byte: UInt8) {
     let bit: UInt64 = 1 << UInt64(byte & 63)
     switch byte >> 6 {
@@ -88,9 +96,9 @@ struct PatternAnalysis: Equatable, Sendable {
     longest = seesFarther ? -1 : lengths.longest ?? -1
     if let requirement = expression.requirement {
       literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }
-    } else if let known = RequiredLiterals.of(pattern: source.text, isUTF: true) {
-      literals = known.map { NeededLiteral(bytes: $0, longestBefore: -1) }
     }
+    byteSets = expression.requiredByteSets.map(ByteMask.init)
+    runs = expression.requiredRuns.map { (ByteMask($0.set), $0.count) }
     let usable = LiteralScanner.shortest...LiteralScanner.longest
     if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
   }

@@ -181,6 +181,7 @@ public struct RuleEngine: ~Copyable {
     }
     work.update(from: kind.direct, count: words)
     wake(kind)
+    if event.has(.scanTarget) { leaveOut(event) }
     for word in 0..<words {
       var bits = work[word]
       while bits != 0 {
@@ -225,6 +226,19 @@ public struct RuleEngine: ~Copyable {
           let rule = Int(test.pointee.rule)
           work[rule >> 6] |= kind.woken[rule >> 6] & 1 << UInt64(rule & 63)
         }
+      }
+    }
+  }
+
+  /// Takes away the rules that are not meant for what the event says it is (`scan_target`); a word that is unknown takes nothing away.
+  private func leaveOut(_ event: borrowing Event) {
+    guard let word = event.text(.scanTarget), let path = ScanPath(rawValue: word.string) else { return }
+    for word in 0..<words where work[word] != 0 {
+      var bits = work[word]
+      while bits != 0 {
+        let bit = bits.trailingZeroBitCount
+        bits &= bits &- 1
+        if !compiled.ruleSet.rules[word << 6 | bit].isMeant(for: path) { work[word] &= ~(1 << UInt64(bit)) }
       }
     }
   }
@@ -691,6 +705,9 @@ public struct RuleEngine: ~Copyable {
 }
 
 // MARK: Comparing bytes
+
+@inline(__always)
+func asciiLower(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
 
 /// `needle` is lower-case and as long as `text`.
 @inline(__always)

@@ -151,7 +151,7 @@ extension RulesCommand {
       var output = Output()
       var number = 0
       var bad = 0
-      try forEachLine(of: input) { line in
+      try forEachLine(of: input, lineLimit: Limits.agentLineBytes) { line in
         number += 1
         guard !line.trimmed.isEmpty else { return }
         do {

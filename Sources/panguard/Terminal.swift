@@ -135,9 +135,9 @@ func grouped(_ value: UInt64) -> String {
 }
 
 /// Calls `body` with each line of a file (plain, gzip or xz; "-" is standard input) and the input's time.
-func forEachLine(of path: String, _ body: (Bytes, EventTime) throws -> Void) throws {
+func forEachLine(of path: String, lineLimit: Int = Limits.lineBytes, _ body: (Bytes, EventTime) throws -> Void) throws {
   do {
-    let input = try ReplayInput(path: path, standardInputTime: EventTime(seconds: Int64(time(nil))))
+    let input = try ReplayInput(path: path, standardInputTime: EventTime(seconds: Int64(time(nil))), lineLimit: lineLimit)
     var failure: (any Error)?
     while !input.isAtEnd, failure == nil {
       _ = try input.read { line, _ in
@@ -150,4 +150,6 @@ func forEachLine(of path: String, _ body: (Bytes, EventTime) throws -> Void) thr
     throw CommandFailure.environment("\(error)")
   }
 }
-func forEachLine(of path: String, _ body: (Bytes) throws -> Void) throws { try forEachLine(of: path) { line, _ in try body(line) } }
+func forEachLine(of path: String, lineLimit: Int = Limits.lineBytes, _ body: (Bytes) throws -> Void) throws {
+  try forEachLine(of: path, lineLimit: lineLimit) { line, _ in try body(line) }
+}

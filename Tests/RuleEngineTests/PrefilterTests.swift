@@ -37,24 +37,6 @@ struct PlainPattern {
 }
 
 @Suite struct PrefilterTests {
-  static func literals(_ pattern: String) -> [String]? {
-    RequiredLiterals.of(pattern: Array(pattern.utf8), isUTF: false)?.map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  @Test(arguments: [
-    ("union\\s+select", ["select"]), ("(?i)jndi:(ldap|rmi)", ["jndi:ldap", "jndi:rmi"]), ("\\.\\./", ["../"]), ("a?bcd", ["abcd", "bcd"]),
-    ("foo|barbaz", ["foo", "barbaz"]), ("(?:wp-login|xmlrpc)\\.php", ["wp-login.php", "xmlrpc.php"]), ("^/etc/passwd$", ["/etc/passwd"]),
-    ("x{3}", ["xxx"]), ("(abc){2,}", ["abc"]), ("[aA]bc", ["abc"]), ("a\\x62c", ["abc"]), ("(?<n>abc)\\1", ["abc"]), ("abc(?=def)", ["abc"]),
-    ("a{b}c", ["a{b}c"]),
-  ])
-  func findsWhatEachMatchContains(_ pattern: String, _ expected: [String]) { #expect(Self.literals(pattern) == expected) }
-
-  @Test(arguments: [
-    "", "a", "ab", "a*bc", ".*", "(abc)?", "abc|", "ab|cdef", "(?x) a b c", "\\Qabc\\E", "(*COMMIT)abc", "(?(1)abc)", "[abc]+", "[[:alpha:]]bc",
-    "abc{0}", "ab{,3}c", "(abc){0,2}", "(?!abcdef)", "\\p{L}abc", "(?R)abc", "\\012abc", "\\o{141}bc", "abc)",
-  ])
-  func saysNothingWhereItIsNotSure(_ pattern: String) { #expect(Self.literals(pattern) == nil) }
-
   /// The whole engine against PCRE2 alone.
   @Test func neverHidesAMatch() throws {
     let fixed = [
