@@ -162,7 +162,7 @@ struct TestCaseReader {
       if !conditionFields.isEmpty, !conditionFields.contains(where: { field in values.contains { $0.name == field } }),
         let input = pairs.first(where: { $0.0 == "input" && $0.1.text != nil })
       {
-        for field in conditionFields { set(field, input.1) }
+        for field in conditionFields where Vocabulary.agentFields.contains(field) { set(field, input.1) }
       }
       // A single other text is the content.
       if let text = values.first(where: { ["user_input", "tool_args", "tool_description", "tool_response", "agent_output"].contains($0.name) }) {

@@ -5,7 +5,7 @@ import RuleLanguage
 import Testing
 
 @Suite struct CorpusCasesTests {
-  @Test(arguments: [("rules-450", 5733), ("rules-642", 7432)]) func everyCaseIsAccountedFor(_ name: String, _ count: Int) {
+  @Test(arguments: [("rules-642", 7432)]) func everyCaseIsAccountedFor(_ name: String, _ count: Int) {
     guard let shared = sharedDirectory() else {
       print("skipped: no shared data (set PANGUARD_SHARED)")
       return
@@ -32,6 +32,29 @@ import Testing
     #expect(report.casesRun * 100 >= report.results.count * 95)
   }
 
-  /// No condition of the rule matches the case's text in any field (`true_positives`), or one does (`true_negatives`).
-  static let contradictions: Set<String> = []
+  /// No condition of the rule matches the case's text in a field that the case fills (true positives), or one does (true negatives).
+  static let contradictions: Set<String> = [
+    "ATR-2026-00162 test_cases.true_negatives[1]",
+    "ATR-2026-00441 test_cases.true_positives[5]",
+    "ATR-2026-00490 test_cases.true_positives[4]",
+    "ATR-2026-00491 test_cases.true_positives[4]",
+    "ATR-2026-00492 test_cases.true_positives[1]",
+    "ATR-2026-00492 test_cases.true_positives[4]",
+    "ATR-2026-00494 test_cases.true_positives[5]",
+    "ATR-2026-00495 test_cases.true_positives[1]",
+    "ATR-2026-00495 test_cases.true_positives[7]",
+    "ATR-2026-00499 test_cases.true_positives[1]",
+    "ATR-2026-00499 test_cases.true_positives[2]",
+    "ATR-2026-00502 test_cases.true_positives[3]",
+    "ATR-2026-00505 test_cases.true_positives[3]",
+    "ATR-2026-00505 test_cases.true_positives[8]",
+    "ATR-2026-00506 test_cases.true_positives[6]",
+    "ATR-2026-00508 test_cases.true_positives[3]",
+    "ATR-2026-00508 test_cases.true_positives[5]",
+    "ATR-2026-00553 test_cases.true_negatives[4]",
+    "ATR-2026-01600 test_cases.true_positives[3]",
+    "ATR-2026-01607 test_cases.true_positives[4]",
+    "ATR-2026-01608 test_cases.true_positives[2]",
+    "ATR-2026-01616 test_cases.true_positives[1]",
+  ]
 }

@@ -89,6 +89,17 @@ import Testing
     #expect(report.skippedRules.map(\.cases) == [3])
     #expect(report.results.allSatisfy { $0.outcome == .skipped("telepathy: this engine does not know the method") })
   }
+  @Test(arguments: [
+    (#"{"metric_value":4,"group":{"session.id":"s"}}"#, RuleTestReport.Outcome.passed), (#"{"metric_value":3,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":4,"group":{"other":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":4,"in_cooldown":true,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":0.5,"group":{}}"#, .failed("the case states a count of 0.5, and only a count can be played as events")),
+    (#"{"metric_value":99999999,"group":{}}"#, .failed("the case states a count of 99999999, and only a count can be played as events")),
+  ]) func aCaseMayStateWhatAWindowHeld(_ json: String, _ outcome: RuleTestReport.Outcome) {
+    let behavior =
+      "method: behavioral, behavioral: {metric: calls, aggregation: count, window: 1m, operator: gt, threshold: 3, group_by: [session.id], cooldown: 5m, filter: {span.kind: {in: [TOOL]}}}"
+    #expect(Self.report("true_positives: [{input: '\(json)'}]", detection: behavior).results.map(\.outcome) == [outcome])
+  }
   @Test func answersOfAReference() throws {
     let report = Self.report("true_positives: [x, y], true_negatives: [z]")
     let text = """

@@ -83,7 +83,7 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     #expect(
       notes(agentRule(extra: "schema_version: '1.0'\nmaturity: test")) == [
         "note: has 0 true_negatives, but schema 1.0 asks for 5", "note: has 0 true_positives, but schema 1.0 asks for 5",
-        "note: 'description' has 14 characters, but schema 1.0 asks for 50 to 4000",
+        "note: 'description' has 13 characters, but schema 1.0 asks for 50 to 4000",
       ])
     #expect(notes(agentRule(extra: "schema_version: one\nmaturity: test")) == ["warning: schema_version 'one' does not have the form 1.0"])
     #expect(load(agentRule(extra: "schema_version: '9.7'")).rules.first?.schemaVersion == "9.7")
