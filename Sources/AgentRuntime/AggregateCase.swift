@@ -22,7 +22,9 @@ struct AggregateCase {
 
   /// `event`: the case's event as JSON, whose input holds the aggregate's JSON.
   static func read(_ event: String, _ rule: BehavioralDetection) -> Reading {
-    guard let input = member("user_input", of: event) ?? member("content", of: event), let metric = member("metric_value", of: input) else { return .other }
+    guard let input = member("user_input", of: event) ?? member("content", of: event), let metric = member("metric_value", of: input) else {
+      return .other
+    }
     guard rule.aggregation == .count, let value = fixed(metric), (0...Int64(Limits.testRepetitions)).contains(value) else {
       return .unsupported("the case states a \(rule.aggregation.rawValue) of \(metric), and only a count can be played as events")
     }
@@ -61,7 +63,8 @@ struct AggregateCase {
     try? copy.withUTF8 { bytes in
       try JSONMembers.forEach(of: Bytes(bytes)) { key, value in
         var reader = JSONReader(value)
-        let text: String? = try reader.next { token in if case .string(let text) = token { String(decoding: text, as: UTF8.self) } else { nil } } ?? nil
+        let text: String? =
+          try reader.next { token in if case .string(let text) = token { String(decoding: text, as: UTF8.self) } else { nil } } ?? nil
         found.append((String(decoding: key, as: UTF8.self), text ?? String(decoding: value, as: UTF8.self)))
       }
     }

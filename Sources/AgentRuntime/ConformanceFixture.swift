@@ -101,7 +101,9 @@ public struct ConformanceFixture: Sendable {
         throw Unreadable(description: "\(name): \(error)")
       }
       let known = ["match", "no_match", "graceful_error", "graceful_error_or_no_match"]
-      guard known.contains(outcome) else { throw Unreadable(description: "\(name): outcome '\(outcome)' is none of \(known.joined(separator: ", "))") }
+      guard known.contains(outcome) else {
+        throw Unreadable(description: "\(name): outcome '\(outcome)' is none of \(known.joined(separator: ", "))")
+      }
     }
     private func string(_ json: Bytes) throws -> String {
       var reader = JSONReader(json)

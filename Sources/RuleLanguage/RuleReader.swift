@@ -243,7 +243,9 @@ struct RuleReader {
     rule.detectionTier = section.node("detection_tier")?.text ?? ""
     rule.replacedBy = section.text("replaced_by") ?? ""
     rule.isActive = rule.hasActiveStatus
-    if rule.status == "deprecated", rule.replacedBy.isEmpty { problems.note(section.location(of: "status"), "a deprecated rule should say 'replaced_by'") }
+    if rule.status == "deprecated", rule.replacedBy.isEmpty {
+      problems.note(section.location(of: "status"), "a deprecated rule should say 'replaced_by'")
+    }
     if let compliance = section.node("compliance") { rule.compliance = FormatTables.compliance(compliance) }
   }
 

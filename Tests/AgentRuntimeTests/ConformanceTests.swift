@@ -93,7 +93,10 @@ func sharedDirectory() -> String? {
     ("tp/e", "scan_target: mcp\ninput: x", #"{"outcome":"match","rule_id":"ATR-2026-09999"}"#, "no_match", false, true),
     ("edge/a", "scan_target: skill\ninput: ''", #"{"outcome":"graceful_error_or_no_match"}"#, "no_match", true, false),
     ("edge/a", "scan_target: skill\ninput: an attack", #"{"outcome":"graceful_error_or_no_match"}"#, "match", false, false),
-    ("edge/a", "scan_target: skill\ninput: \"\\0\\0 \\x01 attac\\0k\"", #"{"outcome":"graceful_error_or_no_match","max_runtime_ms":60000}"#, "no_match", true, false),
+    (
+      "edge/a", "scan_target: skill\ninput: \"\\0\\0 \\x01 attac\\0k\"", #"{"outcome":"graceful_error_or_no_match","max_runtime_ms":60000}"#,
+      "no_match", true, false
+    ),
     ("edge/a", "scan_target: skill\ninput: \"\\0 attack\"", #"{"outcome":"match"}"#, "match", true, false),
     // The mark at the head of a document is its encoding; in an event it is text.
     ("edge/a", "scan_target: skill\ninput: \"\\uFEFFtext\"", #"{"outcome":"no_match"}"#, "no_match", true, false),

@@ -44,7 +44,9 @@ import Testing
 
   // MARK: Outcomes
 
-  private static func report(_ cases: String, detection: String = "conditions: [{field: content, operator: contains, value: x, description: an x}]", status: String = "draft")
+  private static func report(
+    _ cases: String, detection: String = "conditions: [{field: content, operator: contains, value: x, description: an x}]", status: String = "draft"
+  )
     -> RuleTestReport
   {
     let text = """
@@ -75,9 +77,11 @@ import Testing
     #expect(report.casesRun == 1)
   }
   @Test func theConditionThatACaseNamesMustBeTheOneThatHolds() {
-    let detection = "conditions: [{field: content, operator: contains, value: x, description: an x}, {field: content, operator: contains, value: y, description: a y}]"
+    let detection =
+      "conditions: [{field: content, operator: contains, value: x, description: an x}, {field: content, operator: contains, value: y, description: a y}]"
     let report = Self.report(
-      "true_positives: [{input: x y, matched_condition: a y}, {input: x, matched_condition: a y}, {input: y, matched_condition: '2'}]", detection: detection)
+      "true_positives: [{input: x y, matched_condition: a y}, {input: x, matched_condition: a y}, {input: y, matched_condition: '2'}]",
+      detection: detection)
     #expect(report.results.map { $0.outcome == .passed } == [true, false, true])
     #expect(report.failures.first?.reason == "the rule fired, but not by condition 'a y': it was '1'")
   }
@@ -90,7 +94,8 @@ import Testing
     #expect(report.results.allSatisfy { $0.outcome == .skipped("telepathy: this engine does not know the method") })
   }
   @Test(arguments: [
-    (#"{"metric_value":4,"group":{"session.id":"s"}}"#, RuleTestReport.Outcome.passed), (#"{"metric_value":3,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":4,"group":{"session.id":"s"}}"#, RuleTestReport.Outcome.passed),
+    (#"{"metric_value":3,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
     (#"{"metric_value":4,"group":{"other":"s"}}"#, .failed("the rule did not fire")),
     (#"{"metric_value":4,"in_cooldown":true,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
     (#"{"metric_value":0.5,"group":{}}"#, .failed("the case states a count of 0.5, and only a count can be played as events")),

@@ -62,7 +62,8 @@ import Testing
     }
   }
   @Test(arguments: [
-    ("equals", "Key", ["Key"], ["key"]), ("exact", "Key", ["Key"], ["key"]), ("matches", "k.y", ["a KEY"], ["ky"]), ("contains", "key", ["a KEY"], ["ky"]),
+    ("equals", "Key", ["Key"], ["key"]), ("exact", "Key", ["Key"], ["key"]), ("matches", "k.y", ["a KEY"], ["ky"]),
+    ("contains", "key", ["a KEY"], ["ky"]),
     ("contains_i", "key", ["a KEY"], ["ky"]), ("starts_with", "key", ["KEYS"], ["a key"]), ("startswith", "key", ["KEYS"], ["a key"]),
     ("endswith", "key", ["a KEY"], ["keys"]), ("in", "[a, b]", ["a", "b"], ["c", "A"]), ("length_gt", "2", ["abc"], ["ab"]),
   ]) func listForm(_ word: String, _ value: String, _ fires: [String], _ silent: [String]) throws {
@@ -71,7 +72,8 @@ import Testing
     for text in silent { #expect(try !self.fires(detection, text), "\(word) on '\(text)'") }
   }
   @Test(arguments: ["draft", "deprecated"]) func draftsAreSilentUnlessAsked(_ status: String) throws {
-    let rule = "title: T\nid: ATR-2026-00001\nseverity: low\nstatus: \(status)\nagent_source: {type: llm_io}\n"
+    let rule =
+      "title: T\nid: ATR-2026-00001\nseverity: low\nstatus: \(status)\nagent_source: {type: llm_io}\n"
       + "detection: {conditions: [{field: content, operator: contains, value: x}], condition: any}\n"
     var set = RuleLoader.load(document: rule, file: "r.yaml")
     for includesInactive in [false, true] {

@@ -63,7 +63,8 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
   @Test func theLegacyTierNamesTheMethodWhereNothingElseDoes() {
     let behavioral = "behavioral: {metric: calls, aggregation: count, window: 5m, operator: gt, threshold: 3}"
     for (detection, tier, isBehavioral) in [
-      (behavioral, "behavioral", true), ("conditions: [{field: user_input, operator: contains, value: x}]\ncondition: any\n" + behavioral, "behavioral", false),
+      (behavioral, "behavioral", true),
+      ("conditions: [{field: user_input, operator: contains, value: x}]\ncondition: any\n" + behavioral, "behavioral", false),
       ("conditions: [{field: user_input, operator: contains, value: x}]\ncondition: any", "semantic", false),
     ] {
       let rule = load(agentRule(detection, extra: "detection_tier: \(tier)")).rules.first
@@ -101,8 +102,10 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
               owasp_llm: [LLM01]
               nothing: 3
             """
-        ).replacing("[T1110.001 - Password Guessing]", with: "[T1110.001], owasp_llm: ['LLM01:2025'], safe_mcp: [SAFE-T1101], cve: [CVE-2026-1], "
-          + "external_references: {sigma: [u]}")
+        ).replacing(
+          "[T1110.001 - Password Guessing]",
+          with: "[T1110.001], owasp_llm: ['LLM01:2025'], safe_mcp: [SAFE-T1101], cve: [CVE-2026-1], "
+            + "external_references: {sigma: [u]}")
       ).rules.first)
     #expect(rule.version == 4)
     #expect(rule.replacedBy == "ATR-2026-00009")
@@ -115,7 +118,8 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
 
   @Test(arguments: [
     ("draft", "stable", []), ("deprecated", "stable", []), ("stable", "stable", [RuleLane.enforce, .alert, .hunt]),
-    ("experimental", "production", [.enforce, .alert, .hunt]), ("stable", "test", [.alert, .hunt]), ("stable", "experimental", [.hunt]), ("stable", "", [.hunt]),
+    ("experimental", "production", [.enforce, .alert, .hunt]), ("stable", "test", [.alert, .hunt]), ("stable", "experimental", [.hunt]),
+    ("stable", "", [.hunt]),
     ("", "", [.hunt]),
   ]) func lanes(_ status: String, _ maturity: String, _ lanes: [RuleLane]) {
     var text = agentRule(extra: maturity.isEmpty ? "" : "maturity: \(maturity)")
@@ -149,7 +153,9 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
   }
   @Test func selectorsBecomeConditions() throws {
     let read = try #require(
-      pattern("selectors:\n  one: {user_input: {contains: x}}\n  two: {content: {regex: 'a+', length_gt: 2}, tool_name: {in: [p, q]}}\ncondition: one or not two"))
+      pattern(
+        "selectors:\n  one: {user_input: {contains: x}}\n  two: {content: {regex: 'a+', length_gt: 2}, tool_name: {in: [p, q]}}\ncondition: one or not two"
+      ))
     #expect(read.conditions.map(\.name) == ["one", "two content regex", "two content length_gt", "two tool_name in"])
     #expect(read.expression == .any([.condition(0), .not(.all([.condition(1), .condition(2), .condition(3)]))]))
     guard case .contains(["x"], caseSensitive: true) = read.conditions[0].test, case .regex(["a+"], caseSensitive: false) = read.conditions[1].test,
@@ -160,7 +166,10 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     }
   }
   @Test(arguments: [
-    ("selectors: {a: {content: {contians: x}}}\ncondition: a", "16:29: error: unknown operator 'contians' in 'detection.selectors.a.content'; did you mean 'contains'?"),
+    (
+      "selectors: {a: {content: {contians: x}}}\ncondition: a",
+      "16:29: error: unknown operator 'contians' in 'detection.selectors.a.content'; did you mean 'contains'?"
+    ),
     ("selectors: {a: {content: {operator: fuzzy, value: x}}}\ncondition: a", "error: unknown operator 'fuzzy'"),
     ("selectors: {a: {content: {}}}\ncondition: a", "error: 'detection.selectors.a.content' has no operator"),
     ("selectors: {a: {}}\ncondition: a", "error: 'detection.selectors.a' has no field"),
@@ -170,7 +179,10 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     ("selectors: {a: {content: {length_lt: 0}}}\ncondition: a", "is 0, but must be between 1 and"),
     ("selectors: {a: {content: {in: []}}}\ncondition: a", "is an empty list: nothing could match"),
     ("selectors: {a: {content: {contains: x}}}\ncondition: b", "no condition is named 'b'; conditions: a"),
-    ("selectors: {a: {content: {contains: x}}}\nconditions: [{field: content, operator: contains, value: x}]\ncondition: a", "a rule has either 'conditions' or 'selectors'"),
+    (
+      "selectors: {a: {content: {contains: x}}}\nconditions: [{field: content, operator: contains, value: x}]\ncondition: a",
+      "a rule has either 'conditions' or 'selectors'"
+    ),
     ("selectors: [a]\ncondition: a", "error: 'detection.selectors' must be a mapping of keys, not a list"),
   ]) func selectorsThatAreWrong(_ detection: String, _ message: String) {
     let set = load(agentRule(detection))
@@ -179,13 +191,15 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     #expect(set.diagnostics.contains { $0.description.contains(message.replacing("16:29: ", with: "")) }, "\(set.diagnostics)")
   }
   @Test(arguments: ["ml_classifier", "ast", "bytecode"]) func operatorsThatNeedMoreThanAnEngine(_ word: String) {
-    guard case .skipped? = load(agentRule("conditions: [{field: content, operator: \(word), value: x}]\ncondition: any")).rules.first?.detection else {
+    guard case .skipped? = load(agentRule("conditions: [{field: content, operator: \(word), value: x}]\ncondition: any")).rules.first?.detection
+    else {
       Issue.record("not skipped")
       return
     }
   }
   @Test func decimalsAreNotRounded() {
-    guard case .skipped(_, let reason)? = load(agentRule("conditions: [{field: score, operator: gt, value: 0.8}]\ncondition: any")).rules.first?.detection
+    guard
+      case .skipped(_, let reason)? = load(agentRule("conditions: [{field: score, operator: gt, value: 0.8}]\ncondition: any")).rules.first?.detection
     else {
       Issue.record("not skipped")
       return
@@ -215,7 +229,8 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     }
   }
   @Test(arguments: [
-    ("all of s*", [0b111]), ("ALL OF them", [0b111]), ("any of *", Array(1...7)), ("any of s*", Array(1...7)), ("1 of s*", Array(1...7)), ("or", Array(1...7)),
+    ("all of s*", [0b111]), ("ALL OF them", [0b111]), ("any of *", Array(1...7)), ("any of s*", Array(1...7)), ("1 of s*", Array(1...7)),
+    ("or", Array(1...7)),
     ("and", [0b111]), ("not 1 of s*", [0]), ("2 of s* and not s0", [0b110]), ("S0 or s1", []), ("s0 AND (s1 OR NOT s2)", [0b001, 0b011, 0b111]),
   ]) func combinators(_ text: String, _ expected: [Int]) {
     let read = pattern(selectors(3) + "condition: \(text)")
@@ -237,7 +252,8 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
 
   // MARK: Cases
 
-  private func inputs(_ cases: String, detection: String = "conditions: [{field: content, operator: contains, value: x}]\ncondition: any") -> [String] {
+  private func inputs(_ cases: String, detection: String = "conditions: [{field: content, operator: contains, value: x}]\ncondition: any") -> [String]
+  {
     let set = load(agentRule(detection).replacing("test_cases: {}", with: "test_cases: {true_positives: [\(cases)]}"))
     return (set.rules.first?.tests ?? []).map { if case .event(let json) = $0.input { json } else { "?" } }
   }
@@ -268,7 +284,8 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
       "test_cases: {}", with: "test_cases: {true_positives: [a, {input: b}], true_negatives: [c], evasion_tests: [d]}")
     #expect(
       load(text).rules.first?.tests.map(\.path) == [
-        "test_cases.true_positives[1]", "test_cases.true_positives[2]", "test_cases.true_negatives[1]", "test_cases.evasion_tests[1]", "evasion_tests[1]",
+        "test_cases.true_positives[1]", "test_cases.true_positives[2]", "test_cases.true_negatives[1]", "test_cases.evasion_tests[1]",
+        "evasion_tests[1]",
       ])
   }
 }

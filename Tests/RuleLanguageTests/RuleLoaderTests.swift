@@ -174,7 +174,8 @@ import Testing
           "selectors:\n  a1: {user_input: {contains: x, length_gt: 3}}\n  a2: {tool_args: {operator: in, value: [p, q]}}\n  b: {content: {endswith: y}}\n"
           + "condition: 1 of a* and not b", extra: "schema_version: '1.0'\nmaturity: test\nscan_target: skill"
       ).replacing("host_log", with: "llm_io").replacing(
-        "test_cases: {}", with: "test_cases: {true_positives: [{user_input: x, expected: triggered}, {tool_call: {name: a, args: b}}, {input: {response: z}}]}"),
+        "test_cases: {}",
+        with: "test_cases: {true_positives: [{user_input: x, expected: triggered}, {tool_call: {name: a, args: b}}, {input: {response: z}}]}"),
     ].map { Array($0.utf8) }
     let words = [
       "detection", "conditions", "[]", "{}", "~", "\n", "- ", ": ", "9223372036854775808", "-1", "\\u{110000}", "&a ", "*a", "'", "any of them", "(",
