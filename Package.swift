@@ -29,7 +29,8 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", path: "Sources/CLinux"),
-    systemLibrary("CUtf8proc", "libutf8proc", "libutf8proc-dev"),
+    // Without pkg-config: its flags hold a macro that only concerns building the library, and that the package manager warns of.
+    .systemLibrary(name: "CUtf8proc", path: "Sources/CUtf8proc", providers: [.apt(["libutf8proc-dev"])]),
     systemLibrary("CPCRE2", "libpcre2-8", "libpcre2-dev"),
     systemLibrary("CSystemd", "libsystemd", "libsystemd-dev"),
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),

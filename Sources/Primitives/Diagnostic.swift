@@ -19,7 +19,7 @@ public struct SourceLocation: Codable, Hashable, Sendable, Comparable, CustomStr
 }
 
 public struct Diagnostic: Codable, Hashable, Sendable, CustomStringConvertible {
-  public enum Severity: Codable, String, Sendable, Comparable {
+  public enum Severity: String, Codable, Sendable, Comparable {
     case note, warning, error
     public static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
     private var rank: Int { self == .note ? 0 : self == .warning ? 1 : 2 }
