@@ -33,7 +33,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", path: "Sources/CLinux"),
-    // Without pkg-config: its file carries a macro definition that the package manager warns of.
+    // Without pkg-config: its flags hold a macro that only concerns building the library, and that the package manager warns of.
     .systemLibrary(name: "CUtf8proc", path: "Sources/CUtf8proc", providers: [.apt(["libutf8proc-dev"])]),
     systemLibrary("CPCRE2", "libpcre2-8", "libpcre2-dev"),
     systemLibrary("CSystemd", "libsystemd", "libsystemd-dev"),

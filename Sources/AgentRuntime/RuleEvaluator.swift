@@ -17,6 +17,12 @@ public struct RuleEvaluator: ~Copyable {
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
   }
 
+  /// With what is known about the patterns from the cache in `cacheDirectory`; what is not there is put there.
+  public init(_ rules: LoadedRules, cacheDirectory: String?) {
+    self.init(rules.set, cachedDatabase: RuleStore.cachedDatabase(for: rules, in: cacheDirectory))
+    if !engine.usedCachedDatabase, let database = engine.serializedDatabase() { RuleStore.cache(database, for: rules, in: cacheDirectory) }
+  }
+
   /// One line `{"id":..,"event":{..}}` in, one line `{"id":..,"matches":[..]}` out. The id is passed through as it is written; a line
   /// without one gets its number. Throws JSONError where the line is not of that form.
   public mutating func evaluate(line: Bytes) throws -> [UInt8] {

@@ -1,6 +1,6 @@
-// Where rules come from: finds the directories, loads what is in them, names the set by a hash, and keeps the compiled
-// prefilter on disk so that the next start need not compile it.
-// The cache is advisory: the engine verifies what it is given and compiles when in doubt.
+// Where rules come from: finds the directories, loads what is in them, names the set by a hash, and keeps the checked rules
+// (RuleCache) and what is known about their patterns on disk, so that the next start need not work it out.
+// The cache is advisory: what is read is verified, and worked out again when in doubt.
 import Glibc
 import Primitives
 import RuleEngine
@@ -37,10 +37,10 @@ public enum RuleStore {
   /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic. Which of them are
   /// evaluated is for their status and `lane` to decide; all are in the set and in its hash, and the hash says which are active.
   public static func load(
-    paths requested: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false
+    paths requested: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false, cacheDirectory: String? = nil
   ) -> LoadedRules {
     let paths = requested.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
-    var set = RuleLoader.load(paths: paths)
+    var set = cacheDirectory.map { RuleCache.load(paths: paths, in: $0) } ?? RuleLoader.load(paths: paths)
     if paths.isEmpty {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
@@ -62,7 +62,7 @@ public enum RuleStore {
     return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: disabled)
   }
 
-  // MARK: Cache of the compiled prefilter
+  // MARK: Cache of what is known about the patterns
 
   /// $CACHE_DIRECTORY as systemd gives it to a service; else /var/cache/panguard for root, $XDG_CACHE_HOME/panguard or
   /// ~/.cache/panguard for others. nil where there is no home.
@@ -75,25 +75,30 @@ public enum RuleStore {
 
   public static func cachedDatabase(for rules: LoadedRules, in directory: String?) -> [UInt8]? {
     guard let directory else { return nil }
-    let path = "\(directory)/rules-\(rules.hash.prefix(32)).hsdb"
+    return readCache("\(directory)/rules-\(rules.hash.prefix(32)).patterns")
+  }
+
+  /// Writes atomically with mode 0600. A cache that cannot be written is no error: the next start works it out again.
+  public static func cache(_ database: [UInt8], for rules: LoadedRules, in directory: String?) {
+    guard let directory else { return }
+    writeCache(database, to: "\(directory)/rules-\(rules.hash.prefix(32)).patterns", in: directory, pattern: "rules-*.patterns")
+  }
+
+  /// Only what we wrote ourselves and nobody else could have changed.
+  static func readCache(_ path: String) -> [UInt8]? {
     var info = stat()
-    // Only what we wrote ourselves and nobody else could have changed.
     guard lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_uid == geteuid(), info.st_mode & 0o077 == 0 else { return nil }
     guard case .success(let bytes) = readDocumentFile(path, limit: 256 * Limits.documentBytes) else { return nil }
     return bytes
   }
-
-  /// Writes atomically with mode 0600. A cache that cannot be written is no error: the next start compiles again.
-  public static func cache(_ database: [UInt8], for rules: LoadedRules, in directory: String?) {
-    guard let directory, makeDirectory(directory, mode: 0o700) else { return }
-    let name = "rules-\(rules.hash.prefix(32)).hsdb"
-    guard writeAtomically(database, to: "\(directory)/\(name)", mode: 0o600) else { return }
-    // Each change of a rule leaves a file behind: the oldest go.
-    let cached = SourceDiscovery.expand("\(directory)/rules-*.hsdb").compactMap { path -> (time: Int, path: String)? in
+  /// Each change of a rule leaves a file behind: of those that `pattern` names, the oldest go.
+  static func writeCache(_ bytes: [UInt8], to path: String, in directory: String, pattern: String) {
+    guard makeDirectory(directory, mode: 0o700), writeAtomically(bytes, to: path, mode: 0o600) else { return }
+    let others = SourceDiscovery.expand("\(directory)/\(pattern)").compactMap { other -> (time: Int, path: String)? in
       var info = stat()
-      return lstat(path, &info) == 0 && !path.hasSuffix(name) ? (info.st_mtim.tv_sec, path) : nil
+      return lstat(other, &info) == 0 && other != path ? (info.st_mtim.tv_sec, other) : nil
     }
-    for old in cached.sorted(by: { $0 > $1 }).dropFirst(Limits.cachedRuleSets - 1) { unlink(old.path) }
+    for old in others.sorted(by: { $0 > $1 }).dropFirst(Limits.cachedRuleSets - 1) { unlink(old.path) }
   }
 }
 

@@ -3,7 +3,7 @@
 import Primitives
 
 /// A known field of an event. The raw value is its place in the table; never store it, store the name.
-@frozen public enum Field: UInt8, CaseIterable, Sendable {
+@frozen public enum Field: UInt8, CaseIterable, Codable, Sendable {
   // event
   case eventCategory, eventAction, eventOutcome, eventReason, eventProvider, eventDataset, eventDuration
   case message

@@ -9,7 +9,7 @@ public struct MilliNats: Hashable, Comparable, Sendable {
 }
 
 /// A probability in thousandths, 0...1000. 0 and 1000 are never reached: no evidence is certain.
-public struct Confidence: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct Confidence: Codable, Hashable, Comparable, Sendable, CustomStringConvertible {
   public let thousandths: Int
   public init(thousandths: Int) { self.thousandths = Swift.max(1, Swift.min(999, thousandths)) }
   public static func < (a: Confidence, b: Confidence) -> Bool { a.thousandths < b.thousandths }

@@ -1,6 +1,6 @@
 // What is wrong, where, and what to do: the one form in which rules, configuration and playbooks report problems.
 
-public struct SourceLocation: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct SourceLocation: Codable, Hashable, Sendable, Comparable, CustomStringConvertible {
   /// As the operator named it; "-" is standard input.
   public var file: String
   /// 1-based; 0: the file as a whole.
@@ -18,8 +18,8 @@ public struct SourceLocation: Hashable, Sendable, Comparable, CustomStringConver
   }
 }
 
-public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
-  public enum Severity: String, Sendable, Comparable {
+public struct Diagnostic: Codable, Hashable, Sendable, CustomStringConvertible {
+  public enum Severity: String, Codable, Sendable, Comparable {
     case note, warning, error
     public static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
     private var rank: Int { self == .note ? 0 : self == .warning ? 1 : 2 }

@@ -198,7 +198,7 @@ public struct EventTime: Hashable, Comparable, Sendable, CustomStringConvertible
 
 /// A span of event time.
 @frozen
-public struct Nanoseconds: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct Nanoseconds: Codable, Hashable, Comparable, Sendable, CustomStringConvertible {
   public var count: Int64
   @inlinable public init(_ count: Int64) { self.count = count }
   public static func seconds(_ n: Int64) -> Nanoseconds { Nanoseconds(n.multipliedReportingOverflow(by: 1_000_000_000).partialValue) }

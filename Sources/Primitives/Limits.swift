@@ -154,7 +154,7 @@ public enum Limits {
   /// Rule files found below the given directories, and how deep the directories nest. Beyond it the rest is refused with an error.
   public static let ruleFiles = 20_000
   public static let ruleDirectoryDepth = 16
-  /// Compiled rule sets that the cache keeps (each about 350 KiB for the shipped rules). Beyond it the oldest are deleted.
+  /// Rule sets that the cache keeps, of each of its two kinds of files. Beyond it the oldest are deleted.
   public static let cachedRuleSets = 4
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000

@@ -2,7 +2,7 @@
 // A fingerprint that is the same on every machine: it names raw lines in evidence and long texts in group keys.
 // It is not a cryptographic hash; what must resist an adversary who may choose both inputs uses SHA-256.
 
-public struct Fingerprint: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct Fingerprint: Codable, Hashable, Sendable, Comparable, CustomStringConvertible {
   public var high: UInt64
   public var low: UInt64
   public init(high: UInt64, low: UInt64) {

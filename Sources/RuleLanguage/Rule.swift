@@ -5,14 +5,14 @@
 import Events
 import Primitives
 
-public enum Severity: String, Sendable, CaseIterable, Comparable {
+public enum Severity: String, Codable, Sendable, CaseIterable, Comparable {
   case informational, low, medium, high, critical
   public static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
   public var rank: Int { Severity.allCases.firstIndex(of: self)! }
 }
 
 /// What a condition, filter, group or join key reads.
-public enum FieldReference: Hashable, Sendable, CustomStringConvertible {
+public enum FieldReference: Codable, Hashable, Sendable, CustomStringConvertible {
   case known(Field)
   /// A field outside the table, by its exact name.
   case extra(String)
@@ -27,8 +27,8 @@ public enum FieldReference: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One test of one field of one event.
-public struct Condition: Sendable {
-  public enum Test: Sendable {
+public struct Condition: Codable, Sendable {
+  public enum Test: Codable, Sendable {
     /// Any of the patterns matches (unanchored). PCRE2 syntax.
     case regex([String], caseSensitive: Bool)
     case contains([String], caseSensitive: Bool)
@@ -58,7 +58,7 @@ public struct Condition: Sendable {
   }
 }
 
-public enum Comparison: String, Sendable, CaseIterable {
+public enum Comparison: String, Codable, Sendable, CaseIterable {
   case gt, lt, gte, lte, eq
   public func holds(_ a: Int64, _ b: Int64) -> Bool {
     switch self {
@@ -81,7 +81,7 @@ public enum Comparison: String, Sendable, CaseIterable {
 }
 
 /// How conditions combine. Indices are into the rule's `conditions`.
-public indirect enum Expression: Hashable, Sendable {
+public indirect enum Expression: Codable, Hashable, Sendable {
   case condition(Int)
   case not(Expression)
   case all([Expression])
@@ -89,8 +89,8 @@ public indirect enum Expression: Hashable, Sendable {
 }
 
 /// `detection.method: behavioral`: an aggregate over a sliding window of event time, for each group.
-public struct BehavioralDetection: Sendable {
-  public enum Aggregation: String, Sendable, CaseIterable { case count, sum, max, distinct_count, rate }
+public struct BehavioralDetection: Codable, Sendable {
+  public enum Aggregation: String, Codable, Sendable, CaseIterable { case count, sum, max, distinct_count, rate }
   /// The field that is aggregated (sum, max, distinct_count); for count and rate only a name.
   public var metric: String
   public var metricField: FieldReference?
@@ -130,8 +130,8 @@ public struct BehavioralDetection: Sendable {
 }
 
 /// A correlation document (ATR-COR-...): matches of other rules that belong together.
-public struct CorrelationDetection: Sendable {
-  public struct SourceRule: Sendable {
+public struct CorrelationDetection: Codable, Sendable {
+  public struct SourceRule: Codable, Sendable {
     public var alias: String
     /// An exact id, or a glob (`rule_id_pattern`).
     public var ruleIDPattern: String
@@ -140,7 +140,7 @@ public struct CorrelationDetection: Sendable {
       self.ruleIDPattern = ruleIDPattern
     }
   }
-  public enum Logic: Sendable {
+  public enum Logic: Codable, Sendable {
     /// Aliases in the order in which they must occur.
     case temporalSequence([String])
     case temporalUnordered([String])
@@ -161,7 +161,7 @@ public struct CorrelationDetection: Sendable {
   }
 }
 
-public enum Detection: Sendable {
+public enum Detection: Codable, Sendable {
   case pattern(conditions: [Condition], expression: Expression)
   case behavioral(BehavioralDetection)
   case correlation(CorrelationDetection)
@@ -170,13 +170,13 @@ public enum Detection: Sendable {
 }
 
 /// One embedded case: what goes in, and whether the rule must fire.
-public struct TestCase: Sendable {
-  public enum Group: String, Sendable, CaseIterable {
+public struct TestCase: Codable, Sendable {
+  public enum Group: String, Codable, Sendable, CaseIterable {
     case truePositive = "true_positives"
     case trueNegative = "true_negatives"
     case evasion = "evasion_tests"
   }
-  public enum Input: Sendable {
+  public enum Input: Codable, Sendable {
     /// Raw log lines, parsed the way the daemon parses them. `{n}` becomes the 1-based repetition.
     case lines(String)
     /// Fields of one event, as a JSON object.
@@ -213,7 +213,7 @@ public struct TestCase: Sendable {
   }
 }
 
-public struct Rule: Sendable {
+public struct Rule: Codable, Sendable {
   public var id: String
   public var title: String
   public var summary: String
@@ -294,7 +294,7 @@ public struct Rule: Sendable {
 }
 
 /// All rules of one run, sorted by id, ids unique; and what was wrong with the rest.
-public struct RuleSet: Sendable {
+public struct RuleSet: Codable, Sendable {
   public var rules: [Rule]
   public var diagnostics: [Diagnostic]
   /// Documents that were refused because of an error.

@@ -7,18 +7,38 @@ import TypedYAML
 public enum RuleLoader {
   /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
   /// begin with "." are not read. Directories behind symbolic links are not entered.
-  public static func load(paths: [String]) -> RuleSet {
+  public static func load(paths: [String]) -> RuleSet { load(read(paths: paths)) }
+
+  /// Rule files as they lie on disk, unread by any parser, so that a cache can tell whether it knows them.
+  public struct Files: Sendable {
+    public internal(set) var files: [(path: String, bytes: [UInt8])] = []
+    /// What could not be found or read.
+    public internal(set) var diagnostics: [Diagnostic] = []
+    var refusedCount = 0
+  }
+  /// Reads every file that `load(paths:)` loads.
+  public static func read(paths: [String]) -> Files {
     var collection = Collection()
+    var result = Files()
     for path in paths {
       for file in collection.files(below: path) {
         switch readDocumentFile(file) {
-        case .success(let bytes): bytes.withUnsafeBytes { collection.add($0, file: file) }
+        case .success(let bytes): result.files.append((file, bytes))
         case .failure(let failure):
           collection.diagnostics.append(failure.diagnostic)
           collection.refusedCount += 1
         }
       }
     }
+    result.diagnostics = collection.diagnostics
+    result.refusedCount = collection.refusedCount
+    return result
+  }
+  public static func load(_ read: Files) -> RuleSet {
+    var collection = Collection()
+    collection.diagnostics = read.diagnostics
+    collection.refusedCount = read.refusedCount
+    for file in read.files { file.bytes.withUnsafeBytes { collection.add($0, file: file.path) } }
     return collection.finished()
   }
 

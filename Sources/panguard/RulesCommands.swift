@@ -28,7 +28,9 @@ struct RuleSelection: ParsableArguments {
   func load(
     _ extra: [String] = [], disabled: [String] = [], lane configured: RuleLane = .hunt, reportsWarnings: Bool = false
   ) throws -> LoadedRules {
-    let loaded = RuleStore.load(paths: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive)
+    let loaded = RuleStore.load(
+      paths: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive,
+      cacheDirectory: RuleStore.defaultCacheDirectory())
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
@@ -147,7 +149,7 @@ extension RulesCommand {
 
     func run() throws {
       let loaded = try selection.load()
-      var evaluator = RuleEvaluator(loaded.set)
+      var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
       var output = Output()
       var number = 0
       var bad = 0

@@ -1,0 +1,102 @@
+import Primitives
+import Testing
+
+@testable import Events
+
+@Suite struct AgentEventTests {
+  static func read(_ json: String, _ body: (borrowing Event) -> Void) throws {
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    try Array(json.utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+    body(event)
+  }
+  static func text(_ event: borrowing Event, _ name: String) -> String? {
+    if let field = Field(name: name) { return event.text(field)?.string }
+    return Array(name.utf8).withUnsafeBytes { event.extra($0)?.string }
+  }
+
+  static let contentNames = ["content", "user_input", "agent_output", "tool_args", "tool_name", "tool_response", "agent_message"]
+  /// Which names show `content`, by type.
+  static let shown: [(type: String, names: Set<String>)] = [
+    ("llm_input", ["content", "user_input"]), ("llm_output", ["content", "agent_output"]), ("tool_call", ["content", "tool_args", "tool_name"]),
+    ("tool_response", ["content", "tool_response"]), ("multi_agent_message", ["content", "agent_message"]), ("mcp_exchange", ["content"]), ("", ["content"]),
+  ]
+
+  /// Every type and every field: from content, from an explicit field, from metadata, from none.
+  @Test func fieldsResolve() throws {
+    for (type, names) in Self.shown {
+      for name in Self.contentNames + ["tool_description", "tool_input", "something_else"] {
+        let plain = names.contains(name) ? "C" : nil
+        let isContentName = Self.contentNames.contains(name)
+        func check(_ json: String, _ expected: String?) throws {
+          try Self.read(json) { event in #expect(Self.text(event, name) == expected, "\(name) of \(json)") }
+        }
+        try check(#"{"content":"C","event_type":"\#(type)"}"#, plain)
+        try check(#"{"event_type":"\#(type)","fields":{"\#(name)":"F"},"content":"C"}"#, "F")
+        try check(#"{"content":"C","event_type":"\#(type)","fields":{"\#(name)":""}}"#, "")
+        try check(#"{"content":"C","event_type":"\#(type)","fields":{"\#(name)":null},"metadata":{"\#(name)":"M"}}"#, nil)
+        try check(#"{"metadata":{"\#(name)":"M"},"content":"C","event_type":"\#(type)"}"#, plain ?? (isContentName ? nil : "M"))
+        try check(#"{"metadata":{"\#(name)":"M"},"fields":{"\#(name)":"F"},"content":"","event_type":"\#(type)"}"#, "F")
+        try check(#"{"content":"","event_type":"\#(type)"}"#, nil)
+        try check(#"{"content":"C","event_type":"\#(type)","fields":{"\#(name)":"1","\#(name)":"2"}}"#, "2")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    (#"{"content":"C"}"#, "user_input", "C"), (#"{"fields":{"tool_args":"A"}}"#, "tool_args", "A"), (#"{"fields":{"n":5}}"#, "n", "5"),
+    (#"{"fields":{"n":1.50}}"#, "n", "1.50"), (#"{"fields":{"n":true}}"#, "n", "True"), (#"{"fields":{"n":[1, "a"]}}"#, "n", #"[1, "a"]"#),
+    (#"{"content":"C","session.id":"s","event_type":"llm_input"}"#, "session.id", "s"), (#"{"content":"C","scan_target":"skill"}"#, "scan_target", "skill"),
+    (#"{"user_input":"flat"}"#, "user_input", "flat"), (#"{"user_input":"flat"}"#, "content", nil), (#"{"content":"a\ud800b"}"#, "content", "a\u{fffd}b"),
+    (#"{"content":"\udc00\ud83d\ude00"}"#, "content", "\u{fffd}😀"), (#"{"fields":{"source.ip":"not an address"}}"#, "source.ip", nil),
+  ] as [(String, String, String?)])
+  func values(_ json: String, _ name: String, _ expected: String?) throws {
+    try Self.read(json) { event in #expect(Self.text(event, name) == expected) }
+  }
+
+  @Test(arguments: ["", "{", "[]", "7", #"{"content":"a"#, #"{"content":}"#, #"{"fields":{"a":}}"#, #"{"content":"a"}}"#, "{\"content\":\"\u{1}\"}"])
+  func whatIsNotAnEventIsAnError(_ json: String) { #expect(throws: JSONError.self) { try Self.read(json) { _ in } } }
+
+  /// One text under three names lies in memory once, whatever its size.
+  @Test func aLargeTextIsHeldOnceAndGivenBack() throws {
+    var event = Event()
+    let size = 64 * 1024 * 1024
+    let large = [UInt8](repeating: 0x61, count: size)
+    for round in 0..<3 {
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      large.withUnsafeBytes { event.setContent($0, type: .toolCall) }
+      let start = event.text(.content)?.baseAddress
+      #expect(event.text(.content)?.count == size && !event.isTruncated, "round \(round)")
+      #expect(event.text(.toolArgs)?.baseAddress == start && event.text(.toolName)?.baseAddress == start)
+      let isLiteral = event.isLiteral(event.text(.content)!)
+      #expect(!isLiteral)
+      let blocks = event.overflow.count
+      #expect(blocks == 1)
+    }
+    event.reset()
+    let blocks = event.overflow.count
+    #expect(blocks == 0)
+    // A log line's event is still cut where it was.
+    large.withUnsafeBytes { event.set(.message, $0) }
+    #expect(event.isTruncated && event.text(.message)!.count <= Limits.lineBytes + Limits.derivedBytes)
+  }
+
+  @Test func aCopyOfALargeEventIsItsOwn() {
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    let large = [UInt8](repeating: 0x62, count: 300_000)
+    large.withUnsafeBytes { event.setContent($0, type: .llmInput) }
+    var copy = Event()
+    copy.assign(event)
+    event.reset()
+    #expect(copy.text(.userInput)?.count == 300_000 && copy.text(.userInput)?.last == 0x62 && !copy.isTruncated)
+  }
+
+  @Test func manyFieldsAreBoundedAndDoNotHideKnownOnes() throws {
+    let junk = (0..<5000).map { "\"junk\($0)\":\"x\"" }.joined(separator: ",")
+    try Self.read("{\"content\":\"C\",\"fields\":{\(junk),\"tool_description\":\"D\"}}") { event in
+      #expect(event.extraCount == Limits.agentExtraFields && event.isTruncated)
+      #expect(Self.text(event, "tool_description") == "D" && Self.text(event, "user_input") == "C")
+    }
+  }
+}

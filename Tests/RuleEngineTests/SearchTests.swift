@@ -1,0 +1,121 @@
+import Events
+import Primitives
+import RegularExpressions
+import RuleLanguage
+import Testing
+
+@testable import RuleEngine
+
+@Suite struct SearchTests {
+  /// However the search is narrowed down (places of literals, windows, the guarded form), the answer is that of the whole pattern on the
+  /// whole text.
+  @Test func narrowedSearchesSayWhatWholeOnesSay() {
+    let patterns = [
+      "needle", "x.{0,20}needle", "[a-c]{2,9}needle\\b", "\\s+needle", "needle$", "^needle", "(?<=a)needle", "(?<!a)needle", "(?=aneedle)a", "needle(?!x)",
+      "(needle|thread)\\s*[0-9]{2}", "(?:a|needle){2}", "\\bneedle\\b.*thread", "needle[\\s\\S]{0,300}thread", "(a)needle\\1", "[^a]needle", "thread+s?",
+    ]
+    var random = Random(41)
+    let pieces = ["a", "b", "c", " ", "x", "needle", "Needle", "thread", "12", "\n", "é", "\u{17f}", "😀"]
+    let used = patterns.compactMap { text in PlainPattern(text, caseSensitive: false).map { (text, $0) } }
+    defer { for entry in used { entry.1.free() } }
+    #expect(used.count == patterns.count)
+    var engine = RuleEngine(ruleSet(used.enumerated().map { regexRule("R\($0)", $1.0) }))
+    let memory = RegexMemory()
+    var event = Event()
+    var found = 0
+    for n in 0..<150 {
+      // Long ones keep places; most of a text is far from any literal.
+      let filler = n % 3 == 0 ? 0 : 1000
+      let isPlain = n % 2 == 0
+      var text: [UInt8] = []
+      for _ in 0..<1 + random.below(12) {
+        text += Array(repeating: UInt8(ascii: "z"), count: filler == 0 ? 0 : random.below(filler))
+        text += Array(random.pick(isPlain ? Array(pieces.prefix(10)) : pieces).utf8)
+      }
+      fill(&event, message: text)
+      let expected = used.indices.filter { i in text.withUnsafeBytes { used[i].1.matches($0, memory) } }.map { "R\($0)" }
+      found += expected.count
+      #expect(engine.ids(event) == expected.sorted { Int($0.dropFirst())! < Int($1.dropFirst())! }, "\(String(decoding: text, as: UTF8.self))")
+    }
+    #expect(found > 150)
+    #expect(engine.counters.limitHits.allSatisfy { $0 == 0 })
+  }
+
+  /// A text that several fields show is scanned once, and a pattern that several rules have runs once on it.
+  @Test func oneTextIsScannedOnce() {
+    var engine = RuleEngine(
+      ruleSet(
+        regexRule("A", "nee+dle", field: "content"), regexRule("B", "nee+dle", field: "user_input"), regexRule("C", "nee+dle", field: "tool_args"),
+        regexRule("D", "nee+dle", field: "agent_output")))
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    event.setContent(Bytes("a needle"), type: .llmInput)
+    #expect(engine.ids(event) == ["A", "B"])
+    #expect(engine.counters.prefilterScans == 1 && engine.counters.confirmations == 1)
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    event.setContent(Bytes("a needle"), type: .llmOutput)
+    #expect(engine.ids(event) == ["A", "D"])
+    event.set(.toolArgs, Bytes("no thread"))
+    #expect(engine.ids(event) == ["A", "D"])
+    #expect(engine.counters.prefilterScans == 4)
+  }
+
+  /// Patterns without a literal do not run where a byte that they need is missing.
+  @Test func missingBytesSaveARun() {
+    var engine = RuleEngine(ruleSet(regexRule("R", "[0-9a-f]{32}"), regexRule("S", "[$%]\\w[&@]")))
+    var event = Event()
+    fill(&event, [("message", "nothing here but words and a few abcdef")])
+    #expect(engine.ids(event) == [])
+    #expect(engine.counters.confirmations == 0)
+    fill(&event, [("message", "x 0123456789abcdef0123456789abcdef and $a@")])
+    #expect(engine.ids(event) == ["R", "S"])
+  }
+
+  @Test func aTextForOneScanTargetMeetsOnlyItsRules() {
+    var skill = regexRule("S", "needle")
+    skill.scanTarget = "skill"
+    var runtime = regexRule("T", "needle")
+    runtime.scanTarget = "runtime"
+    var engine = RuleEngine(ruleSet(regexRule("A", "needle"), skill, runtime))
+    var event = Event()
+    for (target, expected) in [(nil, ["A", "S", "T"]), ("skill", ["A", "S"]), ("runtime", ["A", "T"]), ("mcp", ["A", "T"]), ("new", ["A", "S", "T"])] {
+      fill(&event, [("message", "needle")] + (target.map { [("scan_target", $0)] } ?? []))
+      #expect(engine.ids(event) == expected)
+    }
+  }
+}
+
+/// Hostile texts: what confirmations may cost is bounded by the text's length, whatever is in it. Counted in steps that limits allow.
+@Suite struct HostileTextTests {
+  static let patterns = [
+    "(a+)+$", "(?:a|a)+$b", "ignore.*previous.*instructions", "ignore[\\s\\S]*all[\\s\\S]*rules!", "(\\w+\\s*)+:", "\\s+\\S+\\s+x$", "\\$\\{[^}]*\\}", "([^\"]*\"){4}x",
+    "(?=(a+)+$)aaa", "(.*a){8}b", "<[^>]*>[^<]*</[^>]*>", "(ignore\\s+)+now",
+  ]
+  static let texts: [(name: String, unit: String)] = [
+    ("one letter", "a"), ("blanks", " "), ("brackets", "([{<"), ("literals", "ignore previous "), ("opened", "${"), ("quotes", "\""), ("words", "aaaa bbbb "),
+    ("tags", "<a><b>"), ("lines", String(repeating: "a", count: 300) + "\n"), ("accents", "é"), ("marks", "e\u{301}"),
+  ]
+
+  @Test(arguments: texts.indices)
+  func stepsAreLinear(_ index: Int) {
+    var engine = RuleEngine(ruleSet(Self.patterns.enumerated().map { regexRule("R\($0)", $1) }))
+    var event = Event()
+    for size in [50_000, 400_000] {
+      let unit = Array(Self.texts[index].unit.utf8)
+      let text = Array((0..<size / unit.count + 1).map { _ in unit }.joined())
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      text.withUnsafeBytes { event.setContent($0, type: .llmInput) }
+      text.withUnsafeBytes { event.set(.message, $0) }
+      let before = engine.counters
+      _ = engine.ids(event)
+      let after = engine.counters
+      // Each pattern, on the raw and the normalised text: the fast form's share, then the guarded form's.
+      let bound = UInt64(2 * Self.patterns.count) * UInt64(Limits.regexFastSteps + Limits.regexGuardedSteps + (Limits.regexGuardedStepsPerByte + 128) * text.count)
+      #expect(after.allowedSteps - before.allowedSteps <= bound)
+      #expect(after.confirmations - before.confirmations <= UInt64(2 * Self.patterns.count))
+      // What was not decided is said.
+      let hits = after.limitHits.reduce(0, +) - before.limitHits.reduce(0, +)
+      #expect(engine.takeLimitRecords().count == Int(hits))
+    }
+  }
+}
