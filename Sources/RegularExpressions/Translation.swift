@@ -210,6 +210,15 @@ struct Translation {
     if let points = set.resolved, !set.needsUnicodeTables || kind == .ascii {
       return write(closed(points, set.ignoresCase), set.isNegated, set.ignoresCase)
     }
+    if set.ranges.isEmpty, set.shorthands.count == 1, !set.isNegated, !set.isASCII {
+      switch set.shorthands[0] {
+      case .digit: return put("\\d")
+      case .notDigit: return put("\\D")
+      case .word: return put("\\w")
+      case .notWord: return put("\\W")
+      default: break
+      }
+    }
     var text = set.isNegated ? "[^" : "["
     text += spelled(closed(CodePointSet(set.ranges), set.ignoresCase))
     for shorthand in set.shorthands {
@@ -255,7 +264,7 @@ struct Translation {
     if set.isEmpty { return put(isNegated ? "." : "(?!)") }
     // In ASCII texts sets are closed under case already.
     let isCased = kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
-      || kind == .ascii && ignoresCase && !ignores
+      || kind == .ascii && ignoresCase && !ignores && ASCIITree.closedInASCII(set) != set
     let text = "[\(isNegated ? "^" : "")\(spelled(set))]"
     put(!isCased ? text : ignores ? "(?i:\(text))" : "(?-i:\(text))")
   }
