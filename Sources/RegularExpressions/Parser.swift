@@ -238,7 +238,10 @@ struct PatternParser {
 
   private func literal(_ point: UInt32) -> Node {
     if (0xd800...0xdfff).contains(point) { return .characterClass(CharacterClass()) }  // a lone surrogate: in no text
-    return .literal(point, ignoresCase: flags.ignoresCase && (!flags.isASCII || point < 0x80))
+    // Python's flag `a`: only letters of ASCII have a case, and their partners beyond it are none.
+    guard flags.ignoresCase, flags.isASCII else { return .literal(point, ignoresCase: flags.ignoresCase) }
+    guard CaseTable.isASCIILetter(point) else { return .literal(point, ignoresCase: false) }
+    return .characterClass(CharacterClass(ranges: [point...point, point ^ 0x20...point ^ 0x20]))
   }
 
   // MARK: Groups
@@ -630,6 +633,13 @@ struct PatternParser {
       }
     }
     guard take(0x5d) else { throw error("unterminated character set", at: start) }
+    if result.ignoresCase, result.isASCII {
+      let members = CodePointSet(result.ranges)
+      for letter in UInt32(0x41)...0x7a where CaseTable.isASCIILetter(letter) && members.contains(letter ^ 0x20) {
+        result.ranges.append(letter...letter)
+      }
+      result.ignoresCase = false
+    }
     guard result.shorthands.count <= 64 else { throw error("a character set of more than 64 properties", at: start) }
     return .characterClass(result)
   }

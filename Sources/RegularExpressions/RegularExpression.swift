@@ -57,7 +57,10 @@ public struct RegularExpression: Sendable {
   /// What every match contains; nil: nothing is known. Worked out on each call.
   public var requirement: Requirement? {
     guard let found = RequirementAnalysis.facts(root).required else { return nil }
-    return Requirement(literals: RequirementAnalysis.withoutCovered(found.literals))
+    var literals = RequirementAnalysis.withoutCovered(found.literals)
+    // Such a look-behind is matched from its own start.
+    if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
+    return Requirement(literals: literals)
   }
   /// Bytes of UTF-8 of the shortest and the longest match (look-around not counted); nil: unbounded.
   public var lengths: (shortest: Int, longest: Int?) {

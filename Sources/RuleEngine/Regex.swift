@@ -4,6 +4,7 @@
 // but does not hide the text around it (PCRE2_MATCH_INVALID_UTF).
 import CPCRE2
 import Primitives
+import RegularExpressions
 
 /// What one bounded test can say.
 enum Truth: UInt8 {
@@ -58,6 +59,7 @@ struct Regex {
   let mayMatchEmpty: Bool
 
   init(_ pattern: [UInt8], caseSensitive: Bool, useJIT: Bool = true) throws(RegexError) {
+    let pattern = Regex.spelled(pattern, caseSensitive)
     guard let context = pcre2_compile_context_create_8(nil) else { throw RegexError(message: "out of memory", offset: 0) }
     defer { pcre2_compile_context_free_8(context) }
     pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))
@@ -94,6 +96,15 @@ struct Regex {
     isUTF = options & PCRE2_UTF != 0
     mayMatchEmpty = matchesEmpty != 0
     hasJIT = useJIT && pcre2_jit_compile_8(compiled, PCRE2_JIT_COMPLETE) == 0
+  }
+
+  /// Code points by \u mean nothing to PCRE2, and look-behinds may be of variable length.
+  private static func spelled(_ pattern: [UInt8], _ caseSensitive: Bool) -> [UInt8] {
+    let source = String(decoding: pattern, as: UTF8.self)
+    guard source.contains("\\u") || source.contains("(?<"),
+      let expression = try? RegularExpression(source, isCaseSensitive: caseSensitive), let text = expression.pcre2(for: .unicode)
+    else { return pattern }
+    return Array("(*UTF)\(text)".utf8)
   }
 
   func free() { pcre2_code_free_8(code) }
