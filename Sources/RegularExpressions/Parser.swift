@@ -6,6 +6,7 @@ import Primitives
 struct PatternTree {
   var root: Node
   var captures: Int
+  var remarks: [RegularExpressionError]
 }
 
 struct PatternParser {
@@ -22,6 +23,7 @@ struct PatternParser {
   private var depth = 0
   private var flags: Flags
   private var opened = 0
+  private var remarks: [RegularExpressionError] = []
   private var closed: [Bool] = [true]
   private let total: Int
   /// Looked up, never iterated.
@@ -37,7 +39,7 @@ struct PatternParser {
     try parser.readLeadingFlags()
     let root = try parser.alternation()
     guard parser.at == parser.points.count else { throw parser.error("unbalanced parenthesis") }
-    return PatternTree(root: root, captures: parser.opened)
+    return PatternTree(root: root, captures: parser.opened, remarks: parser.remarks)
   }
 
   private init(_ source: String, ignoresCase: Bool) {
@@ -449,6 +451,7 @@ struct PatternParser {
       at += length
       return reference(to: number)
     }
+    if remarks.count < 8 { remarks.append(error("reference to a group that does not exist", at: start)) }
     guard isOctal(peek) else {
       at += 1
       return literal(points[at - 1])

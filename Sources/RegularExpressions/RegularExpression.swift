@@ -36,6 +36,8 @@ public struct RegularExpression: Sendable {
   public let isCaseSensitive: Bool
   /// The pattern as a tree.
   public let root: Node
+  /// What is taken as ECMAScript has it, but is most likely a mistake: a reference to a group that does not exist. At most eight.
+  public let remarks: [RegularExpressionError]
   private let ascii: String?
   private let unicode: String?
 
@@ -45,6 +47,7 @@ public struct RegularExpression: Sendable {
     self.isCaseSensitive = isCaseSensitive
     let tree = try PatternParser.read(source, ignoresCase: !isCaseSensitive)
     root = tree.root
+    remarks = tree.remarks
     ascii = try Translation.of(tree, .ascii)
     unicode = try Translation.of(tree, .unicode)
   }

@@ -192,7 +192,7 @@ struct RequirementAnalysis {
     if result.exact == nil || all.contains(where: { $0.best != nil }) {
       var literals: [Requirement.Literal] = []
       for one in all {
-        guard let required = one.required, literals.count <= mostLiterals * 4 else { return result }
+        guard let required = one.required, literals.count <= mostLiterals * 2 else { return result }
         for literal in required.literals {
           if let at = literals.firstIndex(where: { $0.bytes == literal.bytes }) {
             literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
@@ -208,7 +208,7 @@ struct RequirementAnalysis {
 
   /// A literal that contains another one need not be looked for, if the other's place bounds the match as well.
   static func withoutCovered(_ literals: [Requirement.Literal]) -> [Requirement.Literal] {
-    guard literals.count > 1, literals.count <= 256 else { return literals }
+    guard literals.count > 1, literals.count <= mostLiterals * 2 else { return literals }
     var kept = literals
     var index = 0
     while index < kept.count {
@@ -219,8 +219,7 @@ struct RequirementAnalysis {
       if let cover, let shift = offset(of: kept[cover].bytes, in: long.bytes) {
         let moved = LengthBounds.sum(long.longestBefore, shift)
         kept[cover].longestBefore = kept[cover].longestBefore.flatMap { a in moved.map { max(a, $0) } }
-        kept.remove(at: index)
-        index = 0
+        kept.remove(at: index)  // what was looked at before is covered by nothing that stands here still
       } else {
         index += 1
       }
@@ -229,7 +228,12 @@ struct RequirementAnalysis {
   }
   private static func offset(of needle: [UInt8], in text: [UInt8]) -> Int? {
     guard needle.count <= text.count else { return nil }
-    return (0...text.count - needle.count).first { text[$0..<$0 + needle.count].elementsEqual(needle) }
+    for start in 0...text.count - needle.count where text[start] == needle[0] {
+      var at = 1
+      while at < needle.count, text[start + at] == needle[at] { at += 1 }
+      if at == needle.count { return start }
+    }
+    return nil
   }
 
   private static func repetition(_ one: Facts, _ low: Int, _ high: Int?) -> Facts {

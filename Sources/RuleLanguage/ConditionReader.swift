@@ -146,7 +146,7 @@ final class ConditionReader {
 
   /// The pattern as it is written, if the engine can run it; else the place in the pattern is reported.
   private func pattern(_ text: String, _ node: Node, _ caseSensitive: Bool) -> String? {
-    guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive) else { return text }
+    guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive, isStrict: isHostRule) else { return text }
     if problem.isForeign, !isHostRule {
       if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
       problems.note(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")

@@ -18,14 +18,15 @@ public enum RegexSyntax {
     public var isForeign: Bool
   }
 
-  /// What is wrong with a pattern; nil: nothing.
-  public static func problem(in pattern: String, caseSensitive: Bool) -> Problem? {
+  /// What is wrong with a pattern; nil: nothing. `isStrict`: also what only ECMAScript takes, and most likely is a mistake.
+  public static func problem(in pattern: String, caseSensitive: Bool, isStrict: Bool = false) -> Problem? {
     let expression: RegularExpression
     do throws(RegularExpressionError) {
       expression = try RegularExpression(pattern, isCaseSensitive: caseSensitive)
     } catch {
       return Problem(message: error.message, offset: error.offset, isForeign: error.isUnsupported)
     }
+    if isStrict, let remark = expression.remarks.first { return Problem(message: remark.message, offset: remark.offset, isForeign: false) }
     for kind in [RegularExpression.TextKind.ascii, .unicode] {
       guard let translated = expression.pcre2(for: kind), let message = refusal(of: translated, compileOptions(for: kind)) else { continue }
       return Problem(message: message, offset: 0, isForeign: true)
