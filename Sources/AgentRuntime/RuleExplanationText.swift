@@ -5,6 +5,7 @@ import Export
 import Primitives
 import RuleEngine
 import RuleLanguage
+import TypedYAML
 
 public struct RuleExplanationText {
   private let width: Int

@@ -7,5 +7,6 @@ public enum RuleWords {
   public static var hostCategories: [String] { Vocabulary.hostCategories }
   public static var sources: [String] { hostSources + agentSources }
   public static func categories(of source: String) -> [String] { hostSources.contains(source) ? hostCategories : agentCategories }
+  public static var statuses: [String] { Vocabulary.statuses }
   public static var operators: [String] { Vocabulary.operators }
 }
