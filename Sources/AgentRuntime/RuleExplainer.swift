@@ -104,11 +104,9 @@ public struct RuleExplainer: ~Copyable {
     return fields.isEmpty ? [.known(.content)] : fields
   }
   static func conditions(of rule: Rule) -> [Condition] {
-    switch rule.detection {
-    case .pattern(let conditions, _): conditions
-    case .behavioral(let behavior): behavior.filter
-    case .correlation, .skipped: []
-    }
+    if case .pattern(let conditions, _) = rule.detection { return conditions }
+    if case .behavioral(let behavior) = rule.detection { return behavior.filter }
+    return []
   }
 
   /// - Parameters:
@@ -170,11 +168,8 @@ public struct RuleExplainer: ~Copyable {
       }
       seen.conditions.append(ExplainedCondition(condition: condition, report: report, nearMiss: miss))
     }
-    switch rule.detection {
-    case .behavioral(let behavior): seen.counted = tally.count(event, behavior, seen.conditions, line: line)
-    case .correlation(let correlation): note(matches, of: correlation, event)
-    case .pattern, .skipped: break
-    }
+    if case .behavioral(let behavior) = rule.detection { seen.counted = tally.count(event, behavior, seen.conditions, line: line) }
+    if case .correlation(let correlation) = rule.detection { note(matches, of: correlation, event) }
     result.events.append(seen)
   }
 

@@ -89,6 +89,8 @@ public enum RuleExplanationJSON {
       json.value(miss.prefix)
       json.key("reached")
       json.value(miss.reached)
+      json.key("rest")
+      json.value(miss.rest)
       write("span", miss.span, &json)
       json.endObject()
     }

@@ -39,11 +39,12 @@ public struct RuleExplanationText {
     if case .pattern(let conditions, let expression) = e.rule.detection, conditions.count > 1 {
       wrapped("condition: " + RuleExplanationText.formula(expression, conditions), indent: 2)
     }
-    switch e.rule.detection {
-    case .behavioral: behavioral(e)
-    case .correlation: correlation(e)
-    case .pattern: pages(e, e.events)
-    case .skipped: break
+    if case .behavioral = e.rule.detection {
+      behavioral(e)
+    } else if case .correlation = e.rule.detection {
+      correlation(e)
+    } else if e.refusal == nil {
+      pages(e, e.events)
     }
     if e.unread > 0 { line("\(e.unread) more lines were not read: at most \(Limits.explainedEvents) are") }
   }
@@ -75,7 +76,8 @@ public struct RuleExplanationText {
   }
   private mutating func header(_ event: ExplainedEvent, of count: Int) {
     guard count > 1 else { return }
-    line(TerminalText.cut(paint("line \(event.line)", .bold) + "  " + TerminalText.escaped(event.text), to: color ? 0 : width))
+    let number = "line \(event.line)"
+    line(paint(number, .bold) + "  " + TerminalText.cut(TerminalText.escaped(event.text), to: width - 2 - number.utf8.count))
   }
 
   private mutating func write(_ c: ExplainedCondition) {
@@ -99,8 +101,7 @@ public struct RuleExplanationText {
     } else if let miss = c.nearMiss {
       label("wanted", miss.alternative)
       label("got to", miss.prefix)
-      let rest = String(decoding: Array(miss.alternative.utf8).dropFirst(miss.reached), as: UTF8.self)
-      if !rest.isEmpty { label("then not", rest) } else if value.utf8.count > miss.span.upperBound { label("then not", "the end of the value") }
+      if !miss.rest.isEmpty { label("then not", miss.rest) } else if value.utf8.count > miss.span.upperBound { label("then not", "the end of the value") }
       place(miss.span, in: value)
     } else {
       if c.report.isHeld != true { label("wanted", RuleExplanationText.wanted(c.condition)) }
@@ -154,10 +155,8 @@ public struct RuleExplanationText {
     for group in e.groups.prefix(20) {
       let who = group.values.isEmpty ? "all" : TerminalText.escaped(group.values.joined(separator: ", "))
       let highest = b.aggregation == .rate ? fixedPointText(group.highest, digits: 3) : "\(group.highest)"
-      let holds = b.comparison.holds(group.highest, b.threshold)
       line(
-        TerminalText.cut("  \(who): \(group.counted) counted, at most \(highest) at line \(group.line); wanted \(b.comparison.symbol) \(bound)", to: width)
-          + (holds ? "" : paint("", .dim)))
+        TerminalText.cut("  \(who): \(group.counted) counted, at most \(highest) at line \(group.line); wanted \(b.comparison.symbol) \(bound)", to: width))
     }
     if e.groups.count > 20 { line("  \(e.groups.count - 20) more groups") }
     line()

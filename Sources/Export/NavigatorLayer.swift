@@ -22,6 +22,15 @@ public enum NavigatorLayer {
     text("description", "Techniques that \(coverage.ruleCount) rules refer to. The score is the number of rules.", &json)
     json.key("sorting")
     json.value(3)  // by score, highest first
+    json.key("layout")
+    json.beginObject()
+    text("layout", "side", &json)
+    json.key("showID")
+    json.value(true)
+    json.key("showName")
+    json.value(true)
+    text("expandedSubtechniques", "annotated", &json)
+    json.endObject()
     json.key("hideDisabled")
     json.value(false)
     json.key("techniques")
@@ -40,9 +49,6 @@ public enum NavigatorLayer {
     json.value(max(1, items.map(\.rules.count).max() ?? 1))
     json.endObject()
     json.key("legendItems")
-    json.beginArray()
-    json.endArray()
-    json.key("metadata")
     json.beginArray()
     json.endArray()
     json.key("showTacticRowBackground")
@@ -64,9 +70,6 @@ public enum NavigatorLayer {
     text("comment", item.rules.prefix(rulesNamed).joined(separator: ", ") + (more > 0 ? " and \(more) more" : ""), &json)
     json.key("enabled")
     json.value(true)
-    // A sub-technique is seen only where its technique is open.
-    json.key("showSubtechniques")
-    json.value(item.id.utf8.contains(0x2e))
     json.endObject()
   }
   private static func text(_ key: StaticString, _ value: String, _ json: inout JSONWriter) {

@@ -12,6 +12,8 @@ public struct NearMiss: Sendable, Equatable {
   /// Its beginning that was found, as it was tried (groups closed), and how many bytes of `alternative` it spans.
   public var prefix: String
   public var reached: Int
+  /// What had to follow there, without alternatives that were not taken; empty for a whole text that was found where it may not be.
+  public var rest: String
   /// Where in the value, in bytes. Never empty.
   public var span: Range<Int>
 
@@ -31,7 +33,10 @@ public struct NearMiss: Sendable, Equatable {
     var best: NearMiss?
     for text in texts.prefix(Limits.nearMissPatterns) {
       guard let span = find(text), span.count > best?.span.count ?? 0 else { continue }
-      best = NearMiss(alternative: text, prefix: String(decoding: Array(text.utf8).prefix(span.count), as: UTF8.self), reached: span.count, span: span)
+      let bytes = Array(text.utf8)
+      best = NearMiss(
+        alternative: text, prefix: String(decoding: bytes.prefix(span.count), as: UTF8.self), reached: span.count,
+        rest: String(decoding: bytes.dropFirst(span.count), as: UTF8.self), span: span)
     }
     return best
   }
@@ -75,7 +80,8 @@ public struct NearMiss: Sendable, Equatable {
       for beginning in PatternBeginnings.of(pattern) {
         if let best, beginning.steps <= best.steps { break }
         guard let span = trial.firstMatch(of: beginning.pattern, sensitive, in: value), !span.isEmpty else { continue }
-        best = (NearMiss(alternative: pattern, prefix: beginning.pattern, reached: beginning.end, span: span), beginning.steps)
+        let miss = NearMiss(alternative: pattern, prefix: beginning.pattern, reached: beginning.end, rest: beginning.rest, span: span)
+      best = (miss, beginning.steps)
         break
       }
     }
@@ -122,7 +128,9 @@ enum PatternBeginnings {
     var pattern: String
     /// Where in the whole pattern it ends, in bytes.
     var end: Int
-    /// Parts on the way there.
+    /// What had to follow, without the alternatives that were not taken.
+    var rest: String
+    /// Parts on the way there; a group that was passed counts as its longest way.
     var steps: Int
   }
 
@@ -130,7 +138,7 @@ enum PatternBeginnings {
     var scanner = Scanner(bytes: Array(pattern.utf8))
     let alternatives = scanner.alternatives(depth: 0)
     var found: [Beginning] = []
-    collect(alternatives, scanner.bytes, head: [], closers: [], steps: 0, into: &found)
+    _ = collect(alternatives, scanner.bytes, head: [], closers: [], after: [], steps: 0, into: &found)
     // Stable: of equally many parts the one that stands first.
     return found.enumerated().sorted { ($1.element.steps, $0.offset) < ($0.element.steps, $1.offset) }.map(\.element)
   }
@@ -145,25 +153,34 @@ enum PatternBeginnings {
     var isFlags = false
   }
 
+  /// Returns the parts of the longest way through.
   private static func collect(
-    _ alternatives: [[Part]], _ bytes: [UInt8], head: [UInt8], closers: [UInt8], steps: Int, into found: inout [Beginning]
-  ) {
+    _ alternatives: [[Part]], _ bytes: [UInt8], head: [UInt8], closers: [UInt8], after: [UInt8], steps: Int, into found: inout [Beginning]
+  ) -> Int {
     var flags: [UInt8] = []  // flags at the beginning of the first alternative hold in the others too
+    var longest = steps
     for (i, sequence) in alternatives.enumerated() {
       var text = head + flags
       var steps = steps
       for part in sequence {
-        guard found.count < Limits.nearMissPrefixes else { return }
+        guard found.count < Limits.nearMissPrefixes else { return max(longest, steps) }
         if part.isFlags, i == 0, text.count == head.count + flags.count { flags += bytes[part.range] }
+        let rest = bytes[part.range.upperBound..<(sequence.last?.range.upperBound ?? part.range.upperBound)] + after
         if let content = part.content {
-          collect(content, bytes, head: text + bytes[part.range.lowerBound..<part.contentStart], closers: [0x29] + closers, steps: steps, into: &found)
+          let open = text + bytes[part.range.lowerBound..<part.contentStart]
+          steps = collect(content, bytes, head: open, closers: [0x29] + closers, after: Array(rest), steps: steps, into: &found)
         }
         text += bytes[part.range]
         guard !part.isFlags else { continue }
         steps += 1
-        found.append(Beginning(pattern: String(decoding: text + closers, as: UTF8.self), end: part.range.upperBound, steps: steps))
+        found.append(
+          Beginning(
+            pattern: String(decoding: text + closers, as: UTF8.self), end: part.range.upperBound, rest: String(decoding: rest, as: UTF8.self),
+            steps: steps))
       }
+      longest = max(longest, steps)
     }
+    return longest
   }
 
   /// Total and linear: what it does not understand is one part that ends where the pattern ends.

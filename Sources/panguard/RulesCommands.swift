@@ -13,7 +13,7 @@ import RuleLanguage
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Coverage.self])
+    subcommands: [List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Coverage.self, PrintSchema.self])
 }
 
 /// Which rules a command works on.
