@@ -104,8 +104,10 @@ extension RulesCommand {
     @OptionGroup var selection: RuleSelection
     @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
+    @Flag(name: .long, help: "Stay, and test again what a saved file changes. Ctrl-C ends.") var watch = false
 
     func run() throws {
+      if watch { return RulesWatch(paths: selection.rules + paths, filter: filter).run() }
       let loaded = RuleStore.load(paths: selection.rules + paths)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)

@@ -132,13 +132,15 @@ extension RulesCommand {
       var output = Output()
       output.line(path)
       output.flush()
-      let rules = t.method == .correlation ? " --rules <the source rules>" : ""
+      let sources = selection.rules.isEmpty ? [RuleStore.defaultDirectory()].compactMap { $0 } : selection.rules
+      let rules = t.method == .correlation ? sources.map { " --rules \($0)" }.joined() : ""
       printError(
         """
         Wrote \(t.id). Next:
-          1. Fill in the placeholders '\(TestPlaceholder.mark) ...>' and the description in \(path).
+          1. Fill in the description and each '\(TestPlaceholder.mark) ...>' in \(path)
           2. panguard rules test\(rules) --watch \(path)
-          3. panguard rules explain \(t.id) --rules \(path) --input '...'   (why it matches, or how far it got)
+          3. panguard rules explain \(t.id)\(rules) --rules \(path) --input '...'
+             shows why it matches, or how far it got.
           4. panguard rules lint\(rules) \(path)
         """)
     }
