@@ -294,6 +294,7 @@ enum PatternBeginnings {
           at += 2
           return false
         }
+        if bytes[at] == 0x50, at + 1 < bytes.count, bytes[at + 1] != 0x3c { return false }  // (?P=name)
         skip(past: 0x3e)
         return true
       default:
