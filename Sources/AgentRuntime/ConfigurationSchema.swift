@@ -40,6 +40,7 @@ extension Configuration {
       case let type where type.hasPrefix("list of "): Schema.anyOf(Schema.scalar(), Schema.list(Schema.scalar()))
       default: Schema.anything  // a type that this table does not know: the reader still does
       }
+    if key.defaultText == "~" { return .object([("description", .text(text)), ("anyOf", .array([.object([("type", .text("null"))]), body]))]) }
     guard case .object(let members) = body else { return .object([("description", .text(text))]) }
     return .object([("description", .text(text))] + members.filter { $0.0 != "description" })
   }

@@ -20,8 +20,9 @@ public struct RuleCoverage: Sendable {
     public var key: String
     public var title: String
     public var items: [Item]
-    /// Ids that no rule refers to; nil where the framework is too large to list.
+    /// Ids that no rule refers to; nil where the framework is too large to list. Of `listed` ids.
     public var uncovered: [String]?
+    public var listed: Int
     /// Different rules that refer to it.
     public var ruleCount: Int
   }
@@ -66,7 +67,7 @@ public struct RuleCoverage: Sendable {
       return Framework(
         key: definition.key, title: definition.title, items: items,
         uncovered: definition.expected.map { $0.filter { id in !items.contains { $0.id == id } } },
-        ruleCount: Set(found.map(\.rule.id)).count)
+        listed: definition.expected?.count ?? 0, ruleCount: Set(found.map(\.rule.id)).count)
     }
     unmapped = rules.map(\.id).filter { !mapped.contains($0) }
   }

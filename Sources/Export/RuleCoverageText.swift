@@ -34,7 +34,8 @@ public enum RuleCoverageText {
     if f.items.isEmpty { return "\(f.title): no rule refers to it" }
     let what: String
     if let uncovered = f.uncovered {
-      what = "\(f.items.count) of \(f.items.count + uncovered.count)"
+      let covered = f.listed - uncovered.count
+      what = "\(covered) of \(f.listed)" + (f.items.count > covered ? " and \(f.items.count - covered) other ids" : "")
     } else if f.key == "mitre_attack" {
       let tactics = Set(f.items.flatMap(\.tactics)).count
       what = "\(f.items.count) techniques, \(tactics) of \(Tactic.allCases.count) tactics"

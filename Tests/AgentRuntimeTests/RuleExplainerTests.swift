@@ -52,7 +52,7 @@ import Testing
         """)
     #expect(RuleExplanationText.page(result, width: 80, color: true).contains("\u{1b}[1;4mIGNORE all pr\u{1b}[0mior"))
     let json = String(decoding: RuleExplanationJSON.encode(result), as: UTF8.self)
-    #expect(json.contains(#""holds":false,"longest_prefix":{"of":"ignore\\s+all\\s+previous","prefix":"ignore\\s+all\\s+pr","reached":18"#), "\(json)")
+    #expect(json.contains(#""holds":false,"longest_prefix":{"of":"ignore\\s+all\\s+previous","prefix":"ignore\\s+all\\s+pr","reached":17"#), "\(json)")
     #expect(json.contains(#""matched":"http://","span":[40,47]"#), "\(json)")
     #expect(try explain(rule, text("ignore all previous http://", rule)).isMatch)
   }

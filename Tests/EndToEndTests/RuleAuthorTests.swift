@@ -135,7 +135,7 @@ import Testing
     d.write(rule(2, "other"), to: "rules/b.yaml")
     #expect(shows("changed: b.yaml") && shows("FAIL ATR-2026-99002") && shows("0 of 1 cases passed, 1 rules"))
     d.write(rule(2, "["), to: "rules/b.yaml")
-    #expect(shows("b.yaml:1:") && shows("nothing was run, 1 refused"))
+    #expect(shows("b.yaml:2:") && shows("nothing was run, 1 refused"))
     d.write(rule(2, "attack"), to: "rules/new.tmp")  // an editor that renames
     d.rename("rules/new.tmp", "rules/b.yaml")
     #expect(shows("1 of 1 cases passed, 1 rules; waiting"))
