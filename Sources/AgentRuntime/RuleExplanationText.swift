@@ -63,7 +63,8 @@ public struct RuleExplanationText {
   /// Events in full: those that matched first, then those that came nearest, in the order of the input.
   private mutating func pages(_ e: RuleExplanation, _ events: [ExplainedEvent]) {
     func rank(_ event: ExplainedEvent) -> Int {
-      event.isMatch ? Int.max : event.conditions.filter { $0.report.isHeld == true }.count * 1000 + event.conditions.filter { $0.nearMiss != nil }.count
+      event.isMatch
+        ? Int.max : event.conditions.filter { $0.report.isHeld == true }.count * 1000 + event.conditions.filter { $0.nearMiss != nil }.count
     }
     let order = events.indices.sorted { (rank(events[$1]), $0) < (rank(events[$0]), $1) }
     let shown = order.prefix(Limits.explainedPages).sorted()
@@ -101,7 +102,11 @@ public struct RuleExplanationText {
     } else if let miss = c.nearMiss {
       label("wanted", miss.alternative)
       label("got to", miss.prefix)
-      if !miss.rest.isEmpty { label("then not", miss.rest) } else if value.utf8.count > miss.span.upperBound { label("then not", "the end of the value") }
+      if !miss.rest.isEmpty {
+        label("then not", miss.rest)
+      } else if value.utf8.count > miss.span.upperBound {
+        label("then not", "the end of the value")
+      }
       place(miss.span, in: value)
     } else {
       if c.report.isHeld != true { label("wanted", RuleExplanationText.wanted(c.condition)) }
@@ -140,7 +145,8 @@ public struct RuleExplanationText {
     label("at", "\(at)\(more)")
     line("             " + left + paint(shownHit, .place) + right)
     if !color {
-      line("             " + String(repeating: " ", count: TerminalText.columns(left)) + String(repeating: "~", count: TerminalText.columns(shownHit)))
+      line(
+        "             " + String(repeating: " ", count: TerminalText.columns(left)) + String(repeating: "~", count: TerminalText.columns(shownHit)))
     }
   }
 
@@ -156,7 +162,8 @@ public struct RuleExplanationText {
       let who = group.values.isEmpty ? "all" : TerminalText.escaped(group.values.joined(separator: ", "))
       let highest = b.aggregation == .rate ? fixedPointText(group.highest, digits: 3) : "\(group.highest)"
       line(
-        TerminalText.cut("  \(who): \(group.counted) counted, at most \(highest) at line \(group.line); wanted \(b.comparison.symbol) \(bound)", to: width))
+        TerminalText.cut(
+          "  \(who): \(group.counted) counted, at most \(highest) at line \(group.line); wanted \(b.comparison.symbol) \(bound)", to: width))
     }
     if e.groups.count > 20 { line("  \(e.groups.count - 20) more groups") }
     line()
@@ -164,7 +171,9 @@ public struct RuleExplanationText {
       let verdict: String
       switch event.counted {
       case .yes(let group, let value):
-        verdict = paint("counts", .good) + " \(TerminalText.escaped(value))" + (group.isEmpty ? "" : " for \(TerminalText.escaped(group.joined(separator: ", ")))")
+        verdict =
+          paint("counts", .good) + " \(TerminalText.escaped(value))"
+          + (group.isEmpty ? "" : " for \(TerminalText.escaped(group.joined(separator: ", ")))")
       case .no(let reason): verdict = paint("does not count", .dim) + ": \(TerminalText.escaped(reason))"
       case nil: verdict = ""
       }

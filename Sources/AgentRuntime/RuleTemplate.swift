@@ -171,7 +171,9 @@ public struct RuleTemplate: Sendable {
         "    ", "not_triggered",
         [("harmless \(what) that almost match", "A near miss"), ("everyday \(what) of the same kind", "Everyday use")])
       + ["", "evasion_tests:"]
-      + group("  ", "triggered", [("\(what) of an attacker who knows this rule; if it gets through, expected: not_triggered", "Rewritten to get around")])
+      + group(
+        "  ", "triggered", [("\(what) of an attacker who knows this rule; if it gets through, expected: not_triggered", "Rewritten to get around")]
+      )
       .flatMap { $0.hasSuffix("expected: triggered") ? [$0, "    bypass_technique: 'name it'"] : [$0] }
   }
 

@@ -117,7 +117,9 @@ public struct RuleCoverage: Sendable {
   /// The first word of a text that begins with `prefix`, if it is made of what ids are made of.
   @Sendable private static func prefixed(_ text: String, _ prefix: String) -> String? {
     let word = text.prefix { $0 != " " && $0 != ":" }
-    let isPlain = word.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.".utf8.contains($0) }
+    let isPlain = word.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || "-_.".utf8.contains($0)
+    }
     return word.hasPrefix(prefix) && isPlain && word.utf8.count <= 32 ? String(word) : nil
   }
 }

@@ -81,7 +81,7 @@ public struct NearMiss: Sendable, Equatable {
         if let best, beginning.steps <= best.steps { break }
         guard let span = trial.firstMatch(of: beginning.pattern, sensitive, in: value), !span.isEmpty else { continue }
         let miss = NearMiss(alternative: pattern, prefix: beginning.pattern, reached: beginning.end, rest: beginning.rest, span: span)
-      best = (miss, beginning.steps)
+        best = (miss, beginning.steps)
         break
       }
     }

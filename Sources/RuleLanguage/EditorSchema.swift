@@ -109,7 +109,8 @@ public enum EditorSchema {
       shared + [("rule", ruleBody), ("correlation", correlationBody)])
   }
   public static var correlation: SchemaValue {
-    Schema.document("ATR correlation, with Panguard's host profile", [("$ref", .text("#/$defs/correlation"))], shared + [("correlation", correlationBody)])
+    Schema.document(
+      "ATR correlation, with Panguard's host profile", [("$ref", .text("#/$defs/correlation"))], shared + [("correlation", correlationBody)])
   }
   /// spec/atr-profile-v1.0.md
   public static var profile: SchemaValue { Schema.document("ATR profile 1.0", [("$ref", .text("#/$defs/profile"))], [("profile", profileBody)]) }
@@ -117,7 +118,11 @@ public enum EditorSchema {
   // MARK: What both kinds have
 
   private static let shared: [(String, SchemaValue)] = [
-    ("field", Schema.suggested(Field.allNames, else: Schema.pattern("^[^\\s]{1,128}$", "The name of a field; one that is not in the table is taken as it is."))),
+    (
+      "field",
+      Schema.suggested(
+        Field.allNames, else: Schema.pattern("^[^\\s]{1,128}$", "The name of a field; one that is not in the table is taken as it is."))
+    ),
     ("fields", Schema.anyOf(Schema.ref("field"), Schema.list(Schema.ref("field")))),
     ("texts", Schema.anyOf(Schema.scalar(), Schema.list(Schema.scalar()))),
     ("duration", Schema.duration),

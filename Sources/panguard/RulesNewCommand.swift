@@ -30,7 +30,8 @@ extension RulesCommand {
     @Option(name: .long, help: "The field to look at.", completion: RuleCompletion.fields) var field: String?
     @Option(name: .long, help: "How to compare it. Default: regex.", completion: .list(RuleWords.operators)) var `operator`: String?
     @Option(name: .long, help: "The regular expression, text or number to compare it with.") var pattern: String?
-    @Option(name: .long, help: "behavioral: count, sum, max, distinct_count or rate. Default: count.") var aggregation: BehavioralDetection.Aggregation?
+    @Option(name: .long, help: "behavioral: count, sum, max, distinct_count or rate. Default: count.") var aggregation:
+      BehavioralDetection.Aggregation?
     @Option(name: .long, help: "behavioral, correlation: for instance 10m. Default: 10m.") var window: String?
     @Option(name: .long, help: "behavioral: from how many on. Default: 5.") var threshold: Int64?
     @Option(

@@ -10,7 +10,8 @@ import TypedYAML
 @Suite struct EditorSchemaTests {
   private static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
   private static let documents = [
-    ("rule", EditorSchema.rule), ("correlation", EditorSchema.correlation), ("profile", EditorSchema.profile), ("configuration", Configuration.schema),
+    ("rule", EditorSchema.rule), ("correlation", EditorSchema.correlation), ("profile", EditorSchema.profile),
+    ("configuration", Configuration.schema),
   ]
 
   @Test func theShippedSchemasAreCurrent() throws {
@@ -36,7 +37,8 @@ import TypedYAML
     let correlation = try Validator(EditorSchema.correlation)
     var checked = 0
     for (file, bytes) in files("\(Self.root)/rules") {
-      for document in bytes.withUnsafeBytes({ YAMLParser.parse($0, file: file).documents }) where document.root["id"] != nil || document.root["correlation"] != nil {
+      for document in bytes.withUnsafeBytes({ YAMLParser.parse($0, file: file).documents })
+      where document.root["id"] != nil || document.root["correlation"] != nil {
         let problems = validator.problems(document.root)
         #expect(problems.isEmpty, "\(problems)")
         if document.root["correlation"] != nil { #expect(correlation.problems(document.root).isEmpty) }
@@ -48,7 +50,8 @@ import TypedYAML
 
   /// Rules of others have oddities: nearly all are valid, and what is not is something that the reader warns of too.
   @Test func communityRules() throws {
-    let shared = getenv("PANGUARD_SHARED").map { String(cString: $0) } ?? Self.root.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/shared"
+    let shared =
+      getenv("PANGUARD_SHARED").map { String(cString: $0) } ?? Self.root.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/shared"
     let folder = "\(shared)/corpora/atr/rules-642"
     guard access(folder, R_OK) == 0 else {
       print("skipped: no \(folder)")
@@ -59,7 +62,11 @@ import TypedYAML
     for (file, bytes) in files(folder) {
       let documents = bytes.withUnsafeBytes { YAMLParser.parse($0, file: file).documents }
       let problems = documents.flatMap { validator.problems($0.root) }
-      if problems.isEmpty { valid += 1 } else if bytes.withUnsafeBytes({ RuleLoader.load(document: $0, file: file) }).diagnostics.isEmpty { silent += problems }
+      if problems.isEmpty {
+        valid += 1
+      } else if bytes.withUnsafeBytes({ RuleLoader.load(document: $0, file: file) }).diagnostics.isEmpty {
+        silent += problems
+      }
     }
     print("community rules: \(valid) valid, \(silent.count) problems that the reader does not have")
     #expect(valid >= 500)
@@ -158,7 +165,9 @@ private struct Validator {
     }
     if let words = schema["enum"]?.list, !words.contains(where: { $0.text == value.text }) { fail("is not one of the words") }
     if let text = value.text {
-      if let pattern = schema["pattern"]?.text, let regex = try? Regex(pattern), text.firstMatch(of: regex) == nil { fail("does not match \(pattern)") }
+      if let pattern = schema["pattern"]?.text, let regex = try? Regex(pattern), text.firstMatch(of: regex) == nil {
+        fail("does not match \(pattern)")
+      }
       if let least = integer(schema, "minLength"), text.unicodeScalars.count < least { fail("is too short") }
       if let most = integer(schema, "maxLength"), text.unicodeScalars.count > most { fail("is too long") }
       if let number = Double(text), types(of: value).contains("number") {
@@ -184,8 +193,12 @@ private struct Validator {
     for key in schema["required"]?.list ?? [] where value[key.text ?? ""] == nil { out.append("\(value.location): \(path) lacks \(key.text ?? "")") }
     for entry in entries {
       let here = "\(path).\(entry.key)"
-      if let names = schema["propertyNames"] { out += problems(Node(.scalar(.init(text: entry.key, isPlain: false, isVerbatim: true)), entry.keyLocation), names, here) }
-      let patterns = (schema["patternProperties"]?.entries ?? []).filter { pattern in (try? Regex(pattern.key)).map { entry.key.firstMatch(of: $0) != nil } ?? false }
+      if let names = schema["propertyNames"] {
+        out += problems(Node(.scalar(.init(text: entry.key, isPlain: false, isVerbatim: true)), entry.keyLocation), names, here)
+      }
+      let patterns = (schema["patternProperties"]?.entries ?? []).filter { pattern in
+        (try? Regex(pattern.key)).map { entry.key.firstMatch(of: $0) != nil } ?? false
+      }
       for pattern in patterns { out += problems(entry.value, pattern.value, here) }
       if let own = schema["properties"]?[entry.key] {
         out += problems(entry.value, own, here)

@@ -52,12 +52,15 @@ import Testing
         """)
     #expect(RuleExplanationText.page(result, width: 80, color: true).contains("\u{1b}[1;4mIGNORE all pr\u{1b}[0mior"))
     let json = String(decoding: RuleExplanationJSON.encode(result), as: UTF8.self)
-    #expect(json.contains(#""holds":false,"longest_prefix":{"of":"ignore\\s+all\\s+previous","prefix":"ignore\\s+all\\s+pr","reached":17"#), "\(json)")
+    #expect(
+      json.contains(#""holds":false,"longest_prefix":{"of":"ignore\\s+all\\s+previous","prefix":"ignore\\s+all\\s+pr","reached":17"#), "\(json)")
     #expect(json.contains(#""matched":"http://","span":[40,47]"#), "\(json)")
     #expect(try explain(rule, text("ignore all previous http://", rule)).isMatch)
   }
 
-  private static let attempts = (1...6).map { "2026-01-05T00:00:0\($0)Z h sshd[\($0)]: Failed password for root from \($0 == 4 ? "2001:db8::\($0)" : "192.0.2.7") port 40 ssh2" }
+  private static let attempts = (1...6).map {
+    "2026-01-05T00:00:0\($0)Z h sshd[\($0)]: Failed password for root from \($0 == 4 ? "2001:db8::\($0)" : "192.0.2.7") port 40 ssh2"
+  }
 
   @Test func whatIsCounted() throws {
     let rule = try rule(

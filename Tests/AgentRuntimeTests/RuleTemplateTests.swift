@@ -76,9 +76,18 @@ import TypedYAML
     #expect(problems { $0.pattern = "" } == ["--pattern is missing"])
     #expect(problems { $0.title = "a\nid: ATR-2026-90001" }.count == 1)
     #expect(problems { $0.pattern = "a\u{0}b" }.count == 1)
-    #expect(problems { $0.method = .correlation; $0.sourceRules = ["one"] }.count == 1)
-    #expect(problems { $0.method = .behavioral; $0.field = "" }.count == 1)
-    #expect(problems { $0.method = .behavioral; $0.field = ""; $0.pattern = "" }.isEmpty)
+    #expect(
+      problems {
+        $0.method = .correlation; $0.sourceRules = ["one"]
+      }.count == 1)
+    #expect(
+      problems {
+        $0.method = .behavioral; $0.field = ""
+      }.count == 1)
+    #expect(
+      problems {
+        $0.method = .behavioral; $0.field = ""; $0.pattern = ""
+      }.isEmpty)
     func findings(_ change: (inout RuleTemplate) -> Void) -> String {
       var t = template()
       change(&t)
@@ -88,7 +97,10 @@ import TypedYAML
     #expect(findings { $0.field = "user.nam" }.contains("did you mean 'user.name'?"))
     #expect(findings { $0.category = "nonsense" }.contains("must be one of"))
     #expect(findings { $0.source = "nonsense" }.contains("must be one of"))
-    #expect(findings { $0.method = .correlation; $0.sourceRules = ["ATR-2026-90001", "ATR-2026-9002"] }.contains("is not loaded"))
+    #expect(
+      findings {
+        $0.method = .correlation; $0.sourceRules = ["ATR-2026-90001", "ATR-2026-9002"]
+      }.contains("is not loaded"))
     #expect(findings { $0.id = "ATR-2026-DRAFT-a1b2c3" }.isEmpty)
   }
 

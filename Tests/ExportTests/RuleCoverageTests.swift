@@ -21,7 +21,8 @@ import Testing
   static let coverage: RuleCoverage = {
     let documents = [
       document(1, "high", "mitre_attack: [T1110.001, T1078], owasp_llm: ['LLM01:2025 - Prompt Injection', 'LLM01']"),
-      document(2, "critical", "mitre_attack: ['T1110.001 - Brute Force', AML.T0051], mitre_atlas: ['AML.T0051 - LLM Prompt Injection']", status: "stable"),
+      document(
+        2, "critical", "mitre_attack: ['T1110.001 - Brute Force', AML.T0051], mitre_atlas: ['AML.T0051 - LLM Prompt Injection']", status: "stable"),
       document(3, "low", "owasp_agentic: ['ASI03:2026 - x', 'ASI99', nonsense], safe_mcp: ['SAFE-T1102 - Prompt Manipulation']"),
       document(4, "informational", "mitre_attack: [T9999], cve: [CVE-2026-1]"),
       document(5, "medium", "cve: [CVE-2026-2]"),
