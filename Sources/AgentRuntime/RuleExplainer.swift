@@ -181,7 +181,9 @@ public struct RuleExplainer: ~Copyable {
       let id = rules[match.rule].id
       for (i, source) in correlation.sourceRules.enumerated() where source.matches(id) {
         var keys: [String] = []
-        for key in correlation.joinKeys { keys.append(event.textValue(of: key) ?? match.group.first { $0.field == key }?.value ?? "?") }
+        for name in correlation.joinKeys.map(\.description) {
+          keys.append(event.textValue(of: FieldReference(name: name)) ?? match.group.first { $0.field.description == name }?.value ?? "?")
+        }
         result.sources[i].matches.append((line, id, keys))
       }
     }

@@ -272,17 +272,21 @@ public enum EditorSchema {
   }
 
   private static let profileBody: SchemaValue = {
-    let words = Schema.list(Schema.scalar())
+    func words(_ known: [String]) -> SchemaValue {
+      let word = known.isEmpty ? Schema.text() : Schema.suggested(known, else: Schema.text())
+      return Schema.anyOf(word, Schema.list(word))
+    }
     let filter = Schema.object(
       [
-        ("severity", Schema.list(Schema.oneOf(Severity.allCases.map(\.rawValue)))), ("maturity", Schema.list(Schema.text())),
-        ("category", Schema.list(Schema.suggested(Vocabulary.agentCategories + Vocabulary.hostCategories, else: Schema.text()))),
-      ], others: words)
+        ("severity", words(Severity.allCases.map(\.rawValue))), ("maturity", words(Vocabulary.maturities)), ("status", words(Vocabulary.statuses)),
+        ("category", words(Vocabulary.agentCategories + Vocabulary.hostCategories)),
+      ], others: words([]))
     let selectors: [(String, SchemaValue)] = [
       ("rule_id", id), ("rule_id_pattern", Schema.text("An id with * and ?.")), ("category", Schema.text()), ("tag_match", filter),
+      ("rule_status", Schema.oneOf(Vocabulary.statuses)), ("description", Schema.text()), ("reason", Schema.text()),
     ]
     let inclusion = Schema.object(selectors + [("profile", Schema.text("Another profile, id@version."))])
-    let exclusion = Schema.object(selectors + [("rule_status", Schema.oneOf(Vocabulary.statuses))])
+    let exclusion = Schema.object(selectors)
     let bound = Schema.object(
       [
         ("spec_version_min", Schema.scalar()), ("spec_version_max", Schema.anything), ("minimum_rule_coverage", Schema.number()),

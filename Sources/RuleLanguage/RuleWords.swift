@@ -8,5 +8,6 @@ public enum RuleWords {
   public static var sources: [String] { hostSources + agentSources }
   public static func categories(of source: String) -> [String] { hostSources.contains(source) ? hostCategories : agentCategories }
   public static var statuses: [String] { Vocabulary.statuses }
-  public static var operators: [String] { Vocabulary.operators }
+  /// One word for each operator; the reader takes other spellings too.
+  public static var operators: [String] { ["regex", "contains", "exact", "starts_with"] + Comparison.allCases.map(\.rawValue) }
 }

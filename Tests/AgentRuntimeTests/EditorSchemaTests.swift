@@ -35,13 +35,14 @@ import TypedYAML
   @Test func shippedRulesAreValid() throws {
     let validator = try Validator(EditorSchema.rule)
     let correlation = try Validator(EditorSchema.correlation)
+    let profile = try Validator(EditorSchema.profile)
     var checked = 0
     for (file, bytes) in files("\(Self.root)/rules") {
-      for document in bytes.withUnsafeBytes({ YAMLParser.parse($0, file: file).documents })
-      where document.root["id"] != nil || document.root["correlation"] != nil {
-        let problems = validator.problems(document.root)
-        #expect(problems.isEmpty, "\(problems)")
-        if document.root["correlation"] != nil { #expect(correlation.problems(document.root).isEmpty) }
+      for root in bytes.withUnsafeBytes({ YAMLParser.parse($0, file: file).documents.map(\.root) }) {
+        if root["profile"] != nil { #expect(profile.problems(root).isEmpty, "\(profile.problems(root))") }
+        guard root["id"] != nil || root["correlation"] != nil else { continue }
+        #expect(validator.problems(root).isEmpty, "\(validator.problems(root))")
+        if root["correlation"] != nil { #expect(correlation.problems(root).isEmpty) }
         checked += 1
       }
     }

@@ -145,9 +145,20 @@ import Testing
 
   /// TAB offers ids and fields.
   @Test func completion() {
+    let d = TemporaryDirectory()
     for shell in ["bash", "zsh", "fish"] {
       let script = panguard("--generate-completion-script", shell)
       #expect(script.status == 0 && script.text.contains("coverage") && script.text.contains("process.command_line"), "\(shell)")
+      d.write(script.text, to: shell)
     }
+    let offered = bash(
+      """
+      PATH=${P%/*}:$PATH; cd $ROOT; source $D/bash
+      offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}; COMPREPLY=()
+        _panguard panguard "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; echo "${COMPREPLY[@]}"; }
+      offer panguard rules show --rules $R ATR-2026-9012
+      offer panguard rules explain X --field url.
+      """, d)
+    #expect(offered.lines == ["ATR-2026-90120 ATR-2026-90121", "url.original url.path url.query url.domain"], "\(offered)")
   }
 }
