@@ -191,7 +191,8 @@ public struct RuleExplanationText {
     line()
     for source in e.sources {
       let alias = TerminalText.escaped("\(source.alias) (\(source.pattern))")
-      line("  \(alias): \(source.matches.isEmpty ? paint("no match", .bad) : paint(source.matches.count == 1 ? "1 match" : "\(source.matches.count) matches", .good))")
+      let count = source.matches.count
+      line("  \(alias): " + (count == 0 ? paint("no match", .bad) : paint(count == 1 ? "1 match" : "\(count) matches", .good)))
       for match in source.matches.prefix(20) {
         let keys = zip(c.joinKeys, match.keys).map { "\($0)=\($1)" }.joined(separator: " ")
         line(TerminalText.cut("    line \(match.line)  \(match.rule)  \(TerminalText.escaped(keys))", to: width))
