@@ -4,7 +4,7 @@ PANGUARD = .build/release/panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
 RELEASE = -c release --product panguard --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 
-.PHONY: help run test setup setup-tests build bench completions man lint clean
+.PHONY: help run test setup setup-tests build bench completions man schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,11 @@ completions: build ## Shell completions, in dist/completions
 man: ## Man pages, in dist/man
 	@mkdir -p dist/man
 	$(SWIFT) package --allow-writing-to-package-directory generate-manual --multi-page --output-directory dist/man
+
+schema: ## JSON Schemas for editors, in docs/schema
+	@mkdir -p docs/schema
+	$(SWIFT) build --product panguard
+	for kind in rule correlation profile configuration; do .build/debug/panguard rules schema $$kind > docs/schema/$$kind.schema.json; done
 
 lint: ## Formatting and style
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift

@@ -173,4 +173,12 @@ public enum Limits {
 
   /// Messages that wait for a busy syslog daemon (at most 8 KiB each). Beyond it the newest is dropped and counted.
   public static let syslogBacklog = 256
+
+  /// `rules explain`: beginnings of one pattern that are tried (the longest first come from the end, so a longer pattern is cut in its
+  /// first half), patterns of one condition, events that are shown in full, and events that are read. Beyond it the rest is left out, and
+  /// the page says so.
+  public static let nearMissPrefixes = 512
+  public static let nearMissPatterns = 64
+  public static let explainedEvents = 1000
+  public static let explainedPages = 8
 }

@@ -54,6 +54,14 @@ public enum RuleLoader {
   }
 }
 
+extension RuleLoader {
+  /// The files that `load(paths:)` would read, sorted within each path.
+  public static func files(below paths: [String]) -> [String] {
+    var collection = Collection()
+    return paths.flatMap { collection.files(below: $0) }
+  }
+}
+
 private struct Collection {
   var diagnostics: [Diagnostic] = []
   var refusedCount = 0

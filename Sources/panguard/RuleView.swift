@@ -88,33 +88,6 @@ enum RuleView {
     return out.joined(separator: "\n")
   }
 
-  /// Condition by condition, what matched where.
-  static func explanation(_ rule: Rule, _ reports: [ConditionReport], color: Bool) -> String {
-    func paint(_ text: String, _ code: String) -> String { color ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
-    var out = ["\(rule.id)  \(TerminalText.escaped(rule.title))"]
-    if reports.isEmpty { out.append("this rule has no condition of its own: it joins the matches of other rules") }
-    for report in reports {
-      let verdict =
-        switch report.isHeld {
-        case true?: paint("holds      ", "32")
-        case false?: paint("fails      ", "31")
-        case nil: paint("undecided  ", "33")
-        }
-      out.append("  \(verdict)\(report.name): \(report.field)")
-      guard let value = report.value else {
-        out.append("             the event does not have this field")
-        continue
-      }
-      out.append("             value   \(TerminalText.cut(TerminalText.escaped(value), to: 400))")
-      if let matched = report.matched {
-        let place = report.span.map { " at bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
-        out.append("             matched \(TerminalText.cut(TerminalText.escaped(matched), to: 200))\(place)")
-      }
-    }
-    out.append("the rule wants: " + RuleText.detection(rule.detection).joined(separator: "; "))
-    return out.joined(separator: "\n")
-  }
-
   /// The event of a `{"id":..,"event":{..}}` line, or the line itself.
   static func eventBody(_ line: Bytes) -> Bytes {
     var body: Bytes?

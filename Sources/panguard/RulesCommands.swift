@@ -13,7 +13,10 @@ import RuleLanguage
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, RulesConformance.self])
+    subcommands: [
+      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Coverage.self, RulesConformance.self,
+      PrintSchema.self,
+    ])
 }
 
 /// Which rules a command works on.
@@ -76,7 +79,7 @@ extension RulesCommand {
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Everything about one rule.")
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "The rule's id.") var id: String
+    @Argument(help: "The rule's id.", completion: RuleCompletion.rules) var id: String
 
     func run() throws {
       let loaded = try selection.load()
@@ -118,8 +121,10 @@ extension RulesCommand {
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
     @Option(name: .long, help: "Answers of a reference engine to print beside ours (Tests/Differential/pyatr_cases.py).", completion: .file())
     var reference: String?
+    @Flag(name: .long, help: "Stay, and test again what a saved file changes. Ctrl-C ends.") var watch = false
 
     func run() throws {
+      if watch { return RulesWatch(paths: selection.rules + paths, filter: filter).run() }
       let answers = try reference.map { path in
         do { return try RuleTestReference.load(path) } catch { throw CommandFailure.environment("\(error)") }
       }
@@ -167,42 +172,6 @@ extension RulesCommand {
       }
       output.flush()
       if bad > 0 { throw CommandFailure.findings }
-    }
-  }
-
-  struct Explain: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show, condition by condition, what of a rule matched where in an event.")
-    @OptionGroup var selection: RuleSelection
-    @Argument(help: "The rule's id.") var id: String
-    @Option(name: .long, help: "A file with one event: a JSON object of fields, or a raw log line. - is standard input.", completion: .file())
-    var event: String
-
-    func run() throws {
-      var loaded = try selection.load()
-      loaded.set.activate(lane: .hunt, includesInactive: true)  // whoever asks about a draft wants to know
-      let rule = try find(id, in: loaded.set)
-      guard let index = loaded.set.rules.firstIndex(where: { $0.id == rule.id }) else { return }
-      let engine = RuleEngine(loaded.set)
-      var subject = Event()
-      var read = false
-      var failure: String?
-      let input = event
-      try forEachLine(of: input) { line in
-        guard !read, !line.trimmed.isEmpty else { return }
-        read = true
-        if line.trimmed.starts(with: "{"), (try? subject.setFields(fromJSON: RuleView.eventBody(line))) != nil { return }
-        if line.trimmed.starts(with: "{\"id\"") {
-          failure = "\(input): the line is not an event"
-          return
-        }
-        var parser = LogParser(format: .auto, inputTime: EventTime(seconds: Int64(time(nil))))
-        _ = parser.parse(line, origin: EventOrigin(source: 0, offset: 0, length: UInt32(clamping: line.count)), into: &subject)
-      }
-      if let failure { throw CommandFailure.environment(failure) }
-      guard read else { throw CommandFailure.environment("\(input) holds no event; give a JSON object of fields or a raw log line") }
-      var output = Output()
-      output.line(RuleView.explanation(rule, engine.explain(rule: index, event: subject), color: Terminal.usesColor(.auto)))
-      output.flush()
     }
   }
 }

@@ -1,0 +1,120 @@
+// What `rules explain` says: pages as they stand, and that its verdict is the engine's on every case of every shipped rule.
+import AgentRuntime
+import Events
+import Primitives
+import RuleLanguage
+import Testing
+
+@Suite struct RuleExplainerTests {
+  private func rule(_ detection: String, source: String = "llm_io") throws -> Rule {
+    let set = RuleLoader.load(
+      document: "id: ATR-2026-99001\ntitle: A test\nseverity: low\nagent_source: {type: \(source)}\ndetection:\n\(detection)", file: "r.yaml")
+    return try #require(set.rules.first, "\(set.diagnostics)")
+  }
+  private func explain(_ rule: Rule, _ input: RuleExplainer.Input) throws -> RuleExplanation {
+    var explainer = RuleExplainer(rule, in: RuleSet(rules: [rule], diagnostics: [], refusedCount: 0))
+    return try explainer.explain(input, inputTime: EventTime(year: 2026, month: 12, day: 31, hour: 0, minute: 0, second: 0) ?? .zero)
+  }
+  private func text(_ text: String, _ rule: Rule) -> RuleExplainer.Input { .text(Array(text.utf8), fields: RuleExplainer.fields(of: rule)) }
+
+  private static let twoConditions = """
+      conditions:
+        order: {field: content, patterns: ['ignore\\s+all\\s+previous'], description: The order}
+        address: {field: content, match_type: contains, patterns: ['http://']}
+        count: {field: tool_args, operator: gt, value: 5}
+      condition: order and address
+    """
+
+  @Test func pageOfAPattern() throws {
+    let rule = try rule(Self.twoConditions)
+    let result = try explain(rule, .text(Array("first line\nplease IGNORE all prior, see http://x".utf8), fields: [.known(.content)]))
+    #expect(
+      RuleExplanationText.page(result, width: 80, color: false) == """
+        ATR-2026-99001  A test
+        does not match
+          condition: (order and address)
+
+          fails      order: content
+                     The order
+                     wanted   ignore\\s+all\\s+previous
+                     got to   ignore\\s+all\\s+pr
+                     then not evious
+                     at       line 2, column 8
+                     please IGNORE all prior, see http://x
+                            ~~~~~~~~~~~~~
+          holds      address: content
+                     matched  http://
+                     at       line 2, column 30
+                     please IGNORE all prior, see http://x
+                                                  ~~~~~~~
+          fails      count: tool_args
+                     the event does not have this field
+        """)
+    #expect(RuleExplanationText.page(result, width: 80, color: true).contains("\u{1b}[1;4mIGNORE all pr\u{1b}[0mior"))
+    let json = String(decoding: RuleExplanationJSON.encode(result), as: UTF8.self)
+    #expect(
+      json.contains(#""holds":false,"longest_prefix":{"of":"ignore\\s+all\\s+previous","prefix":"ignore\\s+all\\s+pr","reached":17"#), "\(json)")
+    #expect(json.contains(#""matched":"http://","span":[40,47]"#), "\(json)")
+    #expect(try explain(rule, text("ignore all previous http://", rule)).isMatch)
+  }
+
+  private static let attempts = (1...6).map {
+    "2026-01-05T00:00:0\($0)Z h sshd[\($0)]: Failed password for root from \($0 == 4 ? "2001:db8::\($0)" : "192.0.2.7") port 40 ssh2"
+  }
+
+  @Test func whatIsCounted() throws {
+    let rule = try rule(
+      "  method: behavioral\n  behavioral: {metric: n, aggregation: count, window: 3s, operator: gte, threshold: 3, group_by: [source.ip], "
+        + "filter: {panguard.attempt.count: {gte: 1}}}", source: "host_log")
+    let lines = Self.attempts + ["2026-01-05T00:00:09Z h cron[1]: pam_unix(cron:session): session opened for user root"]
+    let result = try explain(rule, .lines(Array(lines.joined(separator: "\n").utf8)))
+    #expect(result.isMatch && result.events.filter(\.isMatch).map(\.line) == [3])
+    #expect(result.groups.map(\.values) == [["192.0.2.7"], ["2001:db8::4"], ["2001:db8::/64"]])
+    #expect(result.groups.map(\.counted) == [5, 1, 1] && result.groups.map(\.highest) == [3, 1, 1] && result.groups[0].line == 3)
+    #expect(result.events.last?.counted == .no("panguard.attempt.count is not there"), "\(result.events)")
+    let page = RuleExplanationText.page(result, width: 80, color: false)
+    #expect(page.contains("matches on line 3\n") && page.contains("192.0.2.7: 5 counted, at most 3 at line 3; wanted ≥ 3"), "\(page)")
+    #expect(page.split(separator: "\n").allSatisfy { $0.unicodeScalars.count <= 80 }, "\(page)")
+  }
+
+  @Test func textThatActsOnATerminal() throws {
+    let rule = try rule("  conditions: [{field: content, operator: regex, value: 'x\u{202e}+y'}]\n  condition: any")
+    for input in ["\u{1b}[2Jx\u{202e}\u{202e}", "x\u{0}\u{7}", "", String(repeating: "x", count: 300_000), "\u{301}\u{301}\u{301}\u{301}x"] {
+      let result = try explain(rule, text(input, rule))
+      let page = RuleExplanationText.page(result, width: 40, color: false)
+      #expect(!page.unicodeScalars.contains { ($0.value < 0x20 && $0 != "\n") || $0 == "\u{202e}" }, "\(page)")
+    }
+  }
+
+  @Test func whatIsNotRun() throws {
+    let rule = try rule("  method: semantic\n  semantic: {}")
+    let result = try explain(rule, text("x", rule))
+    #expect(!result.isMatch && RuleExplanationText.page(result, width: 80, color: false).contains("is not run"))
+    #expect(throws: RuleExplainer.Failure.notAnEvent) { try explain(rule, .event(Array("[1]".utf8))) }
+    #expect(throws: RuleExplainer.Failure.nothing) { try explain(rule, .lines([])) }
+    #expect(throws: RuleExplainer.Failure.nothing) { try explain(rule, .lines([0x0a, 0x0a])) }
+    #expect(try explain(rule, .lines([UInt8](repeating: 0x0a, count: 10) + Array(String(repeating: "x\n", count: 1500).utf8))).unread == 500)
+  }
+
+  /// Every case of one input of every shipped rule that expects a match is explained as a match, and no other.
+  @Test func agreesWithTheTests() throws {
+    let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let set = RuleLoader.load(paths: [root + "/rules/host"])
+    #expect(set.rules.count > 100)
+    var checked = 0
+    for rule in set.rules {
+      if case .correlation = rule.detection { continue }  // the whole set is compiled for each: the end-to-end test has one
+      for test in rule.tests where test.count == 1 && test.format == "auto" {
+        guard case .lines(let lines) = test.input else { continue }
+        var explainer = RuleExplainer(rule, in: set)
+        let result = try explainer.explain(
+          .lines(Array(lines.utf8)), inputTime: EventTime(year: 2026, month: 12, day: 31, hour: 23, minute: 59, second: 59) ?? .zero)
+        #expect(result.isMatch == test.expectsMatch, "\(rule.id) \(test.location)")
+        let page = RuleExplanationText.page(result, width: 80, color: false)
+        #expect(page.contains(test.expectsMatch ? "\nmatches" : "\ndoes not match"), "\(rule.id)")
+        checked += 1
+      }
+    }
+    #expect(checked > 150, "\(checked)")
+  }
+}
