@@ -36,6 +36,8 @@ let package = Package(
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
+    // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
+    .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
     library("Primitives", ["CLinux"]),
     library("RegularExpressions", ["Primitives"]),
@@ -61,9 +63,12 @@ let package = Package(
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
         "SyslogOutput", "CLinux", "COpenSSL",
       ]),
+    library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
+    library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     .executableTarget(
       name: "panguard",
       dependencies: [
+        "RuleImport", "RuleConversion", "TypedYAML",
         "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
@@ -82,6 +87,8 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers", "RuleLanguage"]),
+    tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
+    tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
       name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
       path: "Tests/ShippedRulesTests"),

@@ -4,10 +4,22 @@ import Glibc
 import Primitives
 import TypedYAML
 
+/// A rule file that is in memory: from an archive, a bundle, standard input.
+public struct RuleFile: Sendable {
+  /// Names it in locations.
+  public var name: String
+  public var bytes: [UInt8]
+  public init(name: String, bytes: [UInt8]) {
+    self.name = name
+    self.bytes = bytes
+  }
+}
+
 public enum RuleLoader {
   /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
   /// begin with "." are not read. Directories behind symbolic links are not entered.
-  public static func load(paths: [String]) -> RuleSet {
+  /// `documents` are read after them, as if they were files.
+  public static func load(paths: [String], documents: [RuleFile] = []) -> RuleSet {
     var collection = Collection()
     for path in paths {
       for file in collection.files(below: path) {
@@ -19,7 +31,15 @@ public enum RuleLoader {
         }
       }
     }
+    for document in documents { document.bytes.withUnsafeBytes { collection.add($0, file: document.name) } }
     return collection.finished()
+  }
+
+  /// The files that `load` would read below `path`, in their order, and what was not looked at.
+  public static func ruleFiles(below path: String) -> (files: [String], diagnostics: [Diagnostic]) {
+    var collection = Collection()
+    let files = collection.files(below: path)
+    return (files, collection.diagnostics)
   }
 
   /// Loads the documents of one file that is in memory. `file` names it in locations; streams of tests are sought beside it.

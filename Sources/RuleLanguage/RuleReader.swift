@@ -52,8 +52,16 @@ struct RuleReader {
     let isNumbered =
       id.hasPrefix(prefix) && parts.count == 2 && parts[0].count == 4 && parts[1].count == 5
       && parts.allSatisfy { $0.allSatisfy { (0x30...0x39).contains($0) } }
-    if !isNumbered { problems.warning(location, "id '\(id)' does not have the form \(form)") }
+    if !isNumbered, !isDraft(id, prefix: prefix) { problems.warning(location, "id '\(id)' does not have the form \(form)") }
     return id
+  }
+
+  /// `ATR-YYYY-DRAFT-<hex>`, the placeholder until a number is assigned (SPEC.md, section 4.2).
+  private func isDraft(_ id: String, prefix: String) -> Bool {
+    let parts = id.utf8.dropFirst(prefix.utf8.count).split(separator: 0x2d, omittingEmptySubsequences: false)
+    return id.hasPrefix(prefix) && parts.count == 3 && parts[0].count == 4 && parts[0].allSatisfy { (0x30...0x39).contains($0) }
+      && String(parts[1]) == "DRAFT" && !parts[2].isEmpty
+      && parts[2].allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) || (0x41...0x46).contains($0) }
   }
 
   /// Titles reach terminals and logs in one line.

@@ -8,12 +8,13 @@ import LogParsers
 import LogSources
 import Primitives
 import RuleEngine
+import RuleImport
 import RuleLanguage
 
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self])
+    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, Import.self, Diff.self])
 }
 
 /// Which rules a command works on.
@@ -23,7 +24,7 @@ struct RuleSelection: ParsableArguments {
 
   /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded.
   func load(_ extra: [String] = [], disabled: [String] = [], reportsWarnings: Bool = false) throws -> LoadedRules {
-    let loaded = RuleStore.load(paths: rules + extra, disabled: disabled)
+    let loaded = RuleStore.load(pathsAndBundles: rules + extra, disabled: disabled)
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
@@ -84,7 +85,7 @@ extension RulesCommand {
     @Flag(name: .long, help: "Warnings fail too.") var strict = false
 
     func run() throws {
-      let loaded = RuleStore.load(paths: selection.rules + paths)
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
       let engine = RuleEngine(loaded.set)
       let diagnostics = (loaded.set.diagnostics + RuleLint.lint(loaded.set) + engine.diagnostics).sorted { $0.location < $1.location }
       var output = Output()
@@ -106,7 +107,7 @@ extension RulesCommand {
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
 
     func run() throws {
-      let loaded = RuleStore.load(paths: selection.rules + paths)
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
       var progress = Progress("testing rules")
