@@ -19,6 +19,8 @@ public struct RuleBundle: Sendable {
   public var sha256: String
   /// Rule files, YAML, each of one or more documents, in the order of the source.
   public var files: [RuleFile] = []
+  /// Of them, those made from JSON: their lines are ours, their names say the place in the source.
+  public var madeFiles: Set<String> = []
   /// What was left out, and why.
   public var diagnostics: [Diagnostic] = []
 
@@ -154,7 +156,9 @@ public struct RuleBundle: Sendable {
         diagnostics.append(Diagnostic(.error, rule.location, "\(name) holds what YAML cannot say, or is larger than a rule may be"))
         continue
       }
-      files.append(RuleFile(name: "\(file):\(rule.location.line):\(rule.location.column)", bytes: yaml))
+      let place = "\(rule.location)"
+      madeFiles.insert(place)
+      files.append(RuleFile(name: place, bytes: yaml))
     }
   }
 

@@ -78,6 +78,9 @@ public enum RuleImporter {
       }
       files.append(RuleFile(name: fileName(rule.id), bytes: file.bytes))
     }
+    for row in rows.indices where bundle.madeFiles.contains(rows[row].location.file) {
+      rows[row].location = SourceLocation(file: rows[row].location.file)
+    }
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     let left = bundle.diagnostics.map {
       RuleImportPlan.Row(id: "", outcome: $0.severity == .error ? .refused : .notARule, reason: $0.message, location: $0.location)

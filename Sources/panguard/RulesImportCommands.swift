@@ -5,6 +5,7 @@ import Export
 import Primitives
 import RuleImport
 import RuleLanguage
+import TypedYAML
 
 extension RulesCommand {
   struct Import: ParsableCommand {
