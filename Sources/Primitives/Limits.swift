@@ -124,6 +124,8 @@ public enum Limits {
   public static let archiveTotalBytes: Int64 = 256 * 1024 * 1024
   /// Unpacked bytes for each packed byte, beyond the first MiB. Text packs 20 to 1 at best; beyond this it is a bomb, and refused.
   public static let archiveRatio: Int64 = 200
+  /// Field tests of one rule that is converted from another format. More are refused: they would be written out.
+  public static let convertedTests = 4096
   /// Compiled rule sets that the cache keeps (each about 350 KiB for the shipped rules). Beyond it the oldest are deleted.
   public static let cachedRuleSets = 4
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.

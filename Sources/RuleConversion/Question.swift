@@ -101,6 +101,13 @@ struct ConditionList {
 }
 
 extension Question {
+  var testCount: Int {
+    switch self {
+    case .test: 1
+    case .not(let inner): inner.testCount
+    case .all(let parts), .any(let parts): parts.reduce(0) { $0 + $1.testCount }
+    }
+  }
   /// The question as `behavioral.filter`, which is a conjunction with each predicate once for each field; nil where it is more than that.
   var filter: Node? {
     var entries: [(field: String, predicates: [(String, Node)])] = []
