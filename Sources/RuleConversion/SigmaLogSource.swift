@@ -23,6 +23,11 @@ struct SigmaLogSource {
 
   /// nil where this log source has no counterpart here.
   static func find(product: String, category: String, service: String) -> SigmaLogSource? {
+    // Rules for agents, as `--to sigma` writes them.
+    if product == "ai-agent", !category.isEmpty {
+      return SigmaLogSource(
+        agentSource: category.replacing("-", with: "_"), discriminator: nil, fields: [:], keepsNames: true, category: "uncategorized")
+    }
     guard product.isEmpty || ["linux", "nginx", "apache", "zeek", "ecs"].contains(product) || categories[category] != nil && product == "unix" else {
       return nil
     }

@@ -34,6 +34,8 @@ private struct SigmaCorrelation {
   var id: String
   var name: String
   var atrID: String
+  /// Its id where it becomes a behavioral rule, which is no correlation.
+  var countID: String
   var head: SigmaHead
   var type: String
   var rules: [(name: String, location: SourceLocation)]
@@ -99,7 +101,10 @@ private struct SigmaReading {
     // A rule that came from ATR goes back under its own id.
     let given = section.node("atr_id")?.text
     let atrID = given?.hasPrefix(prefix) == true ? given! : draftID(prefix, year: year, of: key)
-    if isCorrelation { return readCorrelation(section, head, id: id, name: name, atrID: atrID) }
+    if isCorrelation {
+      let countID = given?.hasPrefix("ATR-") == true && given?.hasPrefix("ATR-COR-") == false ? given! : "ATR-" + atrID.dropFirst(8)
+      return readCorrelation(section, head, id: id, name: name, atrID: atrID, countID: countID)
+    }
     guard let logSource = section.section("logsource", isRequired: true), let detection = section.section("detection", isRequired: true) else {
       return nil
     }
@@ -116,7 +121,7 @@ private struct SigmaReading {
         timeframe: detection.text("timeframe"), location: section.location))
   }
 
-  private func readCorrelation(_ section: Section, _ head: SigmaHead, id: String, name: String, atrID: String) -> Item? {
+  private func readCorrelation(_ section: Section, _ head: SigmaHead, id: String, name: String, atrID: String, countID: String) -> Item? {
     guard let correlation = section.section("correlation", isRequired: true) else { return nil }
     let types = ["event_count", "value_count", "temporal", "temporal_ordered"]
     guard let type = correlation.word("type", of: types, isRequired: true) else { return nil }
@@ -139,7 +144,7 @@ private struct SigmaReading {
     let generates = correlation.flag("generate") ?? section.flag("generate") ?? false
     return .correlation(
       SigmaCorrelation(
-        id: id, name: name, atrID: atrID, head: head, type: type, rules: rules, groupBy: groupBy, aliases: correlation.node("aliases"),
+        id: id, name: name, atrID: atrID, countID: countID, head: head, type: type, rules: rules, groupBy: groupBy, aliases: correlation.node("aliases"),
         timespan: timespan, condition: condition, field: field, generates: generates, location: section.location))
   }
 
@@ -251,8 +256,9 @@ private struct SigmaReading {
   private func description(_ head: SigmaHead, severity: String, isBase: Bool) -> [(String, Node)] {
     var entries: [(String, Node)] = [
       ("title", .text(head.title)), ("status", .text(head.status)), ("maturity", .text(head.maturity)), ("description", .text(head.description)),
-      ("author", .text(head.author)), ("date", .text(head.date)),
+      ("author", .text(head.author)),
     ]
+    if !head.date.isEmpty { entries.append(("date", .text(head.date))) }
     if let modified = head.modified { entries.append(("modified", .text(modified))) }
     entries.append(("severity", .text(severity)))
     entries.append(("confidence", .plain("\(isBase ? 10 : SigmaHeadReader.confidence[head.severity] ?? 50)")))
@@ -416,8 +422,7 @@ private struct SigmaReading {
       }
       let count = Count(
         distinctField: distinct, groupBy: groupBy, comparison: condition.key, threshold: condition.value, window: correlation.timespan)
-      // The id is that of a rule: what is written is no correlation any more.
-      let id = "ATR-" + correlation.atrID.dropFirst(8)
+      let id = correlation.countID
       if let node = behavioral(rule, count, head: correlation.head, id: id) {
         return (Output(id: id, root: node, location: correlation.location), correlation.generates ? [index] : [])
       }
@@ -495,7 +500,7 @@ private struct SigmaHeadReader {
     }
     var head = SigmaHead(
       title: oneLine(title), description: section.text("description") ?? oneLine(title), status: atrStatus, maturity: maturity,
-      author: section.text("author").map(oneLine) ?? "unknown", date: date(section, "date") ?? "0000/00/00", modified: date(section, "modified"),
+      author: section.text("author").map(oneLine) ?? "unknown", date: date(section, "date") ?? "", modified: date(section, "modified"),
       severity: level, license: section.text("license"), falsePositives: section.texts("falsepositives"))
     for node in section.textNodes("tags") { if let tag = node.text?.lowercased() { add(tag, &head) } }
     if let id = section.text("id") { head.references.append(("sigma", .texts([id]))) }

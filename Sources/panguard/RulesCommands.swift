@@ -14,7 +14,7 @@ import RuleLanguage
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, Import.self, Diff.self])
+    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, Import.self, Diff.self, Convert.self])
 }
 
 /// Which rules a command works on.
