@@ -11,11 +11,11 @@ public enum ATRToSigma {
     let documents = ATRDocument.read(files, into: &result)
     // Names that correlations refer to: Sigma's ids of the rules here.
     let ids = Set(documents.map(\.id))
-    let problems = Problems()
     for document in documents {
-      let errorsBefore = problems.errorCount
+      let problems = Problems()
+      defer { result.diagnostics += problems.finished(file: document.root.location.file) }
       let written = SigmaWriter(document: document, ids: ids, problems: problems).write()
-      guard problems.errorCount == errorsBefore, !written.isEmpty else {
+      guard problems.errorCount == 0, !written.isEmpty else {
         result.leftOut += 1
         continue
       }
@@ -28,7 +28,6 @@ public enum ATRToSigma {
         result.documents.append(Converted.Document(id: document.id, name: SigmaWriter.fileName(document.id) + suffix, bytes: bytes))
       }
     }
-    result.diagnostics += problems.finished(file: "sigma")
     return result
   }
 }

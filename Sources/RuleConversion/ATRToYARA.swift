@@ -8,8 +8,9 @@ import TypedYAML
 public enum ATRToYARA {
   public static func convert(_ files: [RuleFile]) -> Converted {
     var result = Converted()
-    let problems = Problems()
     for document in ATRDocument.read(files, into: &result) {
+      let problems = Problems()
+      defer { result.diagnostics += problems.finished(file: document.root.location.file) }
       guard let rule = YARAWriter(document: document, problems: problems).write() else {
         result.leftOut += 1
         continue
@@ -17,7 +18,6 @@ public enum ATRToYARA {
       let name = YARAWriter.identifier(document.id)
       result.documents.append(Converted.Document(id: document.id, name: name, bytes: Array(rule.utf8)))
     }
-    result.diagnostics += problems.finished(file: "yara")
     return result
   }
 }

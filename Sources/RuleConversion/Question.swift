@@ -19,6 +19,8 @@ struct FieldTest {
   /// A text of the field for which the test holds, where one is known without solving a pattern.
   var sample: String?
 
+  /// Equality of it is equality of bytes: case matters, or there is none.
+  var mindsEveryCase: Bool { isCaseSensitive || values.allSatisfy { $0.lowercased() == $0.uppercased() } }
   /// Any text at all: the field is there.
   static func exists(_ field: String, _ location: SourceLocation) -> FieldTest {
     FieldTest(field: field, kind: .regex, values: ["^"], isCaseSensitive: false, location: location, sample: "x")
@@ -127,13 +129,15 @@ extension Question {
     switch self {
     case .all(let parts): return parts.allSatisfy { $0.collect(into: &entries) }
     case .not(.test(let test, _)) where test.kind == .regex && test.values == ["^"]: return add(test.field, "exists", .plain("false"))
+    // An absent field is equal to none, in Sigma's negation and in this predicate.
+    case .not(.test(let test, _)) where test.kind == .exact && test.mindsEveryCase: return add(test.field, "not_in", .texts(test.values))
     case .not, .any: return false
     case .test(let test, _):
       if test.kind == .regex, test.values == ["^"] { return add(test.field, "exists", .plain("true")) }
       switch test.kind {
       case .compare(.eq): return add(test.field, "eq", .text(test.values.first ?? "0"))
       case .compare(let comparison): return add(test.field, comparison.rawValue, .plain(test.values.first ?? "0"))
-      case .exact where test.isCaseSensitive || test.values.allSatisfy { $0.lowercased() == $0.uppercased() }:
+      case .exact where test.mindsEveryCase:
         return add(test.field, "in", .texts(test.values))
       case .exact:
         return add(test.field, "regex", .texts(test.values.map { "^" + Wildcards.escaped($0) + Wildcards.end }))

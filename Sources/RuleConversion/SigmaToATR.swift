@@ -69,7 +69,12 @@ private struct SigmaReading {
   private var order: [Item] = []
   private enum Item { case rule(SigmaRule), correlation(SigmaCorrelation) }
   private var result = Converted()
-  private let problems = Problems()
+  /// Of the file that is read, or of the rule that is written: many good rules must not hide one bad one.
+  private var problems = Problems()
+  private mutating func finishProblems(_ file: String) {
+    result.diagnostics += problems.finished(file: file)
+    problems = Problems()
+  }
 
   mutating func read(_ bytes: Bytes, file: String) {
     let parsed = YAMLParser.parse(bytes, file: file)
@@ -80,6 +85,7 @@ private struct SigmaReading {
       let item = Section(document.root, problems: problems).flatMap { readDocument($0) }
       if let item, problems.errorCount == errorsBefore { order.append(item) } else { result.leftOut += 1 }
     }
+    finishProblems(file)
   }
 
   private func readDocument(_ section: Section) -> Item? {
@@ -174,6 +180,7 @@ private struct SigmaReading {
       guard case .correlation(let correlation) = item else { continue }
       let sources = correlation.rules.map { reference in (reference, rules[reference.name] ?? correlations[reference.name]) }
       if !correlation.generates { for (_, index) in sources { if let index { isBase[index] = true } } }
+      defer { finishProblems(correlation.location.file) }
       guard let written = write(correlation, sources: sources) else {
         result.leftOut += 1
         continue
@@ -184,11 +191,11 @@ private struct SigmaReading {
     for (i, item) in order.enumerated() {
       guard case .rule(let rule) = item, !isBase[i] || isNeeded[i] else { continue }
       let written = write(rule, isBase: isBase[i])
+      finishProblems(rule.location.file)
       if written.isEmpty { result.leftOut += 1 }
       outputs[i] = written
     }
     emit(outputs.flatMap { $0 })
-    result.diagnostics += problems.finished(file: "sigma")
     result.diagnostics.sort { $0.location != $1.location ? $0.location < $1.location : $0.message < $1.message }
     return result
   }
@@ -198,7 +205,7 @@ private struct SigmaReading {
     var files: [(output: Output, file: RuleFile)] = []
     for output in outputs {
       guard let bytes = YAMLEmitter.emit(output.root) else {
-        problems.error(output.location, "the rule is larger than a rule may be, or has characters that YAML excludes")
+        fail(output.location, "the rule is larger than a rule may be, or has characters that YAML excludes")
         result.leftOut += 1
         continue
       }
@@ -209,13 +216,15 @@ private struct SigmaReading {
     for (output, file) in files {
       guard accepted.contains(output.id) else {
         let reason = loaded.diagnostics.first { $0.severity == .error && $0.location.file == output.id }
-        problems.error(output.location, "the converted rule would be refused: \(reason?.message ?? "it needs a rule that is refused")")
+        fail(output.location, "the converted rule would be refused: \(reason?.message ?? "it needs a rule that is refused")")
         result.leftOut += 1
         continue
       }
       result.documents.append(Converted.Document(id: output.id, name: output.id, bytes: file.bytes))
     }
   }
+
+  private mutating func fail(_ location: SourceLocation, _ message: String) { result.diagnostics.append(Diagnostic(.error, location, message)) }
 
   private func write(_ rule: SigmaRule, isBase: Bool) -> [Output] {
     if rule.aggregation != nil { return aggregation(rule) }

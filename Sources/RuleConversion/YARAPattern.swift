@@ -31,7 +31,6 @@ struct YARAPattern {
     var splits = 0
     var depth = 0
     private var hasAtom = false
-    /// Length of what the last atom is repeated to, to bound what YARA unrolls.
     private var wasQuantified = false
 
     init(pattern: [Unicode.Scalar], ignoresCase: Bool) {
@@ -55,6 +54,7 @@ struct YARAPattern {
           at += 1
           guard hasAtom else { throw failure("an empty group or alternative") }
           out += ")"
+          wasQuantified = false
         case "[": try readClass()
         case "\\": try escape()
         case "*", "+", "?": try quantifier(String(character))
@@ -69,6 +69,7 @@ struct YARAPattern {
           hasAnchor = true
           out.unicodeScalars.append(character)
           hasAtom = true
+          wasQuantified = false
           at += 1
         case ".":
           out += "."

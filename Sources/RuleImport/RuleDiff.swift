@@ -12,6 +12,11 @@ public struct RuleDiff: Sendable {
     /// nil: not there. Lists and mappings as one line of flow style.
     public var old: String?
     public var new: String?
+    public init(path: String, old: String?, new: String?) {
+      self.path = path
+      self.old = old
+      self.new = new
+    }
   }
   public struct Changed: Sendable {
     public var id: String
