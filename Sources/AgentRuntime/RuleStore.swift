@@ -35,15 +35,15 @@ public enum RuleStore {
   }
 
   /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic.
-  /// `documents` are rule files in memory, read after the paths; with some, no path means none.
-  public static func load(paths requested: [String], documents: [RuleFile] = [], disabled: [String] = []) -> LoadedRules {
-    let paths = requested.isEmpty && documents.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
-    var set = RuleLoader.load(paths: paths, documents: documents)
+  /// `documents` are rule files in memory, read after the paths; where they are given, be it none, no path means no path.
+  public static func load(paths requested: [String], documents: [RuleFile]? = nil, disabled: [String] = []) -> LoadedRules {
+    let paths = requested.isEmpty && documents == nil ? [defaultDirectory()].compactMap { $0 } : requested
+    var set = RuleLoader.load(paths: paths, documents: documents ?? [])
     let pinned = PinnedRuleSet.verify(below: paths)
     set.diagnostics += pinned.diagnostics
     set.refusedCount += pinned.diagnostics.count
     set.rules.removeAll { pinned.refusedFiles.contains($0.location.file) }
-    if paths.isEmpty, documents.isEmpty {
+    if paths.isEmpty, documents == nil {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
     }

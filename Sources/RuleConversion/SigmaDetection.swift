@@ -205,12 +205,17 @@ struct SigmaDetection {
       let exact = modifiers.has("base64") && !modifiers.has("contains")
       return exact ? test(.exact, encoded[0], caseSensitive: true, encoded[0]) : merged(tests, name)
     }
+    if isInteger(field), modifiers.words.isEmpty, let number = fixedPoint(text, digits: 0) {
+      return test(.compare(.eq), "\(number)", caseSensitive: false, "\(number)")
+    }
     var wildcards = Wildcards(text)
     if modifiers.has("contains") || modifiers.has("endswith") || isKeyword { wildcards.openStart() }
     if modifiers.has("contains") || modifiers.has("startswith") || isKeyword { wildcards.openEnd() }
     let (kind, value) = wildcards.test(anyDash: modifiers.has("windash"))
     return test(kind, value, caseSensitive: modifiers.has("cased"), wildcards.sample)
   }
+
+  private func isInteger(_ field: String) -> Bool { Field(name: field)?.kind == .integer }
 
   /// `re`: minds case unless `i` is set; `m` and `s` become inline flags.
   private func expression(

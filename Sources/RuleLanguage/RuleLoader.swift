@@ -5,7 +5,7 @@ import Primitives
 import TypedYAML
 
 /// A rule file that is in memory: from an archive, a bundle, standard input.
-public struct RuleFile: Sendable {
+public struct RuleFile: Sendable, Equatable {
   /// Names it in locations.
   public var name: String
   public var bytes: [UInt8]

@@ -51,9 +51,9 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
           product: linux
         detection:
           name:
-            user.name: [root, 'a\*b']
+            user.name: [root, a\*b]
           line:
-            message|re: [fail(ed)?]
+            message|re: ['fail(ed)?']
           count:
             source.port|gte: 1024
           condition: name and (line or count)
@@ -65,7 +65,7 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
     let converted = ATRToSigma.convert([
       rule("conditions:\n  - {field: a.b, operator: exact, value: X}\n  - {field: c.d, operator: contains, value: Y}\ncondition: all")
     ])
-    #expect(text(converted).contains("  condition_1:\n    a.b|cased: [X]\n  condition_2:\n    c.d|contains: [Y]\n  condition: all of them\n"))
+    #expect(text(converted).contains("  condition_1:\n    a.b|cased: [X]\n  condition_2:\n    c.d|contains: ['Y']\n  condition: all of them\n"))
   }
 
   /// Pattern rules, counts and correlations of our own come back with the same conditions, expression, thresholds and keys.

@@ -164,7 +164,7 @@ import TypedYAML
       guard scratch.python("import shutil, os; os.rename(shutil.make_archive('set', '\(kind)', 'in'), 'set.bin')") else { return }
       let whole = try #require(scratch.read("set.bin"))
       var random = SplitMix(state: 3)
-      for _ in 0..<300 {
+      for _ in 0..<100 {
         var bytes = whole
         for _ in 0..<(1 + random.next(4)) { bytes[random.next(bytes.count)] = UInt8(random.next(256)) }
         if let bundle = try? RuleBundle.read(bytes, file: "altered") { _ = RuleImporter.plan(bundle) }

@@ -49,9 +49,9 @@ import TypedYAML
   }
 
   @Test func theSameTreeGivesTheSameBytes() {
-    let node = Node.mapping([("b", .text("x")), ("a", .texts(["1", "y"]))])
+    let node = Node.mapping([("b", .text("x")), ("a", .texts(["1", "x"]))])
     #expect(YAMLEmitter.emit(node) == YAMLEmitter.emit(node))
-    #expect(YAMLEmitter.emit(node).map { String(decoding: $0, as: UTF8.self) } == "b: x\na: ['1', y]\n")
+    #expect(YAMLEmitter.emit(node).map { String(decoding: $0, as: UTF8.self) } == "b: x\na: ['1', x]\n")
   }
 }
 
@@ -65,7 +65,7 @@ import TypedYAML
     #expect(node["s"]?.text == "true")
     #expect(node["z"]?.isNull == true)
     let yaml = try #require(YAMLEmitter.emit(node))
-    #expect(String(decoding: yaml, as: UTF8.self) == "s: 'true'\nt: true\nn: 1.5\nz: null\nl: [1, '1']\n")
+    #expect(String(decoding: yaml, as: UTF8.self) == "s: 'true'\nt: true\n'n': 1.5\nz: null\nl: [1, '1']\n")
   }
 
   @Test func placesAreLinesAndColumns() throws {
