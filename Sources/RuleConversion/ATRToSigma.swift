@@ -120,7 +120,9 @@ private struct SigmaWriter {
       if condition.name.contains("*") { return failure("a condition's name has '*'", at: condition.location) }
       guard let selection = selection(condition) else { return [] }
       let key = name(condition.name)
-      if detection.contains(where: { $0.0 == key }) { return failure("two conditions have the name '\(shown(key))' in Sigma", at: condition.location) }
+      if detection.contains(where: { $0.0 == key }) {
+        return failure("two conditions have the name '\(shown(key))' in Sigma", at: condition.location)
+      }
       detection.append((key, selection))
     }
     detection.append(("condition", .text(document.expression(names: conditions.map(\.name), name))))
@@ -150,7 +152,8 @@ private struct SigmaWriter {
     case "regex":
       if !condition.isCaseSensitive, values.count == 1, values[0].text == "^" { return .mapping([("\(condition.field)|exists", .plain("true"))]) }
       for value in values where SigmaWriter.isBeyondSigma(value.text ?? "") {
-        problems.note(value.location, "\(document.id): Sigma's dialect of regular expressions has no look-around or back-references; not every tool takes it")
+        problems.note(
+          value.location, "\(document.id): Sigma's dialect of regular expressions has no look-around or back-references; not every tool takes it")
       }
       return .mapping([("\(condition.field)|re\(condition.isCaseSensitive ? "" : "|i")", .list(values.map { .text($0.text ?? "") }))])
     default:
@@ -195,7 +198,9 @@ private struct SigmaWriter {
     let name = SigmaWriter.fileName(document.id) + "_event"
     let base = insert(
       .mapping([("selection", .mapping(selection)), ("condition", .text("selection"))]),
-      into: [("title", .text(oneLine("\(document.text("title")): one event"))), ("id", .text(uuid(of: document.id + " event"))), ("name", .text(name))]
+      into: [
+        ("title", .text(oneLine("\(document.text("title")): one event"))), ("id", .text(uuid(of: document.id + " event"))), ("name", .text(name)),
+      ]
         + head(id: "", title: "", hasLogSource: true, level: "informational").filter { !["title", "id"].contains($0.0) })
     var condition: [(String, Node)] = [(comparison, .plain(threshold))]
     if aggregation == "distinct_count" { condition.insert(("field", .text(behavioral["metric"]?.text ?? "")), at: 0) }
@@ -256,7 +261,9 @@ private struct SigmaWriter {
     let windowNode = logic["window"]
     let isWallTime = windowNode?.text != nil || windowNode?["type"]?.text ?? "wall_time" == "wall_time"
     let windowText = windowNode?.text ?? ["duration", "max_wall_time", "value"].lazy.compactMap { windowNode?[$0]?.text }.first
-    guard isWallTime, let window = windowText.flatMap(SigmaWriter.timespan) else { return failure("only windows of whole seconds have a counterpart") }
+    guard isWallTime, let window = windowText.flatMap(SigmaWriter.timespan) else {
+      return failure("only windows of whole seconds have a counterpart")
+    }
     func aliases(_ key: String) -> [String]? { logic[key]?.list?.compactMap { $0.text ?? $0["alias"]?.text } }
     var correlation: [(String, Node)]
     switch type {

@@ -193,7 +193,8 @@ private struct YARAWriter {
       let token = tokens[at]
       if at + 2 < tokens.count, tokens[at + 1].lowercased() == "of" {
         let selector = tokens[at + 2]
-        let chosen = selector.lowercased() == "them" || selector == "*"
+        let chosen =
+          selector.lowercased() == "them" || selector == "*"
           ? tests : tests.filter { CorrelationDetection.SourceRule(alias: "", ruleIDPattern: selector).matches($0.name) }
         guard let text = joined(chosen, token.lowercased()) else { return nil }
         pieces.append(text)

@@ -116,7 +116,8 @@ struct SigmaDetection {
     guard let field = sigmaName.isEmpty ? "message" : source.name(sigmaName) else {
       let near = nearest(sigmaName, in: source.fields.keys.sorted())
       problems.error(
-        entry.keyLocation, "field '\(shown(sigmaName))' has no counterpart in events of this log source", hint: near.map { "did you mean '\($0)'?" } ?? "")
+        entry.keyLocation, "field '\(shown(sigmaName))' has no counterpart in events of this log source",
+        hint: near.map { "did you mean '\($0)'?" } ?? "")
       return nil
     }
     if modifiers.has("exists") { return exists(entry, field, name) }

@@ -76,7 +76,8 @@ struct SigmaLogSource {
     "dns": SigmaLogSource(
       agentSource: "host_network", discriminator: nil,
       fields: network.merging([
-        "query": "dns.question.name", "record_type": "dns.question.type", "answer": "dns.answers.data", "parent_domain": "dns.question.registered_domain",
+        "query": "dns.question.name", "record_type": "dns.question.type", "answer": "dns.answers.data",
+        "parent_domain": "dns.question.registered_domain",
       ]) { a, _ in a }, keepsNames: false, category: "command-and-control"),
     "proxy": SigmaLogSource(agentSource: "host_network", discriminator: nil, fields: web, keepsNames: false, category: "command-and-control"),
     "webserver": SigmaLogSource(

@@ -150,7 +150,8 @@ private struct SigmaReading {
     let generates = correlation.flag("generate") ?? section.flag("generate") ?? false
     return .correlation(
       SigmaCorrelation(
-        id: id, name: name, atrID: atrID, countID: countID, head: head, type: type, rules: rules, groupBy: groupBy, aliases: correlation.node("aliases"),
+        id: id, name: name, atrID: atrID, countID: countID, head: head, type: type, rules: rules, groupBy: groupBy,
+        aliases: correlation.node("aliases"),
         timespan: timespan, condition: condition, field: field, generates: generates, location: section.location))
   }
 
@@ -334,7 +335,9 @@ private struct SigmaReading {
       return []
     }
     let words = text.split { $0 == " " || $0 == "\t" }.map(String.init)
-    guard let call = words.first, call.hasPrefix("count("), call.hasSuffix(")") else { return failure("only count() and count(field) have a counterpart") }
+    guard let call = words.first, call.hasPrefix("count("), call.hasSuffix(")") else {
+      return failure("only count() and count(field) have a counterpart")
+    }
     guard let window = rule.timeframe, Nanoseconds(duration: window) != nil else { return failure("it needs a 'timeframe'") }
     let field = String(call.dropFirst(6).dropLast())
     let hasGroup = words.count == 5 && words[1] == "by"
@@ -350,7 +353,9 @@ private struct SigmaReading {
     let groupBy = hasGroup ? [names.last ?? ""] : []
     let count = Count(distinctField: distinct, groupBy: groupBy, comparison: comparison, threshold: number, window: window)
     if let node = behavioral(rule, count, head: rule.head, id: rule.atrID) { return [Output(id: rule.atrID, root: node, location: rule.location)] }
-    guard distinct == nil else { return failure("distinct values can be counted where the selections are one conjunction of fields, which these are not") }
+    guard distinct == nil else {
+      return failure("distinct values can be counted where the selections are one conjunction of fields, which these are not")
+    }
     // Its own correlation over the rule.
     let correlationID = "ATR-COR-" + rule.atrID.dropFirst(4)
     let base = Output(id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: true), location: rule.location)
@@ -367,7 +372,8 @@ private struct SigmaReading {
   private func correlation(
     _ head: SigmaHead, id: String, category: SigmaLogSource?, sources: [(alias: String, id: String)], logic: [(String, Node)]
   ) -> Node {
-    let described: [(String, Node)] = [("schema_version", .text("1.0")), ("id", .text(id))] + description(head, severity: head.severity, isBase: false)
+    let described: [(String, Node)] =
+      [("schema_version", .text("1.0")), ("id", .text(id))] + description(head, severity: head.severity, isBase: false)
     let falsePositives: [(String, Node)] = head.falsePositives.isEmpty ? [] : [("false_positives", .texts(head.falsePositives))]
     return .mapping([
       (
@@ -396,7 +402,9 @@ private struct SigmaReading {
     let indices = sources.compactMap(\.1)
     let groupBy = correlation.groupBy.compactMap { field($0.name, $0.location, correlation, indices) }
     guard problems.errorCount == errorsBefore else { return nil }
-    func output(_ node: Node, _ needs: [Int]) -> (Output, [Int]) { (Output(id: correlation.atrID, root: node, location: correlation.location), needs) }
+    func output(_ node: Node, _ needs: [Int]) -> (Output, [Int]) {
+      (Output(id: correlation.atrID, root: node, location: correlation.location), needs)
+    }
     let firstSource = indices.lazy.compactMap { self.source($0) }.first
     if correlation.type.hasSuffix("count") {
       guard indices.count == 1, let index = indices.first else {

@@ -131,7 +131,9 @@ struct Wildcards {
   private static func pattern(v6 text: String, bits: Int) -> String? {
     guard (1...128).contains(bits) else { return nil }
     if bits == 128 { return "^" + escaped(text) + end }
-    guard let first = text.split(separator: ":", omittingEmptySubsequences: false).first.flatMap({ Int($0, radix: 16) }), first > 0 else { return nil }
+    guard let first = text.split(separator: ":", omittingEmptySubsequences: false).first.flatMap({ Int($0, radix: 16) }), first > 0 else {
+      return nil
+    }
     if bits < 16 {
       let size = 1 << (16 - bits)
       let low = first & ~(size - 1)

@@ -186,7 +186,9 @@ struct YARAPattern {
       switch next {
       case "x", "u", "U":
         if peek(2) == "{" {
-          guard let end = pattern[(at + 3)...].firstIndex(of: "}"), let value = hexadecimal(at + 3, end - at - 3) else { throw failure("a bad escape") }
+          guard let end = pattern[(at + 3)...].firstIndex(of: "}"), let value = hexadecimal(at + 3, end - at - 3) else {
+            throw failure("a bad escape")
+          }
           at = end + 1
           return value
         }
@@ -206,9 +208,12 @@ struct YARAPattern {
 
     private mutating func escape() throws(ConversionError) {
       if let character = try escapedCharacter() {
-        let isPlain = character.value < 0x20 || character.value >= 0x7f || character.properties.isAlphabetic
+        let isPlain =
+          character.value < 0x20 || character.value >= 0x7f || character.properties.isAlphabetic
           || character.properties.numericType != nil || character == " " || character == "/"
-        if isPlain { put(literal: character) } else {
+        if isPlain {
+          put(literal: character)
+        } else {
           hasAtom = true
           wasQuantified = false
           out += "\\" + String(character)

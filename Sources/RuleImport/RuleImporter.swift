@@ -27,6 +27,8 @@ public struct RuleImportPlan: Sendable {
   /// In the order of the source.
   public var rows: [Row]
   public var diagnostics: [Diagnostic]
+  /// What an imported rule loses.
+  public var notes: [Diagnostic]
   /// One for each rule that is imported, sorted by name.
   public var files: [RuleFile]
   /// SHA-256 of each of `files`, and over their names and contents.
@@ -65,6 +67,7 @@ public enum RuleImporter {
     let accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
     let errors = set.diagnostics.filter { $0.severity == .error }
     var files: [RuleFile] = []
+    var notes: [Diagnostic] = []
     for (row, file) in rules {
       guard let rule = accepted[rows[row].location] else {
         rows[row].reason = reason(rows[row], among: errors)
@@ -76,6 +79,9 @@ public enum RuleImporter {
         rows[row].outcome = .skipped
         rows[row].reason = "\(method): \(reason)"
       }
+      if rule.tests.contains(where: { if case .stream = $0.input { true } else { false } }) {
+        notes.append(Diagnostic(.warning, rows[row].location, "\(rule.id): the streams of its tests lie beside it and are not imported"))
+      }
       files.append(RuleFile(name: fileName(rule.id), bytes: file.bytes))
     }
     for row in rows.indices where bundle.madeFiles.contains(rows[row].location.file) {
@@ -86,7 +92,7 @@ public enum RuleImporter {
       RuleImportPlan.Row(id: "", outcome: $0.severity == .error ? .refused : .notARule, reason: $0.message, location: $0.location)
     }
     return RuleImportPlan(
-      bundle: bundle, rows: rows + left, diagnostics: bundle.diagnostics + set.diagnostics, files: files,
+      bundle: bundle, rows: rows + left, diagnostics: bundle.diagnostics + set.diagnostics, notes: notes, files: files,
       hashes: files.map { SHA256Hash.hex(of: $0.bytes) }, setHash: SHA256Hash.hex(of: files.flatMap { [Array($0.name.utf8), $0.bytes] }))
   }
 

@@ -31,6 +31,7 @@ extension RulesCommand {
       let plan = RuleImporter.plan(bundle)
       let name = name ?? RuleImporter.setName(of: bundle)
       guard RuleImporter.isSetName(name) else { throw CommandFailure.usage("'\(name)' cannot name a set: write letters, digits, '-', '_', '.'") }
+      report(plan.notes, atLeast: .warning)
       var target: String?
       if !dryRun, !plan.files.isEmpty {
         guard let directory = into ?? RuleStore.defaultDirectory() else {

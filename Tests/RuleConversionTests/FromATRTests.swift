@@ -28,7 +28,9 @@ private func rule(_ detection: String, id: String = "ATR-2026-00001", source: St
     """
   return RuleFile(name: "r.yaml", bytes: Array(text.utf8))
 }
-private func text(_ converted: Converted) -> String { converted.documents.map { String(decoding: $0.bytes, as: UTF8.self) }.joined(separator: "---\n") }
+private func text(_ converted: Converted) -> String {
+  converted.documents.map { String(decoding: $0.bytes, as: UTF8.self) }.joined(separator: "---\n")
+}
 
 @Suite struct ATRToSigmaTests {
   @Test func aPatternRule() {
@@ -94,7 +96,8 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
         #expect(a.aggregation == b.aggregation && a.filter.map(\.field) == b.filter.map(\.field), "\(old.id)")
       case (.correlation(let a), .correlation(let b)):
         compared.correlations += 1
-        #expect(a.window == b.window && a.joinKeys == b.joinKeys && a.sourceRules.map(\.ruleIDPattern) == b.sourceRules.map(\.ruleIDPattern), "\(old.id)")
+        #expect(
+          a.window == b.window && a.joinKeys == b.joinKeys && a.sourceRules.map(\.ruleIDPattern) == b.sourceRules.map(\.ruleIDPattern), "\(old.id)")
       default: Issue.record("\(old.id) came back as another kind")
       }
     }
@@ -120,7 +123,8 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
       "aggregation sum has no counterpart"
     ),
     (
-      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 500ms, operator: gte, threshold: 5, filter: {a: b}}", "whole number of seconds"
+      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 500ms, operator: gte, threshold: 5, filter: {a: b}}",
+      "whole number of seconds"
     ),
     ("method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 5}", "no selection to count"),
   ]) func whatSigmaCannotSay(_ detection: String, _ message: String) {
@@ -173,7 +177,9 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
     ("sha256", "abc", "is no sha256"),
   ]) func indicatorsThatYARAHasNot(_ type: String, _ value: String, _ message: String) {
     let converted = ATRToYARA.convert([
-      rule("method: signature\nsignature:\n  indicators:\n    - {type: \(type), value: '\(value)', target_field: skill.content}", source: "skill_lifecycle")
+      rule(
+        "method: signature\nsignature:\n  indicators:\n    - {type: \(type), value: '\(value)', target_field: skill.content}",
+        source: "skill_lifecycle")
     ])
     #expect(converted.documents.isEmpty)
     // The loader may refuse a malformed indicator before the conversion does.
@@ -182,10 +188,13 @@ private func text(_ converted: Converted) -> String { converted.documents.map { 
 
   static let patterns: [(pattern: String, yara: String?)] = [
     ("abc", "/abc/i"), ("(?:a|b)+", "/(a|b)+/i"), ("a*?b+?", "/a*b+/i"), ("(?i)abc", "/abc/i"), ("(?s)a.b", "/a.b/is"), ("a/b", "/a\\/b/i"),
-    ("(?<name>a)b", "/(a)b/i"), ("(?P<name>a)b", "/(a)b/i"), ("a{2,}", "/a{2,}/i"), ("a{,3}b", "/a{0,3}b/i"), ("a{x}", "/a\\{x\\}/i"), ("é+", "/(\\xC3\\xA9)+/i"),
-    ("[aé]", "/([a]|\\xC3\\xA9)/i"), ("[^a-z\\d]", "/[^a-z\\d]/i"), ("\\u0041\\x42", "/AB/i"), ("\\Aabc\\Z", "/^abc$/i"), ("a\\.b\\-c", "/a\\.b\\-c/i"),
+    ("(?<name>a)b", "/(a)b/i"), ("(?P<name>a)b", "/(a)b/i"), ("a{2,}", "/a{2,}/i"), ("a{,3}b", "/a{0,3}b/i"), ("a{x}", "/a\\{x\\}/i"),
+    ("é+", "/(\\xC3\\xA9)+/i"),
+    ("[aé]", "/([a]|\\xC3\\xA9)/i"), ("[^a-z\\d]", "/[^a-z\\d]/i"), ("\\u0041\\x42", "/AB/i"), ("\\Aabc\\Z", "/^abc$/i"),
+    ("a\\.b\\-c", "/a\\.b\\-c/i"),
     ("a\nb", "/a\\nb/i"), ("[\\s\\S]x", "/[\\s\\S]x/i"), ("(a+)?b", "/(a+)?b/i"), ("[]a]", "/[\\]a]/i"), ("\\u200b", "/(\\xE2\\x80\\x8B)/i"),
-    ("(?=a)b", nil), ("(?!a)b", nil), ("(?<=a)b", nil), ("(?<!a)b", nil), ("(a)\\1", nil), ("\\p{L}", nil), ("a++", nil), ("[à-ü]", nil), ("[^é]", nil),
+    ("(?=a)b", nil), ("(?!a)b", nil), ("(?<=a)b", nil), ("(?<!a)b", nil), ("(a)\\1", nil), ("\\p{L}", nil), ("a++", nil), ("[à-ü]", nil),
+    ("[^é]", nil),
     ("a(?i)b", nil), ("(?m)^a$", nil), ("|a", nil), ("()a", nil), ("a||b", nil), ("\\ud800", nil),
   ]
 

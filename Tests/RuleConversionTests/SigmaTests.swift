@@ -50,7 +50,8 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
       detection: "sel:\n  user: root\ncondition: sel", hits: [#"{"user.name":"root"}"#, #"{"user.name":"ROOT"}"#],
       misses: [#"{"user.name":"roots"}"#, #"{"user.name":"aroot"}"#, #"{"user.name":"root\n"}"#, "{}"]),
     MatchCase(
-      detection: "sel:\n  user: [root, admin]\ncondition: sel", hits: [#"{"user.name":"admin"}"#, #"{"user.name":"root"}"#], misses: [#"{"user.name":"x"}"#]),
+      detection: "sel:\n  user: [root, admin]\ncondition: sel", hits: [#"{"user.name":"admin"}"#, #"{"user.name":"root"}"#],
+      misses: [#"{"user.name":"x"}"#]),
     MatchCase(
       detection: "sel:\n  user|contains: 'a.b'\ncondition: sel", hits: [#"{"user.name":"xA.Bx"}"#], misses: [#"{"user.name":"xaabx"}"#]),
     MatchCase(
@@ -68,7 +69,8 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     MatchCase(
       detection: "sel:\n  user|cased: Root\ncondition: sel", hits: [#"{"user.name":"Root"}"#], misses: [#"{"user.name":"root"}"#]),
     MatchCase(
-      detection: "sel:\n  message|re: '^a[0-9]+$'\ncondition: sel", hits: [#"{"message":"a12"}"#], misses: [#"{"message":"A12"}"#, #"{"message":"a"}"#]),
+      detection: "sel:\n  message|re: '^a[0-9]+$'\ncondition: sel", hits: [#"{"message":"a12"}"#],
+      misses: [#"{"message":"A12"}"#, #"{"message":"a"}"#]),
     MatchCase(
       detection: "sel:\n  message|re|i: 'a.c'\ncondition: sel", hits: [#"{"message":"xAbC"}"#], misses: [#"{"message":"a\nc"}"#]),
     MatchCase(
@@ -84,14 +86,19 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
       misses: [#"{"source.ip":"192.0.2.12"}"#, #"{"source.ip":"192.0.2.1"}"#, #"{"source.ip":"100.1.2.3"}"#, #"{"source.ip":"198.51.100.70"}"#]),
     MatchCase(
       detection: "sel:\n  src_ip|cidr: ['fe80::/10', '2001:db8::/32', 'fc00::/7', '::1/128']\ncondition: sel",
-      hits: [#"{"source.ip":"fe80::1"}"#, #"{"source.ip":"febf::1"}"#, #"{"source.ip":"2001:db8::9"}"#, #"{"source.ip":"fd12::1"}"#, #"{"source.ip":"::1"}"#],
+      hits: [
+        #"{"source.ip":"fe80::1"}"#, #"{"source.ip":"febf::1"}"#, #"{"source.ip":"2001:db8::9"}"#, #"{"source.ip":"fd12::1"}"#,
+        #"{"source.ip":"::1"}"#,
+      ],
       misses: [#"{"source.ip":"fec0::1"}"#, #"{"source.ip":"2001:db80::1"}"#, #"{"source.ip":"fe00::1"}"#, #"{"source.ip":"::12"}"#]),
     MatchCase(
-      detection: "sel:\n  user: null\n  message|contains: x\ncondition: sel", hits: [#"{"message":"x"}"#], misses: [#"{"message":"x","user.name":"a"}"#]),
+      detection: "sel:\n  user: null\n  message|contains: x\ncondition: sel", hits: [#"{"message":"x"}"#],
+      misses: [#"{"message":"x","user.name":"a"}"#]),
     MatchCase(
       detection: "sel:\n  user|exists: true\ncondition: sel", hits: [#"{"user.name":"a"}"#], misses: [#"{"message":"x"}"#]),
     MatchCase(
-      detection: "sel:\n  message|contains: x\n  user|exists: false\ncondition: sel", hits: [#"{"message":"x"}"#], misses: [#"{"message":"x","user.name":"a"}"#]),
+      detection: "sel:\n  message|contains: x\n  user|exists: false\ncondition: sel", hits: [#"{"message":"x"}"#],
+      misses: [#"{"message":"x","user.name":"a"}"#]),
     MatchCase(
       detection: "sel:\n  attempts|gte: 5\ncondition: sel", hits: [#"{"attempts":"5"}"#, #"{"attempts":"10"}"#], misses: [#"{"attempts":"4"}"#]),
     MatchCase(
@@ -104,9 +111,11 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
       // "/bin/sh" with 0, 1 and 2 bytes before it.
       hits: [#"{"message":"L2Jpbi9zaA=="}"#, #"{"message":"eC9iaW4vc2g="}"#, #"{"message":"eHgvYmluL3No"}"#], misses: [#"{"message":"/bin/sh"}"#]),
     MatchCase(
-      detection: "sel:\n  message|wide|base64offset|contains: foo\ncondition: sel", hits: [#"{"message":"ZgBvAG8A"}"#], misses: [#"{"message":"Zm9v"}"#]),
+      detection: "sel:\n  message|wide|base64offset|contains: foo\ncondition: sel", hits: [#"{"message":"ZgBvAG8A"}"#],
+      misses: [#"{"message":"Zm9v"}"#]),
     MatchCase(
-      detection: "sel:\n  message|windash|contains: ' -enc '\ncondition: sel", hits: [#"{"message":"a -enc b"}"#, #"{"message":"a /enc b"}"#, #"{"message":"a –enc b"}"#],
+      detection: "sel:\n  message|windash|contains: ' -enc '\ncondition: sel",
+      hits: [#"{"message":"a -enc b"}"#, #"{"message":"a /enc b"}"#, #"{"message":"a –enc b"}"#],
       misses: [#"{"message":"a +enc b"}"#]),
     MatchCase(
       detection: "keywords: [evil, 'bad*thing']\ncondition: keywords", hits: [#"{"message":"so EVIL."}"#, #"{"message":"a bad old thing"}"#],
@@ -114,17 +123,20 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     MatchCase(
       detection: "keywords:\n  '|all': [evil, bad]\ncondition: keywords", hits: [#"{"message":"bad, evil"}"#], misses: [#"{"message":"evil"}"#]),
     MatchCase(
-      detection: "a:\n  - user: root\n  - message|contains: x\ncondition: a", hits: [#"{"user.name":"root"}"#, #"{"message":"axb"}"#], misses: [#"{"message":"b"}"#]),
+      detection: "a:\n  - user: root\n  - message|contains: x\ncondition: a", hits: [#"{"user.name":"root"}"#, #"{"message":"axb"}"#],
+      misses: [#"{"message":"b"}"#]),
     MatchCase(
       detection: "sel_a:\n  user: a\nsel_b:\n  message: b\nfilter:\n  host: c\ncondition: 1 of sel_* and not filter",
       hits: [#"{"user.name":"a"}"#, #"{"message":"b"}"#], misses: [#"{"user.name":"a","host":"c"}"#, #"{"host":"c"}"#]),
     MatchCase(
-      detection: "sel_a:\n  user: a\nsel_b:\n  message: b\ncondition: all of them", hits: [#"{"user.name":"a","message":"b"}"#], misses: [#"{"user.name":"a"}"#]),
+      detection: "sel_a:\n  user: a\nsel_b:\n  message: b\ncondition: all of them", hits: [#"{"user.name":"a","message":"b"}"#],
+      misses: [#"{"user.name":"a"}"#]),
     MatchCase(
       detection: "a:\n  user: a\nb:\n  message: b\nc:\n  host: c\ncondition: (a or b) and not (b and c)",
       hits: [#"{"user.name":"a"}"#, #"{"message":"b"}"#], misses: [#"{"message":"b","host":"c"}"#, #"{"host":"c"}"#]),
     MatchCase(
-      detection: "a:\n  user: a\nb:\n  message: b\ncondition:\n  - a\n  - b", hits: [#"{"user.name":"a"}"#, #"{"message":"b"}"#], misses: [#"{"user.name":"b"}"#]),
+      detection: "a:\n  user: a\nb:\n  message: b\ncondition:\n  - a\n  - b", hits: [#"{"user.name":"a"}"#, #"{"message":"b"}"#],
+      misses: [#"{"user.name":"b"}"#]),
     MatchCase(
       detection: "and:\n  user: a\n1x:\n  message: b\ncondition: 1x", hits: [#"{"message":"b"}"#], misses: [#"{"user.name":"a"}"#]),
     MatchCase(
@@ -169,7 +181,8 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
       references: ['https://example.org/a']
       falsepositives: [Administrators]
       """
-    let set = load(convert(sigma("sel:\n  user: root\ncondition: sel", logsource: "{product: linux, service: sshd}", extra: extra.replacing("\n", with: "\n"))))
+    let set = load(
+      convert(sigma("sel:\n  user: root\ncondition: sel", logsource: "{product: linux, service: sshd}", extra: extra.replacing("\n", with: "\n"))))
     let rule = try #require(set.rules.first)
     #expect(rule.id.hasPrefix("ATR-2026-DRAFT-"))
     #expect(rule.techniques == ["T1110.001"])
@@ -178,7 +191,10 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     #expect(rule.status == "experimental")
     #expect(rule.maturity == "test")
     #expect(rule.confidence.thousandths < 900)
-    #expect(rule.references == ["cve:CVE-2021-44228", "sigma_tags:detection.emerging", "sigma:11111111-2222-3333-4444-555555555555", "external:https://example.org/a"])
+    #expect(
+      rule.references == [
+        "cve:CVE-2021-44228", "sigma_tags:detection.emerging", "sigma:11111111-2222-3333-4444-555555555555", "external:https://example.org/a",
+      ])
     #expect(rule.falsePositives == ["Administrators"])
     #expect(set.diagnostics.filter { $0.severity >= .warning }.map(\.message).allSatisfy { $0.contains("evasion") || $0.contains("test") })
   }
@@ -328,7 +344,8 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
   }
 
   @Test func distinctValues() throws {
-    let set = load(convert(failed, correlation("type: value_count\nrules: [failed_login]\ngroup-by: [src_ip]\ntimespan: 1d\ncondition: {field: user, gte: 10}")))
+    let set = load(
+      convert(failed, correlation("type: value_count\nrules: [failed_login]\ngroup-by: [src_ip]\ntimespan: 1d\ncondition: {field: user, gte: 10}")))
     guard case .behavioral(let behavioral) = try #require(set.rules.first).detection else {
       Issue.record("not behavioral")
       return
@@ -338,7 +355,8 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
   }
 
   @Test(arguments: [("temporal", false), ("temporal_ordered", true)]) func sequences(_ type: String, _ isOrdered: Bool) throws {
-    let converted = convert(failed + "\n---\n" + success, correlation("type: \(type)\nrules: [failed_login, login]\ngroup-by: [src_ip]\ntimespan: 5m"))
+    let converted = convert(
+      failed + "\n---\n" + success, correlation("type: \(type)\nrules: [failed_login, login]\ngroup-by: [src_ip]\ntimespan: 5m"))
     #expect(converted.diagnostics.isEmpty)
     let rule = try #require(load(converted).rules.first { $0.id.hasPrefix("ATR-COR-2026-DRAFT-") })
     guard case .correlation(let correlation) = rule.detection else {

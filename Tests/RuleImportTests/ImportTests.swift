@@ -15,7 +15,8 @@ import TypedYAML
   @Test func everyDocumentHasItsOutcome() throws {
     let semantic = ruleYAML("ATR-2026-00003").replacingOccurrences(of: "detection:\n", with: "detection:\n  method: semantic\n")
     let text = [
-      ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002").replacingOccurrences(of: "contains", with: "containz"), semantic, "name: workflow\non: push\n",
+      ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002").replacingOccurrences(of: "contains", with: "containz"), semantic,
+      "name: workflow\non: push\n",
       ruleYAML("ATR-2026-00001", title: "again"), "a: [b\n",
     ].joined(separator: "---\n")
     let plan = try plan(text)
@@ -37,7 +38,8 @@ import TypedYAML
   }
 
   @Test func bundlesOfJSONLackWhatRulesHave() throws {
-    let json = #"{"version": "9", "license": "MIT", "rules": [{"id": "ATR-2026-00001", "title": "T", "severity": "HIGH", "detection":"#
+    let json =
+      #"{"version": "9", "license": "MIT", "rules": [{"id": "ATR-2026-00001", "title": "T", "severity": "HIGH", "detection":"#
       + #"{"conditions": [{"field": "user_input", "operator": "regex", "value": "(?i)evil\\s"}], "condition": "any"}}]}"#
     let plan = try plan(json, "bundle.json")
     #expect(plan.bundle.kind == .json)
@@ -52,7 +54,8 @@ import TypedYAML
   }
 
   @Test(arguments: [
-    ("[]", "imported 0"), ("{\"a\": 1}", "neither an array of rules"), ("[1, {\"id\": \"x\"}]", "must be an object"), ("{", "JSON"), ("[[]]", "must be an object"),
+    ("[]", "imported 0"), ("{\"a\": 1}", "neither an array of rules"), ("[1, {\"id\": \"x\"}]", "must be an object"), ("{", "JSON"),
+    ("[[]]", "must be an object"),
   ]) func badJSONSaysWhy(_ text: String, _ part: String) {
     do {
       let plan = try plan(text, "b.json")
@@ -110,7 +113,10 @@ import TypedYAML
 
   @Test func bundlesServeAsRules() throws {
     let scratch = Scratch()
-    scratch.write("b.json", #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","value":"x"}],"condition":"any"}}]"#)
+    scratch.write(
+      "b.json",
+      #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","value":"x"}],"condition":"any"}}]"#
+    )
     let loaded = RuleStore.load(pathsAndBundles: ["\(scratch.path)/b.json"])
     #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00001"])
     scratch.write("bad.json", "{}")

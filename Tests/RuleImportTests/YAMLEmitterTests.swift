@@ -10,14 +10,18 @@ import TypedYAML
   }
 
   static let awkward = [
-    "", " ", "a", "true", "Yes", "null", "~", "12", "0x1F", "1e3", "2026-01-05", "- x", "a: b", "a #b", "#", "'", "\"", "it's", "\\d+\\s*", "*", "&a", "!t",
-    "%d", "@x", "`x`", "{a}", "[a]", "a\nb", "a\n", "\n", "\n\na", "a\n\n", " a\n b", "a \nb", "\ta", "a\t", "a\tb", "\r", "a\r\nb", "\u{85}", "\u{2028}",
+    "", " ", "a", "true", "Yes", "null", "~", "12", "0x1F", "1e3", "2026-01-05", "- x", "a: b", "a #b", "#", "'", "\"", "it's", "\\d+\\s*", "*", "&a",
+    "!t",
+    "%d", "@x", "`x`", "{a}", "[a]", "a\nb", "a\n", "\n", "\n\na", "a\n\n", " a\n b", "a \nb", "\ta", "a\t", "a\tb", "\r", "a\r\nb", "\u{85}",
+    "\u{2028}",
     "\u{feff}x", "\u{0}", "\u{7}", "é", "日本語", "\u{1f600}", "\u{200b}", "---", "...", "--- a", "? a", ": a", "<<", "=", "|", ">", "a\u{a0}b",
     String(repeating: "x", count: 5000), String(repeating: "word ", count: 1000),
   ]
 
   @Test(arguments: awkward) func everyTextComesBack(_ text: String) {
-    let node = Node.mapping([("key", .text(text)), ("list", .texts([text, "x"])), ("inner", .mapping([("k", .list([.mapping([("v", .text(text))])]))]))])
+    let node = Node.mapping([
+      ("key", .text(text)), ("list", .texts([text, "x"])), ("inner", .mapping([("k", .list([.mapping([("v", .text(text))])]))])),
+    ])
     guard let back = back(node) else {
       Issue.record("not emitted")
       return
@@ -35,7 +39,8 @@ import TypedYAML
   }
 
   @Test func textsThatLookLikeValuesAreQuoted() throws {
-    let bytes = try #require(YAMLEmitter.emit(.mapping([("a", .text("true")), ("b", .plain("true")), ("c", .text("12")), ("d", .plain("null")), ("e", .text("null"))])))
+    let bytes = try #require(
+      YAMLEmitter.emit(.mapping([("a", .text("true")), ("b", .plain("true")), ("c", .text("12")), ("d", .plain("null")), ("e", .text("null"))])))
     #expect(String(decoding: bytes, as: UTF8.self) == "a: 'true'\nb: true\nc: '12'\nd: null\ne: 'null'\n")
   }
 
@@ -74,7 +79,8 @@ import TypedYAML
   }
 
   @Test(arguments: [
-    ("", "f.json:1:1"), ("{", "f.json:1"), ("{\n\"a\":1,\n\"a\":2}", "f.json:2"), ("[1,2,]", "f.json:1"), (String(repeating: "[", count: 5000), "f.json:1"),
+    ("", "f.json:1:1"), ("{", "f.json:1"), ("{\n\"a\":1,\n\"a\":2}", "f.json:2"), ("[1,2,]", "f.json:1"),
+    (String(repeating: "[", count: 5000), "f.json:1"),
     ("{\"a\":\"\\", "f.json:1"), ("nul", "f.json:1"),
   ]) func badTextIsRefusedWithItsPlace(_ text: String, _ place: String) {
     guard case .failure(let error) = parse(text) else {
@@ -105,7 +111,9 @@ struct SplitMix {
     return Int((z ^ (z >> 31)) % UInt64(bound))
   }
   mutating func text() -> String {
-    let pool: [Unicode.Scalar] = ["a", "Z", "0", " ", "\n", ":", "#", "-", "'", "\"", "\\", "{", "[", "|", ">", "%", "é", "\u{2028}", "\t", "\u{1}", "😀", "*"]
+    let pool: [Unicode.Scalar] = [
+      "a", "Z", "0", " ", "\n", ":", "#", "-", "'", "\"", "\\", "{", "[", "|", ">", "%", "é", "\u{2028}", "\t", "\u{1}", "😀", "*",
+    ]
     var out = ""
     for _ in 0..<next(12) { out.unicodeScalars.append(pool[next(pool.count)]) }
     return out
