@@ -214,9 +214,16 @@ private struct SigmaReading {
     }
     let loaded = RuleLoader.load(paths: [], documents: files.map(\.file))
     let accepted = Set(loaded.rules.map(\.id))
+    let errors = Dictionary(grouping: loaded.diagnostics.filter { $0.severity == .error }, by: \.location.file)
+    var seen: Set<String> = []
     for (output, file) in files {
+      guard seen.insert(output.id).inserted else {
+        fail(output.location, "another rule has the same id")
+        result.leftOut += 1
+        continue
+      }
       guard accepted.contains(output.id) else {
-        let reason = loaded.diagnostics.first { $0.severity == .error && $0.location.file == output.id }
+        let reason = errors[output.id]?.first
         fail(output.location, "the converted rule would be refused: \(reason?.message ?? "it needs a rule that is refused")")
         result.leftOut += 1
         continue

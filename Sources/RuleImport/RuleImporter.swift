@@ -65,12 +65,12 @@ public enum RuleImporter {
     }
     let set = RuleLoader.load(paths: [], documents: documents)
     let accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
-    let errors = set.diagnostics.filter { $0.severity == .error }
+    let errors = Dictionary(grouping: set.diagnostics.filter { $0.severity == .error }, by: \.location.file)
     var files: [RuleFile] = []
     var notes: [Diagnostic] = []
     for (row, file) in rules {
       guard let rule = accepted[rows[row].location] else {
-        rows[row].reason = reason(rows[row], among: errors)
+        rows[row].reason = reason(rows[row], among: errors[rows[row].location.file] ?? [])
         continue
       }
       rows[row].id = rule.id
@@ -99,11 +99,10 @@ public enum RuleImporter {
   private static func isRule(_ root: Node) -> Bool {
     root["correlation"] != nil || root["source_rules"] != nil || root["detection"] != nil || root["id"]?.text?.hasPrefix("ATR-") == true
   }
-  /// The first error of the document: from its beginning on, in its file.
+  /// The first error of the document: from its beginning on, among those of its file.
   private static func reason(_ row: RuleImportPlan.Row, among errors: [Diagnostic]) -> String {
-    let own = errors.filter { $0.location.file == row.location.file && $0.location >= row.location }
     let named = errors.first { $0.message.hasPrefix("\(row.id) ") || $0.message.contains("rule id \(row.id) ") && $0.location == row.location }
-    return (named ?? own.first)?.message ?? "refused"
+    return (named ?? errors.first { $0.location >= row.location })?.message ?? "refused"
   }
   /// Ids have only letters, digits and "-_.:". The loader does not read files that begin with a dot.
   static func fileName(_ id: String) -> String { (id.hasPrefix(".") ? "_" : "") + id + ".yaml" }

@@ -118,10 +118,10 @@ import Testing
     let whole = panguard("rules", "import", wheel, "--into", d["rules"], "--name", "wheel")
     #expect(whole.status == 0, "\(whole)")
     #expect(whole.text.contains(" 0 refused"))
-    let unpacked = bash("unzip -q -o '\(wheel)' 'pyatr/_bundled_rules.json'", d)
+    let unpacked = bash("unzip -q -o '\(wheel)' 'pyatr/_bundled_rules.json' -d '\(d.path)'", d)
     guard unpacked.status == 0 else { return skip("there is no unzip") }
     #expect(panguard("rules", "import", d["pyatr/_bundled_rules.json"], "--into", d["rules"], "--name", "json").status == 0)
-    let sets = bash("grep -h set_sha256 rules/*/provenance.json | sort -u | wc -l", d)
+    let sets = bash("grep -h set_sha256 '\(d.path)'/rules/*/provenance.json | sort -u | wc -l", d)
     #expect(sets.text.contains("1"))
   }
 }

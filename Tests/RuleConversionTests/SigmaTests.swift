@@ -248,6 +248,13 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     #expect(converted.leftOut == 1)
   }
 
+  @Test func anIdIsTakenOnce() {
+    let converted = convert(sigma("sel:\n  a: b\ncondition: sel"), sigma("sel:\n  a: c\ncondition: sel"))
+    #expect(converted.documents.count == 1)
+    #expect(converted.diagnostics.map(\.message) == ["another rule has the same id"])
+    #expect(converted.diagnostics.first?.location.file == "s2.yml")
+  }
+
   @Test func quantifiersCannotMultiplyWithoutEnd() {
     let selections = (0..<200).map { "s\($0):\n  a: b\($0)" }.joined(separator: "\n")
     let condition = (0..<2000).map { _ in "1 of them" }.joined(separator: " or ")
