@@ -41,6 +41,8 @@ let package = Package(
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
+    // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
+    .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
     library("Primitives", ["CLinux"]),
     library("RegularExpressions", ["Primitives"]),
@@ -66,9 +68,12 @@ let package = Package(
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
         "SyslogOutput", "CLinux", "COpenSSL",
       ]),
+    library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
+    library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     .executableTarget(
       name: "panguard",
       dependencies: [
+        "RuleImport", "RuleConversion", "TypedYAML",
         "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
@@ -90,6 +95,8 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Events", "Detection", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine"]),
+    tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
+    tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
       name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
       path: "Tests/ShippedRulesTests"),

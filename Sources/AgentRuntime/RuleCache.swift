@@ -9,9 +9,8 @@ enum RuleCache {
   private static let magic: StaticString = "PGRULES1"
   private static let headBytes = 8 + 64 + 16
 
-  /// What `RuleLoader.load(paths:)` gives, from the cache in `directory` where that is possible; else it is put there.
-  static func load(paths: [String], in directory: String) -> RuleSet {
-    let files = RuleLoader.read(paths: paths)
+  /// What `RuleLoader.load` gives for `files`, from the cache in `directory` where that is possible; else it is put there.
+  static func load(_ files: RuleLoader.Files, in directory: String) -> RuleSet {
     // What could not be read may be readable the next time.
     guard files.diagnostics.isEmpty, !files.files.isEmpty else { return RuleLoader.load(files) }
     let key = key(of: files)

@@ -36,12 +36,19 @@ public enum RuleStore {
 
   /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic. Which of them are
   /// evaluated is for their status and `lane` to decide; all are in the set and in its hash, and the hash says which are active.
+  /// `documents` are rule files in memory, read after the paths; where they are given, be it none, no path means no path.
   public static func load(
-    paths requested: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false, cacheDirectory: String? = nil
+    paths requested: [String], documents: [RuleFile]? = nil, disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false,
+    cacheDirectory: String? = nil
   ) -> LoadedRules {
-    let paths = requested.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
-    var set = cacheDirectory.map { RuleCache.load(paths: paths, in: $0) } ?? RuleLoader.load(paths: paths)
-    if paths.isEmpty {
+    let paths = requested.isEmpty && documents == nil ? [defaultDirectory()].compactMap { $0 } : requested
+    let files = RuleLoader.read(paths: paths, documents: documents ?? [])
+    var set = cacheDirectory.map { RuleCache.load(files, in: $0) } ?? RuleLoader.load(files)
+    let pinned = PinnedRuleSet.verify(below: paths)
+    set.diagnostics += pinned.diagnostics
+    set.refusedCount += pinned.diagnostics.count
+    set.rules.removeAll { pinned.refusedFiles.contains($0.location.file) }
+    if paths.isEmpty, documents == nil {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
     }
@@ -120,14 +127,14 @@ func executablePath() -> String? {
 }
 
 /// Makes `path` and its parents. True if it is a directory in the end.
-func makeDirectory(_ path: String, mode: mode_t) -> Bool {
+public func makeDirectory(_ path: String, mode: mode_t) -> Bool {
   if isDirectory(path) { return true }
   if let slash = path.lastIndex(of: "/"), slash != path.startIndex { _ = makeDirectory(String(path[..<slash]), mode: 0o755) }
   return mkdir(path, mode) == 0 || isDirectory(path)
 }
 
 /// Writes a new file beside `path` and renames it into place. False with errno on failure.
-func writeAtomically(_ bytes: [UInt8], to path: String, mode: mode_t) -> Bool {
+public func writeAtomically(_ bytes: [UInt8], to path: String, mode: mode_t) -> Bool {
   let temporary = "\(path).\(getpid()).new"
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
   guard descriptor >= 0 else { return false }

@@ -154,6 +154,16 @@ public enum Limits {
   /// Rule files found below the given directories, and how deep the directories nest. Beyond it the rest is refused with an error.
   public static let ruleFiles = 20_000
   public static let ruleDirectoryDepth = 16
+  /// A bundle of rules (archive, wheel, JSON) as it is read. Larger ones are refused.
+  public static let ruleBundleBytes = 64 * 1024 * 1024
+  /// Entries of an archive, and bytes that all of them have unpacked, read or skipped. Beyond either the archive is refused: the
+  /// whole public corpus has 2,000 entries and 20 MiB.
+  public static let archiveEntries = 65_536
+  public static let archiveTotalBytes: Int64 = 256 * 1024 * 1024
+  /// Unpacked bytes for each packed byte, beyond the first MiB. Text packs 20 to 1 at best; beyond this it is a bomb, and refused.
+  public static let archiveRatio: Int64 = 200
+  /// Field tests of one rule that is converted from another format. More are refused: they would be written out.
+  public static let convertedTests = 4096
   /// Rule sets that the cache keeps, of each of its two kinds of files. Beyond it the oldest are deleted.
   public static let cachedRuleSets = 4
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.

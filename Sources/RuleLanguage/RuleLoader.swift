@@ -4,10 +4,22 @@ import Glibc
 import Primitives
 import TypedYAML
 
+/// A rule file that is in memory: from an archive, a bundle, standard input.
+public struct RuleFile: Sendable, Equatable {
+  /// Names it in locations.
+  public var name: String
+  public var bytes: [UInt8]
+  public init(name: String, bytes: [UInt8]) {
+    self.name = name
+    self.bytes = bytes
+  }
+}
+
 public enum RuleLoader {
   /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
   /// begin with "." are not read. Directories behind symbolic links are not entered.
-  public static func load(paths: [String]) -> RuleSet { load(read(paths: paths)) }
+  /// `documents` are read after them, as if they were files.
+  public static func load(paths: [String], documents: [RuleFile] = []) -> RuleSet { load(read(paths: paths, documents: documents)) }
 
   /// Rule files as they lie on disk, unread by any parser, so that a cache can tell whether it knows them.
   public struct Files: Sendable {
@@ -16,8 +28,8 @@ public enum RuleLoader {
     public internal(set) var diagnostics: [Diagnostic] = []
     var refusedCount = 0
   }
-  /// Reads every file that `load(paths:)` loads.
-  public static func read(paths: [String]) -> Files {
+  /// Reads every file that `load(paths:documents:)` loads.
+  public static func read(paths: [String], documents: [RuleFile] = []) -> Files {
     var collection = Collection()
     var result = Files()
     for path in paths {
@@ -30,6 +42,7 @@ public enum RuleLoader {
         }
       }
     }
+    result.files += documents.map { ($0.name, $0.bytes) }
     result.diagnostics = collection.diagnostics
     result.refusedCount = collection.refusedCount
     return result
@@ -40,6 +53,13 @@ public enum RuleLoader {
     collection.refusedCount = read.refusedCount
     for file in read.files { file.bytes.withUnsafeBytes { collection.add($0, file: file.path) } }
     return collection.finished()
+  }
+
+  /// The files that `load` would read below `path`, in their order, and what was not looked at.
+  public static func ruleFiles(below path: String) -> (files: [String], diagnostics: [Diagnostic]) {
+    var collection = Collection()
+    let files = collection.files(below: path)
+    return (files, collection.diagnostics)
   }
 
   /// Loads the documents of one file that is in memory. `file` names it in locations; streams of tests are sought beside it.

@@ -8,14 +8,15 @@ import LogParsers
 import LogSources
 import Primitives
 import RuleEngine
+import RuleImport
 import RuleLanguage
 
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
     subcommands: [
-      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Coverage.self, RulesConformance.self,
-      PrintSchema.self,
+      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Coverage.self, Import.self, Diff.self,
+      Convert.self, RulesConformance.self, PrintSchema.self,
     ])
 }
 
@@ -32,7 +33,7 @@ struct RuleSelection: ParsableArguments {
     _ extra: [String] = [], disabled: [String] = [], lane configured: RuleLane = .hunt, reportsWarnings: Bool = false
   ) throws -> LoadedRules {
     let loaded = RuleStore.load(
-      paths: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive,
+      pathsAndBundles: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive,
       cacheDirectory: RuleStore.defaultCacheDirectory())
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
@@ -99,7 +100,7 @@ extension RulesCommand {
     @Flag(name: .long, help: "Warnings fail too.") var strict = false
 
     func run() throws {
-      let loaded = RuleStore.load(paths: selection.rules + paths)
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
       let engine = RuleEngine(loaded.set)
       let diagnostics = (loaded.set.diagnostics + RuleLint.lint(loaded.set) + engine.diagnostics).sorted { $0.location < $1.location }
       var output = Output()
@@ -128,7 +129,7 @@ extension RulesCommand {
       let answers = try reference.map { path in
         do { return try RuleTestReference.load(path) } catch { throw CommandFailure.environment("\(error)") }
       }
-      let loaded = RuleStore.load(paths: selection.rules + paths)
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
       var progress = Progress("testing rules")

@@ -1,0 +1,276 @@
+// A bundle -> a pinned set: checked by the same loader that will read it, one file for each rule, with provenance and hashes.
+// What must stay true: what is written loads without a refusal; a set appears whole or not at all; nothing is overwritten unasked.
+import AgentRuntime
+import Glibc
+import Primitives
+import RuleLanguage
+import TypedYAML
+
+/// What an import found, before anything is written.
+public struct RuleImportPlan: Sendable {
+  public enum Outcome: String, Sendable {
+    case imported
+    /// Imported, but of a kind that this engine does not run.
+    case skipped
+    case refused
+    /// A document that is no rule: a schema, an index, a workflow.
+    case notARule = "not-a-rule"
+  }
+  public struct Row: Sendable {
+    /// "" where the document has none.
+    public var id: String
+    public var outcome: Outcome
+    public var reason: String
+    public var location: SourceLocation
+  }
+  public var bundle: RuleBundle
+  /// In the order of the source.
+  public var rows: [Row]
+  public var diagnostics: [Diagnostic]
+  /// What an imported rule loses.
+  public var notes: [Diagnostic]
+  /// One for each rule that is imported, sorted by name.
+  public var files: [RuleFile]
+  /// SHA-256 of each of `files`, and over their names and contents.
+  public var hashes: [String]
+  public var setHash: String
+  public func count(_ outcome: Outcome) -> Int { rows.filter { $0.outcome == outcome }.count }
+}
+
+public enum RuleImporter {
+  /// Reads every document of the bundle as the loader does. Correlations are resolved within the bundle.
+  public static func plan(_ bundle: RuleBundle) -> RuleImportPlan {
+    var rows: [RuleImportPlan.Row] = []
+    var rules: [(row: Int, file: RuleFile)] = []
+    var documents: [RuleFile] = []
+    for file in bundle.files {
+      let parsed = file.bytes.withUnsafeBytes { YAMLParser.parse($0, file: file.name) }
+      for problem in parsed.problems {
+        rows.append(.init(id: "", outcome: .refused, reason: problem.message, location: problem.location))
+      }
+      for document in parsed.documents {
+        let id = (document.root["id"] ?? document.root["correlation"]?["id"])?.text ?? ""
+        guard isRule(document.root) else {
+          rows.append(.init(id: "", outcome: .notARule, reason: "neither id nor detection", location: document.root.location))
+          continue
+        }
+        let isWhole = parsed.documents.count == 1 && parsed.problems.isEmpty
+        let bytes = isWhole ? file.bytes : Array(file.bytes[document.range])
+        rows.append(.init(id: shown(id), outcome: .refused, reason: "", location: document.root.location))
+        // The loader counts lines from the document's own first one: blank lines put them back in their place.
+        let before = file.bytes[..<document.range.lowerBound].filter { $0 == 0x0a }.count
+        documents.append(RuleFile(name: file.name, bytes: isWhole ? bytes : [UInt8](repeating: 0x0a, count: before) + bytes))
+        rules.append((rows.count - 1, RuleFile(name: "", bytes: bytes)))
+      }
+    }
+    let set = RuleLoader.load(paths: [], documents: documents)
+    let accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
+    let errors = Dictionary(grouping: set.diagnostics.filter { $0.severity == .error }, by: \.location.file)
+    var files: [RuleFile] = []
+    var notes: [Diagnostic] = []
+    for (row, file) in rules {
+      guard let rule = accepted[rows[row].location] else {
+        rows[row].reason = reason(rows[row], among: errors[rows[row].location.file] ?? [])
+        continue
+      }
+      rows[row].id = rule.id
+      rows[row].outcome = .imported
+      if case .skipped(let method, let reason) = rule.detection {
+        rows[row].outcome = .skipped
+        rows[row].reason = "\(method): \(reason)"
+      }
+      if rule.tests.contains(where: { if case .stream = $0.input { true } else { false } }) {
+        notes.append(Diagnostic(.warning, rows[row].location, "\(rule.id): the streams of its tests lie beside it and are not imported"))
+      }
+      files.append(RuleFile(name: fileName(rule.id), bytes: file.bytes))
+    }
+    for row in rows.indices where bundle.madeFiles.contains(rows[row].location.file) {
+      rows[row].location = SourceLocation(file: rows[row].location.file)
+    }
+    files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    let left = bundle.diagnostics.map {
+      RuleImportPlan.Row(id: "", outcome: $0.severity == .error ? .refused : .notARule, reason: $0.message, location: $0.location)
+    }
+    return RuleImportPlan(
+      bundle: bundle, rows: rows + left, diagnostics: bundle.diagnostics + set.diagnostics, notes: notes, files: files,
+      hashes: files.map { SHA256Hash.hex(of: $0.bytes) }, setHash: SHA256Hash.hex(of: files.flatMap { [Array($0.name.utf8), $0.bytes] }))
+  }
+
+  private static func isRule(_ root: Node) -> Bool {
+    root["correlation"] != nil || root["source_rules"] != nil || root["detection"] != nil || root["id"]?.text?.hasPrefix("ATR-") == true
+  }
+  /// The first error of the document: from its beginning on, among those of its file.
+  private static func reason(_ row: RuleImportPlan.Row, among errors: [Diagnostic]) -> String {
+    let named = errors.first { $0.message.hasPrefix("\(row.id) ") || $0.message.contains("rule id \(row.id) ") && $0.location == row.location }
+    return (named ?? errors.first { $0.location >= row.location })?.message ?? "refused"
+  }
+  /// Ids have only letters, digits and "-_.:". The loader does not read files that begin with a dot.
+  static func fileName(_ id: String) -> String { (id.hasPrefix(".") ? "_" : "") + id + ".yaml" }
+
+  /// A directory name from what the source calls itself.
+  public static func setName(of bundle: RuleBundle) -> String {
+    let raw = bundle.version.isEmpty ? bundle.name : "\(bundle.name)-\(bundle.version)"
+    let name = String(raw.prefix(64).map { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) ? $0 : "_" })
+    return name.isEmpty || name.hasPrefix(".") ? "rules\(name)" : name
+  }
+  public static func isSetName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".") && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 || $0 == 0x7f }
+  }
+
+  // MARK: Writing
+
+  public struct WriteError: Error, CustomStringConvertible {
+    public var description: String
+  }
+
+  /// Writes DIRECTORY/NAME and gives its path. The files are written aside, synchronised and renamed into place together.
+  public static func write(_ plan: RuleImportPlan, name: String, into directory: String, replaces: Bool) throws(WriteError) -> String {
+    let target = "\(directory)/\(name)"
+    guard makeDirectory(directory, mode: 0o755) else { throw WriteError(description: "cannot make \(directory): \(errorText(errno))") }
+    var info = stat()
+    let exists = lstat(target, &info) == 0
+    if exists {
+      guard replaces else { throw WriteError(description: "\(target) exists; --replace replaces it, --name gives another name") }
+      guard info.st_mode & S_IFMT == S_IFDIR, PinnedRuleSet.read("\(target)/\(PinnedRuleSet.provenanceName)") != nil else {
+        throw WriteError(description: "\(target) was not written by an import, so it is not replaced")
+      }
+    }
+    let aside = "\(directory)/.\(name).\(getpid()).new"
+    removeFlatDirectory(aside)
+    guard mkdir(aside, 0o755) == 0 else { throw WriteError(description: "cannot write below \(directory): \(errorText(errno))") }
+    let provenance = RuleFile(name: PinnedRuleSet.provenanceName, bytes: provenance(plan, name: name))
+    for file in plan.files + [provenance] {
+      guard writeAtomically(file.bytes, to: "\(aside)/\(file.name)", mode: 0o644), chmod("\(aside)/\(file.name)", 0o644) == 0 else {
+        let problem = errorText(errno)
+        removeFlatDirectory(aside)
+        throw WriteError(description: "cannot write \(target)/\(file.name): \(problem)")
+      }
+    }
+    try put(aside, at: target, exists: exists)
+    synchronise(directory)
+    return target
+  }
+
+  private static func put(_ aside: String, at target: String, exists: Bool) throws(WriteError) {
+    let old = aside + ".old"
+    if exists {
+      guard rename(target, old) == 0 else {
+        let problem = errorText(errno)
+        removeFlatDirectory(aside)
+        throw WriteError(description: "cannot replace \(target): \(problem)")
+      }
+    } else if mkdir(target, 0o755) != 0 {
+      // Our own empty directory holds the name, so that the rename below can only replace that.
+      let problem = errorText(errno)
+      removeFlatDirectory(aside)
+      throw WriteError(description: "cannot make \(target): \(problem)")
+    }
+    guard rename(aside, target) == 0 else {
+      let problem = errorText(errno)
+      if exists { _ = rename(old, target) } else { rmdir(target) }
+      removeFlatDirectory(aside)
+      throw WriteError(description: "cannot write \(target): \(problem)")
+    }
+    if exists { removeFlatDirectory(old) }
+  }
+
+  /// A directory that holds files only, as ours do.
+  private static func removeFlatDirectory(_ path: String) {
+    guard let handle = opendir(path) else { return }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+    }
+    closedir(handle)
+    for name in names where name != "." && name != ".." { unlink("\(path)/\(name)") }
+    rmdir(path)
+  }
+  private static func synchronise(_ directory: String) {
+    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  /// The set's provenance.json: one line for each file, no time stamp, so that the same source gives the same bytes.
+  static func provenance(_ plan: RuleImportPlan, name: String) -> [UInt8] {
+    func object(_ members: [(StaticString, String)]) -> [UInt8] {
+      var json = JSONWriter()
+      json.beginObject()
+      for (key, value) in members {
+        json.key(key)
+        json.value(value)
+      }
+      json.endObject()
+      return json.out
+    }
+    func text(_ value: String) -> [UInt8] {
+      var json = JSONWriter()
+      json.value(value)
+      return json.out
+    }
+    func list(_ rows: [[UInt8]]) -> [UInt8] {
+      rows.isEmpty ? Array("[]".utf8) : Array("[\n    ".utf8) + rows.joined(separator: Array(",\n    ".utf8)) + Array("\n  ]".utf8)
+    }
+    let bundle = plan.bundle
+    let source = object([
+      ("kind", bundle.kind.rawValue), ("name", bundle.name), ("version", bundle.version), ("license", bundle.license), ("sha256", bundle.sha256),
+    ])
+    var counts = JSONWriter()
+    counts.beginObject()
+    counts.key("imported")
+    counts.value(plan.count(.imported))
+    counts.key("skipped")
+    counts.value(plan.count(.skipped))
+    counts.key("refused")
+    counts.value(plan.count(.refused))
+    counts.key("not_rules")
+    counts.value(plan.count(.notARule))
+    counts.endObject()
+    let refused = plan.rows.filter { $0.outcome == .refused }
+    let members: [(String, [UInt8])] = [
+      ("format", text(PinnedRuleSet.format)), ("name", text(name)), ("source", source), ("importer", text("panguard \(Version.text)")),
+      ("counts", counts.out), ("set_sha256", text(plan.setHash)),
+      ("refused", list(refused.map { object([("id", $0.id), ("reason", $0.reason)]) })),
+      ("files", list(zip(plan.files, plan.hashes).map { object([("file", $0.name), ("sha256", $1)]) })),
+    ]
+    let lines = members.map { Array("  \"\($0.0)\": ".utf8) + $0.1 }
+    return Array("{\n".utf8) + lines.joined(separator: Array(",\n".utf8)) + Array("\n}\n".utf8)
+  }
+}
+
+extension RuleStore {
+  /// Loads directories and YAML files as they are, and bundles among `paths` through the same reader as `rules import`.
+  public static func load(
+    pathsAndBundles paths: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false, cacheDirectory: String? = nil
+  ) -> LoadedRules {
+    var documents: [RuleFile] = []
+    var diagnostics: [Diagnostic] = []
+    var failures = 0
+    var plain: [String] = []
+    for path in paths {
+      guard RuleBundle.isBundle(path) else {
+        plain.append(path)
+        continue
+      }
+      do {
+        let plan = RuleImporter.plan(try RuleBundle.read(path))
+        documents += plan.files.map { RuleFile(name: "\(path)!\($0.name)", bytes: $0.bytes) }
+        diagnostics += plan.rows.filter { $0.outcome == .refused }.map { Diagnostic(.error, $0.location, "\($0.id): \($0.reason)") }
+        failures += plan.count(.refused)
+      } catch {
+        diagnostics.append(error.diagnostic)
+        failures += 1
+      }
+    }
+    let isPlain = failures == 0 && documents.isEmpty
+    var loaded = load(
+      paths: plain, documents: isPlain ? nil : documents, disabled: disabled, lane: lane, includesInactive: includesInactive,
+      cacheDirectory: cacheDirectory)
+    if isPlain { return loaded }
+    loaded.set.diagnostics += diagnostics
+    loaded.set.refusedCount += failures
+    loaded.paths = paths
+    return loaded
+  }
+}

@@ -1,0 +1,264 @@
+// ATR -> Sigma and YARA: what they say, what they cannot, the way back, and, where yarac is installed, that YARA takes what is written.
+import Foundation
+import Primitives
+import RuleConversion
+import RuleLanguage
+import Testing
+import TypedYAML
+
+private func hostRules() -> [RuleFile] {
+  let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  return RuleLoader.ruleFiles(below: root.appendingPathComponent("rules/host").path).files.map {
+    RuleFile(name: $0, bytes: Array(FileManager.default.contents(atPath: $0) ?? Data()))
+  }
+}
+private func rule(_ detection: String, id: String = "ATR-2026-00001", source: String = "host_log") -> RuleFile {
+  let text = """
+    id: \(id)
+    title: A "quoted" title
+    severity: high
+    status: stable
+    author: Panguard
+    date: '2026/01/05'
+    references: {mitre_attack: [T1110.001 - Brute Force]}
+    tags: {category: credential-access}
+    agent_source: {type: \(source)}
+    detection:
+    \(detection.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)" }.joined(separator: "\n"))
+    """
+  return RuleFile(name: "r.yaml", bytes: Array(text.utf8))
+}
+private func text(_ converted: Converted) -> String {
+  converted.documents.map { String(decoding: $0.bytes, as: UTF8.self) }.joined(separator: "---\n")
+}
+
+@Suite struct ATRToSigmaTests {
+  @Test func aPatternRule() {
+    let converted = ATRToSigma.convert([
+      rule(
+        """
+        conditions:
+          name: {field: user.name, patterns: [root, 'a*b'], match_type: exact}
+          line: {field: message, patterns: ['fail(ed)?'], case_sensitive: true}
+          count: {field: source.port, operator: gte, value: 1024}
+        condition: name and (line or count)
+        """)
+    ])
+    #expect(converted.diagnostics.filter { $0.severity == .error }.isEmpty)
+    #expect(
+      text(converted).contains(
+        #"""
+        tags: [attack.credential-access, attack.t1110.001]
+        logsource:
+          product: linux
+        detection:
+          name:
+            user.name: [root, a\*b]
+          line:
+            message|re: ['fail(ed)?']
+          count:
+            source.port|gte: 1024
+          condition: name and (line or count)
+        level: high
+        """#))
+  }
+
+  @Test func listConditionsGetNames() {
+    let converted = ATRToSigma.convert([
+      rule("conditions:\n  - {field: a.b, operator: exact, value: X}\n  - {field: c.d, operator: contains, value: Y}\ncondition: all")
+    ])
+    #expect(text(converted).contains("  condition_1:\n    a.b|cased: [X]\n  condition_2:\n    c.d|contains: ['Y']\n  condition: all of them\n"))
+  }
+
+  /// Pattern rules, counts and correlations of our own come back with the same conditions, expression, thresholds and keys.
+  @Test func ourRulesComeBack() throws {
+    let originals = hostRules()
+    #expect(originals.count > 100)
+    let there = ATRToSigma.convert(originals)
+    let back = SigmaToATR.convert(there.documents.map { RuleFile(name: $0.name, bytes: $0.bytes) })
+    let before = RuleLoader.load(paths: [], documents: originals)
+    let after = RuleLoader.load(paths: [], documents: back.documents.map { RuleFile(name: $0.name, bytes: $0.bytes) })
+    #expect(after.refusedCount == 0)
+    let byID = Dictionary(uniqueKeysWithValues: after.rules.map { ($0.id, $0) })
+    var compared = (patterns: 0, counts: 0, correlations: 0)
+    for old in before.rules {
+      guard let new = byID[old.id] else { continue }
+      #expect(new.severity == old.severity, "\(old.id)")
+      #expect(new.techniques == old.techniques, "\(old.id)")
+      switch (old.detection, new.detection) {
+      case (.pattern(let a, let x), .pattern(let b, let y)):
+        compared.patterns += 1
+        #expect(a.map(said).sorted() == b.map(said).sorted(), "\(old.id)")
+        #expect(shape(x, a) == shape(y, b), "\(old.id)")
+      case (.behavioral(let a), .behavioral(let b)):
+        compared.counts += 1
+        #expect(a.threshold == b.threshold && a.comparison == b.comparison && a.window == b.window && a.groupBy == b.groupBy, "\(old.id)")
+        #expect(a.aggregation == b.aggregation && a.filter.map(\.field) == b.filter.map(\.field), "\(old.id)")
+      case (.correlation(let a), .correlation(let b)):
+        compared.correlations += 1
+        #expect(
+          a.window == b.window && a.joinKeys == b.joinKeys && a.sourceRules.map(\.ruleIDPattern) == b.sourceRules.map(\.ruleIDPattern), "\(old.id)")
+      default: Issue.record("\(old.id) came back as another kind")
+      }
+    }
+    #expect(compared.patterns > 50)
+    #expect(compared.counts > 10)
+    print("round trip: \(compared)")
+  }
+  private func said(_ condition: Condition) -> String { "\(condition.field) \(condition.test)" }
+  /// The expression with conditions instead of indices.
+  private func shape(_ expression: RuleLanguage.Expression, _ conditions: [Condition]) -> String {
+    switch expression {
+    case .condition(let i): said(conditions[i])
+    case .not(let inner): "not(\(shape(inner, conditions)))"
+    case .all(let parts): "all(\(parts.map { shape($0, conditions) }.joined(separator: ",")))"
+    case .any(let parts): "any(\(parts.map { shape($0, conditions) }.joined(separator: ",")))"
+    }
+  }
+
+  @Test(arguments: [
+    ("method: semantic\nconditions: []", "has no counterpart in Sigma"),
+    (
+      "method: behavioral\nbehavioral: {metric: source.port, aggregation: sum, window: 5m, operator: gte, threshold: 5, filter: {a: b}}",
+      "aggregation sum has no counterpart"
+    ),
+    (
+      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 500ms, operator: gte, threshold: 5, filter: {a: b}}",
+      "whole number of seconds"
+    ),
+    ("method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 5}", "no selection to count"),
+  ]) func whatSigmaCannotSay(_ detection: String, _ message: String) {
+    let converted = ATRToSigma.convert([rule(detection)])
+    #expect(converted.documents.isEmpty)
+    #expect(converted.leftOut == 1)
+    #expect(converted.diagnostics.contains { $0.message.contains(message) && $0.location.file == "r.yaml" }, "\(converted.diagnostics)")
+  }
+}
+
+@Suite struct YARATests {
+  @Test func signatures() {
+    let hash = String(repeating: "0A", count: 32)
+    let converted = ATRToYARA.convert([
+      rule(
+        """
+        method: signature
+        signature:
+          match_logic: any
+          indicators:
+            - {type: sha256, value: '0x\(hash)', target_field: skill.content}
+            - {type: package_name, value: 'evil"pkg\\', target_field: skill.manifest.name}
+            - {type: registry_url, value: 'https://example.org/x', target_field: skill.url}
+        """, source: "skill_lifecycle")
+    ])
+    #expect(
+      text(converted) == """
+        import "hash"
+
+        rule ATR_2026_00001
+        {
+          meta:
+            atr_id = "ATR-2026-00001"
+            description = "A \\"quoted\\" title"
+            author = "Panguard"
+            date = "2026/01/05"
+            severity = "high"
+          strings:
+            $name1 = "evil\\"pkg\\\\"
+            $url2 = "https://example.org/x"
+          condition:
+            hash.sha256(0, filesize) == "\(hash.lowercased())" or $name1 or $url2
+        }
+
+        """)
+  }
+
+  @Test(arguments: [
+    ("sha512", String(repeating: "a", count: 128), "hash.sha512"), ("blake2b-256", String(repeating: "a", count: 64), "no counterpart"),
+    ("sha256", "abc", "is no sha256"),
+  ]) func indicatorsThatYARAHasNot(_ type: String, _ value: String, _ message: String) {
+    let converted = ATRToYARA.convert([
+      rule(
+        "method: signature\nsignature:\n  indicators:\n    - {type: \(type), value: '\(value)', target_field: skill.content}",
+        source: "skill_lifecycle")
+    ])
+    #expect(converted.documents.isEmpty)
+    // The loader may refuse a malformed indicator before the conversion does.
+    #expect(converted.diagnostics.contains { $0.severity == .error })
+  }
+
+  static let patterns: [(pattern: String, yara: String?)] = [
+    ("abc", "/abc/i"), ("(?:a|b)+", "/(a|b)+/i"), ("a*?b+?", "/a*b+/i"), ("(?i)abc", "/abc/i"), ("(?s)a.b", "/a.b/is"), ("a/b", "/a\\/b/i"),
+    ("(?<name>a)b", "/(a)b/i"), ("(?P<name>a)b", "/(a)b/i"), ("a{2,}", "/a{2,}/i"), ("a{,3}b", "/a{0,3}b/i"), ("a{x}", "/a\\{x\\}/i"),
+    ("é+", "/(\\xC3\\xA9)+/i"),
+    ("[aé]", "/([a]|\\xC3\\xA9)/i"), ("[^a-z\\d]", "/[^a-z\\d]/i"), ("\\u0041\\x42", "/AB/i"), ("\\Aabc\\Z", "/^abc$/i"),
+    ("a\\.b\\-c", "/a\\.b\\-c/i"),
+    ("a\nb", "/a\\nb/i"), ("[\\s\\S]x", "/[\\s\\S]x/i"), ("(a+)?b", "/(a+)?b/i"), ("[]a]", "/[\\]a]/i"), ("\\u200b", "/(\\xE2\\x80\\x8B)/i"),
+    ("(?=a)b", nil), ("(?!a)b", nil), ("(?<=a)b", nil), ("(?<!a)b", nil), ("(a)\\1", nil), ("\\p{L}", nil), ("a++", nil), ("[à-ü]", nil),
+    ("[^é]", nil),
+    ("a(?i)b", nil), ("(?m)^a$", nil), ("|a", nil), ("()a", nil), ("a||b", nil), ("\\ud800", nil),
+  ]
+
+  @Test(arguments: patterns.indices) func regularExpressions(_ index: Int) {
+    let (pattern, expected) = Self.patterns[index]
+    // Case is ignored in the named form; `(?i)` in the middle is then nothing that YARA lacks.
+    guard pattern != "a(?i)b" else { return }
+    let quoted = pattern.replacing("'", with: "''").replacing("\n", with: "\n\n")
+    let converted = ATRToYARA.convert([rule("conditions:\n  c: {field: content, patterns: ['\(quoted)']}\ncondition: c", source: "llm_io")])
+    let written = text(converted).split(separator: "\n").first { $0.contains("$c1_1 = ") }.map { String($0.drop { $0 != "=" }.dropFirst(2)) }
+    #expect(written == expected, "\(converted.diagnostics)")
+    if expected == nil { #expect(converted.diagnostics.contains { $0.severity == .error }) }
+  }
+
+  @Test func textsAndExpressions() {
+    let converted = ATRToYARA.convert([
+      rule(
+        """
+        conditions:
+          a_1: {field: content, patterns: [one, two], match_type: contains}
+          a_2: {field: content, patterns: [three], match_type: starts_with, case_sensitive: true}
+          b: {field: content, patterns: [four], match_type: exact}
+        condition: 1 of a_* and not (b)
+        """, source: "llm_io")
+    ])
+    #expect(text(converted).contains("    (($c1_1 or $c1_2) or $c2_1 at 0) and not (($c3_1 at 0 and filesize == 4))\n"))
+    #expect(text(converted).contains("    $c1_1 = \"one\" nocase\n"))
+    #expect(text(converted).contains("    $c2_1 = \"three\"\n"))
+  }
+
+  /// Everything that is written compiles: our rules, the corpus, and the tables above.
+  @Test func yaraTakesIt() throws {
+    let compiler = ["/usr/bin/yarac", "/usr/local/bin/yarac"].first { FileManager.default.isExecutableFile(atPath: $0) }
+    guard let compiler else {
+      print("skipped: yarac is not installed (Debian package yara)")
+      return
+    }
+    var files = hostRules()
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let shared = ProcessInfo.processInfo.environment["PANGUARD_SHARED"] ?? root.deletingLastPathComponent().appendingPathComponent("shared").path
+    files += RuleLoader.ruleFiles(below: "\(shared)/corpora/atr/rules-642").files.map {
+      RuleFile(name: $0, bytes: Array(FileManager.default.contents(atPath: $0) ?? Data()))
+    }
+    for (i, each) in Self.patterns.enumerated() where each.yara != nil && !each.pattern.contains("\n") {
+      let id = "ATR-2026-8\(String(repeating: "0", count: 4 - "\(i)".count))\(i)"
+      files.append(
+        rule("conditions:\n  c: {field: content, patterns: ['\(each.pattern)']}\ncondition: c", id: id, source: "llm_io"))
+      files[files.count - 1].name = id
+    }
+    let converted = ATRToYARA.convert(files)
+    #expect(converted.documents.count > 60)
+    let path = NSTemporaryDirectory() + "panguard-\(UUID().uuidString).yar"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    // `import` may stand before every rule.
+    try Data(converted.documents.flatMap { $0.bytes + [0x0a] }).write(to: URL(fileURLWithPath: path))
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: compiler)
+    process.arguments = ["-w", path, "/dev/null"]
+    let pipe = Pipe()
+    process.standardError = pipe
+    try process.run()
+    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0, "\(output.prefix(2000))")
+    print("yarac took \(converted.documents.count) rules; \(converted.leftOut) were left out")
+  }
+}

@@ -1,0 +1,197 @@
+// Plans and what they write: reasons for every document, atomic and pinned sets, tampering found, bundles that lack what rules have.
+import AgentRuntime
+import Foundation
+import Primitives
+import RuleImport
+import RuleLanguage
+import Testing
+import TypedYAML
+
+@Suite struct ImportTests {
+  private func plan(_ text: String, _ file: String = "in.yaml") throws -> RuleImportPlan {
+    RuleImporter.plan(try RuleBundle.read(Array(text.utf8), file: file))
+  }
+
+  @Test func everyDocumentHasItsOutcome() throws {
+    let semantic = ruleYAML("ATR-2026-00003").replacingOccurrences(of: "detection:\n", with: "detection:\n  method: semantic\n")
+    let text = [
+      ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002").replacingOccurrences(of: "contains", with: "containz"), semantic,
+      "name: workflow\non: push\n",
+      ruleYAML("ATR-2026-00001", title: "again"), "a: [b\n",
+    ].joined(separator: "---\n")
+    let plan = try plan(text)
+    #expect(plan.rows.map(\.outcome) == [.refused, .imported, .refused, .skipped, .notARule, .refused])
+    #expect(plan.files.map(\.name) == ["ATR-2026-00001.yaml", "ATR-2026-00003.yaml"])
+    let reasons = plan.rows.filter { $0.outcome == .refused }.map(\.reason)
+    #expect(reasons.contains { $0.contains("'containz'") })
+    #expect(reasons.contains { $0.contains("is taken") })
+    #expect(plan.rows.first { $0.outcome == .skipped }?.reason.hasPrefix("semantic: ") == true)
+    #expect(plan.rows.allSatisfy { $0.location.line > 0 })
+  }
+
+  @Test func documentsKeepTheirBytesAndPlaces() throws {
+    let first = "# about the first\n" + ruleYAML("ATR-2026-00001")
+    let second = "---\n" + ruleYAML("ATR-2026-00002")
+    let plan = try plan(first + second)
+    #expect(plan.files.map { String(decoding: $0.bytes, as: UTF8.self) } == [first, second])
+    #expect(plan.rows.map(\.location.line) == [2, 13])
+  }
+
+  @Test func bundlesOfJSONLackWhatRulesHave() throws {
+    let json =
+      #"{"version": "9", "license": "MIT", "rules": [{"id": "ATR-2026-00001", "title": "T", "severity": "HIGH", "detection":"#
+      + #"{"conditions": [{"field": "user_input", "operator": "regex", "value": "(?i)evil\\s"}], "condition": "any"}}]}"#
+    let plan = try plan(json, "bundle.json")
+    #expect(plan.bundle.kind == .json)
+    #expect(plan.bundle.version == "9")
+    #expect(plan.bundle.license == "MIT")
+    #expect(plan.rows.map(\.outcome) == [.imported])
+    #expect(plan.rows[0].location.file.hasPrefix("bundle.json:1:"))
+    let text = String(decoding: plan.files[0].bytes, as: UTF8.self)
+    #expect(text.contains(#"value: '(?i)evil\s'"#))
+    let rule = try #require(RuleLoader.load(document: text, file: "x").rules.first)
+    #expect(rule.agentSource == "")
+  }
+
+  @Test(arguments: [
+    ("[]", "imported 0"), ("{\"a\": 1}", "neither an array of rules"), ("[1, {\"id\": \"x\"}]", "must be an object"), ("{", "JSON"),
+    ("[[]]", "must be an object"),
+  ]) func badJSONSaysWhy(_ text: String, _ part: String) {
+    do {
+      let plan = try plan(text, "b.json")
+      #expect((plan.rows.map(\.reason) + ["imported \(plan.count(.imported))"]).contains { $0.contains(part) })
+    } catch let error as DocumentFileError {
+      #expect(part == "JSON" || error.diagnostic.message.contains(part))
+    } catch { Issue.record(error) }
+  }
+
+  @Test func setsArePinnedAndNeverOverwrittenUnasked() throws {
+    let scratch = Scratch()
+    let plan = try plan(ruleYAML("ATR-2026-00001") + "---\n" + ruleYAML("ATR-2026-00002"))
+    let target = try RuleImporter.write(plan, name: "set", into: "\(scratch.path)/rules", replaces: false)
+    #expect(RuleStore.load(paths: ["\(scratch.path)/rules"]).set.rules.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002"])
+    #expect(scratch.names("rules") == ["set"])
+    let mode = try FileManager.default.attributesOfItem(atPath: "\(target)/ATR-2026-00001.yaml")[.posixPermissions] as? Int
+    #expect(mode == 0o644)
+    #expect(throws: RuleImporter.WriteError.self) { try RuleImporter.write(plan, name: "set", into: "\(scratch.path)/rules", replaces: false) }
+    let fewer = try self.plan(ruleYAML("ATR-2026-00002"))
+    _ = try RuleImporter.write(fewer, name: "set", into: "\(scratch.path)/rules", replaces: true)
+    #expect(scratch.names("rules/set") == ["ATR-2026-00002.yaml", "provenance.json"])
+    #expect(scratch.names("rules") == ["set"])
+    // A directory that no import wrote is not replaced.
+    scratch.write("rules/mine/a.yaml", ruleYAML("ATR-2026-00009"))
+    #expect(throws: RuleImporter.WriteError.self) { try RuleImporter.write(plan, name: "mine", into: "\(scratch.path)/rules", replaces: true) }
+    #expect(scratch.names("rules/mine") == ["a.yaml"])
+  }
+
+  @Test func theSameSourceGivesTheSameBytes() throws {
+    let scratch = Scratch()
+    for directory in ["a", "b"] {
+      _ = try RuleImporter.write(try plan(ruleYAML("ATR-2026-00001")), name: "set", into: "\(scratch.path)/\(directory)", replaces: false)
+    }
+    #expect(scratch.read("a/set/provenance.json") == scratch.read("b/set/provenance.json"))
+  }
+
+  @Test func tamperingIsAnErrorThatNamesTheFile() throws {
+    let scratch = Scratch()
+    let plan = try plan((1...4).map { ruleYAML("ATR-2026-0000\($0)") }.joined(separator: "---\n"))
+    let rules = "\(scratch.path)/rules"
+    let target = try RuleImporter.write(plan, name: "set", into: rules, replaces: false)
+    scratch.write("rules/set/ATR-2026-00001.yaml", ruleYAML("ATR-2026-00001", severity: "low"))
+    try FileManager.default.removeItem(atPath: "\(target)/ATR-2026-00002.yaml")
+    scratch.write("rules/set/more.yaml", ruleYAML("ATR-2026-00005"))
+    scratch.write("rules/own.yaml", ruleYAML("ATR-2026-00006"))
+    let loaded = RuleStore.load(paths: [rules])
+    #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00003", "ATR-2026-00004", "ATR-2026-00006"])
+    let errors = loaded.set.diagnostics.filter { $0.severity == .error }
+    #expect(errors.map { ($0.location.file as NSString).lastPathComponent } == ["ATR-2026-00001.yaml", "ATR-2026-00002.yaml", "more.yaml"])
+    #expect(loaded.set.refusedCount == 3)
+    // Nor can the list of hashes be taken away.
+    scratch.write("rules/set/provenance.json", "{}")
+    #expect(RuleStore.load(paths: [rules]).set.rules.map(\.id) == ["ATR-2026-00006"])
+  }
+
+  @Test func bundlesServeAsRules() throws {
+    let scratch = Scratch()
+    scratch.write(
+      "b.json",
+      #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","value":"x"}],"condition":"any"}}]"#
+    )
+    let loaded = RuleStore.load(pathsAndBundles: ["\(scratch.path)/b.json"])
+    #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00001"])
+    scratch.write("bad.json", "{}")
+    let bad = RuleStore.load(pathsAndBundles: ["\(scratch.path)/bad.json"])
+    #expect(bad.set.rules.isEmpty)
+    #expect(bad.set.refusedCount == 1)
+  }
+
+  @Test func namesOfSets() {
+    for (name, isFine) in [("pyatr-0.3.1", true), ("", false), (".", false), ("..", false), ("a/b", false), (".hidden", false), ("a\nb", false)] {
+      #expect(RuleImporter.isSetName(name) == isFine)
+    }
+  }
+
+  /// All rules of the public corpus, if it is beside the repository: what is refused is named, and what is imported loads.
+  @Test(arguments: ["corpora/atr/rules-642", "corpora/atr/rules-450"]) func theCorpusImports(_ name: String) throws {
+    guard let path = shared(name) else { return }
+    let plan = RuleImporter.plan(try RuleBundle.read(path))
+    #expect(plan.files.count > 400)
+    #expect(plan.rows.filter { $0.outcome == .refused }.map { "\($0.id): \($0.reason)" } == [])
+    let scratch = Scratch()
+    let target = try RuleImporter.write(plan, name: "corpus", into: scratch.path, replaces: false)
+    let loaded = RuleStore.load(paths: [target])
+    #expect(loaded.set.rules.count == plan.files.count)
+    #expect(loaded.set.refusedCount == 0)
+  }
+}
+
+@Suite struct DiffTests {
+  private func plan(_ rules: [String]) throws -> RuleImportPlan {
+    RuleImporter.plan(try RuleBundle.read(Array(rules.joined(separator: "---\n").utf8), file: "in.yaml"))
+  }
+
+  @Test func fieldsAndPatterns() throws {
+    let old = try plan([ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002"), ruleYAML("ATR-2026-00004")])
+    let new = try plan([
+      ruleYAML("ATR-2026-00002", pattern: "worse", severity: "critical"), ruleYAML("ATR-2026-00003"),
+      // Quotes, order of keys and comments are no change.
+      "# as before\n" + ruleYAML("ATR-2026-00004").replacingOccurrences(of: "\"1.0\"", with: "'1.0'"),
+    ])
+    let diff = RuleDiff(old: old, new: new)
+    #expect(diff.added.map(\.id) == ["ATR-2026-00003"])
+    #expect(diff.removed.map(\.id) == ["ATR-2026-00001"])
+    #expect(diff.unchanged == 1)
+    let changed = try #require(diff.changed.first)
+    #expect(
+      changed.fields == [
+        .init(path: "severity", old: "high", new: "critical"), .init(path: "detection.conditions[1].value", old: "evil", new: "worse"),
+      ])
+    #expect(changed.changesDetection)
+    #expect(changed.removedPatterns == ["evil"])
+    #expect(changed.addedPatterns == ["worse"])
+  }
+
+  @Test func aTitleIsNoDetection() throws {
+    let diff = RuleDiff(old: try plan([ruleYAML("ATR-2026-00001")]), new: try plan([ruleYAML("ATR-2026-00001", title: "Another")]))
+    #expect(diff.changed.map(\.changesDetection) == [false])
+  }
+
+  @Test func matchesComeAndGo() throws {
+    let old = try plan([ruleYAML("ATR-2026-00001", pattern: "evil")])
+    let new = try plan([ruleYAML("ATR-2026-00001", pattern: "worse"), ruleYAML("ATR-2026-00002", pattern: "evil worse")])
+    var before = RuleEvaluator(RuleLoader.load(paths: [], documents: old.files))
+    var after = RuleEvaluator(RuleLoader.load(paths: [], documents: new.files))
+    var matches = MatchDiff()
+    for (id, text) in [("a", "evil"), ("b", "worse"), ("c", "evil worse"), ("d", "good")] {
+      let line = Array(#"{"id":"\#(id)","event":{"user_input":"\#(text)"}}"#.utf8)
+      try line.withUnsafeBytes { matches.add(oldAnswer: try before.evaluate(line: $0), newAnswer: try after.evaluate(line: $0)) }
+    }
+    #expect(matches.events == 4)
+    #expect(matches.rows.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002"])
+    #expect(matches.rows.map(\.gained) == [1, 1])
+    #expect(matches.rows.map(\.lost) == [1, 0])
+    #expect(matches.rows.map(\.same) == [1, 0])
+    #expect(matches.rows[0].gainedExamples == ["b"])
+    #expect(matches.rows[0].lostExamples == ["a"])
+  }
+}
