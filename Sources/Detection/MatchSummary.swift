@@ -48,7 +48,7 @@ enum MatchSummary {
           }
           return ConditionText(isComparison: isComparison, field: field, lead: Array("\(field.name) \"".utf8), what: Array(what.utf8))
         })
-    case .skipped: self = .fixed(rule.title)
+    case .signature, .trace, .skipped: self = .fixed(rule.title)
     }
   }
 

@@ -13,6 +13,10 @@ public enum RuleText {
       return lines(behavior)
     case .correlation(let correlation):
       return lines(correlation)
+    case .signature(let signature):
+      return MethodText.lines(signature)
+    case .trace(let trace):
+      return MethodText.lines(trace)
     case .skipped(let method, let reason):
       return [TerminalText.escaped("never: method \(method) is not run here (\(reason))")]
     }

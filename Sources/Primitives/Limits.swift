@@ -66,6 +66,16 @@ public enum Limits {
   public static let limitRecords = 256
   /// Rules that gave up on an event, of which a running agent warns within a minute. Beyond it they are counted.
   public static let undecidedReportsPerMinute = 10
+  /// Spans of one trace (the standard's recommendation), bytes of its JSON text, and values in it (24 bytes each, and their texts).
+  /// Beyond any of them the trace is not evaluated, and each rule that wanted it reports so.
+  public static let traceSpans = 10_000
+  public static let traceBytes = 8 * 1024 * 1024
+  public static let traceValues = 1_000_000
+  /// Violations of one trace that a match names; the rest is counted. Bytes of a span's id that are kept.
+  public static let traceFindings = 16
+  public static let spanIDBytes = 64
+  /// Rules that could not be evaluated on an event, and wait to be reported. Beyond it they are only counted.
+  public static let gracefulErrors = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts

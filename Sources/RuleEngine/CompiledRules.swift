@@ -34,7 +34,7 @@ struct TestCode {
 }
 
 struct RuleCode {
-  enum Kind: UInt8 { case disabled, pattern, behavioral, correlation }
+  enum Kind: UInt8 { case disabled, pattern, behavioral, correlation, method }
   var kind = Kind.disabled
   /// Fields the event must have.
   var presence: (UInt64, UInt64) = (0, 0)
@@ -119,7 +119,7 @@ final class CompiledRules {
     switch detection {
     case .pattern(let conditions, _): conditions
     case .behavioral(let detection): detection.filter
-    case .correlation, .skipped: []
+    case .correlation, .signature, .trace, .skipped: []
     }
   }
 }
@@ -173,6 +173,7 @@ private struct Builder {
         }
       case .correlation(let detection):
         if checkCorrelation(detection, rule) { code.kind = .correlation }
+      case .signature, .trace: code.kind = .method
       case .skipped:
         break
       }

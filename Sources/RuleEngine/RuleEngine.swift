@@ -13,6 +13,7 @@ public struct RuleEngine: ~Copyable {
   public let diagnostics: [Diagnostic]
 
   let compiled: CompiledRules
+  let methods: MethodRules
   private var groups: GroupTable
   private let memory = RegexMemory()
   private let rules: UnsafeMutablePointer<RuleCode>
@@ -56,7 +57,8 @@ public struct RuleEngine: ~Copyable {
   init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]?, useJIT: Bool) {
     let compiled = CompiledRules(ruleSet, cached: cachedDatabase, useJIT: useJIT)
     self.compiled = compiled
-    diagnostics = compiled.diagnostics
+    methods = MethodRules(ruleSet) { compiled.rules[$0].kind == .method }
+    diagnostics = compiled.diagnostics + methods.diagnostics
     groups = GroupTable(compiled.windows)
     func flat<T>(_ array: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, array.count))
@@ -132,6 +134,8 @@ public struct RuleEngine: ~Copyable {
       result.evictions[correlator.rule] += correlator.evictions
       result.chains += correlator.chainCount
     }
+    result.gracefulErrors = methods.errorCount
+    result.gracefulErrorsDropped = methods.droppedErrors
     result.groups = groups.groupCount
     result.windowBytes = groups.usedBytes
     return result
@@ -148,6 +152,7 @@ public struct RuleEngine: ~Copyable {
     groups = GroupTable(compiled.windows)
     for correlator in compiled.correlators { correlator.reset() }
     records.removeAll()
+    methods.reset()
     newestTime = .min
   }
 
@@ -200,6 +205,7 @@ public struct RuleEngine: ~Copyable {
         }
       }
     }
+    evaluateMethods(event, at: time, into: &matches)
     if holdsEvidence {
       groups.endEvidence()
       holdsEvidence = false

@@ -45,6 +45,8 @@ public struct Condition: Sendable {
   /// The negation of `test`; an absent field is then a match. Only filters write it (`not_in`, `ne`).
   public var isNegated: Bool
   public var description: String
+  /// BCP 47: the condition is tested only on texts that LanguageDetection finds to be of this language. nil: on all.
+  public var language: String?
   public var location: SourceLocation
   public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
     self.name = name
@@ -163,6 +165,8 @@ public enum Detection: Sendable {
   case pattern(conditions: [Condition], expression: Expression)
   case behavioral(BehavioralDetection)
   case correlation(CorrelationDetection)
+  case signature(SignatureDetection)
+  case trace(TraceDetection)
   /// A method this engine does not run. Loaded, listed, never silent.
   case skipped(method: String, reason: String)
 }
@@ -235,6 +239,9 @@ public struct Rule: Sendable {
   /// Evidence for innocence: its confidence counts against. Host profile `panguard.exculpatory: true`.
   public var isExculpatory: Bool
   public var detection: Detection
+  /// The method that the rule declares, where another one stands in for it: "semantic" of a rule that is run by its patterns
+  /// (`fallback_method: pattern`). Matches say so. nil: the rule is run as it is declared.
+  public var fallbackOf: String?
   public var tests: [TestCase]
   public var location: SourceLocation
   /// Fingerprint of the document's bytes.

@@ -218,6 +218,7 @@ struct RuleReader {
       responseActions: actions(section), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
     rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
+    if case .pattern? = detection, detectionSection?.text("method") == Method.semantic.rawValue { rule.fallbackOf = Method.semantic.rawValue }
     return detection == nil ? nil : rule
   }
 
@@ -228,17 +229,29 @@ struct RuleReader {
   }
 
   private enum Method: String, CaseIterable { case pattern, signature, semantic, behavioral, trace }
-  private static let skipReasons: [Method: String] = [
-    .signature: "method signature compares hashes and package names, which events of this version do not carry",
-    .semantic: "method semantic needs a model as judge; this engine is deterministic and has none",
-    .trace: "method trace needs spans of an agent's execution, which events of this version do not carry",
-  ]
-
   private func detection(_ section: Section, isHostRule: Bool, profile: HostProfile) -> Detection? {
     section.refuseUnknownKeys(Vocabulary.detectionKeys, as: .warning)
     let method = section.has("method") ? section.choice("method", Method.self, isRequired: true) : .pattern
     guard let method else { return nil }
-    if let reason = Self.skipReasons[method] { return .skipped(method: method.rawValue, reason: reason) }
+    switch method {
+    case .pattern, .behavioral: break
+    case .signature:
+      guard let signature = section.section("signature", isRequired: true) else { return nil }
+      return SignatureReader(problems: problems, isHostRule: isHostRule).read(signature).map { .signature($0) }
+    case .trace:
+      guard let trace = section.section("trace", isRequired: true) else { return nil }
+      let condition = section.text("condition").map { (text: $0, location: section.location(of: "condition")) }
+      return TraceReader(problems: problems).read(trace, condition: condition).map { .trace($0) }
+    case .semantic:
+      guard let semantic = section.section("semantic", isRequired: true) else { return nil }
+      guard let fallback = SemanticReader(problems: problems).read(semantic) else { return nil }
+      guard fallback == .pattern else {
+        return .skipped(method: method.rawValue, reason: "it needs a model as judge, which this engine has not, and fallback_method is not pattern")
+      }
+      guard section.node("conditions") != nil else {
+        return .skipped(method: method.rawValue, reason: "it needs a model as judge, which this engine has not, and has no conditions to fall back to")
+      }
+    }
     if method == .behavioral {
       warnOfUnusedConditions(section)
       guard let behavioral = section.section("behavioral", isRequired: true) else { return nil }
