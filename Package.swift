@@ -34,6 +34,7 @@ let package = Package(
     systemLibrary("CSystemd", "libsystemd", "libsystemd-dev"),
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
+    systemLibrary("CUtf8proc", "libutf8proc", "libutf8proc-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
 
@@ -43,7 +44,7 @@ let package = Package(
     library("LogParsers", ["Primitives", "Events"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
-    library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CHyperscan", "CPCRE2", "COpenSSL"]),
+    library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CHyperscan", "CUtf8proc", "CPCRE2", "COpenSSL"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),

@@ -58,6 +58,13 @@ public enum Limits {
   /// Entries of all groups of all rules together, 24 bytes each: the memory bound of the windows. Groups, entries and the lines
   /// they refer to count against it together; beyond it the group that was silent longest is evicted and counted.
   public static let windowEntries = 512 * 1024
+  /// Histories of all behavioural rules that compare with a baseline, in bytes (16 to 30 KiB for a long one). Beyond it the group that was
+  /// silent longest starts anew, and is counted among the evictions.
+  public static let baselineBytes = 8 * 1024 * 1024
+  /// Windows that a lookback may hold: sums of squares stay exact. More are refused when the rule is loaded.
+  public static let baselineSlots: Int64 = 65_536
+  /// Samples without which there is no baseline: of fewer, a spread says nothing.
+  public static let baselineSamples: Int64 = 3
   /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
   /// Beyond either the chain that was silent longest is evicted and counted.
   public static let correlationChains = 4096

@@ -48,6 +48,8 @@ public struct RuleEngine: ~Copyable {
   /// By field slot: the fingerprint of its text, and the event that it is of.
   private let fingerprints: UnsafeMutablePointer<(event: UInt64, value: Fingerprint)>
   private var joined: [UInt8] = []
+  /// By field slot, for conditions with a language: the event it is of, the text's language, and its NFKC form.
+  private var languages: [Int32: (event: UInt64, language: UInt8, form: [UInt8]?)] = [:]
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -59,7 +61,7 @@ public struct RuleEngine: ~Copyable {
     self.compiled = compiled
     methods = MethodRules(ruleSet) { compiled.rules[$0].kind == .method }
     diagnostics = compiled.diagnostics + methods.diagnostics
-    groups = GroupTable(compiled.windows)
+    groups = GroupTable(compiled.windows, baselines: compiled.baselines)
     func flat<T>(_ array: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, array.count))
       copy.initialize(from: array, count: array.count)
@@ -149,7 +151,7 @@ public struct RuleEngine: ~Copyable {
 
   /// Forgets every window and chain, as if no event had been seen; what was compiled and counted stays.
   public mutating func resetState() {
-    groups = GroupTable(compiled.windows)
+    groups = GroupTable(compiled.windows, baselines: compiled.baselines)
     for correlator in compiled.correlators { correlator.reset() }
     records.removeAll()
     methods.reset()
@@ -367,6 +369,12 @@ public struct RuleEngine: ~Copyable {
     return value.decimal
   }
 
+  /// A metric's value in units of 10^-digits.
+  private func metric(_ window: WindowRule, _ event: borrowing Event) -> Int64? {
+    guard window.digits > 0 else { return number(window.metricSlot, event) }
+    return FieldText.with(reference(window.metricSlot), event) { FixedPoint.read($0, digits: Int(window.digits)) } ?? nil
+  }
+
   @inline(__always)
   private mutating func scanField(_ slot: Int32, _ event: borrowing Event) {
     guard scannedFor[Int(slot)] != base.events else { return }
@@ -422,7 +430,7 @@ public struct RuleEngine: ~Copyable {
 
   private mutating func test(_ index: Int, _ event: borrowing Event) -> Truth {
     let condition = conditions[index]
-    let truth = plainTest(condition, event)
+    let truth = condition.language == 0 ? plainTest(condition, event) : languageTest(condition, event)
     return condition.isNegated ? truth.negated : truth
   }
 
@@ -447,6 +455,39 @@ public struct RuleEngine: ~Copyable {
       guard isPresent(condition.slot, event) else { return .no }
       return patternTest(condition, event)
     }
+  }
+
+  private mutating func languageTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
+    guard let value = text(condition.slot, event) else { return .no }
+    if languages[condition.slot]?.event != base.events {
+      languages[condition.slot] = (base.events, ConditionLanguage.number(LanguageDetection.language(of: value)), CompatibilityForm.of(value))
+    }
+    guard let known = languages[condition.slot], known.language == condition.language else { return .no }
+    let truth = plainTest(condition, event)
+    guard truth != .yes, condition.language != ConditionLanguage.english, let form = known.form else { return truth }
+    let other = form.withUnsafeBytes { textTest(condition, $0) }
+    return other == .no ? truth : other
+  }
+  /// A test of text on a text that is not the event's own.
+  private mutating func textTest(_ condition: ConditionCode, _ value: Bytes) -> Truth {
+    var result = Truth.no
+    for i in condition.first..<condition.first + condition.count {
+      let test = tests[Int(i)]
+      let needle = test.bytes
+      let truth: Truth
+      switch condition.kind {
+      case .regex: truth = test.regex?.matches(value, memory) ?? .no
+      case .contains: truth = position(of: needle, in: value, caseSensitive: condition.isCaseSensitive, &scratch) != nil ? .yes : .no
+      case .exact, .startsWith:
+        let fits = condition.kind == .exact ? value.count == needle.count : value.count >= needle.count
+        let part = value.upTo(min(needle.count, value.count))
+        truth = fits && (condition.isCaseSensitive ? part.equals(needle) : equalsFolded(part, needle)) ? .yes : .no
+      case .compare, .exists: truth = .no
+      }
+      if truth == .yes { return .yes }
+      if truth == .unknown { result = .unknown }
+    }
+    return result
   }
 
   private mutating func patternTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
@@ -513,10 +554,14 @@ public struct RuleEngine: ~Copyable {
     case .count, .rate: value = weight
     case .sum:
       // What adds nothing is not an event of a sum: a window holds what counts.
-      guard let number = number(window.metricSlot, event), number > 0 else { return }
+      guard let number = metric(window, event), number > 0 || window.digits > 0 else { return }
       value = number
+    case .avg:
+      guard let number = metric(window, event) else { return }
+      let (product, overflow) = number.multipliedReportingOverflow(by: weight)
+      value = overflow ? (number > 0 ? .max : .min) : product
     case .max:
-      guard let number = number(window.metricSlot, event) else { return }
+      guard let number = metric(window, event) else { return }
       value = number
     case .distinct_count:
       guard let mark = fingerprint(window.metricSlot, event) else { return }
@@ -546,11 +591,12 @@ public struct RuleEngine: ~Copyable {
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
     let summary = groups.summary(outcome.group, now: outcome.now)
     let window = windows[index]
-    matches.append(
-      RuleMatch(
-        rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
-        threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
-        lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust))
+    var match = RuleMatch(
+      rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
+      threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
+      lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust)
+    if let reading = groups.reading(outcome.group, observed: outcome.observed) { match.details = .baseline(reading) }
+    matches.append(match)
     return true
   }
 

@@ -51,6 +51,8 @@ public enum MatchDetails: Sendable {
   case indicators([Int])
   /// trace: what was violated, at most `Limits.traceFindings`, and how many violations there were in all.
   case spans([TraceFinding], total: Int)
+  /// behavioral with a baseline: what was observed was measured by this.
+  case baseline(BaselineReading)
 }
 
 /// One condition (or filter) of one rule against one event.

@@ -90,16 +90,40 @@ public indirect enum Expression: Hashable, Sendable {
 
 /// `detection.method: behavioral`: an aggregate over a sliding window of event time, for each group.
 public struct BehavioralDetection: Sendable {
-  public enum Aggregation: String, Sendable, CaseIterable { case count, sum, max, distinct_count, rate }
-  /// The field that is aggregated (sum, max, distinct_count); for count and rate only a name.
+  public enum Aggregation: String, Sendable, CaseIterable { case count, sum, avg, max, distinct_count, rate }
+  /// What `operator: deviation_from_baseline` compares with.
+  public struct Baseline: Sendable {
+    public enum Source: String, Sendable, CaseIterable { case rolling_mean, historical_percentile, fixed }
+    public enum Unit: String, Sendable, CaseIterable { case stddev, fraction }
+    public var source: Source
+    /// How far back the history goes; nil for a fixed baseline.
+    public var lookback: Nanoseconds?
+    /// historical_percentile: thousandths of a percent, above 0 and below 100,000.
+    public var percentile: Int64
+    /// fixed: in units of 10^-digits.
+    public var value: Int64
+    public var unit: Unit
+    public init(source: Source, lookback: Nanoseconds? = nil, percentile: Int64 = 0, value: Int64 = 0, unit: Unit) {
+      self.source = source
+      self.lookback = lookback
+      self.percentile = percentile
+      self.value = value
+      self.unit = unit
+    }
+  }
+  /// The field that is aggregated (sum, avg, max, distinct_count); for count and rate only a name.
   public var metric: String
   public var metricField: FieldReference?
   public var aggregation: Aggregation
   /// A window holds events with time in (now - window, now].
   public var window: Nanoseconds
   public var comparison: Comparison
-  /// In units of the metric; for `rate`, events per second times 1000.
+  /// In units of 10^-digits of the metric; with a baseline, thousandths of a deviation (negative: below it).
   public var threshold: Int64
+  /// Decimals of the metric that are told apart: 3 for rate (events per second), 6 for fields whose values may be fractions, else 0.
+  public var digits = 0
+  /// With it, `comparison` means nothing: see BaselineTable for what deviates.
+  public var baseline: Baseline?
   /// Empty: one group for all events. An event that lacks one of the fields is not counted.
   public var groupBy: [FieldReference]
   /// IPv6 values of `source.ip` in `groupBy` are counted by /64 as well as singly.
@@ -120,6 +144,7 @@ public struct BehavioralDetection: Sendable {
     self.window = window
     self.comparison = comparison
     self.threshold = threshold
+    digits = aggregation == .rate ? 3 : 0
     self.groupBy = groupBy
     self.groupsIPv6ByNetwork = groupsIPv6ByNetwork
     self.filter = filter

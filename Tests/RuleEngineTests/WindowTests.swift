@@ -29,6 +29,7 @@ private struct Reference {
     case .count: value = events
     case .rate: value = events * 1_000_000_000_000 / window
     case .sum: value = current.reduce(0) { $0 + $1.value }
+    case .avg: value = events == 0 ? 0 : current.reduce(0) { $0 + $1.value } / events
     case .max: value = current.map(\.value).max() ?? 0
     case .distinct_count: value = min(most, Int64(Set(current.map(\.text)).count))
     }
