@@ -99,7 +99,7 @@ final class BaselineTable {
       add(at, first.slot, first.value, count: 1)
       histories[at].newest = first.slot
     }
-    if histories[at].newest != nil, histories[at].pending.isEmpty { silence(at, upTo: slot - 2) }
+    if histories[at].newest != nil { silence(at, upTo: min(slot - 2, (histories[at].pending.first?.slot ?? slot) - 1)) }
     expire(at, slot)
     if histories[at].bytes > 0, before == (histories[at].newest, histories[at].blocks.first?.number) { return }
     account(at)

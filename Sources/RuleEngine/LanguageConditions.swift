@@ -14,7 +14,8 @@ enum ConditionLanguage {
     guard tag != "und", let at = LanguageDetection.Language.allCases.firstIndex(where: { $0.rawValue == tag }) else { return unknown }
     return UInt8(at + 1)
   }
-  static func number(_ language: LanguageDetection.Language) -> UInt8 { number(language.rawValue) }
+  /// Of a text; one without a language is of no condition's.
+  static func number(_ language: LanguageDetection.Language) -> UInt8 { language == .und ? 0 : number(language.rawValue) }
   static let english = number(.en)
 }
 
