@@ -233,7 +233,9 @@ private struct Builder {
   /// Whether the condition can be a bit of an event's kind, and there is room for it.
   private mutating func isKindBit(_ index: Int) -> Bool {
     let code = conditions[index]
-    guard code.language == 0, code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else { return false }
+    guard code.language == 0, code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else {
+      return false
+    }
     guard code.kind == .compare || code.kind == .exact && (field.kind == .integer || field == .httpRequestMethod) else { return false }
     let at = kindBits.firstIndex { $0.field == field }
     if let at, kindBits[at].conditions.contains(where: { saysTheSame(conditions[Int($0)], code) }) { return true }
@@ -430,7 +432,8 @@ private struct Builder {
     return WindowRule(
       rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
       minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
-      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact, parts: isOpen || needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
+      shape: WindowShape(
+        merge: merge, window: detection.window.count, exact: exact, parts: isOpen || needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
@@ -449,7 +452,8 @@ private struct Builder {
     baselines.append(
       BaselineRule(
         source: source, unit: baseline.unit == .stddev ? .standardDeviations : .fraction, threshold: detection.threshold,
-        window: max(1_000_000, detection.window.count), slots: max(1, min(slots, Limits.baselineSlots)), percentile: baseline.percentile, value: baseline.value,
+        window: max(1_000_000, detection.window.count), slots: max(1, min(slots, Limits.baselineSlots)), percentile: baseline.percentile,
+        value: baseline.value,
         countsSilence: detection.aggregation != .avg && detection.aggregation != .max))
     return Int32(baselines.count - 1)
   }

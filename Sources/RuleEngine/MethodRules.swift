@@ -52,7 +52,9 @@ final class MethodRules {
   /// Matches of this event, by rule, ascending.
   func evaluate(_ event: borrowing Event, at time: EventTime, into matches: inout [RuleMatch]) {
     if !signatures.isEmpty {
-      for match in signatures.matches(event) { matches.append(made(match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count)) }
+      for match in signatures.matches(event) {
+        matches.append(made(match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count))
+      }
     }
     if !traces.isEmpty { evaluateTraces(event, time, into: &matches) }
   }

@@ -26,7 +26,8 @@ public enum MetricSnapshot {
     if let baseline = detection.baseline {
       guard baseline.source == .fixed else { return nil }
       let rule = BaselineRule(
-        source: .fixed, unit: .fraction, threshold: detection.threshold, window: 1, slots: 1, percentile: 0, value: baseline.value, countsSilence: false)
+        source: .fixed, unit: .fraction, threshold: detection.threshold, window: 1, slots: 1, percentile: 0, value: baseline.value,
+        countsSilence: false)
       holds = BaselineTable([rule]).holds(0, GroupKey(high: 0, low: 0), value: value)
     } else {
       holds = detection.comparison.holds(value, detection.threshold)

@@ -182,7 +182,8 @@ enum TraceDocument {
   /// Ids reach logs: short, and without anything but plain characters.
   private static func shortID(_ id: String) -> String {
     let plain = id.utf8.prefix(Limits.spanIDBytes).map { byte -> UInt8 in
-      (0x30...0x39).contains(byte) || (0x61...0x7a).contains(byte | 0x20) && byte < 0x80 || [0x2d, 0x2e, 0x5f, 0x3a, 0x23].contains(byte) ? byte : 0x3f
+      let isLetter = (0x61...0x7a).contains(byte | 0x20) && byte < 0x80
+      return isLetter || (0x30...0x39).contains(byte) || "-._:#".utf8.contains(byte) ? byte : 0x3f
     }
     return String(decoding: plain, as: UTF8.self)
   }

@@ -95,12 +95,13 @@ final class ConditionReader {
       test = text(word, section, "value", caseSensitive ?? (word == "exact"), field)
     }
     guard let test else { return nil }
-    return condition(Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location), section)
+    return condition(section, Condition(name: name, field: field, test: test, location: section.location))
   }
 
-  /// `language` of a condition in either shape. One that is not in the standard's table is kept: its condition never holds.
-  private func condition(_ condition: Condition, _ section: Section) -> Condition {
+  /// What conditions of both shapes have besides. A language that is not in the standard's table is kept: its condition never holds.
+  private func condition(_ section: Section, _ condition: Condition) -> Condition {
     var condition = condition
+    condition.description = section.text("description") ?? ""
     condition.language = section.word("language", of: Vocabulary.languages, as: .warning)
     return condition
   }
@@ -110,7 +111,7 @@ final class ConditionReader {
     let caseSensitive = section.flag("case_sensitive") ?? false
     let word = section.has("match_type") ? section.word("match_type", of: Vocabulary.matchTypes) : "regex"
     guard let field, let word, let test = text(word, section, "patterns", caseSensitive, field) else { return nil }
-    return condition(Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location), section)
+    return condition(section, Condition(name: name, field: field, test: test, location: section.location))
   }
 
   /// A test of the texts at `key`; nil (reported) if one of them cannot be.

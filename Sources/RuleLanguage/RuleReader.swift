@@ -249,7 +249,8 @@ struct RuleReader {
         return .skipped(method: method.rawValue, reason: "it needs a model as judge, which this engine has not, and fallback_method is not pattern")
       }
       guard section.node("conditions") != nil else {
-        return .skipped(method: method.rawValue, reason: "it needs a model as judge, which this engine has not, and has no conditions to fall back to")
+        let reason = "it needs a model as judge, which this engine has not, and has no conditions to fall back to"
+        return .skipped(method: method.rawValue, reason: reason)
       }
     }
     if method == .behavioral {

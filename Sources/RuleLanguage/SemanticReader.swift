@@ -21,7 +21,8 @@ struct SemanticReader {
     }
     _ = section.text("judge_model_class")
     if let template = section.text("prompt_template"), !template.contains("{{input}}") {
-      problems.error(section.location(of: "prompt_template"), "'\(section.qualified("prompt_template"))' has no {{input}}: a judge would see nothing")
+      problems.warning(
+        section.location(of: "prompt_template"), "'\(section.qualified("prompt_template"))' has no {{input}}: a judge would see nothing")
     }
     if let schema = section.section("output_schema") { check(schema) }
     // Decimals beyond the sixth cannot decide anything a judge's confidence says.

@@ -65,8 +65,9 @@ struct TraceReader {
 
   private func invariant(_ section: Section) -> TraceDetection.Assertion? {
     section.refuseUnknownKeys(["attribute", "across", "description", "name"])
-    guard let attribute = section.text("attribute", isRequired: true), let across = section.choice("across", TraceDetection.Domain.self, isRequired: true)
-    else { return nil }
+    let text = section.text("attribute", isRequired: true)
+    let across = section.choice("across", TraceDetection.Domain.self, isRequired: true)
+    guard let attribute = text, let across else { return nil }
     return path(attribute, section.location(of: "attribute")).map { .invariant(attribute: $0, across: across) }
   }
 
@@ -80,7 +81,9 @@ struct TraceReader {
     }
     inner.refuseUnknownKeys(["one_of_shapes", "within_trace", "description"])
     guard let items = inner.list("one_of_shapes", isRequired: true) else { return [] }
-    if items.isEmpty { problems.error(inner.location(of: "one_of_shapes"), "'\(inner.qualified("one_of_shapes"))' is empty: nothing could match") }
+    if items.isEmpty {
+      problems.error(inner.location(of: "one_of_shapes"), "'\(inner.qualified("one_of_shapes"))' is empty: nothing could match")
+    }
     let shapes = items.enumerated().compactMap { i, node -> Shape? in
       guard let item = Section(node, path: "\(inner.qualified("one_of_shapes"))[\(i + 1)]", problems: problems) else { return nil }
       item.refuseUnknownKeys(Self.shapeKeys)
@@ -91,7 +94,9 @@ struct TraceReader {
 
   private func checkWithin(_ section: Section) {
     if section.flag("within_trace") == false {
-      problems.error(section.location(of: "within_trace"), "'\(section.qualified("within_trace"))' can only be true: a predecessor is a span of the same trace")
+      problems.error(
+        section.location(of: "within_trace"),
+        "'\(section.qualified("within_trace"))' can only be true: a predecessor is a span of the same trace")
     }
   }
 
@@ -173,13 +178,11 @@ struct TraceReader {
 
   private func placeholder(_ text: String, _ location: SourceLocation) -> TraceDetection.Operand? {
     let prefix = "${span.attributes."
-    guard text.hasPrefix(prefix), text.hasSuffix("}") else {
-      problems.error(location, "'\(shown(text))' is not a placeholder of the standard", hint: "only ${span.attributes.<path>} is one, alone in its value")
-      return nil
-    }
-    let inner = String(text.dropFirst(prefix.count).dropLast())
+    let isWhole = text.hasPrefix(prefix) && text.hasSuffix("}")
+    let inner = isWhole ? String(text.dropFirst(prefix.count).dropLast()) : ""
     guard !inner.isEmpty, !inner.contains("${"), !inner.contains("}") else {
-      problems.error(location, "'\(shown(text))' is not a placeholder of the standard", hint: "only ${span.attributes.<path>} is one, alone in its value")
+      problems.error(
+        location, "'\(shown(text))' is not a placeholder of the standard", hint: "only ${span.attributes.<path>} is one, alone in its value")
       return nil
     }
     return path(inner, location).map { .attribute($0) }
@@ -218,7 +221,9 @@ struct TraceReader {
         return .any(names.indices.filter { primitives[$0].assertion.kindName == kinds[i - names.count] }.map { .condition($0) })
       }
     } catch {
-      problems.error(condition.location, "detection.condition: \(error.message) at byte \(error.offset)", hint: "primitives: \(names.prefix(12).joined(separator: ", "))")
+      problems.error(
+        condition.location, "detection.condition: \(error.message) at byte \(error.offset)",
+        hint: "primitives: \(names.prefix(12).map(shown).joined(separator: ", "))")
       return nil
     }
   }

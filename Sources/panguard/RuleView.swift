@@ -81,10 +81,16 @@ enum RuleView {
   }
 
   /// Condition by condition, what matched where.
-  static func explanation(_ rule: Rule, _ reports: [ConditionReport], color: Bool) -> String {
+  static func explanation(_ rule: Rule, _ reports: [ConditionReport], methods: [MethodReport] = [], color: Bool) -> String {
     func paint(_ text: String, _ code: String) -> String { color ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text }
     var out = ["\(rule.id)  \(TerminalText.escaped(rule.title))"]
-    if reports.isEmpty { out.append("this rule has no condition of its own: it joins the matches of other rules") }
+    if reports.isEmpty, case .correlation = rule.detection {
+      out.append("this rule has no condition of its own: it joins the matches of other rules")
+    }
+    for report in methods {
+      let verdict = report.isHeld.map { $0 ? paint("holds      ", "32") : paint("fails      ", "31") } ?? paint("undecided  ", "33")
+      out.append("  \(verdict)\(TerminalText.escaped("\(report.name): \(report.text)"))")
+    }
     for report in reports {
       let verdict =
         switch report.isHeld {

@@ -191,7 +191,8 @@ extension RulesCommand {
       if let failure { throw CommandFailure.environment(failure) }
       guard read else { throw CommandFailure.environment("\(input) holds no event; give a JSON object of fields or a raw log line") }
       var output = Output()
-      output.line(RuleView.explanation(rule, engine.explain(rule: index, event: subject), color: Terminal.usesColor(.auto)))
+      let methods = engine.explainMethod(rule: index, event: subject)
+      output.line(RuleView.explanation(rule, engine.explain(rule: index, event: subject), methods: methods, color: Terminal.usesColor(.auto)))
       output.flush()
     }
   }

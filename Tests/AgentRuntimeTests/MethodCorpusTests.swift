@@ -41,7 +41,7 @@ import Testing
     let report = tester.run()
     #expect(report.testedRules == ids.count)
     #expect(report.skippedRules.isEmpty)
-    #expect(report.casesRun == 60)
+    #expect(report.casesRun >= 60)
     let unexpected = report.failures.filter { failure in
       !Self.contradictory.contains { "\(failure.ruleID): \(failure.description)".hasPrefix($0) }
     }

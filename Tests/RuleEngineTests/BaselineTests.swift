@@ -155,7 +155,8 @@ private func hourly(_ unit: BehavioralDetection.Baseline.Unit) -> BehavioralDete
       let slots = Int64(5 + random.below(100))
       let countsSilence = round % 2 == 0
       let rule = BaselineRule(
-        source: source, unit: .standardDeviations, threshold: 2_000, window: 10, slots: slots, percentile: 90_000, value: 0, countsSilence: countsSilence)
+        source: source, unit: .standardDeviations, threshold: 2_000, window: 10, slots: slots, percentile: 90_000, value: 0,
+        countsSilence: countsSilence)
       let table = BaselineTable([rule])
       let key = GroupKey(high: 1, low: 2)
       var samples: [Int64: Int64] = [:]

@@ -38,7 +38,8 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     #expect(!fires(&plain, ""))
     // The standard's example has the predecessor inside the shape, its corpus beside it: both are read.
     for text in [
-      "{shape: {span.kind: TOOL}, preceded_by: {span.kind: RETRIEVER}, within_trace: true}", "{shape: {span.kind: TOOL, preceded_by: {span.kind: RETRIEVER}}}",
+      "{shape: {span.kind: TOOL}, preceded_by: {span.kind: RETRIEVER}, within_trace: true}",
+      "{shape: {span.kind: TOOL, preceded_by: {span.kind: RETRIEVER}}}",
     ] {
       var preceded = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [\(text)]}")
       #expect(fires(&preceded, Self.web + "," + Self.tool))
@@ -81,8 +82,13 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     ("conversation", #"{"attributes":{"k":1,"gen_ai.conversation.id":"a"}},{"attributes":{"k":2,"conversation.id":"a"}}"#, true),
     ("conversation", #"{"attributes":{"k":1}},{"attributes":{"k":2}}"#, false),
     ("agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":"c"}},{"attributes":{"k":2,"agent.delegation_chain":"c"}}"#, true),
-    ("agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y","x"]}}"#, true),
-    ("agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y"]}}"#, false),
+    (
+      "agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y","x"]}}"#,
+      true
+    ),
+    (
+      "agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y"]}}"#, false
+    ),
   ])
   func invariant(_ across: String, _ spans: String, _ expected: Bool) {
     var rule = engine("method: trace\ntrace: {ingest_format: openinference, invariant: [{attribute: k, across: \(across)}]}")
@@ -97,7 +103,8 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     ("a: {not_in: [x]}", #"{"a":"x"}"#, false), ("a: {equals: x}", #"{"a":"x"}"#, true), ("a: {not_equals: x}", "{}", true),
     ("a: {exists: true, not_equals: x}", "{}", false), ("a: {exists: true, not_equals: x}", #"{"a":"y"}"#, true),
     ("a: {exists: false}", "{}", true), ("a: {exists: false}", #"{"a":null}"#, false),
-    ("a: {regex: '^4\\d+$'}", #"{"a":42}"#, true), ("a: {regex: X}", #"{"a":"x"}"#, false), ("a: {regex: '\"b\":\\[1,true\\]'}", #"{"a":{"b":[1,true]}}"#, true),
+    ("a: {regex: '^4\\d+$'}", #"{"a":42}"#, true), ("a: {regex: X}", #"{"a":"x"}"#, false),
+    ("a: {regex: '\"b\":\\[1,true\\]'}", #"{"a":{"b":[1,true]}}"#, true),
     ("a: {regex: x}", "{}", false),
     ("a: '${span.attributes.b}'", #"{"a":1,"b":1.0}"#, true), ("a: {not_equals: '${span.attributes.b.c}'}", #"{"a":"x","b":{"c":"y"}}"#, true),
     ("a: {not_equals: '${span.attributes.b.c}'}", #"{"a":"x","b.c":"x"}"#, false), ("a: {not_equals: '${span.attributes.b}'}", #"{"a":"x"}"#, true),
@@ -130,7 +137,8 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
 
   @Test func shapesOfDocuments() {
     var rule = engine(
-      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL, attributes: {n.m: 7}}, preceded_by: {span.kind: AGENT}}]}")
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL, attributes: {n.m: 7}}, preceded_by: {span.kind: AGENT}}]}"
+    )
     let agent = #"{"kind":"AGENT"}"#
     let tool = #"{"span.kind":"TOOL","attributes":{"n.m":7}}"#
     #expect(fired(&rule, "{\"spans\":[\(agent),\(tool)]}"))
@@ -199,7 +207,9 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
   }
 
   @Test func hostileTraces() {
-    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {attributes: {a.b.c: {regex: '(a+)+$'}}}}], invariant: [{attribute: a, across: agent.delegation_chain}]}")
+    var rule = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {attributes: {a.b.c: {regex: '(a+)+$'}}}}], invariant: [{attribute: a, across: agent.delegation_chain}]}"
+    )
     for text in [
       "{\"spans\":[" + String(repeating: "{\"attributes\":{\"a.b.c\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}},", count: 20) + "{}]}",
       "{\"spans\":[{\"attributes\":{\"agent.delegation_chain\":[" + String(repeating: "1,", count: 20_000) + "1]}}]}",
@@ -213,5 +223,24 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
       Array("trace".utf8).withUnsafeBytes { name in whole[..<end].withUnsafeBytes { event.setExtra(name, $0) } }
       _ = rule.ids(event)
     }
+  }
+}
+
+@Suite struct MethodExplanationTests {
+  @Test func primitives() {
+    let engine = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}, preceded_by: {span.kind: AGENT}}], invariant: [{attribute: k, across: trace}]}"
+    )
+    var event = Event()
+    fill(&event, [("trace", #"{"spans":[{"id":"a","kind":"AGENT"},{"id":"t","kind":"TOOL"}]}"#)])
+    #expect(
+      engine.explainMethod(rule: 0, event: event) == [
+        MethodReport(name: "forbid_1", isHeld: true, text: "violated by span t (after a)"),
+        MethodReport(name: "invariant_1", isHeld: false, text: "not violated"),
+      ])
+    fill(&event, [("trace", "x")])
+    #expect(engine.explainMethod(rule: 0, event: event).map(\.isHeld) == [nil])
+    fill(&event, [("message", "x")])
+    #expect(engine.explainMethod(rule: 0, event: event) == [])
   }
 }

@@ -28,7 +28,9 @@ import Testing
     #expect(CanonicalURL.of(form.utf8).map { String(decoding: $0, as: UTF8.self) } == form, "canonical twice")
   }
 
-  @Test(arguments: ["", ":", "://", "a", "http:", "http:/", "http://", "http:///x", "1http://x", "http//x", "#http://x", "mailto:a@b", "http://#x", "http://:80/"])
+  @Test(arguments: [
+    "", ":", "://", "a", "http:", "http:/", "http://", "http:///x", "1http://x", "http//x", "#http://x", "mailto:a@b", "http://#x", "http://:80/",
+  ])
   func others(_ text: String) { #expect(CanonicalURL.of(text.utf8) == nil) }
 
   @Test func anyBytes() {

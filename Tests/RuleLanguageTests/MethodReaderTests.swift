@@ -75,7 +75,10 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: '${span.attributes.}'}}}]}", "not a placeholder"),
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a..b: x}}}]}", "not a path"),
     ("{ingest_format: openinference, require: [{target_shape: {span.kind: A}}]}", "must_be_preceded_by' is missing"),
-    ("{ingest_format: openinference, require: [{target_shape: {span.kind: A}, must_be_preceded_by: {span.kind: B, within_trace: false}}]}", "can only be true"),
+    (
+      "{ingest_format: openinference, require: [{target_shape: {span.kind: A}, must_be_preceded_by: {span.kind: B, within_trace: false}}]}",
+      "can only be true"
+    ),
     ("{ingest_format: openinference, invariant: [{attribute: k, across: host}]}", "across"),
     ("{ingest_format: openinference, invariant: [{attribute: k, across: trace, name: x}, {attribute: j, across: trace, name: x}]}", "two primitives"),
     ("7", "must be a mapping"),
@@ -87,7 +90,8 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
   }
 
   @Test func anUnknownPrimitiveInTheCondition() {
-    let set = load(detection: "method: trace\ncondition: forbid_1 and nothing\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: A}}]}")
+    let set = load(
+      detection: "method: trace\ncondition: forbid_1 and nothing\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: A}}]}")
     #expect(errors(set).count == 1)
   }
 
@@ -117,9 +121,16 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
     guard case .skipped("semantic", _)? = empty.rules.first?.detection else { return #expect(Bool(false)) }
   }
 
+  /// A rule of the corpus has one, and runs by its patterns all the same.
+  @Test func aTemplateWithoutInput() {
+    let set = load(detection: "method: semantic\nsemantic: {prompt_template: nothing}")
+    #expect(errors(set) == [])
+    #expect(set.diagnostics.contains { $0.severity == .warning && $0.message.contains("no {{input}}") })
+  }
+
   @Test(arguments: [
     ("threshold: 1.5", "between 0 and 1"), ("threshold: -1", "between 0 and 1"), ("threshold: much", "must be a number"),
-    ("prompt_template: nothing", "no {{input}}"), ("fallback_method: guess", "fallback_method"), ("output_schema: 7", "must be a mapping"),
+    ("fallback_method: guess", "fallback_method"), ("output_schema: 7", "must be a mapping"),
     ("consensus: {n: 0}", "consensus.n"), ("cache_ttl: x", "must be an integer"),
   ])
   func badSemantics(_ text: String, _ message: String) {
@@ -131,7 +142,8 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
   // MARK: Numbers
 
   @Test(arguments: [
-    ("0", "0"), ("-0.00", "0"), ("1", "1"), ("1.0", "1"), ("100", "1e2"), ("1e2", "1e2"), ("0.0150", "15e-3"), ("-15E-3", "-15e-3"), ("1e99999999999", "1e999999999"),
+    ("0", "0"), ("-0.00", "0"), ("1", "1"), ("1.0", "1"), ("100", "1e2"), ("1e2", "1e2"), ("0.0150", "15e-3"), ("-15E-3", "-15e-3"),
+    ("1e99999999999", "1e999999999"),
   ])
   func numbers(_ text: String, _ canonical: String) { #expect(canonicalNumber(text.utf8) == canonical) }
   @Test(arguments: ["", "-", "1.", ".5", "1e", "1e+", "x", "1x", "0x1", "+1", "1 "])

@@ -280,8 +280,13 @@ func outline(_ expression: Expression) -> String {
       "metric: network.bytes, aggregation: max, window: 7d, operator: lt, threshold: 0, group_by: [user.name]",
       "max network.bytes network.bytes < 0 7d [user.name] false"
     ),
-    ("metric: event.duration, aggregation: avg, window: 1h, operator: gte, threshold: 1.5", "avg event.duration event.duration ≥ 1500000 1h [] false"),
-    ("metric: token_spend_usd, aggregation: sum, window: 1h, operator: gt, threshold: 0.25", "sum token_spend_usd token_spend_usd > 250000 1h [] false"),
+    (
+      "metric: event.duration, aggregation: avg, window: 1h, operator: gte, threshold: 1.5", "avg event.duration event.duration ≥ 1500000 1h [] false"
+    ),
+    (
+      "metric: token_spend_usd, aggregation: sum, window: 1h, operator: gt, threshold: 0.25",
+      "sum token_spend_usd token_spend_usd > 250000 1h [] false"
+    ),
     ("metric: e, aggregation: count, window: PT1M, operator: gte, threshold: 2.5", "count e nil > 2 1m [] false"),
     ("metric: e, aggregation: count, window: PT1M, operator: lt, threshold: 2.5", "count e nil ≤ 2 1m [] false"),
     ("metric: e, aggregation: count, window: PT1M, operator: eq, threshold: 3", "count e nil = 3 1m [] false"),
