@@ -112,6 +112,7 @@ public final class Pipeline {
       ("groups evicted from rule windows", detector.engine.counters.evictions.reduce(0, +)),
       ("incidents and subjects evicted", detector.evictions),
       ("signals forgotten", detector.counters.forgottenSignals),
+      ("events on which a rule could not be evaluated", detector.engine.counters.gracefulErrors),
       ("regular expressions stopped at their limit", detector.engine.counters.limitHits.reduce(0, +)),
       ("events counted late (clock went back a little)", detector.lateEvents),
       ("events with a stamp that cannot be placed", detector.unplacedEvents),

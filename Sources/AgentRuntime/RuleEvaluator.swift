@@ -55,6 +55,7 @@ public struct RuleEvaluator: ~Copyable {
       json.beginArray()
       if case .pattern(let conditions, _) = rule.detection { for index in match.conditions { json.value(conditions[index].name) } }
       json.endArray()
+      RuleEvaluator.write(match.details, of: rule, to: &json)
       if match.threshold > 1 || match.observed > 1 {
         json.key("observed")
         json.value(match.observed)
@@ -64,7 +65,12 @@ public struct RuleEvaluator: ~Copyable {
       json.endObject()
     }
     json.endArray()
+    writeErrors(to: &json)
     json.endObject()
     return json.out
+  }
+
+  mutating func takeGracefulErrors() -> [(ruleID: String, message: String)] {
+    engine.takeGracefulErrors().map { (ruleSet.rules[$0.rule].id, $0.message) }
   }
 }

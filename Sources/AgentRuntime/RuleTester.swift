@@ -205,6 +205,9 @@ public struct RuleTester: ~Copyable {
       } catch {
         return .cannotRun("the case's event is not a JSON object: \(error)")
       }
+      if case .behavioral(let detection) = ruleSet.rules[rule].detection, let decided = MetricSnapshot.decide(detection, event) {
+        return .fired(decided)
+      }
       event.time = event.time + Nanoseconds(test.every.count.multipliedReportingOverflow(by: Int64(round - 1)).partialValue)
       engine.evaluate(event, at: event.time, into: &matches)
       guard let match = matches.first(where: { $0.rule == rule }) else { continue }

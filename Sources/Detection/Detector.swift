@@ -23,9 +23,9 @@ public struct DetectorCounters: Sendable {
 public struct UndecidedRule: Sendable, CustomStringConvertible {
   public var ruleID: String
   public var event: EvidenceRecord
-  public var description: String {
-    "\(ruleID) could not be decided on \(event.source) at byte \(event.offset): a regular expression hit its limit; simplify the rule (`panguard rules show \(ruleID)`)"
-  }
+  /// What to tell people; no text of the event.
+  public var reason: String
+  public var description: String { "\(ruleID) could not be decided on \(event.source) at byte \(event.offset): \(reason)" }
 }
 
 /// What judging needs of a rule: small, because it is read for each match.
@@ -93,16 +93,24 @@ public struct Detector: ~Copyable {
   public var unplacedEvents: UInt64 { clock.unplacedEvents }
   public var evictions: UInt64 { incidents.evictions + subjects.evictions }
 
-  /// Rules that could not be decided on an event because a regular expression hit its limit, since the last call; oldest first, at
-  /// most `Limits.limitRecords` (the rest is counted by the engine). Never a silent miss: whoever runs the detector reports them.
+  /// Rules that could not be decided on an event because a regular expression hit its limit, or because the event's trace cannot be
+  /// read, since the last call; each kind oldest first, at most `Limits.limitRecords` and `Limits.gracefulErrors` (the rest is counted by
+  /// the engine). Never a silent miss: whoever runs the detector reports them.
   public mutating func takeUndecided() -> [UndecidedRule] {
-    engine.takeLimitRecords().map { record in
-      let origin = record.event.origin
-      return UndecidedRule(
-        ruleID: profiles[record.rule].id,
-        event: EvidenceRecord(
-          source: sourceName(origin.source), offset: origin.offset, length: origin.length, time: record.time, fingerprint: record.event.fingerprint))
+    let limits = engine.takeLimitRecords().map { record in
+      let id = profiles[record.rule].id
+      return undecided(
+        id, record.event, record.time, "a regular expression hit its limit; simplify the rule (`panguard rules show \(id)`)")
     }
+    return limits + engine.takeGracefulErrors().map { undecided(profiles[$0.rule].id, $0.event, $0.time, $0.message) }
+  }
+  private func undecided(_ id: String, _ event: EvidenceReference, _ time: EventTime, _ reason: String) -> UndecidedRule {
+    let origin = event.origin
+    return UndecidedRule(
+      ruleID: id,
+      event: EvidenceRecord(
+        source: sourceName(origin.source), offset: origin.offset, length: origin.length, time: time, fingerprint: event.fingerprint),
+      reason: reason)
   }
 
   /// Takes up an incident that an earlier run had open, so that its repeats update it.

@@ -19,7 +19,7 @@ enum MatchSummary {
   /// By condition of the rule.
   case pattern([ConditionText])
   /// Observed value and threshold stand between the parts, the group behind them.
-  case behavioral(before: [UInt8], middle: [UInt8])
+  case behavioral(before: [UInt8], middle: [UInt8], digits: Int, thresholdDigits: Int)
   /// Behind the observed number.
   case correlation([UInt8])
   case fixed(String)
@@ -33,7 +33,8 @@ enum MatchSummary {
     case .behavioral(let detection):
       self = .behavioral(
         before: Array("\(detection.aggregation.rawValue) of \(detection.metric) is ".utf8),
-        middle: Array(" in \(detection.window) (\(detection.comparison.symbol) ".utf8))
+        middle: Array(" in \(detection.window) (\(MatchSummary.measure(detection)) ".utf8), digits: detection.digits,
+        thresholdDigits: detection.baseline == nil ? detection.digits : 3)
     case .correlation(let detection):
       let names = detection.sourceRules.map(\.alias).joined(separator: ", ")
       self = .correlation(Array(" matches of \(names) belong together within \(detection.window)".utf8))
@@ -48,8 +49,13 @@ enum MatchSummary {
           }
           return ConditionText(isComparison: isComparison, field: field, lead: Array("\(field.name) \"".utf8), what: Array(what.utf8))
         })
-    case .skipped: self = .fixed(rule.title)
+    case .signature, .trace, .skipped: self = .fixed(rule.title)
     }
+  }
+
+  private static func measure(_ detection: BehavioralDetection) -> String {
+    guard let baseline = detection.baseline else { return detection.comparison.symbol }
+    return "deviation from its baseline in \(baseline.unit == .stddev ? "standard deviations" : "fractions of it"), \(detection.comparison.symbol)"
   }
 
   /// `clip` cuts text of the event to what a record may hold.
@@ -61,11 +67,11 @@ enum MatchSummary {
     case .correlation(let words):
       out.append(decimal: match.observed)
       out.append(contentsOf: words)
-    case .behavioral(let before, let middle):
+    case .behavioral(let before, let middle, let digits, let thresholdDigits):
       out.append(contentsOf: before)
-      out.append(decimal: match.observed)
+      out.append(fixedPoint: match.observed, digits: digits)
       out.append(contentsOf: middle)
-      out.append(decimal: match.threshold)
+      out.append(fixedPoint: match.threshold, digits: thresholdDigits)
       out.append(0x29)
       let over = match.group.count == 1 ? match.group[0].value : match.group.map(\.value).joined(separator: ", ")
       if !over.isEmpty {

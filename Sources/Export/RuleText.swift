@@ -13,6 +13,10 @@ public enum RuleText {
       return lines(behavior)
     case .correlation(let correlation):
       return lines(correlation)
+    case .signature(let signature):
+      return MethodText.lines(signature)
+    case .trace(let trace):
+      return MethodText.lines(trace)
     case .skipped(let method, let reason):
       return [TerminalText.escaped("never: method \(method) is not run here (\(reason))")]
     }
@@ -23,12 +27,12 @@ public enum RuleText {
       switch b.aggregation {
       case .count: "the number of events"
       case .sum: "the sum of \(metric(b))"
+      case .avg: "the mean of \(metric(b))"
       case .max: "the largest \(metric(b))"
       case .distinct_count: "the number of different values of \(metric(b))"
       case .rate: "events per second"
       }
-    let threshold = b.aggregation == .rate ? milli(b.threshold) : "\(b.threshold)"
-    var out = ["\(what) within \(b.window) is \(b.comparison.symbol) \(threshold)"]
+    var out = ["\(what) within \(b.window) is \(measure(b))"]
     if !b.groupBy.isEmpty {
       out.append("for each " + b.groupBy.map { TerminalText.escaped($0.description) }.joined(separator: " and "))
       if b.groupsIPv6ByNetwork { out[out.count - 1] += " (IPv6 also by /64)" }
@@ -38,10 +42,21 @@ public enum RuleText {
     return out
   }
   private static func metric(_ b: BehavioralDetection) -> String { TerminalText.escaped(b.metricField?.description ?? b.metric) }
-  private static func milli(_ thousandths: Int64) -> String {
-    var json = JSONWriter(reserving: 24)
-    json.value(thousandths: Int(clamping: thousandths))
-    return String(decoding: json.out, as: UTF8.self)
+  private static func measure(_ b: BehavioralDetection) -> String {
+    guard let baseline = b.baseline else { return "\(b.comparison.symbol) \(decimal(b.threshold, b.digits))" }
+    let unit = baseline.unit == .stddev ? "standard deviations" : "times the baseline"
+    let from =
+      switch baseline.source {
+      case .rolling_mean: "its mean over \(baseline.lookback ?? b.window)"
+      case .historical_percentile: "percentile \(decimal(baseline.percentile, 3)) of \(baseline.lookback ?? b.window)"
+      case .fixed: decimal(baseline.value, b.digits)
+      }
+    return "at least \(decimal(Int64(b.threshold.magnitude), 3)) \(unit) \(b.threshold < 0 ? "below" : "above") \(from)"
+  }
+  private static func decimal(_ value: Int64, _ digits: Int) -> String {
+    var text: [UInt8] = []
+    text.append(fixedPoint: value, digits: digits)
+    return String(decoding: text, as: UTF8.self)
   }
 
   private static func lines(_ c: CorrelationDetection) -> [String] {

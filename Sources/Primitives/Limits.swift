@@ -58,6 +58,13 @@ public enum Limits {
   /// Entries of all groups of all rules together, 24 bytes each: the memory bound of the windows. Groups, entries and the lines
   /// they refer to count against it together; beyond it the group that was silent longest is evicted and counted.
   public static let windowEntries = 512 * 1024
+  /// Histories of all behavioural rules that compare with a baseline, in bytes (16 to 30 KiB for a long one). Beyond it the group that was
+  /// silent longest starts anew, and is counted among the evictions.
+  public static let baselineBytes = 8 * 1024 * 1024
+  /// Windows that a lookback may hold: sums of squares stay exact. More are refused when the rule is loaded.
+  public static let baselineSlots: Int64 = 65_536
+  /// Samples without which there is no baseline: of fewer, a spread says nothing.
+  public static let baselineSamples: Int64 = 3
   /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
   /// Beyond either the chain that was silent longest is evicted and counted.
   public static let correlationChains = 4096
@@ -68,6 +75,16 @@ public enum Limits {
   public static let undecidedReportsPerMinute = 10
   /// Terms that "N of them" in a condition may be written out as. More is an error: the rule says so at its place.
   public static let expressionTerms = 1024
+  /// Spans of one trace (the standard's recommendation), bytes of its JSON text, and values in it (24 bytes each, and their texts).
+  /// Beyond any of them the trace is not evaluated, and each rule that wanted it reports so.
+  public static let traceSpans = 10_000
+  public static let traceBytes = 8 * 1024 * 1024
+  public static let traceValues = 1_000_000
+  /// Violations of one trace that a match names; the rest is counted. Bytes of a span's id that are kept.
+  public static let traceFindings = 16
+  public static let spanIDBytes = 64
+  /// Rules that could not be evaluated on an event, and wait to be reported. Beyond it they are only counted.
+  public static let gracefulErrors = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.
   public static let expressionDepth = 64
   /// Lines that one group keeps as evidence: its first and its last ones. They are most of what a group costs, and five attempts

@@ -20,6 +20,8 @@ struct ConditionCode {
   var count: Int32
   /// Every test needs a literal.
   var isFiltered: Bool
+  /// See ConditionLanguage; 0: none.
+  var language: UInt8 = 0
 }
 
 /// One pattern, needle or value of a condition. Plain data; the table owns the memory.
@@ -38,7 +40,7 @@ struct TestCode {
 }
 
 struct RuleCode {
-  enum Kind: UInt8 { case disabled, pattern, behavioral, correlation }
+  enum Kind: UInt8 { case disabled, pattern, behavioral, correlation, method }
   var kind = Kind.disabled
   /// Fields the event must have.
   var presence: (UInt64, UInt64) = (0, 0)
@@ -67,6 +69,7 @@ final class CompiledRules {
   private(set) var kindBits: [(field: Field, conditions: [Int32])] = []
   private(set) var expressions: [Expression?] = []
   private(set) var windows: [WindowRule] = []
+  private(set) var baselines: [BaselineRule] = []
   private(set) var groupSlots: [Int32] = []
   private(set) var extraNames: [(name: [UInt8], bytes: UnsafeMutableRawBufferPointer)] = []
   private(set) var correlators: [Correlator] = []
@@ -94,6 +97,7 @@ final class CompiledRules {
     kindBits = builder.kindBits
     expressions = builder.expressions
     windows = builder.windows
+    baselines = builder.baselines
     groupSlots = builder.groupSlots
     correlators = builder.correlators
     subscriptions = builder.subscriptions
@@ -111,7 +115,7 @@ final class CompiledRules {
 
   /// Whether a condition can serve as a guard: an exact comparison of a field that few values are known of.
   static func isGuard(_ condition: Condition) -> Bool {
-    guard case .exact = condition.test, case .known(let field) = condition.field else { return false }
+    guard condition.language == nil, case .exact = condition.test, case .known(let field) = condition.field else { return false }
     return guardFields.contains(field)
   }
 
@@ -119,7 +123,7 @@ final class CompiledRules {
     switch detection {
     case .pattern(let conditions, _): conditions
     case .behavioral(let detection): detection.filter
-    case .correlation, .skipped: []
+    case .correlation, .signature, .trace, .skipped: []
     }
   }
 }
@@ -139,6 +143,7 @@ private struct Builder {
   var kindBits: [(field: Field, conditions: [Int32])] = []
   var expressions: [Expression?] = []
   var windows: [WindowRule] = []
+  var baselines: [BaselineRule] = []
   var groupSlots: [Int32] = []
   var extraNames: [[UInt8]] = []
   var correlators: [Correlator] = []
@@ -193,6 +198,7 @@ private struct Builder {
         }
       case .correlation(let detection):
         if checkCorrelation(detection, rule) { code.kind = .correlation }
+      case .signature, .trace: code.kind = .method
       case .skipped:
         break
       }
@@ -246,7 +252,9 @@ private struct Builder {
   /// Whether the condition can be a bit of an event's kind, and there is room for it.
   private mutating func isKindBit(_ index: Int) -> Bool {
     let code = conditions[index]
-    guard code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else { return false }
+    guard code.language == 0, code.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: code.slot)) else {
+      return false
+    }
     guard code.kind == .compare || code.kind == .exact && (field.kind == .integer || field == .httpRequestMethod) else { return false }
     let at = kindBits.firstIndex { $0.field == field }
     if let at, kindBits[at].conditions.contains(where: { saysTheSame(conditions[Int($0)], code) }) { return true }
@@ -269,7 +277,7 @@ private struct Builder {
   }
 
   private func needsMetric(_ aggregation: BehavioralDetection.Aggregation) -> Bool {
-    aggregation == .sum || aggregation == .max || aggregation == .distinct_count
+    [.sum, .avg, .max, .distinct_count].contains(aggregation)
   }
 
   mutating func slot(_ field: FieldReference) -> Int32 {
@@ -310,7 +318,7 @@ private struct Builder {
   private mutating func compile(_ condition: Condition, rule: Rule, index: Int) -> Bool {
     var code = ConditionCode(
       kind: .exists, isNegated: condition.isNegated, isCaseSensitive: true, comparison: .eq, slot: slot(condition.field), operand: 0,
-      first: Int32(tests.count), count: 0, isFiltered: false)
+      first: Int32(tests.count), count: 0, isFiltered: false, language: ConditionLanguage.number(condition.language))
     var isGood = true
     switch condition.test {
     case .exists(let wanted): code.operand = wanted ? 1 : 0
@@ -332,7 +340,7 @@ private struct Builder {
       code.kind = .regex
       code.isCaseSensitive = caseSensitive
     }
-    for source in Builder.sources(of: condition.test) where !addPattern(source, condition, rule, index, code.slot) { isGood = false }
+    for source in Builder.sources(of: condition.test) where !addPattern(source, condition, rule, index, code) { isGood = false }
     code.count = Int32(tests.count) - code.first
     conditions.append(code)
     return isGood
@@ -351,7 +359,7 @@ private struct Builder {
     tests.append(TestCode(rule: Int32(rule), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
   }
 
-  private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ slot: Int32) -> Bool {
+  private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ code: ConditionCode) -> Bool {
     let pattern = table.number(source)
     if let failure = failures[pattern] {
       error(
@@ -361,7 +369,10 @@ private struct Builder {
       return false
     }
     tests.append(
-      TestCode(rule: Int32(index), slot: slot, pattern: pattern, isFiltered: table.isFiltered(pattern), needle: nil, needleCount: 0))
+      TestCode(
+        rule: Int32(index), slot: code.slot, pattern: pattern,
+        // A condition with a language is tested on a form of the text too that no literal was sought in.
+        isFiltered: code.language == 0 && table.isFiltered(pattern), needle: nil, needleCount: 0))
     return true
   }
 
@@ -376,7 +387,7 @@ private struct Builder {
       error(rule, rule.location, "\(detection.aggregation.rawValue) needs a field")
       return false
     }
-    if detection.aggregation == .distinct_count, detection.threshold >= Int64(Limits.entriesPerGroup) {
+    if detection.baseline == nil, detection.aggregation == .distinct_count, detection.threshold >= Int64(Limits.entriesPerGroup) {
       error(rule, rule.location, "distinct_count goes up to \(Limits.entriesPerGroup - 1)")
       return false
     }
@@ -390,6 +401,9 @@ private struct Builder {
       needed = Int64(clamping: (Int128(detection.threshold) * Int128(detection.window.count) + 999_999_999_999) / 1_000_000_000_000)
     }
     if detection.comparison != .gte, detection.comparison != .lt { needed = saturatingAdd(needed, 1) }
+    // Fractions and deviations say nothing of a number of entries: 64 are exact, the rest is kept in 64 parts of the window.
+    let isOpen = detection.baseline != nil || detection.aggregation == .avg || detection.aggregation == .sum && detection.digits > 0
+    if isOpen { needed = detection.aggregation == .distinct_count ? Int64(Limits.entriesPerGroup) : 64 }
     var exact = Int(max(1, min(needed, Int64(Limits.entriesPerGroup))))
     let merge: WindowShape.Merge
     switch detection.aggregation {
@@ -399,20 +413,40 @@ private struct Builder {
     case .distinct_count:
       merge = .distinct
       exact = WindowShape.distinctValues(needed: exact)
-    case .count, .sum, .rate:
+    case .count, .sum, .avg, .rate:
       merge = .sum
       exact = Int(max(Int64(exact), min(detection.minEvents, Int64(Limits.entriesPerGroup))))
     }
+    let baseline = detection.baseline.map { addBaseline($0, detection) } ?? -1
     let first = Int32(groupSlots.count)
     for field in detection.groupBy { groupSlots.append(slot(field)) }
     return WindowRule(
       rule: Int32(rule), aggregation: detection.aggregation, comparison: detection.comparison, threshold: detection.threshold,
       minEvents: max(1, detection.minEvents), cooldown: detection.cooldown.map { max(0, $0.count) } ?? -1,
-      shape: WindowShape(merge: merge, window: detection.window.count, exact: exact, parts: needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
+      shape: WindowShape(
+        merge: merge, window: detection.window.count, exact: exact, parts: isOpen || needed > Int64(Limits.entriesPerGroup) ? 64 : 16),
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
-      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)))
+      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)), digits: Int32(detection.digits),
+      baseline: baseline)
+  }
+
+  private mutating func addBaseline(_ baseline: BehavioralDetection.Baseline, _ detection: BehavioralDetection) -> Int32 {
+    let source: BaselineRule.Source =
+      switch baseline.source {
+      case .rolling_mean: .rollingMean
+      case .historical_percentile: .percentile
+      case .fixed: .fixed
+      }
+    let slots = (baseline.lookback?.count ?? 0) / max(1, detection.window.count)
+    baselines.append(
+      BaselineRule(
+        source: source, unit: baseline.unit == .stddev ? .standardDeviations : .fraction, threshold: detection.threshold,
+        window: max(1_000_000, detection.window.count), slots: max(1, min(slots, Limits.baselineSlots)), percentile: baseline.percentile,
+        value: baseline.value,
+        countsSilence: detection.aggregation != .avg && detection.aggregation != .max))
+    return Int32(baselines.count - 1)
   }
 
   // MARK: Correlation

@@ -126,6 +126,7 @@ final class EventTexts {
   @inline(__always) func candidateCount(_ text: Int32) -> Int { texts[Int(text)].touchedCount }
   @inline(__always) func candidate(_ text: Int32, _ n: Int) -> Int32 { texts[Int(text)].touched[n] }
   @inline(__always) func owner(_ text: Int32) -> Int32 { texts[Int(text)].owner }
+  func bytes(_ text: Int32) -> Bytes { texts[Int(text)].bytes }
   func isASCII(_ text: Int32) -> Bool { texts[Int(text)].isASCII }
   /// The text as it is tested, and its normalised form where that is another.
   func forms(_ text: Int32) -> (raw: Bytes, normalised: Bytes?) {

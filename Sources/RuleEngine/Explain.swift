@@ -71,6 +71,11 @@ extension RuleEngine {
           }
         }
       }
+      if let language = condition.language, bytes.withUnsafeBytes({ LanguageDetection.language(of: $0).rawValue }) != language {
+        truth = .no  // the text is not of the condition's language
+        report.span = nil
+        report.matched = nil
+      }
       if condition.isNegated {
         truth = truth.negated
         report.span = nil

@@ -31,6 +31,10 @@ struct WindowRule {
   var metricSlot: Int32
   /// `source.ip` is grouped by /64 as well.
   var groupsByNetwork: Bool
+  /// Decimals of the metric.
+  var digits: Int32 = 0
+  /// Number of the baseline that decides instead of `comparison` and `threshold`; negative: none.
+  var baseline: Int32 = -1
 
   func holds(_ value: Int64, events: Int64) -> Bool { events >= minEvents && comparison.holds(value, threshold) }
 }
@@ -98,16 +102,24 @@ final class GroupTable {
   /// Of everything that counts against the budget.
   var usedBytes: Int { groupAndEntryBytes + pool.usedBytes }
   private(set) var groupCount = 0
-  private(set) var evictions: [UInt64]
+  private var windowEvictions: [UInt64]
+  private let baselines: BaselineTable
+  /// By window, with those of its baseline.
+  var evictions: [UInt64] {
+    var result = windowEvictions
+    for i in 0..<ruleCount where rules[i].baseline >= 0 { result[i] += baselines.evictions[Int(rules[i].baseline)] }
+    return result
+  }
 
-  init(_ rules: [WindowRule]) {
+  init(_ rules: [WindowRule], baselines: [BaselineRule] = []) {
+    self.baselines = BaselineTable(baselines)
     ruleCount = rules.count
     self.rules = .allocate(capacity: max(1, rules.count))
     self.rules.initialize(from: rules, count: rules.count)
     lines = .allocate(capacity: max(1, rules.count))
     lines.initialize(repeating: Line(), count: rules.count)
     held = .allocate(capacity: GroupTable.maximumHeld)
-    evictions = Array(repeating: 0, count: rules.count)
+    windowEvictions = Array(repeating: 0, count: rules.count)
     // Without behavioural rules there is nothing to hold. The memory is touched only as groups arrive.
     let capacity = rules.isEmpty ? 1 : GroupTable.maximumGroups
     groups = .allocate(capacity: capacity)
@@ -144,6 +156,7 @@ final class GroupTable {
     if isUnconfirmed, let oldest = group.pointee.cells.oldestTime, oldest <= cutoff {
       return feedUnconfirmed(index, rule, now: now, WindowCell(time: now, value: value, events: events, lines: lineCount), trust)
     }
+    if rule.baseline >= 0 { baselines.advance(Int(rule.baseline), key, now: now) }
     group.pointee.cells.expire(cutoff: cutoff)
     if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
     group.pointee.events?.pointee.expire(cutoff: cutoff)
@@ -161,7 +174,7 @@ final class GroupTable {
           || saturatingSubtract(now, group.pointee.matchedAt) >= rule.cooldown
       } else if !group.pointee.isHolding {
         isMatch = true
-      } else if rule.comparison == .gte || rule.comparison == .gt, group.pointee.matchedValue > 0 {
+      } else if rule.baseline < 0, rule.comparison == .gte || rule.comparison == .gt, group.pointee.matchedValue > 0 {
         isMatch = observed / 2 >= group.pointee.matchedValue
       }
     }
@@ -170,6 +183,7 @@ final class GroupTable {
       group.pointee.matchedValue = observed
     }
     group.pointee.isHolding = isHolding
+    if rule.baseline >= 0 { baselines.note(Int(rule.baseline), key, now: now, value: observed) }
     return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
   }
 
@@ -204,8 +218,8 @@ final class GroupTable {
       values += 1
       events = saturatingAdd(events, Int64(cell.events))
     }
-    let observed = aggregate(rule, total: total, maximum: maximum, values: values)
-    let isMatch = rule.holds(observed, events: events)
+    let observed = aggregate(rule, total: total, maximum: maximum, values: values, events: events)
+    let isMatch = holds(rule, group, observed: observed, total: total, events: events)
     if isMatch {
       group.pointee.matchedAt = now
       group.pointee.matchedValue = observed
@@ -275,30 +289,48 @@ final class GroupTable {
 
   private func aggregate(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Int64 {
     let cells = group.pointee.cells
-    return aggregate(rule, total: cells.total, maximum: cells.maximum ?? 0, values: Int64(cells.count))
+    return aggregate(
+      rule, total: cells.total, maximum: cells.maximum ?? 0, values: Int64(cells.count), events: Int64(clamping: cells.totals.events))
   }
   @inline(__always)
-  private func aggregate(_ rule: WindowRule, total: Int64, maximum: @autoclosure () -> Int64, values: Int64) -> Int64 {
+  private func aggregate(
+    _ rule: WindowRule, total: Int64, maximum: @autoclosure () -> Int64, values: Int64, events: @autoclosure () -> Int64
+  ) -> Int64 {
     switch rule.aggregation {
     case .count, .sum: return total
     case .max: return maximum()
     case .distinct_count: return values
+    case .avg: return total / max(1, events())
     case .rate: return Int64(clamping: Int128(total) * 1_000_000_000_000 / Int128(rule.shape.window))
     }
   }
   private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>) -> Bool {
     guard group.pointee.cells.count > 0 else { return false }
     let events: Int64
-    if rule.minEvents <= 1 {
+    if rule.minEvents <= 1, rule.aggregation != .avg {
       events = 1
     } else if rule.countsEventsApart {
       events = group.pointee.events?.pointee.total ?? 0
-    } else if rule.aggregation == .sum {
+    } else if rule.aggregation == .sum || rule.aggregation == .avg {
       events = Int64(clamping: group.pointee.cells.totals.events)
     } else {
       events = group.pointee.cells.total
     }
-    return rule.holds(aggregate(rule, group), events: events)
+    return holds(rule, group, observed: aggregate(rule, group), total: group.pointee.cells.total, events: events)
+  }
+  @inline(__always)
+  private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>, observed: Int64, total: Int64, events: Int64) -> Bool {
+    if rule.baseline >= 0 { return events >= rule.minEvents && baselines.holds(Int(rule.baseline), group.pointee.key, value: observed) }
+    guard rule.aggregation == .avg else { return rule.holds(observed, events: events) }
+    // The mean itself is a fraction: total against threshold times events.
+    let difference = Int128(total) - Int128(rule.threshold) * Int128(events)
+    return events >= rule.minEvents && rule.comparison.holds(Int64(difference.signum()), 0)
+  }
+  /// What a match of a rule with a baseline was measured by, before the next event of its group.
+  func reading(_ index: Int32, observed: Int64) -> BaselineReading? {
+    let group = groups[Int(index)]
+    let rule = rules[Int(group.window)]
+    return rule.baseline >= 0 ? baselines.reading(Int(rule.baseline), group.key, value: observed) : nil
   }
 
   // MARK: Table
@@ -382,7 +414,7 @@ final class GroupTable {
     return rule.cooldown > 0 && group.pointee.matchedAt != .min && saturatingSubtract(now, group.pointee.matchedAt) < rule.cooldown
   }
   private func evict(_ index: Int32, now: Int64) {
-    if isAlive(index, now: now) { evictions[Int(groups[Int(index)].window)] += 1 }
+    if isAlive(index, now: now) { windowEvictions[Int(groups[Int(index)].window)] += 1 }
     remove(index)
   }
   private func remove(_ index: Int32) {

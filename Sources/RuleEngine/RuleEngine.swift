@@ -14,6 +14,7 @@ public struct RuleEngine: ~Copyable {
   public let diagnostics: [Diagnostic]
 
   let compiled: CompiledRules
+  let methods: MethodRules
   private var groups: GroupTable
   private let texts: EventTexts
   private let rules: UnsafeMutablePointer<RuleCode>
@@ -46,6 +47,8 @@ public struct RuleEngine: ~Copyable {
   /// By field slot: the fingerprint of its text, and the event that it is of.
   private let fingerprints: UnsafeMutablePointer<(event: UInt64, value: Fingerprint)>
   private var joined: [UInt8] = []
+  /// By field slot, for conditions with a language: the event it is of, the text's language, and its NFKC form.
+  private var languages: [Int32: (event: UInt64, language: UInt8, form: Int32)] = [:]
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -55,8 +58,9 @@ public struct RuleEngine: ~Copyable {
   init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]?, useJIT: Bool) {
     let compiled = CompiledRules(ruleSet, cached: cachedDatabase, useJIT: useJIT)
     self.compiled = compiled
-    diagnostics = compiled.diagnostics
-    groups = GroupTable(compiled.windows)
+    methods = MethodRules(ruleSet) { compiled.rules[$0].kind == .method }
+    diagnostics = compiled.diagnostics + methods.diagnostics
+    groups = GroupTable(compiled.windows, baselines: compiled.baselines)
     func flat<T>(_ array: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, array.count))
       copy.initialize(from: array, count: array.count)
@@ -134,6 +138,8 @@ public struct RuleEngine: ~Copyable {
     result.interpretedPatterns = compiled.table.interpretedForms
     result.compiledPatterns = compiled.table.compiledForms
     result.refusedPatterns = compiled.table.refusedForms
+    result.gracefulErrors = methods.errorCount
+    result.gracefulErrorsDropped = methods.droppedErrors
     result.groups = groups.groupCount
     result.windowBytes = groups.usedBytes
     return result
@@ -147,9 +153,10 @@ public struct RuleEngine: ~Copyable {
 
   /// Forgets every window and chain, as if no event had been seen; what was compiled and counted stays.
   public mutating func resetState() {
-    groups = GroupTable(compiled.windows)
+    groups = GroupTable(compiled.windows, baselines: compiled.baselines)
     for correlator in compiled.correlators { correlator.reset() }
     records.removeAll()
+    methods.reset()
     newestTime = .min
   }
 
@@ -200,6 +207,7 @@ public struct RuleEngine: ~Copyable {
         }
       }
     }
+    evaluateMethods(event, at: time, into: &matches)
     if holdsEvidence {
       groups.endEvidence()
       holdsEvidence = false
@@ -393,6 +401,12 @@ public struct RuleEngine: ~Copyable {
     return value.decimal
   }
 
+  /// A metric's value in units of 10^-digits.
+  private func metric(_ window: WindowRule, _ event: borrowing Event) -> Int64? {
+    guard window.digits > 0 else { return number(window.metricSlot, event) }
+    return FieldText.with(reference(window.metricSlot), event) { FixedPoint.read($0, digits: Int(window.digits)) } ?? nil
+  }
+
   /// The number of the field's text among the texts of this event; -1: the event lacks the field.
   @inline(__always)
   private mutating func textNumber(_ slot: Int32, _ event: borrowing Event) -> Int32 {
@@ -449,7 +463,7 @@ public struct RuleEngine: ~Copyable {
 
   private mutating func test(_ index: Int, _ event: borrowing Event) -> Truth {
     let condition = conditions[index]
-    let truth = plainTest(condition, event)
+    let truth = condition.language == 0 ? plainTest(condition, event) : languageTest(condition, event)
     return condition.isNegated ? truth.negated : truth
   }
 
@@ -482,9 +496,26 @@ public struct RuleEngine: ~Copyable {
     return false
   }
 
+  private mutating func languageTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
+    guard let value = text(condition.slot, event) else { return .no }
+    if languages[condition.slot]?.event != base.events {
+      let form = CompatibilityForm.of(value).map { form in form.withUnsafeBytes { texts.number(copying: $0) } } ?? -1
+      languages[condition.slot] = (base.events, ConditionLanguage.number(LanguageDetection.language(of: value)), form)
+    }
+    guard let known = languages[condition.slot], known.language == condition.language else { return .no }
+    let truth = plainTest(condition, event)
+    guard truth != .yes, condition.language != ConditionLanguage.english, known.form >= 0 else { return truth }
+    let other: Truth =
+      condition.kind == .exact ? (isExact(condition, texts.bytes(known.form)) ? .yes : .no) : patternTest(condition, onText: known.form)
+    return other == .no ? truth : other
+  }
+
   @inline(__always)
   private mutating func patternTest(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
-    let text = textNumber(condition.slot, event)
+    patternTest(condition, onText: textNumber(condition.slot, event))
+  }
+  @inline(__always)
+  private mutating func patternTest(_ condition: ConditionCode, onText text: Int32) -> Truth {
     guard text >= 0 else { return .no }
     var result = Truth.no
     for i in condition.first..<condition.first + condition.count {
@@ -536,10 +567,14 @@ public struct RuleEngine: ~Copyable {
     case .count, .rate: value = weight
     case .sum:
       // What adds nothing is not an event of a sum: a window holds what counts.
-      guard let number = number(window.metricSlot, event), number > 0 else { return }
+      guard let number = metric(window, event), number > 0 || window.digits > 0 else { return }
       value = number
+    case .avg:
+      guard let number = metric(window, event) else { return }
+      let (product, overflow) = number.multipliedReportingOverflow(by: weight)
+      value = overflow ? (number > 0 ? .max : .min) : product
     case .max:
-      guard let number = number(window.metricSlot, event) else { return }
+      guard let number = metric(window, event) else { return }
       value = number
     case .distinct_count:
       guard let mark = fingerprint(window.metricSlot, event) else { return }
@@ -569,11 +604,12 @@ public struct RuleEngine: ~Copyable {
     guard outcome.isMatch, !isSilent else { return outcome.isMatch }
     let summary = groups.summary(outcome.group, now: outcome.now)
     let window = windows[index]
-    matches.append(
-      RuleMatch(
-        rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
-        threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
-        lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust))
+    var match = RuleMatch(
+      rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
+      threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
+      lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust)
+    if let reading = groups.reading(outcome.group, observed: outcome.observed) { match.details = .baseline(reading) }
+    matches.append(match)
     return true
   }
 

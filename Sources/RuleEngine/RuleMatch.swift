@@ -24,6 +24,8 @@ public struct RuleMatch: Sendable {
   public var evidenceTotal: UInt64
   /// The lowest among the events behind the match. In windows it may still be claimed when the last claimed event has just left.
   public var trust: Trust
+  /// What rules of other methods than pattern say about the match.
+  public var details = MatchDetails.none
 
   public init(
     rule: Int, conditions: [Int], group: [(field: FieldReference, value: String)], observed: Int64, threshold: Int64, firstTime: EventTime,
@@ -40,6 +42,17 @@ public struct RuleMatch: Sendable {
     self.evidenceTotal = evidenceTotal
     self.trust = trust
   }
+}
+
+/// What made a rule match, where it was not a condition.
+public enum MatchDetails: Sendable {
+  case none
+  /// signature: indices into the rule's indicators, ascending. Their provenance stands in the rule.
+  case indicators([Int])
+  /// trace: what was violated, at most `Limits.traceFindings`, and how many violations there were in all.
+  case spans([TraceFinding], total: Int)
+  /// behavioral with a baseline: what was observed was measured by this.
+  case baseline(BaselineReading)
 }
 
 /// One condition (or filter) of one rule against one event.
@@ -89,6 +102,9 @@ public struct RuleEngineCounters: Sendable {
   public var limitHits: [UInt64] = []
   /// Groups or chains that were pushed out while they still held something, by rule.
   public var evictions: [UInt64] = []
+  /// Rules that could not be evaluated on an event, and those among them whose record found no room.
+  public var gracefulErrors: UInt64 = 0
+  public var gracefulErrorsDropped: UInt64 = 0
   /// Limit records that found no room.
   public var limitRecordsDropped: UInt64 = 0
 

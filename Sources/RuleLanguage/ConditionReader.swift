@@ -113,7 +113,8 @@ final class ConditionReader {
   }
   private func condition(_ name: String, _ field: FieldReference, _ test: Condition.Test, _ section: Section) -> Condition {
     var condition = Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
-    condition.language = section.text("language")
+    // A language that is not in the standard's table is kept: its condition never holds.
+    condition.language = section.word("language", of: Vocabulary.languages, as: .warning)
     return condition
   }
 

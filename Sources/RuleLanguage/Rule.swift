@@ -45,7 +45,7 @@ public struct Condition: Codable, Sendable {
   /// The negation of `test`; an absent field is then a match. Only filters write it (`not_in`, `ne`).
   public var isNegated: Bool
   public var description: String
-  /// The language (BCP 47) that the condition is written for; nil: any text. spec/atr-language-detection-v1.0.md
+  /// BCP 47: the condition is tested only on texts that LanguageDetection finds to be of this language. nil: on all.
   public var language: String?
   public var location: SourceLocation
   public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
@@ -90,16 +90,40 @@ public indirect enum Expression: Codable, Hashable, Sendable {
 
 /// `detection.method: behavioral`: an aggregate over a sliding window of event time, for each group.
 public struct BehavioralDetection: Codable, Sendable {
-  public enum Aggregation: String, Codable, Sendable, CaseIterable { case count, sum, max, distinct_count, rate }
-  /// The field that is aggregated (sum, max, distinct_count); for count and rate only a name.
+  public enum Aggregation: String, Codable, Sendable, CaseIterable { case count, sum, avg, max, distinct_count, rate }
+  /// What `operator: deviation_from_baseline` compares with.
+  public struct Baseline: Codable, Sendable {
+    public enum Source: String, Codable, Sendable, CaseIterable { case rolling_mean, historical_percentile, fixed }
+    public enum Unit: String, Codable, Sendable, CaseIterable { case stddev, fraction }
+    public var source: Source
+    /// How far back the history goes; nil for a fixed baseline.
+    public var lookback: Nanoseconds?
+    /// historical_percentile: thousandths of a percent, above 0 and below 100,000.
+    public var percentile: Int64
+    /// fixed: in units of 10^-digits.
+    public var value: Int64
+    public var unit: Unit
+    public init(source: Source, lookback: Nanoseconds? = nil, percentile: Int64 = 0, value: Int64 = 0, unit: Unit) {
+      self.source = source
+      self.lookback = lookback
+      self.percentile = percentile
+      self.value = value
+      self.unit = unit
+    }
+  }
+  /// The field that is aggregated (sum, avg, max, distinct_count); for count and rate only a name.
   public var metric: String
   public var metricField: FieldReference?
   public var aggregation: Aggregation
   /// A window holds events with time in (now - window, now].
   public var window: Nanoseconds
   public var comparison: Comparison
-  /// In units of the metric; for `rate`, events per second times 1000.
+  /// In units of 10^-digits of the metric; with a baseline, thousandths of a deviation (negative: below it).
   public var threshold: Int64
+  /// Decimals of the metric that are told apart: 3 for rate (events per second), 6 for fields whose values may be fractions, else 0.
+  public var digits = 0
+  /// With it, `comparison` means nothing: see BaselineTable for what deviates.
+  public var baseline: Baseline?
   /// Empty: one group for all events. An event that lacks one of the fields is not counted.
   public var groupBy: [FieldReference]
   /// IPv6 values of `source.ip` in `groupBy` are counted by /64 as well as singly.
@@ -120,6 +144,7 @@ public struct BehavioralDetection: Codable, Sendable {
     self.window = window
     self.comparison = comparison
     self.threshold = threshold
+    digits = aggregation == .rate ? 3 : 0
     self.groupBy = groupBy
     self.groupsIPv6ByNetwork = groupsIPv6ByNetwork
     self.filter = filter
@@ -165,6 +190,8 @@ public enum Detection: Codable, Sendable {
   case pattern(conditions: [Condition], expression: Expression)
   case behavioral(BehavioralDetection)
   case correlation(CorrelationDetection)
+  case signature(SignatureDetection)
+  case trace(TraceDetection)
   /// A method this engine does not run. Loaded, listed, never silent.
   case skipped(method: String, reason: String)
 }
@@ -257,6 +284,9 @@ public struct Rule: Codable, Sendable {
   /// Evidence for innocence: its confidence counts against. Host profile `panguard.exculpatory: true`.
   public var isExculpatory: Bool
   public var detection: Detection
+  /// The method that the rule declares, where another one stands in for it: "semantic" of a rule that is run by its patterns
+  /// (`fallback_method: pattern`). Matches say so. nil: the rule is run as it is declared.
+  public var fallbackOf: String?
   public var tests: [TestCase]
   public var location: SourceLocation
   /// Fingerprint of the document's bytes.

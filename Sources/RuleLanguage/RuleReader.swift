@@ -234,6 +234,7 @@ struct RuleReader {
     rule.scanTarget = tags.scanTarget
     complete(&rule, section)
     if !isHostRule { FormatTables.reportWhatIsRequired(section, schemaVersion: schemaVersion, tests: tests) }
+    if case .pattern? = detection, detectionSection?.text("method") == Method.semantic.rawValue { rule.fallbackOf = Method.semantic.rawValue }
     return detection == nil ? nil : rule
   }
 
@@ -256,12 +257,6 @@ struct RuleReader {
   }
 
   private enum Method: String, CaseIterable { case pattern, signature, semantic, behavioral, trace }
-  private static let skipReasons: [Method: String] = [
-    .signature: "method signature compares hashes and package names, which events of this version do not carry",
-    .semantic: "method semantic needs a model as judge; this engine is deterministic and has none",
-    .trace: "method trace needs spans of an agent's execution, which events of this version do not carry",
-  ]
-
   private func detection(_ section: Section, tier: String?, isHostRule: Bool, profile: HostProfile) -> Detection? {
     section.refuseUnknownKeys(Vocabulary.detectionKeys, as: .warning)
     let name = self.method(section, tier: tier)
@@ -272,7 +267,26 @@ struct RuleReader {
         hint: problems.suggestion(for: name, in: Method.allCases.map(\.rawValue)))
       return .skipped(method: shown(name), reason: "this engine does not know the method")
     }
-    if let reason = Self.skipReasons[method] { return .skipped(method: method.rawValue, reason: reason) }
+    switch method {
+    case .pattern, .behavioral: break
+    case .signature:
+      guard let signature = section.section("signature", isRequired: true) else { return nil }
+      return SignatureReader(problems: problems, isHostRule: isHostRule).read(signature).map { .signature($0) }
+    case .trace:
+      guard let trace = section.section("trace", isRequired: true) else { return nil }
+      let condition = section.text("condition").map { (text: $0, location: section.location(of: "condition")) }
+      return TraceReader(problems: problems).read(trace, condition: condition).map { .trace($0) }
+    case .semantic:
+      guard let semantic = section.section("semantic", isRequired: true) else { return nil }
+      guard let fallback = SemanticReader(problems: problems).read(semantic) else { return nil }
+      guard fallback == .pattern else {
+        return .skipped(method: method.rawValue, reason: "it needs a model as judge, which this engine has not, and fallback_method is not pattern")
+      }
+      guard section.has("conditions") || section.has("selectors") else {
+        let reason = "it needs a model as judge, which this engine has not, and has no conditions to fall back to"
+        return .skipped(method: method.rawValue, reason: reason)
+      }
+    }
     if method == .behavioral {
       warnOfUnusedConditions(section)
       guard let behavioral = section.section("behavioral", isRequired: true) else { return nil }

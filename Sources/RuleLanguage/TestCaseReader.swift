@@ -17,7 +17,8 @@ struct TestCaseReader {
 
   /// Fields that one `input` text of an agent rule fills, for its kind of source. `agent_message` has no table entry of its own.
   private var inputFields: [String] {
-    agentSource == "mcp_exchange"
+    if agentSource == "agent_trace" { return ["trace"] }
+    return agentSource == "mcp_exchange"
       ? ["user_input", "tool_args", "tool_response", "content", "agent_message"] : ["user_input", "tool_args", "content", "agent_message"]
   }
 

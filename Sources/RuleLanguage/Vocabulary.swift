@@ -68,6 +68,8 @@ enum Vocabulary {
   ]
   static let testFormats = ["auto", "syslog", "access", "web-error", "json", "plain"]
 
+  /// Of conditions (spec/atr-language-detection-v1.0.md).
+  static let languages = ["en", "zh-Hant", "zh-Hans", "ja", "es", "ar"]
   static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"]
   /// Other spellings of the list form: the JSON schema's (spec/schema/rule.schema.json) and the selectors'.
   static let listAliases = [

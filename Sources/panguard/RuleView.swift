@@ -9,7 +9,9 @@ enum RuleView {
   static func method(_ rule: Rule) -> String {
     switch rule.detection {
     case _ where !rule.isActive: "inactive"
-    case .pattern: "pattern"
+    case .pattern: rule.fallbackOf.map { "\($0) (by its patterns)" } ?? "pattern"
+    case .signature: "signature"
+    case .trace: "trace"
     case .behavioral: "behavioral"
     case .correlation: "correlation"
     case .skipped(let method, _): "\(method) (skipped)"

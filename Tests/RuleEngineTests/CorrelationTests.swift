@@ -159,9 +159,17 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
         rules.append(
           behavior(
             "W\(n)\(m)", aggregation, of: n % 2 == 0 ? "network.bytes" : "user.name", comparison, [0, 1, -5, 3, .max][m],
-            window: Nanoseconds([1, 1_000_000_000, .max, 63, 3_600_000_000_000][n]), by: [["source.ip"], [], ["user.name", "x.y"]][m % 3],
+            window: Nanoseconds([1, 1_000_000_000, .max, 63, 3_600_000_000_000, 7][n]), by: [["source.ip"], [], ["user.name", "x.y"]][m % 3],
             networks: true,
             minEvents: [0, 2, .max][n % 3], cooldown: m == 4 ? Nanoseconds(.max) : nil))
+        // The same against each kind of baseline, with fractions told apart.
+        if case .behavioral(var detection) = rules[rules.count - 1].detection {
+          detection.digits = 6
+          detection.baseline = BehavioralDetection.Baseline(
+            source: BehavioralDetection.Baseline.Source.allCases[m % 3], lookback: Nanoseconds([1, 1_000_000_000, .max][n % 3]), percentile: 50_000,
+            value: [0, .max, .min][n % 3], unit: m % 2 == 0 ? .stddev : .fraction)
+          rules.append(rule("D\(n)\(m)", .behavioral(detection)))
+        }
       }
     }
     rules.append(correlation("COR", .temporalUnordered(["a", "w"]), sources: [("a", "A"), ("w", "W*")], window: Nanoseconds(.max)))

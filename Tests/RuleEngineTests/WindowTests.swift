@@ -29,10 +29,14 @@ private struct Reference {
     case .count: value = events
     case .rate: value = events * 1_000_000_000_000 / window
     case .sum: value = current.reduce(0) { $0 + $1.value }
+    case .avg: value = events == 0 ? 0 : current.reduce(0) { $0 + $1.value * $1.weight } / events
     case .max: value = current.map(\.value).max() ?? 0
     case .distinct_count: value = min(most, Int64(Set(current.map(\.text)).count))
     }
-    return (value, !current.isEmpty && events >= minEvents && comparison.holds(value, threshold))
+    // A mean is compared as a fraction.
+    let total = current.reduce(0) { $0 + $1.value * $1.weight }
+    let isHeld = aggregation == .avg ? comparison.holds(total, threshold * events) : comparison.holds(value, threshold)
+    return (value, !current.isEmpty && events >= minEvents && isHeld)
   }
 
   /// Seconds are nanoseconds here already. nil: no match.

@@ -168,11 +168,11 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
       ]
     ),
     (
-      "method: behavioral\nbehavioral: {metric: m, aggregation: count, window: 5 min, operator: gte, threshold: 1.5}",
+      "method: behavioral\nbehavioral: {metric: m, aggregation: count, window: 5 min, operator: gte, threshold: few}",
       [
         "16:55: error: 'detection.behavioral.window' must be a duration, not '5 min'; write a whole number and a unit "
           + "(500ms, 30s, 10m, 1h, 7d, 2w), or ISO 8601 like PT5M",
-        "16:88: error: 'detection.behavioral.threshold' must be an integer, not '1.5'",
+        "16:88: error: 'detection.behavioral.threshold' must be an integer, not 'few'",
       ]
     ),
     (

@@ -281,12 +281,26 @@ func outline(_ expression: Expression) -> String {
       "max network.bytes network.bytes < 0 7d [user.name] false"
     ),
     (
-      "metric: user.name, aggregation: avg, window: 1h, operator: gte, threshold: 1.5",
-      "skipped behavioral: aggregation avg is not supported: it needs fractions; use sum, max or rate"
+      "metric: event.duration, aggregation: avg, window: 1h, operator: gte, threshold: 1.5", "avg event.duration event.duration ≥ 1500000 1h [] false"
     ),
     (
-      "metric: e, aggregation: count, window: 1h, operator: deviation_from_baseline, threshold: 3, baseline: {source: rolling_mean}",
-      "skipped behavioral: operator deviation_from_baseline needs a behavioural baseline, which this version has not"
+      "metric: token_spend_usd, aggregation: sum, window: 1h, operator: gt, threshold: 0.25",
+      "sum token_spend_usd token_spend_usd > 250000 1h [] false"
+    ),
+    ("metric: e, aggregation: count, window: PT1M, operator: gte, threshold: 2.5", "count e nil > 2 1m [] false"),
+    ("metric: e, aggregation: count, window: PT1M, operator: lt, threshold: 2.5", "count e nil ≤ 2 1m [] false"),
+    ("metric: e, aggregation: count, window: PT1M, operator: eq, threshold: 3", "count e nil = 3 1m [] false"),
+    (
+      "metric: e, aggregation: count, window: 1h, operator: deviation_from_baseline, threshold: 3.5, baseline: {source: rolling_mean, lookback: P7D, deviation_unit: stddev}",
+      "count e nil ≥ 3500 1h [] false rolling_mean 7d 0 0 stddev"
+    ),
+    (
+      "metric: e, aggregation: rate, window: 1m, operator: deviation_from_baseline, threshold: 2, baseline: {source: historical_percentile, lookback: P1D, percentile: 99.5, deviation_unit: fraction}",
+      "rate e nil ≥ 2000 1m [] false historical_percentile 1d 99500 0 fraction"
+    ),
+    (
+      "metric: x, aggregation: avg, window: 1m, operator: deviation_from_baseline, threshold: -0.5, baseline: {source: fixed, value: 12.5, deviation_unit: fraction}",
+      "avg x x ≥ -500 1m [] false fixed nil 0 12500000 fraction"
     ),
   ]
   @Test(arguments: behaviorals) func behavioralTable(_ yaml: String, _ expected: String) {
@@ -299,11 +313,34 @@ func outline(_ expression: Expression) -> String {
     case .pattern(_, let expression): return "pattern \(outline(expression))"
     case .behavioral(let b):
       let field = b.metricField.map(\.description) ?? "nil"
-      return "\(b.aggregation) \(b.metric) \(field) \(b.comparison.symbol) \(b.threshold) \(b.window) \(b.groupBy) \(b.groupsIPv6ByNetwork)"
+      let baseline = b.baseline.map { " \($0.source) \($0.lookback.map { "\($0)" } ?? "nil") \($0.percentile) \($0.value) \($0.unit)" } ?? ""
+      return
+        "\(b.aggregation) \(b.metric) \(field) \(b.comparison.symbol) \(b.threshold) \(b.window) \(b.groupBy) \(b.groupsIPv6ByNetwork)\(baseline)"
     case .correlation(let c):
       return "\(c.sourceRules.map { "\($0.alias)=\($0.ruleIDPattern)" }) \(c.logic) by \(c.joinKeys) in \(c.window)"
+    case .signature, .trace: return "see MethodReaderTests"
     case .skipped(let method, let reason): return "skipped \(method): \(reason)"
     }
+  }
+  @Test(arguments: [
+    ("threshold: 3", "'detection.behavioral.baseline' is missing"),
+    ("threshold: 3, baseline: {source: rolling_mean, lookback: 1d}", "deviation_unit' is missing"),
+    ("threshold: 3, baseline: {source: median, lookback: 1d, deviation_unit: stddev}", "source"),
+    ("threshold: 3, baseline: {source: rolling_mean, deviation_unit: stddev}", "lookback' is missing"),
+    ("threshold: 3, baseline: {source: rolling_mean, lookback: 4h, deviation_unit: stddev}", "too few"),
+    ("threshold: 3, baseline: {source: rolling_mean, lookback: 99999d, deviation_unit: stddev}", "more than 65536"),
+    ("threshold: 3, baseline: {source: historical_percentile, lookback: 1d, deviation_unit: stddev}", "percentile' is missing"),
+    ("threshold: 3, baseline: {source: historical_percentile, lookback: 1d, percentile: 100, deviation_unit: stddev}", "between 0.001 and 99.999"),
+    ("threshold: 3, baseline: {source: fixed, deviation_unit: fraction}", "value' is missing"),
+    ("threshold: 3, baseline: {source: fixed, value: 1, deviation_unit: stddev}", "no standard deviation"),
+    ("threshold: 1e9, baseline: {source: fixed, value: 1, deviation_unit: fraction}", "must be a number"),
+    ("threshold: 3, baseline: {source: fixed, value: 1, deviation_unit: fraction, x: 1}", "unknown key 'x'"),
+  ])
+  func badBaselines(_ text: String, _ message: String) {
+    let set = load(
+      hostRule(detection: "method: behavioral\nbehavioral: {metric: e, aggregation: count, window: 1h, operator: deviation_from_baseline, \(text)}"))
+    #expect(set.rules.isEmpty)
+    #expect(set.diagnostics.contains { $0.severity == .error && $0.message.contains(message) }, "\(set.diagnostics)")
   }
   @Test func ipv6NetworksCanBeTurnedOff() {
     let behavioral = "method: behavioral\nbehavioral: {metric: e, aggregation: count, window: 5m, operator: gt, threshold: 1, group_by: [source.ip]}"
@@ -317,8 +354,7 @@ func outline(_ expression: Expression) -> String {
   }
 
   static let skipped: [(detection: String, method: String)] = [
-    ("method: signature\nsignature: {indicators: []}", "signature"), ("method: semantic\nsemantic: {threshold: 0.8}", "semantic"),
-    ("method: trace\ntrace: {forbid: []}", "trace"),
+    ("method: semantic\nsemantic: {threshold: 0.8}", "semantic"),
     ("conditions: {m: {metric: calls, operator: gt, threshold: 3, window: 5m}}\ncondition: m", "pattern"),
     ("conditions: {s: {steps: [{patterns: [a]}], within: 5m}}\ncondition: s", "pattern"),
   ]

@@ -1,0 +1,142 @@
+// Rules of the methods signature and trace beside the matcher of patterns and windows: which there are, and one event through them.
+// What must stay true: a trace is read at most once for an event, and only where a rule wants it; a rule that cannot be evaluated on
+// an event says so (SPEC 6, graceful_error), and that is never the same as "no match".
+import Events
+import Primitives
+import RuleLanguage
+
+/// A rule that could not be evaluated on an event.
+public struct GracefulError: Sendable {
+  /// Index into the rule set's `rules`.
+  public var rule: Int
+  public var time: EventTime
+  public var event: EvidenceReference
+  /// What was wrong with the event; no text of it.
+  public var message: String
+}
+
+final class MethodRules {
+  private(set) var diagnostics: [Diagnostic] = []
+  private(set) var signatures = SignatureMatcher()
+  /// In the order of the rules.
+  private(set) var traces: [(rule: Int, evaluator: TraceEvaluator)] = []
+  private let memory = RegexMemory()
+  private(set) var errors: [GracefulError] = []
+  private(set) var droppedErrors: UInt64 = 0
+  private(set) var errorCount: UInt64 = 0
+  var isEmpty: Bool { signatures.isEmpty && traces.isEmpty }
+
+  /// `isEnabled`: whether the rule of that index runs.
+  init(_ ruleSet: RuleSet, isEnabled: (Int) -> Bool) {
+    for (index, rule) in ruleSet.rules.enumerated() where isEnabled(index) {
+      switch rule.detection {
+      case .signature(let detection): signatures.add(detection, rule: index)
+      case .trace(let detection):
+        do throws(RegexError) {
+          traces.append((index, try TraceEvaluator(detection)))
+        } catch {
+          diagnostics.append(Diagnostic(.error, rule.location, "\(rule.id): not a regular expression: \(error.message); the rule is disabled"))
+        }
+      case .pattern, .behavioral, .correlation, .skipped: break
+      }
+    }
+  }
+  deinit { for trace in traces { trace.evaluator.free() } }
+
+  func takeErrors() -> [GracefulError] {
+    defer { errors.removeAll(keepingCapacity: true) }
+    return errors
+  }
+  func reset() { errors.removeAll() }
+
+  /// Matches of this event, by rule, ascending.
+  func evaluate(_ event: borrowing Event, at time: EventTime, into matches: inout [RuleMatch]) {
+    if !signatures.isEmpty {
+      for match in signatures.matches(event) {
+        matches.append(made(match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count))
+      }
+    }
+    if !traces.isEmpty { evaluateTraces(event, time, into: &matches) }
+  }
+
+  private func made(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ details: MatchDetails, observed: Int) -> RuleMatch {
+    var match = RuleMatch(
+      rule: rule, conditions: [], group: [], observed: Int64(observed), threshold: 1, firstTime: time, lastTime: time,
+      evidence: EvidenceList.ordered(event.evidence + [event.reference]), evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust)
+    match.details = details
+    return match
+  }
+
+  private func evaluateTraces(_ event: borrowing Event, _ time: EventTime, into matches: inout [RuleMatch]) {
+    let read: Result<[[TraceSpan]], TraceError>?
+    do throws(TraceError) {
+      read = try TraceSource.traces(event).map { .success($0) }
+    } catch {
+      read = .failure(error)
+    }
+    guard let read else { return }
+    for trace in traces {
+      switch read {
+      case .failure(let error): report(trace.rule, event, time, error.message)
+      case .success(let spans):
+        let result = trace.evaluator.evaluate(spans, memory)
+        switch result.truth {
+        case .yes: matches.append(made(trace.rule, event, time, .spans(result.findings, total: result.total), observed: result.total))
+        case .unknown: report(trace.rule, event, time, "a limit was hit while a pattern was matched")
+        case .no: break
+        }
+      }
+    }
+  }
+
+  private func report(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ message: String) {
+    errorCount += 1
+    guard errors.count < Limits.gracefulErrors else {
+      droppedErrors += 1
+      return
+    }
+    errors.append(GracefulError(rule: rule, time: time, event: event.reference, message: message))
+  }
+}
+
+/// Where an event carries a trace.
+enum TraceSource {
+  /// Fields that hold the JSON text of a trace, or of its list of spans (an event's JSON is flat: {"trace":{"spans":[..]}} is
+  /// `trace.spans`).
+  private static let fields: [FieldReference] = [
+    "trace", "trace.spans", "spans", "trace.resourceSpans", "resourceSpans",
+  ].map { FieldReference(name: $0) }
+
+  /// nil: the event carries none. A `content` that is a JSON object with spans is one too; any other content is not.
+  static func traces(_ event: borrowing Event) throws(TraceError) -> [[TraceSpan]]? {
+    for field in fields {
+      guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
+      if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }
+      return try read(text)
+    }
+    guard let text = FieldText.with(.known(.content), event, { looksLikeTrace($0) ? Array($0) : nil }) ?? nil else { return nil }
+    return try read(text)
+  }
+  private static func read(_ text: [UInt8]) throws(TraceError) -> [[TraceSpan]] {
+    let result: Result<[[TraceSpan]], TraceError> = text.withUnsafeBytes { bytes in
+      do throws(TraceError) { return .success(try TraceDocument.read(bytes)) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+  private static func looksLikeTrace(_ text: Bytes) -> Bool {
+    text.trimmed.starts(with: "{") && (text.contains("\"spans\"") || text.contains("\"resourceSpans\""))
+  }
+}
+
+extension RuleEngine {
+  /// Runs the rules of the methods signature and trace, and puts their matches where the order of the rules wants them.
+  mutating func evaluateMethods(_ event: borrowing Event, at time: EventTime, into matches: inout [RuleMatch]) {
+    guard !methods.isEmpty else { return }
+    let before = matches.count
+    methods.evaluate(event, at: time, into: &matches)
+    if matches.count > before { matches.sort { $0.rule < $1.rule } }
+  }
+
+  /// Rules that could not be evaluated on an event since the last call, oldest first; at most `Limits.gracefulErrors`.
+  public mutating func takeGracefulErrors() -> [GracefulError] { methods.takeErrors() }
+}

@@ -1,0 +1,64 @@
+// What `rules eval` says of matches of rules that are no patterns, and of rules that could not be evaluated.
+import AgentRuntime
+import Primitives
+import RuleLanguage
+import Testing
+
+@Suite struct MethodOutputTests {
+  private static func rule(_ id: String, _ detection: String) -> String {
+    """
+    schema_version: "1.0"
+    id: \(id)
+    title: t
+    severity: high
+    agent_source: {type: agent_trace}
+    detection: \(detection)
+    """
+  }
+  private static let text = [
+    rule(
+      "ATR-2026-90001",
+      "{method: signature, signature: {indicators: [{type: package_name, value: bad, target_field: pkg, provenance: {first_observed: '2026-01-01', source: s}}]}}"
+    ),
+    rule(
+      "ATR-2026-90002",
+      "{method: trace, trace: {ingest_format: openinference, forbid: [{name: no-tools, shape: {span.kind: TOOL}, preceded_by: {span.kind: AGENT}}]}}"
+    ),
+    rule(
+      "ATR-2026-90003",
+      "{method: semantic, semantic: {threshold: 0.5, fallback_method: pattern}, conditions: [{field: content, operator: contains, value: secret}], condition: any}"
+    ),
+    rule(
+      "ATR-2026-90004",
+      "{method: behavioral, behavioral: {metric: spend, aggregation: sum, window: PT1M, operator: deviation_from_baseline, threshold: 1, baseline: {source: fixed, value: 0.5, deviation_unit: fraction}}}"
+    ),
+  ].joined(separator: "\n---\n")
+
+  @Test(arguments: [
+    (
+      #"{"pkg":"bad"}"#,
+      #"[{"rule_id":"ATR-2026-90001","severity":"high","matched":[],"indicators":[{"type":"package_name","value":"bad","target_field":"pkg","provenance":{"first_observed":"2026-01-01","source":"s","attribution":""}}]}]"#
+    ),
+    (
+      #"{"trace":{"spans":[{"id":"a","kind":"AGENT"},{"id":"t","kind":"TOOL","attributes":{"tool.args":"private"}}]}}"#,
+      #"[{"rule_id":"ATR-2026-90002","severity":"high","matched":[],"violations":[{"primitive":"no-tools","span":"t","other_span":"a"}],"violation_count":1}]"#
+    ),
+    (#"{"content":"a secret"}"#, #"[{"rule_id":"ATR-2026-90003","severity":"high","matched":["1"],"method":"semantic","via":"fallback"}]"#),
+    (
+      #"{"spend":1.25}"#,
+      #"[{"rule_id":"ATR-2026-90004","severity":"high","matched":[],"baseline":{"value":0.5,"deviation":1.5,"samples":0},"observed":1250000,"threshold":1000}]"#
+    ),
+    (
+      #"{"trace":"{"}"#,
+      #"[],"errors":[{"rule_id":"ATR-2026-90002","outcome":"graceful_error","message":"the trace is not JSON: unterminated JSON object at byte 1"}]"#
+    ),
+  ])
+  func lines(_ event: String, _ matches: String) throws {
+    let set = RuleLoader.load(document: Self.text, file: "r.yaml")
+    #expect(set.diagnostics.filter { $0.severity == .error }.map(\.description) == [])
+    var evaluator = RuleEvaluator(set)
+    let line = Array("{\"id\":7,\"event\":\(event)}".utf8)
+    let out = try line.withUnsafeBytes { try evaluator.evaluate(line: $0) }
+    #expect(String(decoding: out, as: UTF8.self) == "{\"id\":7,\"matches\":\(matches)}")
+  }
+}

@@ -1,0 +1,246 @@
+// Trace rules: what a trace is read as, and which assertions it violates.
+import Events
+import Primitives
+import RuleLanguage
+import Testing
+
+@testable import RuleEngine
+
+private func engine(_ detection: String) -> RuleEngine {
+  let text = """
+    schema_version: "1.0"
+    id: ATR-2026-90001
+    title: t
+    severity: high
+    agent_source: {type: agent_trace}
+    detection:
+    \(detection.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(separator: "\n"))
+    """
+  let set = RuleLoader.load(document: text, file: "r.yaml")
+  #expect(set.diagnostics.filter { $0.severity == .error }.map(\.description) == [])
+  return RuleEngine(set)
+}
+private func fires(_ engine: inout RuleEngine, _ spans: String) -> Bool { fired(&engine, "{\"spans\":[\(spans)]}") }
+private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = "trace") -> Bool {
+  var event = Event()
+  fill(&event, [(field, trace)])
+  return !engine.ids(event).isEmpty
+}
+
+@Suite struct TraceTests {
+  static let tool = #"{"id":"t","kind":"TOOL","attributes":{"tool.name":"send"}}"#
+  static let web = #"{"id":"r","kind":"RETRIEVER","attributes":{"source":"web"}}"#
+
+  @Test func forbid() {
+    var plain = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL, attributes: {tool.name: send}}}]}")
+    #expect(fires(&plain, Self.tool))
+    #expect(!fires(&plain, Self.web))
+    #expect(!fires(&plain, ""))
+    // The standard's example has the predecessor inside the shape, its corpus beside it: both are read.
+    for text in [
+      "{shape: {span.kind: TOOL}, preceded_by: {span.kind: RETRIEVER}, within_trace: true}",
+      "{shape: {span.kind: TOOL, preceded_by: {span.kind: RETRIEVER}}}",
+    ] {
+      var preceded = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [\(text)]}")
+      #expect(fires(&preceded, Self.web + "," + Self.tool))
+      #expect(!fires(&preceded, Self.tool + "," + Self.web))
+      #expect(!fires(&preceded, Self.tool))
+      #expect(!fires(&preceded, Self.tool + "," + Self.tool), "a span does not precede itself")
+    }
+  }
+
+  @Test func require() {
+    var rule = engine(
+      """
+      method: trace
+      trace:
+        ingest_format: openinference
+        require:
+          - target_shape: {span.kind: TOOL}
+            must_be_preceded_by:
+              one_of_shapes: [{span.kind: HUMAN}, {span.kind: AGENT, attributes: {approved: true}}]
+              within_trace: true
+      """)
+    let human = #"{"kind":"HUMAN"}"#
+    #expect(fires(&rule, Self.tool))
+    #expect(fires(&rule, Self.tool + "," + human))
+    #expect(!fires(&rule, human + "," + Self.tool))
+    #expect(!fires(&rule, #"{"kind":"AGENT","attributes":{"approved":true}},"# + Self.tool))
+    #expect(fires(&rule, #"{"kind":"AGENT","attributes":{"approved":"true"}},"# + Self.tool), "a text is no flag")
+    #expect(!fires(&rule, human))
+  }
+
+  @Test(arguments: [
+    ("trace", #"{"attributes":{"k":1}},{"attributes":{"k":2}}"#, true),
+    ("trace", #"{"attributes":{"k":1}},{"attributes":{"k":1.0}}"#, false),
+    ("trace", #"{"attributes":{"k":1}},{"attributes":{}},{"attributes":{"k":1}}"#, false),
+    ("trace", #"{"attributes":{}},{"attributes":{"k":1}}"#, false),
+    ("trace", #"{"attributes":{"k":1}},{"attributes":{"k":"1"}}"#, true),
+    ("trace", #"{"attributes":{"k":{"a":[1]}}},{"attributes":{"k":{"a":[1]}}}"#, false),
+    ("session", #"{"attributes":{"k":1,"session.id":"a"}},{"attributes":{"k":2,"session.id":"b"}}"#, false),
+    ("session", #"{"attributes":{"k":1,"session":{"id":"a"}}},{"attributes":{"k":2,"session.id":"a"}}"#, true),
+    ("conversation", #"{"attributes":{"k":1,"gen_ai.conversation.id":"a"}},{"attributes":{"k":2,"conversation.id":"a"}}"#, true),
+    ("conversation", #"{"attributes":{"k":1}},{"attributes":{"k":2}}"#, false),
+    ("agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":"c"}},{"attributes":{"k":2,"agent.delegation_chain":"c"}}"#, true),
+    (
+      "agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y","x"]}}"#,
+      true
+    ),
+    (
+      "agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y"]}}"#, false
+    ),
+  ])
+  func invariant(_ across: String, _ spans: String, _ expected: Bool) {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, invariant: [{attribute: k, across: \(across)}]}")
+    #expect(fires(&rule, spans) == expected)
+  }
+
+  @Test(arguments: [
+    ("a: x", #"{"a":"x"}"#, true), ("a: x", #"{"a":"xy"}"#, false), ("a: x", "{}", false),
+    ("a: true", #"{"a":true}"#, true), ("a: 'true'", #"{"a":true}"#, false), ("a: 1.50", #"{"a":15e-1}"#, true), ("a: '1'", #"{"a":1}"#, false),
+    ("a: null", #"{"a":null}"#, true), ("a: null", "{}", false),
+    ("a: {in: [x, 2]}", #"{"a":2}"#, true), ("a: {in: [x, 2]}", #"{"a":"2"}"#, false), ("a: {not_in: [x]}", "{}", true),
+    ("a: {not_in: [x]}", #"{"a":"x"}"#, false), ("a: {equals: x}", #"{"a":"x"}"#, true), ("a: {not_equals: x}", "{}", true),
+    ("a: {exists: true, not_equals: x}", "{}", false), ("a: {exists: true, not_equals: x}", #"{"a":"y"}"#, true),
+    ("a: {exists: false}", "{}", true), ("a: {exists: false}", #"{"a":null}"#, false),
+    ("a: {regex: '^4\\d+$'}", #"{"a":42}"#, true), ("a: {regex: X}", #"{"a":"x"}"#, false),
+    ("a: {regex: '\"b\":\\[1,true\\]'}", #"{"a":{"b":[1,true]}}"#, true),
+    ("a: {regex: x}", "{}", false),
+    ("a: '${span.attributes.b}'", #"{"a":1,"b":1.0}"#, true), ("a: {not_equals: '${span.attributes.b.c}'}", #"{"a":"x","b":{"c":"y"}}"#, true),
+    ("a: {not_equals: '${span.attributes.b.c}'}", #"{"a":"x","b.c":"x"}"#, false), ("a: {not_equals: '${span.attributes.b}'}", #"{"a":"x"}"#, true),
+    ("a.b.c: x", #"{"a.b":{"c":"x"}}"#, true), ("a.b.c: x", #"{"a":{"b.c":"x"}}"#, true), ("a.b.c: x", #"{"a":{"b":{"c":"x"}}}"#, true),
+    ("a.b.c: x", #"{"a.b":1,"a":{"b":{"c":"x"}}}"#, false), ("a.0.b: x", #"{"a":[{"b":"x"}]}"#, true), ("a.00.b: x", #"{"a":[{"b":"x"}]}"#, false),
+    ("a: x", #"{"a":"y","a":"x"}"#, true),
+  ])
+  func predicates(_ test: String, _ attributes: String, _ expected: Bool) {
+    var rule = engine("method: trace\ntrace:\n  ingest_format: openinference\n  forbid:\n    - shape:\n        attributes:\n          \(test)")
+    #expect(fires(&rule, "{\"attributes\":\(attributes)}") == expected)
+  }
+
+  @Test func composition() {
+    let body =
+      "trace:\n  ingest_format: openinference\n  forbid: [{name: mail, shape: {span.kind: TOOL}}]\n  invariant: [{attribute: k, across: trace}]"
+    let drift = #"{"attributes":{"k":1}},{"attributes":{"k":2}}"#
+    let table: [(condition: String?, tool: Bool, drift: Bool, both: Bool)] = [
+      (nil, true, true, true), ("any", true, true, true), ("all", false, false, true), ("mail and not invariant_1", true, false, false),
+      ("forbid and invariant", false, false, true), ("invariant", false, true, true), ("any of *", true, true, true),
+    ]
+    for row in table {
+      var rule = engine("method: trace\n" + (row.condition.map { "condition: \($0)\n" } ?? "") + body)
+      #expect(fires(&rule, Self.tool) == row.tool, "\(row)")
+      #expect(fires(&rule, drift) == row.drift, "\(row)")
+      #expect(fires(&rule, drift + "," + Self.tool) == row.both, "\(row)")
+    }
+  }
+
+  // MARK: Ingest
+
+  @Test func shapesOfDocuments() {
+    var rule = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL, attributes: {n.m: 7}}, preceded_by: {span.kind: AGENT}}]}"
+    )
+    let agent = #"{"kind":"AGENT"}"#
+    let tool = #"{"span.kind":"TOOL","attributes":{"n.m":7}}"#
+    #expect(fired(&rule, "{\"spans\":[\(agent),\(tool)]}"))
+    #expect(fired(&rule, "{\"trace\":{\"spans\":[\(agent),\(tool)]}}"))
+    #expect(fired(&rule, "[\(agent),\(tool)]"))
+    #expect(fired(&rule, "[\(agent),\(tool)]", field: "trace.spans"))
+    #expect(fired(&rule, " {\"spans\":[\(agent),\(tool)]}", field: "content"))
+    #expect(!fired(&rule, "please read {\"spans\":[]}", field: "content"))
+    let otlp = """
+      {"resourceSpans":[{"resource":{},"scopeSpans":[{"spans":[
+        {"traceId":"x","spanId":"2","startTimeUnixNano":"20","kind":3,"attributes":[
+          {"key":"openinference.span.kind","value":{"stringValue":"TOOL"}},{"key":"n.m","value":{"intValue":"7"}}]},
+        {"traceId":"x","spanId":"1","startTimeUnixNano":"10","kind":"SPAN_KIND_INTERNAL","attributes":[
+          {"key":"gen_ai.operation.name","value":{"stringValue":"invoke_agent"}}]}]}]}]}
+      """
+    #expect(fired(&rule, otlp), "the later span is written first")
+    #expect(!fired(&rule, otlp.replacing("\"traceId\":\"x\",\"spanId\":\"1\"", with: "\"traceId\":\"y\",\"spanId\":\"1\"")), "another trace")
+  }
+
+  @Test(arguments: [
+    (#""start_time":"2026-01-01T00:00:02Z""#, #""start_time":"2026-01-01T00:00:01Z""#, true),
+    (#""start_time":"2026-01-01T00:00:01Z""#, #""start_time":"2026-01-01T00:00:01Z""#, false),
+    (#""start_time_unix_nano":2"#, #""x":1"#, false),
+  ])
+  func order(_ first: String, _ second: String, _ expected: Bool) {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}, preceded_by: {span.kind: AGENT}}]}")
+    #expect(fires(&rule, #"{"kind":"TOOL",\#(first)},{"kind":"AGENT",\#(second)}"#) == expected)
+  }
+
+  // MARK: Errors and evidence
+
+  @Test(arguments: [
+    ("{", "not JSON"), ("", "not JSON"), ("1", "not a JSON object"), (#"{"spans":1}"#, "not a list"), (#"{}"#, "no \"spans\""),
+    (#"{"spans":[1]}"#, "not an object"), (#"{"spans":[{"attributes":7}]}"#, "attributes"), (#"{"spans":[{"attributes":[{}]}]}"#, "no key"),
+    ("{\"spans\":[" + String(repeating: "[", count: 100), "nesting"),
+  ])
+  func malformedTracesAreReported(_ text: String, _ reason: String) {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    #expect(!fired(&rule, text))
+    let errors = rule.takeGracefulErrors()
+    #expect(errors.count == 1)
+    #expect(errors.first?.message.contains(reason) == true, "\(errors)")
+    #expect(rule.counters.gracefulErrors == 1)
+  }
+
+  @Test func tooManySpans() throws {
+    let spans = Array(repeating: "{}", count: Limits.traceSpans + 1).joined(separator: ",")
+    let message = "{\"spans\":[\(spans)]}".withBytes { bytes in
+      do throws(TraceError) { return "\(try TraceDocument.read(bytes).count)" } catch { return error.message }
+    }
+    #expect(message.contains("10001 spans"))
+  }
+
+  @Test func findingsNameSpansAndNothingElse() throws {
+    var rule = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}, preceded_by: {span.kind: AGENT}}]}")
+    var event = Event()
+    let tools = (0..<40).map { "{\"id\":\"t\($0)\\u001b[31m\",\"kind\":\"TOOL\",\"attributes\":{\"tool.args\":\"secret\"}}" }.joined(separator: ",")
+    fill(&event, [("trace", "{\"spans\":[{\"kind\":\"AGENT\"},\(tools)]}")])
+    let match = try #require(rule.matches(event).first)
+    guard case .spans(let findings, let total) = match.details else { return #expect(Bool(false)) }
+    #expect(total == 40)
+    #expect(findings.count == Limits.traceFindings)
+    #expect(findings[0] == TraceFinding(primitive: 0, span: "t0??31m", other: "#1"))
+    #expect(match.observed == 40)
+  }
+
+  @Test func hostileTraces() {
+    var rule = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {attributes: {a.b.c: {regex: '(a+)+$'}}}}], invariant: [{attribute: a, across: agent.delegation_chain}]}"
+    )
+    for text in [
+      "{\"spans\":[" + String(repeating: "{\"attributes\":{\"a.b.c\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}},", count: 20) + "{}]}",
+      "{\"spans\":[{\"attributes\":{\"agent.delegation_chain\":[" + String(repeating: "1,", count: 20_000) + "1]}}]}",
+      "{\"spans\":[{\"attributes\":{" + (0..<3000).map { "\"a.b\($0)\":1" }.joined(separator: ",") + "}}]}",
+    ] { _ = fired(&rule, text) }
+    // Every cut of a document is an error or a trace, never a trap.
+    let whole = Array("{\"spans\":[\(Self.web),\(Self.tool)],\"x\":[1e9,\"\\ud800\"]}".utf8)
+    for end in whole.indices {
+      var event = Event()
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      Array("trace".utf8).withUnsafeBytes { name in whole[..<end].withUnsafeBytes { event.setExtra(name, $0) } }
+      _ = rule.ids(event)
+    }
+  }
+}
+
+@Suite struct MethodExplanationTests {
+  @Test func primitives() {
+    let engine = engine(
+      "method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}, preceded_by: {span.kind: AGENT}}], invariant: [{attribute: k, across: trace}]}"
+    )
+    var event = Event()
+    fill(&event, [("trace", #"{"spans":[{"id":"a","kind":"AGENT"},{"id":"t","kind":"TOOL"}]}"#)])
+    #expect(
+      engine.explainMethod(rule: 0, event: event) == [
+        MethodReport(name: "forbid_1", isHeld: true, text: "violated by span t (after a)"),
+        MethodReport(name: "invariant_1", isHeld: false, text: "not violated"),
+      ])
+    fill(&event, [("trace", "x")])
+    #expect(engine.explainMethod(rule: 0, event: event).map(\.isHeld) == [nil])
+    fill(&event, [("message", "x")])
+    #expect(engine.explainMethod(rule: 0, event: event) == [])
+  }
+}
