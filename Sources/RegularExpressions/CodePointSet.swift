@@ -7,7 +7,12 @@ struct CodePointSet: Equatable {
 
   init(_ unordered: [ClosedRange<UInt32>]) {
     var merged: [ClosedRange<UInt32>] = []
-    for range in unordered.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+    for whole in unordered.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+      // Lone surrogates stand in no text, and PCRE2 refuses them as ends of a range.
+      let low = (0xd800...0xdfff).contains(whole.lowerBound) ? 0xe000 : whole.lowerBound
+      let high = (0xd800...0xdfff).contains(whole.upperBound) ? 0xd7ff : whole.upperBound
+      guard low <= high else { continue }
+      let range = low...high
       if let end = merged.last?.upperBound, range.lowerBound <= end &+ 1 {
         merged[merged.count - 1] = merged[merged.count - 1].lowerBound...max(end, range.upperBound)
       } else {

@@ -203,6 +203,10 @@ enum ASCIITree {
   }
   /// With each ASCII letter that equals a member but for case.
   static func closedInASCII(_ set: CodePointSet) -> CodePointSet {
+    if let few = set.members(limit: 4) {
+      let others = few.flatMap { CaseTable.others(of: $0) }.filter { $0 < 0x80 }
+      return others.isEmpty ? set : CodePointSet(set.ranges + others.map { $0...$0 })
+    }
     var extra: [ClosedRange<UInt32>] = []
     for letter in UInt32(0x41)...0x7a where !set.contains(letter) && CaseTable.others(of: letter).contains(where: set.contains) {
       extra.append(letter...letter)

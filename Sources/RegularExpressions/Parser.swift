@@ -36,7 +36,7 @@ struct PatternParser {
       throw RegularExpressionError(message: "the pattern is longer than \(Limits.patternBytes) bytes", offset: Limits.patternBytes)
     }
     var parser = PatternParser(source, ignoresCase: ignoresCase)
-    try parser.readLeadingFlags()
+    parser.readLeadingFlags()
     let root = try parser.alternation()
     guard parser.at == parser.points.count else { throw parser.error("unbalanced parenthesis") }
     return PatternTree(root: root, captures: parser.opened, remarks: parser.remarks)
@@ -335,13 +335,12 @@ struct PatternParser {
   // MARK: Flags
 
   /// `(?im)` at the start counts for all of the pattern.
-  private mutating func readLeadingFlags() throws(RegularExpressionError) {
+  private mutating func readLeadingFlags() {
     while peek == 0x28, peek(1) == 0x3f, let first = peek(2), PatternParser.isLetter(first) || first == 0x2d {
       let mark = at
       let start = at
       at += 2
-      let read = try flagLetters(from: start)
-      guard take(0x29) else {
+      guard let read = try? flagLetters(from: start), take(0x29) else {
         at = mark
         return
       }

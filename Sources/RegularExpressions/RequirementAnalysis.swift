@@ -122,7 +122,8 @@ struct RequirementAnalysis {
       if last < 0x80 {
         for point in UInt32(0x41)...0x7a where members.contains(point) { for other in CaseTable.others(of: point) { last = max(last, other) } }
       } else {
-        return LengthBounds(low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
+        return LengthBounds(
+          low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
       }
     }
     return LengthBounds(low: width(first), high: width(last))

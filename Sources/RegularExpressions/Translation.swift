@@ -272,7 +272,8 @@ struct Translation {
     if set.isEverything { return put(isNegated ? "(?!)" : ".") }
     if set.isEmpty { return put(isNegated ? "." : "(?!)") }
     // In ASCII texts sets are closed under case already.
-    let isCased = kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
+    let isCased =
+      kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
       || kind == .ascii && ignoresCase && !ignores && ASCIITree.closedInASCII(set) != set
     let text = "[\(isNegated ? "^" : "")\(spelled(set))]"
     put(!isCased ? text : ignores ? "(?i:\(text))" : "(?-i:\(text))")
