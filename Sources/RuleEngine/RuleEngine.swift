@@ -15,7 +15,7 @@ public struct RuleEngine: ~Copyable {
 
   let compiled: CompiledRules
   private var groups: GroupTable
-  private let texts: EventTexts
+  let texts: EventTexts
   private let rules: UnsafeMutablePointer<RuleCode>
   private let conditions: UnsafeMutablePointer<ConditionCode>
   private let tests: UnsafeMutablePointer<TestCode>
