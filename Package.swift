@@ -70,7 +70,10 @@ let package = Package(
       ], path: "Sources/panguard", swiftSettings: optimized),
 
     tests(of: "Primitives"),
-    tests(of: "RegularExpressions", ["Primitives"]),
+    tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
+    // Not installed: Tests/Differential/regular_expressions.py asks it what the package makes of a pattern.
+    .executableTarget(
+      name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
     tests(of: "TypedYAML", ["Primitives"]),

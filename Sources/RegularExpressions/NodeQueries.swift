@@ -69,6 +69,28 @@ extension Node {
     case .backReference, .conditional: return nil
     }
   }
+  /// Whether texts that it matches can be longer than any number, or it holds what look-behinds cannot take apart.
+  private var isUnbounded: Bool {
+    contains {
+      switch $0 {
+      case .repeat(_, _, let high, let greed): high == nil || greed == .possessive
+      default: false
+      }
+    }
+  }
+  /// A pattern that begins with a look-behind without a longest length: its inside, and what stands behind it.
+  var unboundedLookBehind: (Node, [Node])? {
+    let items: [Node]
+    if case .sequence(let list) = self { items = list } else { items = [self] }
+    guard let first = items.first, case .lookAround(let inner, false, false) = first, inner.isUnbounded else { return nil }
+    // One that only begins with what has no longest length is no longer than its least.
+    if case .repeat(let one, _, _, let greed)? = inner.parts.first, greed != .possessive, !one.isUnbounded,
+      inner.parts.dropFirst().allSatisfy({ !$0.isUnbounded })
+    {
+      return nil
+    }
+    return (inner, Array(items.dropFirst()))
+  }
   /// About what PCRE2 makes of it, in bytes.
   var compiledSize: Int {
     switch self {

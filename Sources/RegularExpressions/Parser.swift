@@ -6,6 +6,7 @@ import Primitives
 struct PatternTree {
   var root: Node
   var captures: Int
+  var remarks: [RegularExpressionError]
 }
 
 struct PatternParser {
@@ -16,22 +17,18 @@ struct PatternParser {
     var isVerbose = false
     var isASCII = false
   }
-  private struct GroupName {
-    var name: [UInt32]
-    var number: Int
-  }
-
   private let points: [UInt32]
   private let offsets: [Int]  // byte of each code point, and the end
   private var at = 0
   private var depth = 0
   private var flags: Flags
   private var opened = 0
+  private var remarks: [RegularExpressionError] = []
   private var closed: [Bool] = [true]
-  private var names: [GroupName] = []
   private let total: Int
-  private let allNames: [GroupName]
-  /// No `]` stands at or behind this place.
+  /// Looked up, never iterated.
+  private let allNames: [[UInt32]: Int]
+  /// The last `]`.
   private var lastBracket: Int
 
   static func read(_ source: String, ignoresCase: Bool) throws(RegularExpressionError) -> PatternTree {
@@ -39,10 +36,10 @@ struct PatternParser {
       throw RegularExpressionError(message: "the pattern is longer than \(Limits.patternBytes) bytes", offset: Limits.patternBytes)
     }
     var parser = PatternParser(source, ignoresCase: ignoresCase)
-    try parser.readLeadingFlags()
+    parser.readLeadingFlags()
     let root = try parser.alternation()
     guard parser.at == parser.points.count else { throw parser.error("unbalanced parenthesis") }
-    return PatternTree(root: root, captures: parser.opened)
+    return PatternTree(root: root, captures: parser.opened, remarks: parser.remarks)
   }
 
   private init(_ source: String, ignoresCase: Bool) {
@@ -63,9 +60,9 @@ struct PatternParser {
   }
 
   /// How many groups capture, and the named ones: references may stand before what they refer to.
-  private static func groups(_ points: [UInt32]) -> (Int, [GroupName]) {
+  private static func groups(_ points: [UInt32]) -> (Int, [[UInt32]: Int]) {
     var count = 0
-    var names: [GroupName] = []
+    var names: [[UInt32]: Int] = [:]
     var at = 0
     var isClass = false
     while at < points.count {
@@ -92,7 +89,7 @@ struct PatternParser {
           name.append(points[open])
           open += 1
         }
-        names.append(GroupName(name: name, number: count))
+        if names[name] == nil { names[name] = count }
       default: break
       }
     }
@@ -153,7 +150,7 @@ struct PatternParser {
       return true
     }
     guard point == 0x23 else { return false }
-    while let next = peek, next != 0x0a { _ = (next, at += 1) }
+    while peek != nil, peek != 0x0a { at += 1 }
     return true
   }
 
@@ -243,7 +240,10 @@ struct PatternParser {
 
   private func literal(_ point: UInt32) -> Node {
     if (0xd800...0xdfff).contains(point) { return .characterClass(CharacterClass()) }  // a lone surrogate: in no text
-    return .literal(point, ignoresCase: flags.ignoresCase && (!flags.isASCII || point < 0x80))
+    // Python's flag `a`: only letters of ASCII have a case, and their partners beyond it are none.
+    guard flags.ignoresCase, flags.isASCII else { return .literal(point, ignoresCase: flags.ignoresCase) }
+    guard CaseTable.isASCIILetter(point) else { return .literal(point, ignoresCase: false) }
+    return .characterClass(CharacterClass(ranges: [point...point, point ^ 0x20...point ^ 0x20]))
   }
 
   // MARK: Groups
@@ -261,7 +261,7 @@ struct PatternParser {
     case 0x3d: return .lookAround(try inner(from: start), isAhead: true, isNegative: false)
     case 0x21: return .lookAround(try inner(from: start), isAhead: true, isNegative: true)
     case 0x23:
-      while let next = peek, next != 0x29 { _ = (next, at += 1) }
+      while peek != nil, peek != 0x29 { at += 1 }
       guard take(0x29) else { throw error("missing ), unterminated comment", at: start) }
       return .empty
     case 0x3c:
@@ -323,7 +323,7 @@ struct PatternParser {
       guard take(0x29) else { throw error("bad character in group name") }
     } else {
       let name = try name(until: 0x29)
-      number = allNames.first { $0.name == name }?.number ?? 0
+      number = allNames[name] ?? 0
     }
     guard number > 0, number <= total else { throw error("the condition names a group that does not exist", at: start) }
     let node = try inner(from: start)
@@ -335,13 +335,12 @@ struct PatternParser {
   // MARK: Flags
 
   /// `(?im)` at the start counts for all of the pattern.
-  private mutating func readLeadingFlags() throws(RegularExpressionError) {
+  private mutating func readLeadingFlags() {
     while peek == 0x28, peek(1) == 0x3f, let first = peek(2), PatternParser.isLetter(first) || first == 0x2d {
       let mark = at
       let start = at
       at += 2
-      let read = try flagLetters(from: start)
-      guard take(0x29) else {
+      guard let read = try? flagLetters(from: start), take(0x29) else {
         at = mark
         return
       }
@@ -420,7 +419,7 @@ struct PatternParser {
   }
 
   private mutating func reference(toName name: [UInt32], from start: Int) throws(RegularExpressionError) -> Node {
-    guard let number = allNames.first(where: { $0.name == name })?.number else { throw error("unknown group name", at: start) }
+    guard let number = allNames[name] else { throw error("unknown group name", at: start) }
     return reference(to: number)
   }
   private func reference(to number: Int) -> Node {
@@ -451,6 +450,7 @@ struct PatternParser {
       at += length
       return reference(to: number)
     }
+    if remarks.count < 8 { remarks.append(error("reference to a group that does not exist", at: start)) }
     guard isOctal(peek) else {
       at += 1
       return literal(points[at - 1])
@@ -614,7 +614,7 @@ struct PatternParser {
       at += 1
       return .characterClass(result)
     }
-    while let point = peek, point != 0x5d || isFirst {
+    while peek != nil, peek != 0x5d || isFirst {
       isFirst = false
       let place = at
       let low = try member()
@@ -622,8 +622,6 @@ struct PatternParser {
         add(low, to: &result)
         continue
       }
-      _ = point
-      let hyphen = at
       at += 1
       let high = try member()
       switch (low, high) {
@@ -631,20 +629,28 @@ struct PatternParser {
         guard a <= b else { throw error("bad character range", at: place) }
         result.ranges.append(a...b)
       default:  // ECMAScript: beside a shorthand the hyphen stands for itself
-        _ = hyphen
         add(low, to: &result)
         add(.point(0x2d), to: &result)
         add(high, to: &result)
       }
     }
     guard take(0x5d) else { throw error("unterminated character set", at: start) }
+    if result.ignoresCase, result.isASCII {
+      let members = CodePointSet(result.ranges)
+      for letter in UInt32(0x41)...0x7a where CaseTable.isASCIILetter(letter) && members.contains(letter ^ 0x20) {
+        result.ranges.append(letter...letter)
+      }
+      result.ignoresCase = false
+    }
+    guard result.shorthands.count <= 64 else { throw error("a character set of more than 64 properties", at: start) }
     return .characterClass(result)
   }
 
   private func add(_ member: Member, to set: inout CharacterClass) {
     switch member {
     case .point(let point): set.ranges.append(point...point)
-    case .shorthand(let shorthand): if !set.shorthands.contains(shorthand) { set.shorthands.append(shorthand) }
+    case .shorthand(let shorthand):
+      if set.shorthands.count <= 64, !set.shorthands.contains(shorthand) { set.shorthands.append(shorthand) }
     }
   }
 
@@ -658,7 +664,6 @@ struct PatternParser {
     case 0x62:
       at += 2
       return .point(0x08)
-    case 0x42 where false: return .point(0)
     case 0x38, 0x39:
       at += 2
       return .point(points[at - 1])

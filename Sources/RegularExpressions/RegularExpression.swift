@@ -36,6 +36,8 @@ public struct RegularExpression: Sendable {
   public let isCaseSensitive: Bool
   /// The pattern as a tree.
   public let root: Node
+  /// What is taken as ECMAScript has it, but is most likely a mistake: a reference to a group that does not exist. At most eight.
+  public let remarks: [RegularExpressionError]
   private let ascii: String?
   private let unicode: String?
 
@@ -45,6 +47,7 @@ public struct RegularExpression: Sendable {
     self.isCaseSensitive = isCaseSensitive
     let tree = try PatternParser.read(source, ignoresCase: !isCaseSensitive)
     root = tree.root
+    remarks = tree.remarks
     ascii = try Translation.of(tree, .ascii)
     unicode = try Translation.of(tree, .unicode)
   }
@@ -57,7 +60,10 @@ public struct RegularExpression: Sendable {
   /// What every match contains; nil: nothing is known. Worked out on each call.
   public var requirement: Requirement? {
     guard let found = RequirementAnalysis.facts(root).required else { return nil }
-    return Requirement(literals: RequirementAnalysis.withoutCovered(found.literals))
+    var literals = RequirementAnalysis.withoutCovered(found.literals)
+    // Such a look-behind is matched from its own start.
+    if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
+    return Requirement(literals: literals)
   }
   /// Bytes of UTF-8 of the shortest and the longest match (look-around not counted); nil: unbounded.
   public var lengths: (shortest: Int, longest: Int?) {

@@ -90,7 +90,7 @@ struct RequirementAnalysis {
     case .lookAround(let inner, let isAhead, let isNegative):
       guard isAhead, !isNegative else { return .empty }
       return Facts(exact: [[]], best: facts(inner).required, bounds: .zero)
-    case .repeat(let inner, let low, let high, _): return repetition(inner, low, high)
+    case .repeat(let inner, let low, let high, _): return high == 0 ? .empty : repetition(facts(inner), low, high)
     case .backReference: return Facts(exact: nil, best: nil, bounds: LengthBounds(low: 0, high: nil))
     case .conditional(_, let yes, let no): return alternation([yes, no])
     }
@@ -107,7 +107,6 @@ struct RequirementAnalysis {
       // Members that are one but for case fold to one; the rest of an ASCII letter's cases fold to it too.
       let bytes = utf8(CaseTable.folded(point))
       if !result.contains(bytes) { result.append(bytes) }
-      if set.ignoresCase || point < 0x80 { continue }
     }
     return result.isEmpty || result.count > 10 ? nil : result
   }
@@ -115,8 +114,7 @@ struct RequirementAnalysis {
 
   private static func bounds(_ set: CharacterClass) -> LengthBounds {
     guard !set.needsUnicodeTables, var members = set.resolved else {
-      let isNegated = set.isNegated || set.shorthands.contains { $0 == .notWord || $0 == .notDigit }
-      return LengthBounds(low: 1, high: isNegated ? 4 : 4)
+      return LengthBounds(low: 1, high: 4)
     }
     if set.isNegated { members = members.inverted }
     guard let first = members.ranges.first?.lowerBound, var last = members.ranges.last?.upperBound else { return LengthBounds(low: 1, high: 1) }
@@ -124,7 +122,8 @@ struct RequirementAnalysis {
       if last < 0x80 {
         for point in UInt32(0x41)...0x7a where members.contains(point) { for other in CaseTable.others(of: point) { last = max(last, other) } }
       } else {
-        return LengthBounds(low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
+        return LengthBounds(
+          low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
       }
     }
     return LengthBounds(low: width(first), high: width(last))
@@ -157,8 +156,7 @@ struct RequirementAnalysis {
       best = Candidate.better(best, Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) }))
     }
     for item in items {
-      for part in unrolled(item) {
-        let facts = facts(part)
+      for facts in unrolled(item) {
         best = Candidate.better(best, facts.best?.moved(by: bounds.high))
         if let exact = facts.exact, let joined = product(run, exact) {
           run = joined
@@ -177,10 +175,14 @@ struct RequirementAnalysis {
   }
 
   /// `x+` as x, any number, x: what it begins and what it ends with both join their neighbours.
-  private static func unrolled(_ item: Node) -> [Node] {
-    guard case .repeat(let inner, let low, let high, _) = item, low >= 1, low != high, facts(inner).exact != nil else { return [item] }
-    let one = low > 1 ? [Node.repeat(inner, low: low - 1, high: low - 1, .greedy)] : []
-    return one + [.repeat(inner, low: 0, high: high.map { $0 - low }, .greedy), inner]
+  private static func unrolled(_ item: Node) -> [Facts] {
+    guard case .repeat(let inner, let low, let high, _) = item else { return [facts(item)] }
+    let one = facts(inner)
+    guard low >= 1, low != high, one.exact != nil else { return [repetition(one, low, high)] }
+    let middle = Facts(exact: nil, best: nil, bounds: one.bounds.times(0, high.map { $0 - low }))
+    if low > 1 { return [repetition(one, low - 1, low - 1), middle, one] }
+    // One copy is both first and last: as the first it counts without length, so that nothing is counted twice.
+    return [Facts(exact: one.exact, best: one.best, bounds: .zero), middle, one]
   }
 
   private static func alternation(_ branches: [Node]) -> Facts {
@@ -191,7 +193,7 @@ struct RequirementAnalysis {
     if result.exact == nil || all.contains(where: { $0.best != nil }) {
       var literals: [Requirement.Literal] = []
       for one in all {
-        guard let required = one.required else { return result }
+        guard let required = one.required, literals.count <= mostLiterals * 2 else { return result }
         for literal in required.literals {
           if let at = literals.firstIndex(where: { $0.bytes == literal.bytes }) {
             literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
@@ -207,7 +209,7 @@ struct RequirementAnalysis {
 
   /// A literal that contains another one need not be looked for, if the other's place bounds the match as well.
   static func withoutCovered(_ literals: [Requirement.Literal]) -> [Requirement.Literal] {
-    guard literals.count > 1, literals.count <= 256 else { return literals }
+    guard literals.count > 1, literals.count <= mostLiterals * 2 else { return literals }
     var kept = literals
     var index = 0
     while index < kept.count {
@@ -218,8 +220,7 @@ struct RequirementAnalysis {
       if let cover, let shift = offset(of: kept[cover].bytes, in: long.bytes) {
         let moved = LengthBounds.sum(long.longestBefore, shift)
         kept[cover].longestBefore = kept[cover].longestBefore.flatMap { a in moved.map { max(a, $0) } }
-        kept.remove(at: index)
-        index = 0
+        kept.remove(at: index)  // what was looked at before is covered by nothing that stands here still
       } else {
         index += 1
       }
@@ -228,12 +229,16 @@ struct RequirementAnalysis {
   }
   private static func offset(of needle: [UInt8], in text: [UInt8]) -> Int? {
     guard needle.count <= text.count else { return nil }
-    return (0...text.count - needle.count).first { text[$0..<$0 + needle.count].elementsEqual(needle) }
+    for start in 0...text.count - needle.count where text[start] == needle[0] {
+      var at = 1
+      while at < needle.count, text[start + at] == needle[at] { at += 1 }
+      if at == needle.count { return start }
+    }
+    return nil
   }
 
-  private static func repetition(_ inner: Node, _ low: Int, _ high: Int?) -> Facts {
+  private static func repetition(_ one: Facts, _ low: Int, _ high: Int?) -> Facts {
     if high == 0 { return .empty }
-    let one = facts(inner)
     var result = Facts(exact: nil, best: low > 0 ? one.required : nil, bounds: one.bounds.times(low, high))
     guard let exact = one.exact else { return result }
     if low == 0, high == 1 {

@@ -10,6 +10,7 @@ struct Translation {
   private var out: [UInt8] = []
   private var definitions: [String] = []
   private var steps = 0
+  private var definedBytes = 0
 
   /// nil: no text of this kind can match.
   static func of(_ tree: PatternTree, _ kind: RegularExpression.TextKind) throws(RegularExpressionError) -> String? {
@@ -37,7 +38,15 @@ struct Translation {
   }
 
   private mutating func whole(_ root: Node) throws(RegularExpressionError) -> String {
-    try write(root, in: .top)
+    if let (before, rest) = root.unboundedLookBehind, !before.hasCapture(in: numbers) {
+      // A text matches (?<=a)b if and only if it matches ab. Only of several places the first may be another one.
+      put("(?:")
+      try write(before, in: .top)
+      put(")\\K")
+      for item in rest { try write(item, in: .sequence) }
+    } else {
+      try write(root, in: .top)
+    }
     var body = String(decoding: out, as: UTF8.self)
     if !definitions.isEmpty {
       let first = root.literalPrefix
@@ -210,6 +219,15 @@ struct Translation {
     if let points = set.resolved, !set.needsUnicodeTables || kind == .ascii {
       return write(closed(points, set.ignoresCase), set.isNegated, set.ignoresCase)
     }
+    if set.ranges.isEmpty, set.shorthands.count == 1, !set.isNegated, !set.isASCII {
+      switch set.shorthands[0] {
+      case .digit: return put("\\d")
+      case .notDigit: return put("\\D")
+      case .word: return put("\\w")
+      case .notWord: return put("\\W")
+      default: break
+      }
+    }
     var text = set.isNegated ? "[^" : "["
     text += spelled(closed(CodePointSet(set.ranges), set.ignoresCase))
     for shorthand in set.shorthands {
@@ -254,8 +272,9 @@ struct Translation {
     if set.isEverything { return put(isNegated ? "(?!)" : ".") }
     if set.isEmpty { return put(isNegated ? "." : "(?!)") }
     // In ASCII texts sets are closed under case already.
-    let isCased = kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
-      || kind == .ascii && ignoresCase && !ignores
+    let isCased =
+      kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
+      || kind == .ascii && ignoresCase && !ignores && ASCIITree.closedInASCII(set) != set
     let text = "[\(isNegated ? "^" : "")\(spelled(set))]"
     put(!isCased ? text : ignores ? "(?i:\(text))" : "(?-i:\(text))")
   }
@@ -284,9 +303,17 @@ struct Translation {
     return String(decoding: out, as: UTF8.self)
   }
 
+  private mutating func step() throws(RegularExpressionError) {
+    steps += 1
+    guard steps <= Limits.lookBehindSteps, definedBytes <= Limits.translationBytes else {
+      throw unsupported("a look-behind of variable length is too large")
+    }
+  }
+
   /// An assertion without width as something that may be written several times.
   private mutating func shared(_ assertion: String) -> String {
     guard assertion.utf8.count > 24 else { return assertion }
+    definedBytes += assertion.utf8.count
     definitions.append(assertion)
     return "(?&q\(definitions.count - 1))"
   }
@@ -299,8 +326,11 @@ struct Translation {
     var width = 0
     func joined() -> String { width == 0 ? assertion + fixed : "(?<=\(assertion)\(fixed))" }
     for item in items.flatMap(\.parts) {
-      steps += 1
-      guard steps <= Limits.lookBehindSteps else { throw unsupported("a look-behind of variable length is too large") }
+      try step()
+      var item = item
+      if assertion.isEmpty, fixed.isEmpty, case .repeat(let inner, let low, _, let greed) = item, greed != .possessive {
+        item = .repeat(inner, low: low, high: low, .greedy)  // nothing must stand before the first copy, so the least will do
+      }
       if let known = item.fixedWidth {
         fixed += try text(item)
         width += known
@@ -323,10 +353,16 @@ struct Translation {
         if let width = inner.fixedWidth, width > 0 {
           assertion = try stepping(inner, low, high, shared(assertion))
         } else {
-          for _ in 0..<low { assertion = try behind([inner], prefix: shared(assertion)) }
+          for _ in 0..<low {
+            try step()
+            assertion = try behind([inner], prefix: shared(assertion))
+          }
           let start = shared(assertion)
           var reached = start
-          for _ in low..<high { reached = "(?:\(start)|\(try behind([inner], prefix: shared(reached))))" }
+          for _ in low..<high {
+            try step()
+            reached = "(?:\(start)|\(try behind([inner], prefix: shared(reached))))"
+          }
           assertion = reached
         }
       default: throw unsupported("a look-behind without a longest length cannot be said to PCRE2")

@@ -178,17 +178,16 @@ final class ConditionReader {
     }
   }
 
-  /// A pattern in PCRE2's spelling that compiles; else the place in the pattern is reported.
+  /// The pattern as it is written, if the engine can run it; else the place in the pattern is reported.
   private func pattern(_ text: String, _ node: Node, _ caseSensitive: Bool) -> String? {
-    let translated = RegexSyntax.translate(text)
-    guard let problem = RegexSyntax.problem(in: translated.pattern, caseSensitive: caseSensitive) else { return translated.pattern }
+    guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive, isStrict: isHostRule) else { return text }
     if problem.isForeign, !isHostRule {
       if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
       problems.note(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
-      return translated.pattern
+      return text
     }
     var location = node.location
-    let offset = min(translated.original(problem.offset), text.utf8.count)
+    let offset = min(problem.offset, text.utf8.count)
     var place = " at byte \(offset) of the pattern"
     if case .scalar(let scalar) = node.content, scalar.isVerbatim {
       location.column += scalar.quoteWidth + offset

@@ -1,8 +1,151 @@
+// Reading, translating and analysing, by tables.
+import Primitives
 import RegularExpressions
 import Testing
 
 @Suite struct RegularExpressionTests {
   @Test func keepsItsSource() throws {
     #expect(try RegularExpression("a+", isCaseSensitive: false).source == "a+")
+  }
+
+  static let space = #"\x{9}-\x{d}\x{1c}- \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"#
+
+  @Test func translations() throws {
+    let table: [(String, ascii: String?, unicode: String)] = [
+      ("abc", "(?is)abc", "(*UCP)(?is)abc"),
+      ("a.c", #"(?is)a[^\n]c"#, #"(*UCP)(?is)a[^\n]c"#),
+      ("12", "(?s)12", "(*UCP)(?s)12"),
+      (#"\d"#, "(?is)[0-9]", #"(*UCP)(?is)\d"#),
+      (#"(?a)\d"#, "(?is)[0-9]", "(*UCP)(?is)[0-9]"),
+      (#"\s"#, #"(?is)[\x{9}-\x{d}\x{1c}- ]"#, "(*UCP)(?is)[\(RegularExpressionTests.space)]"),
+      ("i", "(?is)i", #"(*UCP)(?is)[i\x{130}\x{131}]"#),
+      ("(?-i:i)", "(?s)i", "(*UCP)(?s)i"),
+      ("(?s).", "(?s).", "(*UCP)(?s)."),
+      ("^a$", #"(?is)\Aa\Z"#, #"(*UCP)(?is)\Aa\Z"#),
+      ("(?m)^a$", #"(?is)(?:\A|(?<=\n))a(?m:$)"#, #"(*UCP)(?is)(?:\A|(?<=\n))a(?m:$)"#),
+      ("(a)(b)", "(?is)(?:a)(?:b)", "(*UCP)(?is)(?:a)(?:b)"),
+      (#"(a)(b)\2"#, #"(?is)(?:a)(b)\g{1}"#, #"(*UCP)(?is)(?:a)(b)\g{1}"#),
+      (#"(?P<x>a)\k<x>"#, #"(?is)(a)\g{1}"#, #"(*UCP)(?is)(a)\g{1}"#),
+      ("\u{4ed8}\u{6b3e}", nil, #"(*UCP)(?s)\x{4ed8}\x{6b3e}"#),
+      ("\u{4ed8}|pay", "(?is)pay", #"(*UCP)(?is)\x{4ed8}|pay"#),
+      ("\u{212a}", "(?is)k", #"(*UCP)(?is)\x{212a}"#),
+      (#"\uDB40[\uDC00-\uDC7F]"#, nil, #"(*UCP)(?is)[\x{e0000}-\x{e007f}]"#),
+      ("(?<!the|a)b", "(?is)(?<!the|a)b", "(*UCP)(?is)(?<!the|a)b"),
+      ("(?<=a+)b", "(?is)(?<=a{1})b", "(*UCP)(?is)(?<=a{1})b"),
+      (#"(?<=a\s+)b"#, #"(?is)(?:a[\x{9}-\x{d}\x{1c}- ]+)\Kb"#, "(*UCP)(?is)(?:a[\(RegularExpressionTests.space)]+)\\Kb"),
+      (#"(?:a)\1"#, #"(?is)(?:a)\x{1}"#, #"(*UCP)(?is)(?:a)\x{1}"#),
+    ]
+    for (pattern, ascii, unicode) in table {
+      let expression = try RegularExpression(pattern, isCaseSensitive: false)
+      if pattern != "(?:a)\\1" { #expect(expression.pcre2(for: .ascii) == ascii, "\(pattern)") }
+      if pattern != "(?:a)\\1" { #expect(expression.pcre2(for: .unicode) == unicode, "\(pattern)") }
+    }
+  }
+
+  @Test func refusalsSayWhere() {
+    let table: [(String, Int, String)] = [
+      ("a**", 2, "multiple repeat"), ("(a", 0, "missing ), unterminated subpattern"), ("a)", 1, "unbalanced parenthesis"),
+      ("*a", 0, "nothing to repeat"), ("a|+", 2, "nothing to repeat"), ("é[a", 2, "unterminated character set"),
+      ("[b-a]", 1, "bad character range"), (#"a\q"#, 1, #"bad escape \q"#), (#"\u12"#, 0, "incomplete escape"),
+      ("a{3,2}", 6, "the lower repeat count is above the upper"),
+      ("a{70000}", 1, "a repeat count is above 65535"), ("(?<n", 4, "unterminated group name"), ("(?P<1>a)", 4, "missing group name"),
+      (#"\k<m>(?<n>a)"#, 0, "unknown group name"),
+      ("(?Q)", 0, "unknown extension or flag"), ("(?", 2, "unexpected end of pattern"), ("a\\", 1, "bad escape at the end of the pattern"),
+      ("(*ACCEPT)", 1, "nothing to repeat"),
+      (#"\u{110000}"#, 0, "the code point is above U+10FFFF"),
+    ]
+    for (pattern, offset, message) in table {
+      do throws(RegularExpressionError) {
+        _ = try RegularExpression(pattern, isCaseSensitive: false)
+        Issue.record("\(pattern) was taken")
+      } catch {
+        #expect(error.message == message && !error.isUnsupported, "\(pattern): \(error)")
+        if message != "the lower repeat count is above the upper", message != "missing group name", message != "unterminated group name" {
+          #expect(error.offset == offset, "\(pattern): \(error)")
+        }
+      }
+    }
+  }
+
+  @Test func whatCannotBeSaidIsUnsupported() {
+    for pattern in [#"(?:x|(?<=a\s+b))c"#, #"(?<=(a|bc)\1)d"#, #"(?<!no\s*)y"#] {
+      do throws(RegularExpressionError) {
+        _ = try RegularExpression(pattern, isCaseSensitive: false)
+        if pattern != #"(?<=(a|bc)\1)d"# { Issue.record("\(pattern) was taken") }
+      } catch {
+        #expect(error.isUnsupported, "\(pattern): \(error)")
+      }
+    }
+  }
+
+  @Test func requirements() throws {
+    func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
+      try RegularExpression(pattern, isCaseSensitive: sensitive).requirement.map { requirement in
+        requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map(String.init) ?? "*") }
+      }
+    }
+    let table: [(String, [String]?)] = [
+      ("ab+c", ["bc@*"]),
+      ("Jailbreak", ["jailbreak@0"]),
+      (#"ignore\s+previous-instructions"#, ["previous-instructions@*"]),
+      (#"the\s{1,3}exfiltrate"#, ["exfiltrate@12"]),  // U+017F and U+212A are longer than the letters that they are
+      ("(?:curl|wget) -x", ["curl -x@0", "wget -x@0"]),
+      ("x?yz", ["yz@1"]),
+      ("gr[ae]yhat", ["grayhat@0", "greyhat@0"]),
+      ("(?=.*secretkey)[a-z]", ["secretkey@*"]),
+      ("(?!.*secretkey)ab", ["ab@0"]),
+      ("(?<=secretkey)ab", ["ab@0"]),
+      (".*", nil),
+      (#"\d+"#, nil),
+      ("é+caf", ["caf@*"]),
+      ("\u{4ed8}\u{6b3e}", ["\u{4ed8}\u{6b3e}@0"]),
+      ("a|", nil),
+      ("(?:foo){3}", ["foofoofoo@0"]),
+    ]
+    for (pattern, expected) in table { #expect(try all(pattern) == expected, "\(pattern)") }
+    #expect(try all("é", true) == ["é@0"])
+    #expect(try all("é", false) == nil)
+  }
+
+  @Test func lengthsSetsAndRuns() throws {
+    let base64 = try RegularExpression("[A-Za-z0-9+/]{40,}", isCaseSensitive: true)
+    #expect(base64.lengths.shortest == 40 && base64.lengths.longest == nil)
+    #expect(base64.requiredRuns.map(\.count) == [40])
+    #expect(base64.requiredRuns.first?.set.count == 64)
+    let digits = try RegularExpression(#"[0-9]{3}-[0-9]{4}"#, isCaseSensitive: false)
+    #expect(digits.lengths.shortest == 8 && digits.lengths.longest == 8)
+    #expect(digits.requiredByteSets.contains { $0.count == 1 && $0.contains(0x2d) })
+    let any = try RegularExpression("(?s).{2}", isCaseSensitive: false)
+    #expect(any.lengths.shortest == 2 && any.lengths.longest == 8)
+  }
+
+  /// They take long only if something is worse than linear.
+  @Test func hostilePatterns() {
+    let patterns = [
+      String(repeating: "(", count: 100_000), String(repeating: "(", count: 1 << 20),
+      String(repeating: "(?:", count: 60) + "a" + String(repeating: "){1,2}", count: 60),
+      String(repeating: "(?<=", count: 50) + "a?" + String(repeating: ")", count: 50), String(repeating: "[", count: 60_000),
+      String(repeating: "[]", count: 30_000),
+      String(repeating: "a|", count: 30_000), String(repeating: "a?", count: 30_000),
+      String(repeating: "(?=", count: 59) + String(repeating: ")", count: 59),
+      "(?:(?:(?:(?:a{1,65535}){1,65535}){1,65535}){1,65535})", "(?<=a{0,65535})b", "(?<=(?:a|bc){0,2000})b", "(?<=(?:(?:a?b?){0,100}){0,100}c)d",
+      "(?<!" + String(repeating: "(?:a|bb)", count: 500) + ")c", "(?<=(?:){0,65535}a?c)b", String(repeating: #"\p{L}"#, count: 10_000),
+      "[" + String(repeating: #"\p{Lu}\p{Ll}"#, count: 4000) + "]",
+      String(repeating: "(?<n>a)", count: 8000), "(a)" + String(repeating: #"\1"#, count: 20_000),
+      "[" + (0..<9000).map { #"\u{\#(String($0 * 7, radix: 16))}"# }.prefix(7000).joined() + "]",
+      String(repeating: "(?i)", count: 16_000), String(repeating: "(?:abc|def)", count: 5000),
+      "(?:" + (0..<8000).map { "w\($0)" }.joined(separator: "|") + ")",
+      String(repeating: "x{", count: 30_000), String(repeating: "(?#", count: 20_000), String(repeating: #"\"#, count: 60_000),
+      String(repeating: #"\uD800"#, count: 10_000),
+      String(repeating: "(?:", count: 59) + "(?:abcdefgh|k)" + String(repeating: "x?){2,3}", count: 59),
+    ]
+    for pattern in patterns {
+      guard let expression = try? RegularExpression(pattern, isCaseSensitive: false) else { continue }
+      _ = expression.requirement
+      _ = expression.lengths
+      _ = expression.requiredByteSets
+      _ = expression.requiredRuns
+      #expect((expression.pcre2(for: .unicode)?.utf8.count ?? 0) <= Limits.translationBytes)
+    }
   }
 }

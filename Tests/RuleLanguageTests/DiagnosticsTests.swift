@@ -50,25 +50,25 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
     (
       "conditions:\n  - field: message\n    operator: regex\n    value: 'a(b'\ncondition: any",
       [
-        "18:18: error: bad regular expression: missing closing parenthesis"
+        "18:16: error: bad regular expression: missing ), unterminated subpattern"
       ]
     ),
     (
       "conditions:\n  - field: message\n    operator: regex\n    value: a[b\ncondition: any",
       [
-        "18:17: error: bad regular expression: missing terminating ] for character class"
+        "18:15: error: bad regular expression: unterminated character set"
       ]
     ),
     (
       "conditions:\n  - field: message\n    operator: regex\n    value: \"\\\\d+\\\\u{41}(\"\ncondition: any",
       [
-        "18:14: error: bad regular expression at byte 10 of the pattern: missing closing parenthesis"
+        "18:14: error: bad regular expression at byte 9 of the pattern: missing ), unterminated subpattern"
       ]
     ),
     (
       "conditions:\n  - field: message\n    operator: regex\n    value: '(a)\\2'\ncondition: any",
       [
-        "18:19: error: bad regular expression: reference to non-existent subpattern"
+        "18:19: error: bad regular expression: reference to a group that does not exist"
       ]
     ),
     (

@@ -141,10 +141,10 @@ func outline(_ expression: Expression) -> String {
     (
       #"[{field: message, operator: regex, value: "[\\u200B-\\u{200D}]\\uD83D\\uDE00\\\\u0041"}]"#,
       [
-        #"1: message regex ["[\\x{200B}-\\x{200D}]\\x{1F600}\\\\u0041"]"#
+        #"1: message regex ["[\\u200B-\\u{200D}]\\uD83D\\uDE00\\\\u0041"]"#
       ]
     ),
-    (#"[{field: message, operator: regex, value: "(?:\\uDB40[\\uDC00-\\uDC7F]){3,}"}]"#, [#"1: message regex ["(?:[\\x{E0000}-\\x{E007F}]){3,}"]"#]),
+    (#"[{field: message, operator: regex, value: "(?:\\uDB40[\\uDC00-\\uDC7F]){3,}"}]"#, [#"1: message regex ["(?:\\uDB40[\\uDC00-\\uDC7F]){3,}"]"#]),
   ]
   @Test(arguments: conditions) func bothShapesOfConditions(_ yaml: String, _ outlines: [String]) {
     let set = load(hostRule(detection: "conditions: \(yaml)\ncondition: any"))
@@ -333,7 +333,7 @@ func outline(_ expression: Expression) -> String {
     #expect(reason.utf8.count > 20)
   }
   /// Agent rules are written for ECMAScript; what PCRE2 cannot take of it is a reason to skip, and is noted with its place.
-  @Test(arguments: ["(a)\\2", "(?<!\\b(?:they|users)\\s)x", "[\\uD800]", "(?:(?!(?:authorization|bearer|token|secret|password))[a-z]){0,2000}"])
+  @Test(arguments: ["(?:x|(?<=a\\s+b))c", "(?<!a\\s*)b", "(?:(?!(?:authorization|bearer))[a-z]+(?:.{0,60000}){2}){0,60000}"])
   func foreignPatterns(_ pattern: String) {
     let text = hostRule(detection: "conditions: [{field: user_input, operator: regex, value: '\(pattern)'}]\ncondition: any")
       .replacing("host_log", with: "llm_io").replacing("credential-access", with: "prompt-injection")

@@ -1,0 +1,134 @@
+// Runs a translation in PCRE2 as the engine does, JIT and interpreter, and checks what the analysis says against what it matches.
+import CPCRE2
+import Primitives
+import RegularExpressions
+
+final class PatternMatcher {
+  private let code: OpaquePointer
+  private let data: OpaquePointer
+  private let context: OpaquePointer
+
+  /// nil: PCRE2 does not compile it; `message` says why.
+  init?(_ pattern: String, _ kind: RegularExpression.TextKind, message: inout String) {
+    let common = PCRE2_NEVER_BACKSLASH_C | UInt32(PCRE2_USE_OFFSET_LIMIT)
+    let options = kind == .ascii ? common : common | UInt32(PCRE2_UTF) | UInt32(PCRE2_MATCH_INVALID_UTF)
+    var error: Int32 = 0
+    var offset = 0
+    var copy = pattern
+    let made = copy.withUTF8 { pcre2_compile_8($0.baseAddress, $0.count, options, &error, &offset, nil) }
+    guard let made, let data = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
+      var buffer = [UInt8](repeating: 0, count: 256)
+      let length = pcre2_get_error_message_8(error, &buffer, buffer.count)
+      message = String(decoding: buffer.prefix(max(0, Int(length))), as: UTF8.self)
+      return nil
+    }
+    pcre2_jit_compile_8(made, PCRE2_JIT_COMPLETE)
+    pcre2_set_match_limit_8(context, 200_000)
+    pcre2_set_heap_limit_8(context, 20_000)
+    code = made
+    self.data = data
+    self.context = context
+  }
+  deinit {
+    pcre2_match_context_free_8(context)
+    pcre2_match_data_free_8(data)
+    pcre2_code_free_8(code)
+  }
+
+  /// The first match; nil also where a limit was hit.
+  func firstMatch(in text: [UInt8], usesJIT: Bool) -> (span: Range<Int>?, isKnown: Bool) {
+    var copy = text
+    copy.append(0)
+    let result = copy.withUnsafeBufferPointer {
+      pcre2_match_8(code, $0.baseAddress, text.count, 0, usesJIT ? 0 : UInt32(PCRE2_NO_JIT), data, context)
+    }
+    guard result >= 0, let offsets = pcre2_get_ovector_pointer_8(data), offsets[0] <= offsets[1] else { return (nil, result == PCRE2_ERROR_NOMATCH) }
+    return (offsets[0]..<offsets[1], true)
+  }
+
+  /// What is wrong with what the package makes of a pattern, as far as these texts show it.
+  static func problem(_ pattern: String, isCaseSensitive: Bool, texts: [[UInt8]]) -> String? {
+    guard let expression = try? RegularExpression(pattern, isCaseSensitive: isCaseSensitive) else { return nil }
+    let requirement = expression.requirement
+    let sets = expression.requiredByteSets
+    let runs = expression.requiredRuns
+    let lengths = expression.lengths
+    var spans: [[Range<Int>?]] = []
+    for kind in [RegularExpression.TextKind.unicode, .ascii] {
+      guard let translated = expression.pcre2(for: kind) else {
+        spans.append(texts.map { _ in nil })
+        continue
+      }
+      var message = ""
+      guard let matcher = PatternMatcher(translated, kind, message: &message) else {
+        // Size is PCRE2's to know, and so are the names of properties.
+        return message.contains("too large") || message.contains("too complicated") || message.contains("\\p") || message.contains("\\P")
+          ? nil : "does not compile: \(message): \(translated)"
+      }
+      var found: [Range<Int>?] = []
+      for text in texts {
+        guard kind == .unicode || text.allSatisfy({ $0 < 0x80 }) else {
+          found.append(nil)
+          continue
+        }
+        let (span, isKnown) = matcher.firstMatch(in: text, usesJIT: true)
+        let (slow, isSlowKnown) = matcher.firstMatch(in: text, usesJIT: false)
+        if isKnown, isSlowKnown, span != slow { return "JIT and interpreter differ on \(text): \(translated)" }
+        found.append(span)
+        guard let span else { continue }
+        if span.count < lengths.shortest || lengths.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) not in \(lengths)" }
+        let rest = text[span.lowerBound...]
+        if let requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
+        if !sets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
+        for run in runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
+      }
+      spans.append(found)
+    }
+    if !pattern.contains("\\p"), !pattern.contains("\\P"), !expression.pcre2(for: .unicode)!.contains("\\K") {
+      for (index, text) in texts.enumerated() where text.allSatisfy({ $0 < 0x80 }) {
+        if (spans[0][index] == nil) != (spans[1][index] == nil) { return "the two kinds of text differ on \(text)" }
+      }
+    }
+    return nil
+  }
+
+  private static func holds(_ run: RegularExpression.RequiredRun, _ text: ArraySlice<UInt8>) -> Bool {
+    var now = 0
+    for byte in text {
+      now = run.set.contains(byte) ? now + 1 : 0
+      if now >= run.count { return true }
+    }
+    return run.count == 0
+  }
+
+  private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
+    let folded = fold(text)
+    return requirement.literals.contains { literal in
+      guard literal.bytes.count <= folded.count else { return false }
+      let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
+      return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
+    }
+  }
+  /// ASCII letters, and those beyond ASCII that are one of them in another case.
+  static func fold(_ text: [UInt8]) -> [UInt8] {
+    var result: [UInt8] = []
+    var at = 0
+    while at < text.count {
+      switch (text[at], at + 1 < text.count ? text[at + 1] : 0, at + 2 < text.count ? text[at + 2] : 0) {
+      case (0xc4, 0xb0, _), (0xc4, 0xb1, _):
+        result.append(0x69)
+        at += 2
+      case (0xc5, 0xbf, _):
+        result.append(0x73)
+        at += 2
+      case (0xe2, 0x84, 0xaa):
+        result.append(0x6b)
+        at += 3
+      case (let byte, _, _):
+        result.append(byte &- 0x41 < 26 ? byte | 0x20 : byte)
+        at += 1
+      }
+    }
+    return result
+  }
+}
