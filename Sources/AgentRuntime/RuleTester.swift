@@ -138,7 +138,13 @@ public struct RuleTester: ~Copyable {
     engine.resetState()
     var lines: [[UInt8]]
     switch test.input {
-    case .event(let json): return runEvent(json, test, rule: rule)
+    case .event(let json):
+      guard case .behavioral(let behavior) = ruleSet.rules[rule].detection else { return runEvent(json, test, rule: rule) }
+      switch AggregateCase.read(json, behavior) {
+      case .other: return runEvent(json, test, rule: rule)
+      case .aggregate(let aggregate): return run(aggregate, rule: rule)
+      case .unsupported(let why): return .cannotRun(why)
+      }
     case .lines(let text): lines = RuleTester.split(Array(text.utf8))
     case .stream(let path):  // beside the rule already: the loader has resolved it
       switch readDocumentFile(path, limit: 64 * Limits.documentBytes) {
@@ -170,6 +176,19 @@ public struct RuleTester: ~Copyable {
         engine.evaluate(event, at: event.time, into: &matches)
         if matches.contains(where: { $0.rule == rule }) { fired = true }
       }
+    }
+    return .fired(fired)
+  }
+
+  private mutating func run(_ aggregate: AggregateCase, rule: Int) -> Outcome {
+    var fired = false
+    let first = aggregate.isInCooldown ? -aggregate.count : 0
+    for i in first..<aggregate.count {
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: UInt64(i - first), length: 0))
+      event.time = EventTime.zero + Nanoseconds(aggregate.step.count * Int64(i - first))
+      aggregate.fill(&event)
+      engine.evaluate(event, at: event.time, into: &matches)
+      if i >= 0, matches.contains(where: { $0.rule == rule }) { fired = true }
     }
     return .fired(fired)
   }

@@ -97,7 +97,8 @@ final class ConditionReader {
 
   private func listItem(_ section: Section, name: String) -> Condition? {
     let field = field(section)
-    let word = section.word("operator", of: Vocabulary.operators, isRequired: true)
+    let isAlias = section.node("operator")?.text.map { Vocabulary.listAliases[$0] != nil } ?? false
+    let word = isAlias ? section.text("operator") : section.word("operator", of: Vocabulary.operators, isRequired: true)
     let caseSensitive = section.flag("case_sensitive")
     guard let field, let word else { return nil }
     let test: Condition.Test?

@@ -57,8 +57,9 @@ enum FormatTables {
   /// Notes on what the rule's own schema version requires. A rule that names no version is not measured by one.
   static func reportWhatIsRequired(_ section: Section, schemaVersion: String, tests: [TestCase]) {
     let problems = section.problems
-    if section.node("schema_version") == nil { problems.note(section.location, "'schema_version' is missing") }
-    if section.node("maturity") == nil { problems.note(section.location, "'maturity' is missing: the rule runs in lane hunt only") }
+    if !schemaVersion.isEmpty, section.node("maturity") == nil {
+      problems.note(section.location, "'maturity' is missing: the rule runs in lane hunt only")
+    }
     guard let major = schemaVersion.utf8.first, major >= 0x31 else {
       // Drafts of the format asked for the tier that 1.1 made optional.
       if schemaVersion == "0.1", section.node("detection_tier") == nil, section.section("detection")?.has("method") == false {
@@ -71,7 +72,8 @@ enum FormatTables {
       let count = text.unicodeScalars.count
       if !range.contains(count) {
         problems.note(
-          section.location(of: key), "'\(key)' has \(count) characters, but schema \(schemaVersion) asks for \(range.lowerBound) to \(range.upperBound)")
+          section.location(of: key),
+          "'\(key)' has \(count) characters, but schema \(schemaVersion) asks for \(range.lowerBound) to \(range.upperBound)")
       }
     }
     for group in [TestCase.Group.truePositive, .trueNegative] {

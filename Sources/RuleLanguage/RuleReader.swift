@@ -184,8 +184,11 @@ struct RuleReader {
       return ""
     }
     source.refuseUnknownKeys(["type", "framework", "provider", "field"], as: .warning)
-    // The standard may name more sources than this version knows: such a rule still says what it looks for.
-    let type = source.word("type", of: Vocabulary.agentSources + Vocabulary.hostSources, isRequired: true, as: .warning) ?? ""
+    // The standard may name more sources than this version knows, and such a rule still says what it looks for; a slip must not turn a host
+    // rule into one for agents.
+    let known = Vocabulary.agentSources + Vocabulary.hostSources
+    let isSlip = source.node("type")?.text.map { !known.contains($0) && nearest($0, in: known) != nil } ?? false
+    let type = source.word("type", of: known, isRequired: true, as: isSlip ? .error : .warning) ?? ""
     return type.utf8.count <= 64 && !type.utf8.contains { $0 <= 0x20 || $0 == 0x7f } ? type : ""
   }
 
@@ -211,6 +214,11 @@ struct RuleReader {
     let detection = detectionSection.flatMap { self.detection($0, tier: section.text("detection_tier"), isHostRule: isHostRule, profile: profile) }
     var cases = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory)
     cases.readsTraces = detectionSection?.node("method")?.text == "trace"
+    if case .pattern(let conditions, _)? = detection {
+      for condition in conditions where !cases.conditionFields.contains(condition.field.description) {
+        cases.conditionFields.append(condition.field.description)
+      }
+    }
     let tests = cases.read(section, detectionSection)
     var rule = Rule(
       id: id, title: title, summary: section.text("description") ?? "", author: section.text("author") ?? "", date: date(section),
@@ -235,7 +243,9 @@ struct RuleReader {
     rule.detectionTier = section.node("detection_tier")?.text ?? ""
     rule.replacedBy = section.text("replaced_by") ?? ""
     rule.isActive = rule.hasActiveStatus
-    if rule.status == "deprecated", rule.replacedBy.isEmpty { problems.note(section.location(of: "status"), "a deprecated rule should say 'replaced_by'") }
+    if rule.status == "deprecated", rule.replacedBy.isEmpty {
+      problems.note(section.location(of: "status"), "a deprecated rule should say 'replaced_by'")
+    }
     if let compliance = section.node("compliance") { rule.compliance = FormatTables.compliance(compliance) }
   }
 

@@ -11,6 +11,8 @@ struct TestCaseReader {
   let directory: String
   /// `detection.method: trace`: an `input` is then the trace.
   var readsTraces = false
+  /// Fields that the rule's conditions read. A case that fills none of them would prove nothing: its text is then put there.
+  var conditionFields: [String] = []
   private var isHostRule: Bool { agentSource.isEmpty || Vocabulary.hostSources.contains(agentSource) }
 
   /// Fields that one `input` text of an agent rule fills, for its kind of source. `agent_message` has no table entry of its own.
@@ -142,6 +144,9 @@ struct TestCaseReader {
     let isSpread = !isHostRule
     for (name, node) in pairs where !(isSpread && (name == "input" || name == "tool_call")) { set(name, node) }
     if isSpread {
+      // `user_input` alone is an input under another name.
+      let isAlias = !pairs.contains { $0.0 == "input" || $0.0 == "tool_args" }
+      for (name, node) in pairs where isAlias && name == "user_input" && node.text != nil { for field in inputFields { set(field, node) } }
       for (name, node) in pairs where name == "tool_call" {
         if let value = node["name"] { set("tool_name", value) }
         if let value = node["args"] { set("tool_args", value) }
@@ -154,7 +159,12 @@ struct TestCaseReader {
           for field in inputFields { set(field, node) }
         }
       }
-      // `user_input` alone is an input under another name; a single other text is the content.
+      if !conditionFields.isEmpty, !conditionFields.contains(where: { field in values.contains { $0.name == field } }),
+        let input = pairs.first(where: { $0.0 == "input" && $0.1.text != nil })
+      {
+        for field in conditionFields where Vocabulary.agentFields.contains(field) { set(field, input.1) }
+      }
+      // A single other text is the content.
       if let text = values.first(where: { ["user_input", "tool_args", "tool_description", "tool_response", "agent_output"].contains($0.name) }) {
         set("content", text.node)
       }

@@ -68,7 +68,7 @@ enum Vocabulary {
   ]
   static let testFormats = ["auto", "syslog", "access", "web-error", "json", "plain"]
 
-  static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"] + listAliases.keys.sorted()
+  static let operators = ["regex", "contains", "exact", "starts_with", "gt", "lt", "gte", "lte", "eq"]
   /// Other spellings of the list form: the JSON schema's (spec/schema/rule.schema.json) and the selectors'.
   static let listAliases = [
     "equals": "exact", "matches": "regex", "startswith": "starts_with", "contains_i": "contains", "in": "exact", "endswith": "endswith",

@@ -73,7 +73,8 @@ struct DoctorCommand: ParsableCommand {
           : Check(.problem, "configuration", "\(path): \(String(cString: strerror(errno)))"))
     }
 
-    let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, disabled: settings.disabledRules,
+    let loaded = RuleStore.load(
+      paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, disabled: settings.disabledRules,
       lane: settings.lane)
     let engine = RuleEngine(loaded.set)
     let broken = (loaded.set.diagnostics + engine.diagnostics).filter { $0.severity == .error }

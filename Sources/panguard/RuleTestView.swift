@@ -52,7 +52,9 @@ enum RuleTestView {
     for result in report.results where result.outcome == .caughtEvasion {
       out.append("\(result.location): caught \(result.ruleID) \(result.path): documented as an evasion, but the rule fires")
     }
-    for skipped in report.skippedRules { out.append("skipped \(skipped.id): \(TerminalText.escaped(skipped.reason)) (\(skipped.cases) cases not run)") }
+    for skipped in report.skippedRules {
+      out.append("skipped \(skipped.id): \(TerminalText.escaped(skipped.reason)) (\(skipped.cases) cases not run)")
+    }
     for id in report.untestedRules { out.append("no cases: \(id)") }
     if !report.results.isEmpty { out += [""] + table(report, reference) + [""] }
     let total =
@@ -88,7 +90,11 @@ enum RuleTestView {
   /// The first column to the left, numbers to the right.
   static func aligned(_ rows: [[String]]) -> [String] {
     var widths: [Int] = []
-    for row in rows { for (i, cell) in row.enumerated() { if i < widths.count { widths[i] = max(widths[i], TerminalText.columns(cell)) } else { widths.append(TerminalText.columns(cell)) } } }
+    for row in rows {
+      for (i, cell) in row.enumerated() {
+        if i < widths.count { widths[i] = max(widths[i], TerminalText.columns(cell)) } else { widths.append(TerminalText.columns(cell)) }
+      }
+    }
     return rows.map { row in
       row.enumerated().map { i, cell in
         let space = String(repeating: " ", count: widths[i] - TerminalText.columns(cell))

@@ -75,7 +75,8 @@ enum RuleView {
     func heading(_ text: String) -> String { color ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
     var out = [heading("\(rule.id)  \(TerminalText.escaped(rule.title))"), ""]
     out.append(
-      "severity \(rule.severity.rawValue), confidence \(rule.confidence), method \(method(rule)), status \(rule.status), family \(rule.family)")
+      "severity \(rule.severity.rawValue), confidence \(rule.confidence), method \(method(rule)), status \(TerminalText.escaped(rule.status)), family \(TerminalText.escaped(rule.family))"
+    )
     if let reason = RuleSet.inactivity(of: rule) { out.append("inactive: \(TerminalText.escaped(reason)); it is listed and not evaluated") }
     if !rule.techniques.isEmpty { out.append("ATT&CK \(rule.techniques.joined(separator: ", "))") }
     if !rule.references.isEmpty { out.append("references \(rule.references.map(TerminalText.escaped).joined(separator: ", "))") }

@@ -31,7 +31,9 @@ struct RulesConformance: ParsableCommand {
     clock_gettime(CLOCK_REALTIME, &now)
     let result: ConformanceReport
     do {
-      result = try runner.run(fixtures, level: level, generatedAt: EventTime(seconds: Int64(now.tv_sec))) { progress.update(UInt64($0), of: UInt64($1)) }
+      result = try runner.run(fixtures, level: level, generatedAt: EventTime(seconds: Int64(now.tv_sec))) {
+        progress.update(UInt64($0), of: UInt64($1))
+      }
     } catch {
       progress.finish()
       throw CommandFailure.usage("\(error)")

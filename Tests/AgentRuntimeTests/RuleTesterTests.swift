@@ -41,4 +41,83 @@ import Testing
     #expect(report.failures.count == 1)
     #expect(report.failures.first?.reason.contains("\(directory)/missing.log") == true)
   }
+
+  // MARK: Outcomes
+
+  private static func report(
+    _ cases: String, detection: String = "conditions: [{field: content, operator: contains, value: x, description: an x}]", status: String = "draft"
+  )
+    -> RuleTestReport
+  {
+    let text = """
+      title: A rule
+      id: ATR-2026-00001
+      severity: low
+      status: \(status)
+      tags: {category: model-abuse}
+      agent_source: {type: llm_io}
+      detection: {\(detection), condition: any}
+      test_cases: {\(cases)}
+      """
+    var tester = RuleTester(RuleLoader.load(document: text, file: "r.yaml"))
+    return tester.run()
+  }
+  static let outcomes: [(cases: String, outcome: RuleTestReport.Outcome)] = [
+    ("true_positives: [x]", .passed), ("true_positives: [y]", .failed("the rule did not fire")), ("true_negatives: [y]", .passed),
+    ("true_negatives: [x]", .failed("the rule fired, but must not")), ("evasion_tests: [x]", .passed),
+    ("evasion_tests: [{input: y, expected: not_triggered}]", .documentedEvasion),
+    ("evasion_tests: [{input: x, expected: not_triggered}]", .caughtEvasion), ("evasion_tests: [y]", .failed("the rule did not fire")),
+    ("true_positives: [{input: x, matched_condition: an x}]", .passed), ("true_positives: [{input: x, matched_condition: '1'}]", .passed),
+    ("true_positives: [{input: x, matched_condition: some words about it}]", .passed),
+  ]
+  @Test(arguments: outcomes) func outcome(_ cases: String, _ expected: RuleTestReport.Outcome) {
+    let report = Self.report(cases)
+    #expect(report.results.map(\.outcome) == [expected])
+    #expect(report.results.first?.category == "model-abuse")
+    #expect(report.casesRun == 1)
+  }
+  @Test func theConditionThatACaseNamesMustBeTheOneThatHolds() {
+    let detection =
+      "conditions: [{field: content, operator: contains, value: x, description: an x}, {field: content, operator: contains, value: y, description: a y}]"
+    let report = Self.report(
+      "true_positives: [{input: x y, matched_condition: a y}, {input: x, matched_condition: a y}, {input: y, matched_condition: '2'}]",
+      detection: detection)
+    #expect(report.results.map { $0.outcome == .passed } == [true, false, true])
+    #expect(report.failures.first?.reason == "the rule fired, but not by condition 'a y': it was '1'")
+  }
+  @Test func whatIsSkippedIsCountedAndNotRun() {
+    let report = Self.report("true_positives: [x, x], true_negatives: [y]", detection: "method: telepathy")
+    #expect(report.results.count == 3)
+    #expect(report.casesRun == 0)
+    #expect(report.passed == 0)
+    #expect(report.skippedRules.map(\.cases) == [3])
+    #expect(report.results.allSatisfy { $0.outcome == .skipped("telepathy: this engine does not know the method") })
+  }
+  @Test(arguments: [
+    (#"{"metric_value":4,"group":{"session.id":"s"}}"#, RuleTestReport.Outcome.passed),
+    (#"{"metric_value":3,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":4,"group":{"other":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":4,"in_cooldown":true,"group":{"session.id":"s"}}"#, .failed("the rule did not fire")),
+    (#"{"metric_value":0.5,"group":{}}"#, .failed("the case states a count of 0.5, and only a count can be played as events")),
+    (#"{"metric_value":99999999,"group":{}}"#, .failed("the case states a count of 99999999, and only a count can be played as events")),
+  ]) func aCaseMayStateWhatAWindowHeld(_ json: String, _ outcome: RuleTestReport.Outcome) {
+    let behavior =
+      "method: behavioral, behavioral: {metric: calls, aggregation: count, window: 1m, operator: gt, threshold: 3, group_by: [session.id], cooldown: 5m, filter: {span.kind: {in: [TOOL]}}}"
+    #expect(Self.report("true_positives: [{input: '\(json)'}]", detection: behavior).results.map(\.outcome) == [outcome])
+  }
+  @Test func answersOfAReference() throws {
+    let report = Self.report("true_positives: [x, y], true_negatives: [z]")
+    let text = """
+      {"rule_id":"ATR-2026-00001","case":"test_cases.true_positives[1]","expected":true,"fired":true}
+      {"rule_id":"ATR-2026-00001","case":"test_cases.true_positives[2]","expected":true,"fired":false}
+
+      {"rule_id":"ATR-2026-00001","case":"test_cases.true_negatives[1]","fired":null,"reason":"not run"}
+      """
+    let reference = try Array(text.utf8).withUnsafeBytes { try RuleTestReference($0, name: "r") }
+    #expect(report.results.map(reference.fired) == [true, false, nil])
+    #expect(report.results.map(reference.passes) == [true, false, false])
+    for bad in ["{", "[1]", #"{"rule_id":"a"}"#, #"{"case":"a"}"#, "x"] {
+      #expect(throws: RuleTestReference.Unreadable.self) { try Array(bad.utf8).withUnsafeBytes { _ = try RuleTestReference($0, name: "r") } }
+    }
+  }
 }

@@ -142,7 +142,7 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
     (
       "conditions:\n  a: {field: message, patterns: [x]}\ncondition: 2 of them",
       [
-        "17:14: error: detection.condition: 'of' takes 1, any or all before it; conditions: a"
+        "17:14: error: detection.condition: '2 of' is more than the 1 that it chooses from; conditions: a"
       ]
     ),
     (
@@ -155,7 +155,7 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
     (
       "method: regexp\nconditions: []",
       [
-        "15:11: error: 'detection.method' is 'regexp', but must be one of pattern, signature, semantic, behavioral, trace"
+        "15:11: warning: method 'regexp' is not known, so the rule is skipped; known: pattern, signature, semantic, behavioral, trace"
       ]
     ),
     ("method: behavioral", ["15:3: error: 'detection.behavioral' is missing"]),
@@ -244,8 +244,8 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
       "agent_source: {type: host_log}", "agent_source: {type: hostlog}",
       [
         "11:22: error: 'agent_source.type' is 'hostlog', but must be one of llm_io, tool_call, mcp_exchange, agent_behavior, multi_agent_comm, "
-          + "context_window, memory_access, skill_lifecycle, skill_permission, skill_chain, agent_trace, host_log, host_network, host_process; "
-          + "did you mean 'host_log'?"
+          + "context_window, memory_access, skill_lifecycle, skill_permission, skill_chain, agent_trace, mcp_tool, skill_file, host_log, host_network, "
+          + "host_process; did you mean 'host_log'?"
       ]
     ),
     ("response: {actions: [alert]}", "response: {actions: [alrt]}", ["12:22: warning: unknown action 'alrt'; did you mean 'alert'?"]),

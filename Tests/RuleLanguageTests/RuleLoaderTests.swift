@@ -169,6 +169,13 @@ import Testing
           + "group_by: [source.ip], filter: {event.action: [a, b], source.port: {gt: 3, not_in: [4]}}}"),
       "correlation: {id: ATR-COR-2026-90001, title: T, severity: high}\nsource_rules: [{alias: a, rule_id_pattern: 'ATR-*'}, {alias: b, rule_id_pattern: x}]\n"
         + "correlation_logic: {type: temporal_sequence, sequence: [{alias: a}, b], join_keys: [source.ip], window: {type: wall_time, duration: 5m}}\n",
+      hostRule(
+        detection:
+          "selectors:\n  a1: {user_input: {contains: x, length_gt: 3}}\n  a2: {tool_args: {operator: in, value: [p, q]}}\n  b: {content: {endswith: y}}\n"
+          + "condition: 1 of a* and not b", extra: "schema_version: '1.0'\nmaturity: test\nscan_target: skill"
+      ).replacing("host_log", with: "llm_io").replacing(
+        "test_cases: {}",
+        with: "test_cases: {true_positives: [{user_input: x, expected: triggered}, {tool_call: {name: a, args: b}}, {input: {response: z}}]}"),
     ].map { Array($0.utf8) }
     let words = [
       "detection", "conditions", "[]", "{}", "~", "\n", "- ", ": ", "9223372036854775808", "-1", "\\u{110000}", "&a ", "*a", "'", "any of them", "(",
@@ -254,7 +261,7 @@ import Testing
     return nil
   }
 
-  @Test(arguments: [("rules-642", 642)]) func theCorpusLoads(_ name: String, _ count: Int) {
+  @Test(arguments: [("rules-642", 642), ("rules-450", 450)]) func theCorpusLoads(_ name: String, _ count: Int) {
     guard let shared else {
       print("skipped: no shared data (set PANGUARD_SHARED)")
       return
