@@ -280,7 +280,7 @@ public struct Event: ~Copyable {
     guard let base = bytes.baseAddress, bytes.count > 0 else { return .none }
     let start = UnsafeRawPointer(memory)
     if base >= start, base < start + Event.capacity { return bytes }
-    if !overflow.isEmpty, overflow.contains(where: { base >= UnsafeRawPointer($0.baseAddress!) && base < UnsafeRawPointer($0.baseAddress!) + $0.count }) {
+    for block in overflow where base >= UnsafeRawPointer(block.baseAddress!) && base < UnsafeRawPointer(block.baseAddress!) + block.count {
       return bytes
     }
     return copy(bytes)

@@ -108,7 +108,8 @@ final class EventTexts {
   /// The number of a text, which is scanned if it is new. The bytes must stay where they are until `clear`.
   @inline(__always)
   func number(_ given: Bytes) -> Int32 {
-    for i in 0..<Int(count) where texts[i].given.baseAddress == given.baseAddress && texts[i].given.count == given.count
+    for i in 0..<Int(count)
+    where texts[i].given.baseAddress == given.baseAddress && texts[i].given.count == given.count
       && texts[i].owner == Int32(i)
     { return Int32(i) }
     return add(given)

@@ -92,7 +92,8 @@ struct PatternAnalysis: Equatable, Sendable {
   private mutating func take(_ expression: RegularExpression, _ source: PatternSource) {
     let lengths = expression.lengths
     shortest = lengths.shortest
-    let seesFarther = source.text.indices.dropLast(2).contains { source.text[$0] == 0x28 && source.text[$0 + 1] == 0x3f && isLook(source.text[$0 + 2]) }
+    let text = source.text
+    let seesFarther = text.indices.dropLast(2).contains { text[$0] == 0x28 && text[$0 + 1] == 0x3f && isLook(text[$0 + 2]) }
     longest = seesFarther ? -1 : lengths.longest ?? -1
     if let requirement = expression.requirement {
       literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }

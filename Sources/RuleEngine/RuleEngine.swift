@@ -16,7 +16,7 @@ public struct RuleEngine: ~Copyable {
   let compiled: CompiledRules
   let methods: MethodRules
   private var groups: GroupTable
-  private let texts: EventTexts
+  let texts: EventTexts
   private let rules: UnsafeMutablePointer<RuleCode>
   private let conditions: UnsafeMutablePointer<ConditionCode>
   private let tests: UnsafeMutablePointer<TestCode>

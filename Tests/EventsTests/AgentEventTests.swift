@@ -15,11 +15,18 @@ import Testing
     return Array(name.utf8).withUnsafeBytes { event.extra($0)?.string }
   }
 
+  static func text(of json: String, _ name: String) throws -> String? {
+    var result: String?
+    try read(json) { event in result = text(event, name) }
+    return result
+  }
+
   static let contentNames = ["content", "user_input", "agent_output", "tool_args", "tool_name", "tool_response", "agent_message"]
   /// Which names show `content`, by type.
   static let shown: [(type: String, names: Set<String>)] = [
     ("llm_input", ["content", "user_input"]), ("llm_output", ["content", "agent_output"]), ("tool_call", ["content", "tool_args", "tool_name"]),
-    ("tool_response", ["content", "tool_response"]), ("multi_agent_message", ["content", "agent_message"]), ("mcp_exchange", ["content"]), ("", ["content"]),
+    ("tool_response", ["content", "tool_response"]), ("multi_agent_message", ["content", "agent_message"]), ("mcp_exchange", ["content"]),
+    ("", ["content"]),
   ]
 
   /// Every type and every field: from content, from an explicit field, from metadata, from none.
@@ -29,7 +36,8 @@ import Testing
         let plain = names.contains(name) ? "C" : nil
         let isContentName = Self.contentNames.contains(name)
         func check(_ json: String, _ expected: String?) throws {
-          try Self.read(json) { event in #expect(Self.text(event, name) == expected, "\(name) of \(json)") }
+          let actual = try Self.text(of: json, name)
+          #expect(actual == expected, "\(name) of \(json)")
         }
         try check(#"{"content":"C","event_type":"\#(type)"}"#, plain)
         try check(#"{"event_type":"\#(type)","fields":{"\#(name)":"F"},"content":"C"}"#, "F")
@@ -43,15 +51,19 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    (#"{"content":"C"}"#, "user_input", "C"), (#"{"fields":{"tool_args":"A"}}"#, "tool_args", "A"), (#"{"fields":{"n":5}}"#, "n", "5"),
-    (#"{"fields":{"n":1.50}}"#, "n", "1.50"), (#"{"fields":{"n":true}}"#, "n", "True"), (#"{"fields":{"n":[1, "a"]}}"#, "n", #"[1, "a"]"#),
-    (#"{"content":"C","session.id":"s","event_type":"llm_input"}"#, "session.id", "s"), (#"{"content":"C","scan_target":"skill"}"#, "scan_target", "skill"),
-    (#"{"user_input":"flat"}"#, "user_input", "flat"), (#"{"user_input":"flat"}"#, "content", nil), (#"{"content":"a\ud800b"}"#, "content", "a\u{fffd}b"),
-    (#"{"content":"\udc00\ud83d\ude00"}"#, "content", "\u{fffd}😀"), (#"{"fields":{"source.ip":"not an address"}}"#, "source.ip", nil),
-  ] as [(String, String, String?)])
+  @Test(
+    arguments: [
+      (#"{"content":"C"}"#, "user_input", "C"), (#"{"fields":{"tool_args":"A"}}"#, "tool_args", "A"), (#"{"fields":{"n":5}}"#, "n", "5"),
+      (#"{"fields":{"n":1.50}}"#, "n", "1.50"), (#"{"fields":{"n":true}}"#, "n", "True"), (#"{"fields":{"n":[1, "a"]}}"#, "n", #"[1, "a"]"#),
+      (#"{"content":"C","session.id":"s","event_type":"llm_input"}"#, "session.id", "s"),
+      (#"{"content":"C","scan_target":"skill"}"#, "scan_target", "skill"),
+      (#"{"user_input":"flat"}"#, "user_input", "flat"), (#"{"user_input":"flat"}"#, "content", nil),
+      (#"{"content":"a\ud800b"}"#, "content", "a\u{fffd}b"),
+      (#"{"content":"\udc00\ud83d\ude00"}"#, "content", "\u{fffd}😀"), (#"{"fields":{"source.ip":"not an address"}}"#, "source.ip", nil),
+    ] as [(String, String, String?)])
   func values(_ json: String, _ name: String, _ expected: String?) throws {
-    try Self.read(json) { event in #expect(Self.text(event, name) == expected) }
+    let actual = try Self.text(of: json, name)
+    #expect(actual == expected)
   }
 
   @Test(arguments: ["", "{", "[]", "7", #"{"content":"a"#, #"{"content":}"#, #"{"fields":{"a":}}"#, #"{"content":"a"}}"#, "{\"content\":\"\u{1}\"}"])
@@ -66,8 +78,10 @@ import Testing
       event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
       large.withUnsafeBytes { event.setContent($0, type: .toolCall) }
       let start = event.text(.content)?.baseAddress
-      #expect(event.text(.content)?.count == size && !event.isTruncated, "round \(round)")
-      #expect(event.text(.toolArgs)?.baseAddress == start && event.text(.toolName)?.baseAddress == start)
+      let (held, isCut) = (event.text(.content)?.count, event.isTruncated)
+      #expect(held == size && !isCut, "round \(round)")
+      let others = [event.text(.toolArgs)?.baseAddress, event.text(.toolName)?.baseAddress]
+      #expect(others == [start, start])
       let isLiteral = event.isLiteral(event.text(.content)!)
       #expect(!isLiteral)
       let blocks = event.overflow.count
@@ -78,7 +92,8 @@ import Testing
     #expect(blocks == 0)
     // A log line's event is still cut where it was.
     large.withUnsafeBytes { event.set(.message, $0) }
-    #expect(event.isTruncated && event.text(.message)!.count <= Limits.lineBytes + Limits.derivedBytes)
+    let (isCut, length) = (event.isTruncated, event.text(.message)?.count ?? 0)
+    #expect(isCut && length <= Limits.lineBytes + Limits.derivedBytes)
   }
 
   @Test func aCopyOfALargeEventIsItsOwn() {
@@ -89,14 +104,17 @@ import Testing
     var copy = Event()
     copy.assign(event)
     event.reset()
-    #expect(copy.text(.userInput)?.count == 300_000 && copy.text(.userInput)?.last == 0x62 && !copy.isTruncated)
+    let (count, last, isCut) = (copy.text(.userInput)?.count, copy.text(.userInput)?.last, copy.isTruncated)
+    #expect(count == 300_000 && last == 0x62 && !isCut)
   }
 
   @Test func manyFieldsAreBoundedAndDoNotHideKnownOnes() throws {
     let junk = (0..<5000).map { "\"junk\($0)\":\"x\"" }.joined(separator: ",")
-    try Self.read("{\"content\":\"C\",\"fields\":{\(junk),\"tool_description\":\"D\"}}") { event in
-      #expect(event.extraCount == Limits.agentExtraFields && event.isTruncated)
-      #expect(Self.text(event, "tool_description") == "D" && Self.text(event, "user_input") == "C")
-    }
+    let json = "{\"content\":\"C\",\"fields\":{\(junk),\"tool_description\":\"D\"}}"
+    var counted = (0, false)
+    try Self.read(json) { event in counted = (event.extraCount, event.isTruncated) }
+    #expect(counted == (Limits.agentExtraFields, true))
+    #expect(try Self.text(of: json, "tool_description") == "D")
+    #expect(try Self.text(of: json, "user_input") == "C")
   }
 }

@@ -11,8 +11,10 @@ import Testing
   /// whole text.
   @Test func narrowedSearchesSayWhatWholeOnesSay() {
     let patterns = [
-      "needle", "x.{0,20}needle", "[a-c]{2,9}needle\\b", "\\s+needle", "needle$", "^needle", "(?<=a)needle", "(?<!a)needle", "(?=aneedle)a", "needle(?!x)",
-      "(needle|thread)\\s*[0-9]{2}", "(?:a|needle){2}", "\\bneedle\\b.*thread", "needle[\\s\\S]{0,300}thread", "(a)needle\\1", "[^a]needle", "thread+s?",
+      "needle", "x.{0,20}needle", "[a-c]{2,9}needle\\b", "\\s+needle", "needle$", "^needle", "(?<=a)needle", "(?<!a)needle", "(?=aneedle)a",
+      "needle(?!x)",
+      "(needle|thread)\\s*[0-9]{2}", "(?:a|needle){2}", "\\bneedle\\b.*thread", "needle[\\s\\S]{0,300}thread", "(a)needle\\1", "[^a]needle",
+      "thread+s?",
     ]
     var random = Random(41)
     let pieces = ["a", "b", "c", " ", "x", "needle", "Needle", "thread", "12", "\n", "é", "\u{17f}", "😀"]
@@ -78,7 +80,10 @@ import Testing
     runtime.scanTarget = "runtime"
     var engine = RuleEngine(ruleSet(regexRule("A", "needle"), skill, runtime))
     var event = Event()
-    for (target, expected) in [(nil, ["A", "S", "T"]), ("skill", ["A", "S"]), ("runtime", ["A", "T"]), ("mcp", ["A", "T"]), ("new", ["A", "S", "T"])] {
+    let cases: [(String?, [String])] = [
+      (nil, ["A", "S", "T"]), ("skill", ["A", "S"]), ("runtime", ["A", "T"]), ("mcp", ["A", "T"]), ("new", ["A", "S", "T"]),
+    ]
+    for (target, expected) in cases {
       fill(&event, [("message", "needle")] + (target.map { [("scan_target", $0)] } ?? []))
       #expect(engine.ids(event) == expected)
     }
@@ -88,11 +93,13 @@ import Testing
 /// Hostile texts: what confirmations may cost is bounded by the text's length, whatever is in it. Counted in steps that limits allow.
 @Suite struct HostileTextTests {
   static let patterns = [
-    "(a+)+$", "(?:a|a)+$b", "ignore.*previous.*instructions", "ignore[\\s\\S]*all[\\s\\S]*rules!", "(\\w+\\s*)+:", "\\s+\\S+\\s+x$", "\\$\\{[^}]*\\}", "([^\"]*\"){4}x",
+    "(a+)+$", "(?:a|a)+$b", "ignore.*previous.*instructions", "ignore[\\s\\S]*all[\\s\\S]*rules!", "(\\w+\\s*)+:", "\\s+\\S+\\s+x$", "\\$\\{[^}]*\\}",
+    "([^\"]*\"){4}x",
     "(?=(a+)+$)aaa", "(.*a){8}b", "<[^>]*>[^<]*</[^>]*>", "(ignore\\s+)+now",
   ]
   static let texts: [(name: String, unit: String)] = [
-    ("one letter", "a"), ("blanks", " "), ("brackets", "([{<"), ("literals", "ignore previous "), ("opened", "${"), ("quotes", "\""), ("words", "aaaa bbbb "),
+    ("one letter", "a"), ("blanks", " "), ("brackets", "([{<"), ("literals", "ignore previous "), ("opened", "${"), ("quotes", "\""),
+    ("words", "aaaa bbbb "),
     ("tags", "<a><b>"), ("lines", String(repeating: "a", count: 300) + "\n"), ("accents", "é"), ("marks", "e\u{301}"),
   ]
 
@@ -110,7 +117,9 @@ import Testing
       _ = engine.ids(event)
       let after = engine.counters
       // Each pattern, on the raw and the normalised text: the fast form's share, then the guarded form's.
-      let bound = UInt64(2 * Self.patterns.count) * UInt64(Limits.regexFastSteps + Limits.regexGuardedSteps + (Limits.regexGuardedStepsPerByte + 128) * text.count)
+      let bound =
+        UInt64(2 * Self.patterns.count)
+        * UInt64(Limits.regexFastSteps + Limits.regexGuardedSteps + (Limits.regexGuardedStepsPerByte + 128) * text.count)
       #expect(after.allowedSteps - before.allowedSteps <= bound)
       #expect(after.confirmations - before.confirmations <= UInt64(2 * Self.patterns.count))
       // What was not decided is said.
