@@ -44,6 +44,8 @@ let package = Package(
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CHyperscan", "CPCRE2"]),
+    library(
+      "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
@@ -64,7 +66,8 @@ let package = Package(
     .executableTarget(
       name: "panguard",
       dependencies: [
-        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
+        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "Detection", "Export", "LogSources",
+        "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -75,6 +78,7 @@ let package = Package(
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "Events", "RuleLanguage", "CPCRE2"]),
+    tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     tests(of: "Export", data: ["Golden"]),
@@ -83,7 +87,8 @@ let package = Package(
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers", "RuleLanguage"]),
     .testTarget(
-      name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
+      name: "ShippedRulesTests",
+      dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting"],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],

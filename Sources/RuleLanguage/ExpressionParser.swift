@@ -138,7 +138,7 @@ struct ExpressionParser {
 
 extension Expression {
   /// Indices of all conditions in it.
-  var conditionIndices: Set<Int> {
+  public var conditionIndices: Set<Int> {
     switch self {
     case .condition(let index): [index]
     case .not(let inner): inner.conditionIndices

@@ -220,6 +220,8 @@ public struct Rule: Sendable {
   public var confidence: Confidence
   /// False where the document says nothing, and `confidence` is the default.
   public var statesConfidence = true
+  /// Findings of `rules lint` that the author has looked at and does not want to see again. Host profile `panguard.lint.ignore`.
+  public var ignoredFindings: [String] = []
   /// `agent_source.type`; the host profile adds host_log, host_network, host_process.
   public var agentSource: String
   public var category: String
