@@ -57,7 +57,7 @@ enum PatternChecks {
   }
 
   private static func tree(_ pattern: String, _ sensitive: Bool) -> Node? {
-    (try? RegularExpression(pattern, isCaseSensitive: sensitive))?.tree
+    (try? RegularExpression(pattern, isCaseSensitive: sensitive))?.root
   }
 
   // MARK: Short texts
