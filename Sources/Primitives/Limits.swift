@@ -105,6 +105,19 @@ public enum Limits {
   public static let regexMatchSteps: UInt32 = 100_000
   public static let regexHeapKiB: UInt32 = 1024
 
+  /// Bytes of one pattern as a rule writes it; the corpus stays below 8 KiB. A longer one is refused.
+  public static let patternBytes = 64 * 1024
+  /// Groups within groups; each reader and writer of a pattern recurses that deep. Deeper is refused. PCRE2's own limit is 250.
+  public static let patternNesting = 60
+  /// The highest count of a quantifier, PCRE2's. A higher one is refused.
+  public static let patternRepeats = 65_535
+  /// Letters of a group's or a property's name. A longer one is refused.
+  public static let patternNameLength = 64
+  /// Bytes of a pattern in PCRE2's spelling; rewritten look-behinds grow. A longer one is refused.
+  public static let translationBytes = 256 * 1024
+  /// Steps in which a look-behind of variable length may be taken apart. One that needs more is refused.
+  public static let lookBehindSteps = 2048
+
   /// A rule file, a configuration file. Larger ones are refused.
   public static let documentBytes = 1024 * 1024
   /// YAML nesting and aliases. Beyond it the document is refused (alias bombs).

@@ -9,9 +9,12 @@ public struct RegularExpressionError: Error, Sendable, Equatable {
   public var message: String
   /// Byte of the pattern as it was written.
   public var offset: Int
-  public init(message: String, offset: Int) {
+  /// The pattern is right, but cannot be said to PCRE2 exactly.
+  public var isUnsupported: Bool
+  public init(message: String, offset: Int, isUnsupported: Bool = false) {
     self.message = message
     self.offset = offset
+    self.isUnsupported = isUnsupported
   }
 }
 
@@ -23,21 +26,49 @@ public struct RegularExpression: Sendable {
     /// UTF-8, possibly ill-formed (PCRE2_UTF | PCRE2_MATCH_INVALID_UTF). The translation spells out \d \w \s \b and case.
     case unicode
   }
+  /// At least `count` bytes one after the other, all in `set`.
+  public struct RequiredRun: Sendable, Equatable {
+    public var set: ByteSet
+    public var count: Int
+  }
 
   public let source: String
   public let isCaseSensitive: Bool
+  /// The pattern as a tree.
+  public let root: Node
+  private let ascii: String?
+  private let unicode: String?
 
+  /// Throws what is wrong with the pattern, or (`isUnsupported`) why PCRE2 cannot be told exactly what it means.
   public init(_ source: String, isCaseSensitive: Bool) throws(RegularExpressionError) {
     self.source = source
     self.isCaseSensitive = isCaseSensitive
+    let tree = try PatternParser.read(source, ignoresCase: !isCaseSensitive)
+    root = tree.root
+    ascii = try Translation.of(tree, .ascii)
+    unicode = try Translation.of(tree, .unicode)
   }
 
-  /// The pattern in PCRE2's spelling, complete with inline options (case included); nil: no text of this kind can match.
-  public func pcre2(for kind: TextKind) -> String? { (isCaseSensitive ? "" : "(?i)") + source }
-  /// What every match contains; nil: nothing is known.
-  public var requirement: Requirement? { nil }
+  /// The pattern in PCRE2's spelling, complete with inline options (case included) and, for `unicode`, with `(*UCP)` at its very start,
+  /// so nothing may be put before it; nil: no text of this kind can match. Options to compile it with: `ascii` PCRE2_NEVER_BACKSLASH_C;
+  /// `unicode` also PCRE2_UTF | PCRE2_MATCH_INVALID_UTF; newline LF; parentheses nest up to PCRE2's default (250).
+  public func pcre2(for kind: TextKind) -> String? { kind == .ascii ? ascii : unicode }
+
+  /// What every match contains; nil: nothing is known. Worked out on each call.
+  public var requirement: Requirement? {
+    guard let found = RequirementAnalysis.facts(root).required else { return nil }
+    return Requirement(literals: RequirementAnalysis.withoutCovered(found.literals))
+  }
   /// Bytes of UTF-8 of the shortest and the longest match (look-around not counted); nil: unbounded.
-  public var lengths: (shortest: Int, longest: Int?) { (0, nil) }
+  public var lengths: (shortest: Int, longest: Int?) {
+    let bounds = RequirementAnalysis.facts(root).bounds
+    return (bounds.low, bounds.high)
+  }
+  /// Of each of these sets every match contains at least one byte of the text as it is (not folded), or its look-ahead does: the
+  /// rarest first, at most eight.
+  public var requiredByteSets: [ByteSet] { ByteAnalysis.facts(root).sets }
+  /// Runs that every match contains, the most telling first, at most four.
+  public var requiredRuns: [RequiredRun] { ByteAnalysis.facts(root).runs }
 }
 
 /// Each match contains at least one of `literals`.

@@ -1,0 +1,269 @@
+// What every match of a pattern must contain: one of a few literals, bytes of certain sets, runs of one set; and how long it is.
+// What must stay true: never a false negative. Whatever is not understood completely counts as "any text".
+import Primitives
+
+/// Lengths in bytes of UTF-8; `high` nil: unbounded.
+struct LengthBounds: Equatable {
+  var low: Int
+  var high: Int?
+  static let zero = LengthBounds(low: 0, high: 0)
+  private static let most = 1 << 30
+  static func + (a: LengthBounds, b: LengthBounds) -> LengthBounds {
+    LengthBounds(low: min(most, a.low + b.low), high: sum(a.high, b.high))
+  }
+  static func sum(_ a: Int?, _ b: Int?) -> Int? {
+    guard let a, let b, a + b <= most else { return nil }
+    return a + b
+  }
+  func times(_ low: Int, _ high: Int?) -> LengthBounds {
+    let least = min(LengthBounds.most, self.low.multipliedReportingOverflow(by: low).overflow ? LengthBounds.most : self.low * low)
+    guard let one = self.high else { return LengthBounds(low: least, high: high == 0 ? 0 : nil) }
+    if one == 0 { return LengthBounds(low: least, high: 0) }
+    guard let high, one <= LengthBounds.most / max(1, high) else { return LengthBounds(low: least, high: nil) }
+    return LengthBounds(low: least, high: one * high)
+  }
+  func union(_ other: LengthBounds) -> LengthBounds {
+    LengthBounds(low: min(low, other.low), high: high.flatMap { a in other.high.map { max(a, $0) } })
+  }
+}
+
+struct RequirementAnalysis {
+  static let mostLiterals = 32
+  static let longestLiteral = 24
+
+  /// A set of literals, each with how many bytes may stand before it in its part of the pattern.
+  struct Candidate {
+    var literals: [Requirement.Literal]
+    var cost: UInt64
+    init?(_ literals: [Requirement.Literal]) {
+      guard !literals.isEmpty, literals.count <= RequirementAnalysis.mostLiterals else { return nil }
+      var cost: UInt64 = 0
+      for literal in literals {
+        guard RequirementAnalysis.isUsable(literal.bytes) else { return nil }
+        cost += Rarity.cost(literal.bytes)
+      }
+      self.literals = literals
+      self.cost = cost
+    }
+    func moved(by before: Int?) -> Candidate {
+      var copy = self
+      for index in literals.indices { copy.literals[index].longestBefore = LengthBounds.sum(literals[index].longestBefore, before) }
+      return copy
+    }
+    static func better(_ a: Candidate?, _ b: Candidate?) -> Candidate? {
+      guard let a else { return b }
+      guard let b else { return a }
+      if a.cost != b.cost { return a.cost < b.cost ? a : b }
+      func rank(_ c: Candidate) -> (Int, Int, Int) {
+        (c.literals.count, -(c.literals.map(\.bytes.count).min() ?? 0), c.literals.reduce(0) { max($0, $1.longestBefore ?? Int.max) })
+      }
+      return rank(b) < rank(a) ? b : a
+    }
+  }
+
+  /// Three bytes, or two, or one character beyond ASCII.
+  static func isUsable(_ literal: [UInt8]) -> Bool { literal.count >= 2 }
+
+  struct Facts {
+    /// All texts, folded, that the part can match, if they are few.
+    var exact: [[UInt8]]?
+    /// Not from `exact`, which its user makes into one when it knows what stands beside it.
+    var best: Candidate?
+    var bounds: LengthBounds
+    static let empty = Facts(exact: [[]], best: nil, bounds: .zero)
+    /// With `exact` as a candidate.
+    var required: Candidate? {
+      Candidate.better(best, exact.flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) })
+    }
+  }
+
+  static func facts(_ node: Node) -> Facts {
+    switch node {
+    case .empty, .anchor: return .empty
+    case .literal(let point, let ignores):
+      let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
+      return Facts(exact: spellings(one), best: nil, bounds: bounds(one))
+    case .characterClass(let set): return Facts(exact: spellings(set), best: nil, bounds: bounds(set))
+    case .sequence(let items): return sequence(items)
+    case .alternation(let branches): return alternation(branches)
+    case .capture(let inner, _), .atomic(let inner): return facts(inner)
+    case .lookAround(let inner, let isAhead, let isNegative):
+      guard isAhead, !isNegative else { return .empty }
+      return Facts(exact: [[]], best: facts(inner).required, bounds: .zero)
+    case .repeat(let inner, let low, let high, _): return repetition(inner, low, high)
+    case .backReference: return Facts(exact: nil, best: nil, bounds: LengthBounds(low: 0, high: nil))
+    case .conditional(_, let yes, let no): return alternation([yes, no])
+    }
+  }
+
+  // MARK: Characters
+
+  /// The members' bytes after folding; nil: too many, or some that texts keep in either case.
+  private static func spellings(_ set: CharacterClass) -> [[UInt8]]? {
+    guard !set.isNegated, set.shorthands.isEmpty, let members = CodePointSet(set.ranges).members(limit: 16) else { return nil }
+    var result: [[UInt8]] = []
+    for point in members {
+      if set.ignoresCase, point >= 0x80, CaseTable.hasOthers(point), CaseTable.folded(point) == point { return nil }
+      // Members that are one but for case fold to one; the rest of an ASCII letter's cases fold to it too.
+      let bytes = utf8(CaseTable.folded(point))
+      if !result.contains(bytes) { result.append(bytes) }
+      if set.ignoresCase || point < 0x80 { continue }
+    }
+    return result.isEmpty || result.count > 10 ? nil : result
+  }
+  private static func utf8(_ point: UInt32) -> [UInt8] { Unicode.Scalar(point).map { Array(String(Character($0)).utf8) } ?? [] }
+
+  private static func bounds(_ set: CharacterClass) -> LengthBounds {
+    guard !set.needsUnicodeTables, var members = set.resolved else {
+      let isNegated = set.isNegated || set.shorthands.contains { $0 == .notWord || $0 == .notDigit }
+      return LengthBounds(low: 1, high: isNegated ? 4 : 4)
+    }
+    if set.isNegated { members = members.inverted }
+    guard let first = members.ranges.first?.lowerBound, var last = members.ranges.last?.upperBound else { return LengthBounds(low: 1, high: 1) }
+    if set.ignoresCase {
+      if last < 0x80 {
+        for point in UInt32(0x41)...0x7a where members.contains(point) { for other in CaseTable.others(of: point) { last = max(last, other) } }
+      } else {
+        return LengthBounds(low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
+      }
+    }
+    return LengthBounds(low: width(first), high: width(last))
+  }
+  private static func width(_ point: UInt32) -> Int { point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4 }
+
+  // MARK: Structure
+
+  private static func distinct(_ texts: [[UInt8]]) -> [[UInt8]]? {
+    var result: [[UInt8]] = []
+    for text in texts where !result.contains(text) {
+      guard text.count <= longestLiteral, result.count < mostLiterals else { return nil }
+      result.append(text)
+    }
+    return result
+  }
+  private static func product(_ a: [[UInt8]], _ b: [[UInt8]]) -> [[UInt8]]? {
+    guard a.count * b.count <= mostLiterals * 2 else { return nil }
+    return distinct(a.flatMap { head in b.map { head + $0 } })
+  }
+
+  private static func sequence(_ items: [Node]) -> Facts {
+    var bounds = LengthBounds.zero
+    var run: [[UInt8]] = [[]]  // what the items since `runStart` spell
+    var runBefore: Int? = 0
+    var isExact = true
+    var best: Candidate?
+    func flush() {
+      if run.contains(where: { $0.isEmpty }) { return }
+      best = Candidate.better(best, Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) }))
+    }
+    for item in items {
+      for part in unrolled(item) {
+        let facts = facts(part)
+        best = Candidate.better(best, facts.best?.moved(by: bounds.high))
+        if let exact = facts.exact, let joined = product(run, exact) {
+          run = joined
+        } else {
+          flush()
+          isExact = false
+          run = facts.exact ?? [[]]
+          runBefore = facts.exact == nil ? LengthBounds.sum(bounds.high, facts.bounds.high) : bounds.high
+        }
+        bounds = bounds + facts.bounds
+      }
+    }
+    if isExact { return Facts(exact: run, best: best, bounds: bounds) }
+    flush()
+    return Facts(exact: nil, best: best, bounds: bounds)
+  }
+
+  /// `x+` as x, any number, x: what it begins and what it ends with both join their neighbours.
+  private static func unrolled(_ item: Node) -> [Node] {
+    guard case .repeat(let inner, let low, let high, _) = item, low >= 1, low != high, facts(inner).exact != nil else { return [item] }
+    let one = low > 1 ? [Node.repeat(inner, low: low - 1, high: low - 1, .greedy)] : []
+    return one + [.repeat(inner, low: 0, high: high.map { $0 - low }, .greedy), inner]
+  }
+
+  private static func alternation(_ branches: [Node]) -> Facts {
+    let all = branches.map { facts($0) }
+    var result = Facts(exact: [], best: nil, bounds: all[0].bounds)
+    for one in all.dropFirst() { result.bounds = result.bounds.union(one.bounds) }
+    result.exact = all.contains { $0.exact == nil } ? nil : distinct(all.flatMap { $0.exact ?? [] })
+    if result.exact == nil || all.contains(where: { $0.best != nil }) {
+      var literals: [Requirement.Literal] = []
+      for one in all {
+        guard let required = one.required else { return result }
+        for literal in required.literals {
+          if let at = literals.firstIndex(where: { $0.bytes == literal.bytes }) {
+            literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
+          } else {
+            literals.append(literal)
+          }
+        }
+      }
+      result.best = Candidate(withoutCovered(literals))
+    }
+    return result
+  }
+
+  /// A literal that contains another one need not be looked for, if the other's place bounds the match as well.
+  static func withoutCovered(_ literals: [Requirement.Literal]) -> [Requirement.Literal] {
+    guard literals.count > 1, literals.count <= 256 else { return literals }
+    var kept = literals
+    var index = 0
+    while index < kept.count {
+      let long = kept[index]
+      let cover = kept.indices.first { other in
+        other != index && kept[other].bytes.count < long.bytes.count && offset(of: kept[other].bytes, in: long.bytes) != nil
+      }
+      if let cover, let shift = offset(of: kept[cover].bytes, in: long.bytes) {
+        let moved = LengthBounds.sum(long.longestBefore, shift)
+        kept[cover].longestBefore = kept[cover].longestBefore.flatMap { a in moved.map { max(a, $0) } }
+        kept.remove(at: index)
+        index = 0
+      } else {
+        index += 1
+      }
+    }
+    return kept
+  }
+  private static func offset(of needle: [UInt8], in text: [UInt8]) -> Int? {
+    guard needle.count <= text.count else { return nil }
+    return (0...text.count - needle.count).first { text[$0..<$0 + needle.count].elementsEqual(needle) }
+  }
+
+  private static func repetition(_ inner: Node, _ low: Int, _ high: Int?) -> Facts {
+    if high == 0 { return .empty }
+    let one = facts(inner)
+    var result = Facts(exact: nil, best: low > 0 ? one.required : nil, bounds: one.bounds.times(low, high))
+    guard let exact = one.exact else { return result }
+    if low == 0, high == 1 {
+      result.exact = distinct(exact + [[]])
+    } else if low == high, low <= longestLiteral {
+      var power: [[UInt8]]? = [[]]
+      for _ in 0..<low { power = power.flatMap { product($0, exact) } }
+      result.exact = power
+    } else if let high, high <= 4 {
+      var sum: [[UInt8]]? = []
+      var power: [[UInt8]]? = [[]]
+      for count in 0...high {
+        if count >= low { sum = sum.flatMap { a in power.flatMap { distinct(a + $0) } } }
+        power = power.flatMap { product($0, exact) }
+      }
+      result.exact = sum
+    }
+    if low == high, result.exact == nil, low > 1 {
+      // The longest literal of so many copies is more than one copy of it.
+      var count = low
+      while count > 1 {
+        count /= 2
+        var power: [[UInt8]]? = [[]]
+        for _ in 0..<count { power = power.flatMap { product($0, exact) } }
+        if let power, let better = Candidate(power.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) {
+          result.best = Candidate.better(result.best, better)
+          break
+        }
+      }
+    }
+    return result
+  }
+}
