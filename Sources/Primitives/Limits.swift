@@ -135,6 +135,10 @@ public enum Limits {
   public static let lintPairs = 512
   /// Bytes of a text that lint looks into for another one. Longer texts are not compared.
   public static let lintNeedleBytes = 1024
+  /// Bytes of a file of harmless documents. A larger one is refused.
+  public static let benignBytes = 64 * 1024 * 1024
+  /// Texts that `rules cost` measures on. Beyond it the rest is left out.
+  public static let costTexts = 20_000
   /// Attack texts that lint tries on one pattern. Further places are not tried.
   public static let lintAttacks = 8
   /// Bytes of a pattern that lint takes apart. Longer ones are only compared as texts.

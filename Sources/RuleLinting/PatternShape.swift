@@ -166,12 +166,12 @@ extension Node {
 struct Positions: OptionSet {
   var rawValue: UInt16
   static let everywhere = Positions([.any(0), .any(1), .any(2)])
-  private static func any(_ behind: Int) -> Positions { at(behind, 0) }
-  private static func at(_ behind: Int, _ ahead: Int) -> Positions { Positions(rawValue: 1 << UInt16(behind * 4 + ahead)) }
+  fileprivate static func any(_ behind: Int) -> Positions { pair(behind, 0) }
+  fileprivate static func pair(_ behind: Int, _ ahead: Int) -> Positions { Positions(rawValue: 1 << UInt16(behind * 4 + ahead)) }
 
   private func mapped(_ body: (_ behind: Int, _ ahead: Int) -> Positions) -> Positions {
     var result: Positions = []
-    for behind in 0..<3 { for ahead in 0..<4 where contains(.at(behind, ahead)) { result.formUnion(body(behind, ahead)) } }
+    for behind in 0..<3 { for ahead in 0..<4 where contains(.pair(behind, ahead)) { result.formUnion(body(behind, ahead)) } }
     return result
   }
 
@@ -181,9 +181,9 @@ struct Positions: OptionSet {
     if takesLineFeed { other.low &= ~(1 << 0x0a) }
     return mapped { _, ahead in
       switch ahead {
-      case 0: (takesLineFeed ? Positions.at(1, 0) : []).union(other.isEmpty ? [] : .at(2, 0))
-      case 1: takesLineFeed ? .at(1, 0) : []
-      case 2: takesLineFeed ? .at(1, 3) : []
+      case 0: (takesLineFeed ? Positions.pair(1, 0) : []).union(other.isEmpty ? [] : .pair(2, 0))
+      case 1: takesLineFeed ? .pair(1, 0) : []
+      case 2: takesLineFeed ? .pair(1, 3) : []
       default: []
       }
     }
@@ -192,12 +192,12 @@ struct Positions: OptionSet {
   func at(_ anchor: Node.Anchor) -> Positions {
     mapped { behind, ahead in
       switch anchor {
-      case .textStart: behind == 0 ? Positions.at(behind, ahead) : []
-      case .lineStart: behind < 2 ? .at(behind, ahead) : []
-      case .textEnd: .at(behind, 3)
-      case .lineEnd: .at(behind, Swift.max(ahead, 1))
-      case .textEndOrFinalLineFeed: .at(behind, Swift.max(ahead, 2))
-      case .wordBoundary, .notWordBoundary: .at(behind, ahead)
+      case .textStart: behind == 0 ? Positions.pair(behind, ahead) : []
+      case .lineStart: behind < 2 ? .pair(behind, ahead) : []
+      case .textEnd: .pair(behind, 3)
+      case .lineEnd: .pair(behind, Swift.max(ahead, 1))
+      case .textEndOrFinalLineFeed: .pair(behind, Swift.max(ahead, 2))
+      case .wordBoundary, .notWordBoundary: .pair(behind, ahead)
       }
     }
   }

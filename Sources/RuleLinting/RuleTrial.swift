@@ -183,7 +183,7 @@ struct RuleTrial: ~Copyable {
       var isChanged = false
       func isText(_ value: String) -> Bool { textKeys.contains(key) || value.utf8.count >= 16 && !nameKeys.contains(key) }
       do {
-        while try reader.next({ token in
+        while try reader.next({ (token: JSONToken) -> Void in
           switch token {
           case .beginObject: writer.beginObject()
           case .endObject: writer.endObject()

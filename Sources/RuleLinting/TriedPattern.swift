@@ -8,9 +8,12 @@ final class TriedPattern {
   private let code: OpaquePointer
   private let data: OpaquePointer
   private let context: OpaquePointer
+  /// The option that keeps the compiled code from being used, or nothing.
+  private let interpreting: UInt32
 
   /// nil where the pattern cannot be translated or compiled: loading has said so already.
-  init?(_ source: String, caseSensitive: Bool) {
+  /// `usesJIT`: as the engine runs it; else the interpreter, whose steps are counted.
+  init?(_ source: String, caseSensitive: Bool, usesJIT: Bool = false) {
     guard let expression = try? RegularExpression(source, isCaseSensitive: caseSensitive), var pattern = expression.pcre2(for: .unicode) else {
       return nil
     }
@@ -24,6 +27,7 @@ final class TriedPattern {
       return nil
     }
     code = compiled
+    interpreting = usesJIT && pcre2_jit_compile_8(compiled, UInt32(PCRE2_JIT_COMPLETE)) == 0 ? 0 : UInt32(PCRE2_NO_JIT)
     self.data = data
     self.context = context
     pcre2_set_heap_limit_8(context, Limits.regexHeapKiB)
@@ -51,7 +55,7 @@ final class TriedPattern {
     pcre2_set_match_limit_8(context, limit)
     return text.withUnsafeBufferPointer { bytes in
       withUnsafePointer(to: UInt8(0)) { nothing in
-        pcre2_match_8(code, bytes.baseAddress ?? nothing, bytes.count, 0, UInt32(PCRE2_NO_JIT) | options, data, context)
+        pcre2_match_8(code, bytes.baseAddress ?? nothing, bytes.count, 0, interpreting | options, data, context)
       }
     }
   }

@@ -7,6 +7,7 @@ import LogParsers
 import Primitives
 import RuleEngine
 import RuleLanguage
+import RuleLinting
 import Testing
 
 private let root: String = {
@@ -21,7 +22,7 @@ private let loaded = RuleStore.load(paths: ["\(root)/rules/host"])
     #expect(loaded.set.diagnostics.map(\.description) == [])
     #expect(loaded.set.refusedCount == 0)
     #expect(loaded.set.rules.count >= 90)
-    #expect(RuleLint.lint(loaded.set).map(\.description) == [])
+    #expect(RuleLint.metadata(loaded.set).map(\.description) == [])
   }
 
   @Test func theEngineRunsAllOfThem() {
