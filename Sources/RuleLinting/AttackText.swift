@@ -107,10 +107,11 @@ struct AttackSearch {
   }
 
   private mutating func sequence(_ parts: [Node], prefix: [UInt32], rest: [UInt32]) {
-    guard parts.count <= 512 else { return }
+    let isOpen = parts.map { hasLargeRepetition($0, depth: 0) }
+    guard parts.count <= 512, isOpen.contains(true) else { return }
     let examples = parts.map { $0.example(limit: 64) }
     func joined(_ range: Range<Int>) -> [UInt32] { Array(examples[range].joined().prefix(256)) }
-    for i in parts.indices {
+    for i in parts.indices where isOpen[i] {
       visit(parts[i], prefix: prefix + joined(0..<i), rest: joined(i + 1..<parts.count) + rest)
       guard var shared = run(parts[i]) else { continue }
       // Everything between two repetitions must be able to vanish or to be one of the shared characters.
@@ -133,6 +134,8 @@ struct AttackSearch {
   private mutating func repetition(_ body: Node, prefix: [UInt32], rest: [UInt32]) {
     if let point = ambiguousCharacter(body)?.example { add(prefix, [point], rest) }
     if let branches = branches(body) {
+      // One branch may be what two others spell together, as in (a|b|ab)*.
+      for branch in branches.prefix(64).filter({ $0.shortest(limit: 2) > 1 }).prefix(3) { add(prefix, branch.example(limit: 32), rest) }
       for (i, a) in branches.enumerated().prefix(64) {
         for b in branches[(i + 1)...].prefix(64) {
           if let point = a.single?.sharedASCII(b.single ?? Alphabet()).example { add(prefix, [point], rest) }
@@ -170,6 +173,17 @@ struct AttackSearch {
       }
       return nil
     default: return nil
+    }
+  }
+
+  private func hasLargeRepetition(_ node: Node, depth: Int) -> Bool {
+    guard depth < 64 else { return false }
+    switch node {
+    case .repeat(let inner, _, let high, _): return AttackSearch.isLarge(high) || hasLargeRepetition(inner, depth: depth + 1)
+    case .capture(let inner, _), .atomic(let inner), .lookAround(let inner, _, _): return hasLargeRepetition(inner, depth: depth + 1)
+    case .sequence(let parts), .alternation(let parts): return parts.contains { hasLargeRepetition($0, depth: depth + 1) }
+    case .conditional(_, let a, let b): return hasLargeRepetition(a, depth: depth + 1) || hasLargeRepetition(b, depth: depth + 1)
+    default: return false
     }
   }
 

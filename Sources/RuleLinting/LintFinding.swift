@@ -102,7 +102,7 @@ public enum FindingKind: String, Sendable, CaseIterable {
         "Add cases until both groups have five."
       )
     case .duplicateTest:
-      (.warning, "A test case repeats another one of the rule.", "Replace it by a case that tests something else.")
+      (.warning, "A test case repeats another one of the rule, or expects the opposite of it.", "Replace it by a case that tests something else.")
     case .evasion:
       (
         .note, "True positives that a cheap disguise carries past the rule.",

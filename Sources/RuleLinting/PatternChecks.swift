@@ -48,7 +48,7 @@ enum PatternChecks {
     }
     if node.matchesEverywhere, !condition.isNegated {
       findings.append(LintFinding(.matchesEmptyText, rule.id, place, "the pattern matches the empty text, so every text"))
-    } else if isEnough, isProse(condition) {
+    } else if isEnough, isProse(condition), findings.allSatisfy({ $0.kind != .neverMatches }) {
       let example = node.example(limit: 8)
       if isShort(example) { findings.append(shortLiteral(rule, place, text(example))) }
     }

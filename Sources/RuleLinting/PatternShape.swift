@@ -51,7 +51,11 @@ struct Alphabet: Equatable {
   init(_ characters: CharacterClass) {
     var coversBeyond = false
     for range in characters.ranges {
-      for point in range.prefix(128) where point < 128 { self = union(.literal(point, ignoresCase: characters.ignoresCase)) }
+      var point = range.lowerBound
+      while point < 128, point <= range.upperBound {
+        self = union(.literal(point, ignoresCase: characters.ignoresCase))
+        point += 1
+      }
       if range.upperBound >= 128 { mayBeBeyond = true }
       if range.lowerBound <= 128, range.upperBound >= 0x10ffff { coversBeyond = true }
     }
@@ -63,15 +67,12 @@ struct Alphabet: Equatable {
     self = Alphabet(low: ~low, high: ~high, mayBeBeyond: !coversBeyond)
   }
 
+  private static let digit = Alphabet(low: 0x03ff_0000_0000_0000)
+  /// U+0009 to U+000D, U+001C to U+0020.
+  private static let space = Alphabet(low: 0x0000_0001_f000_3e00)
+  private static let word = Alphabet(low: 0x03ff_0000_0000_0000, high: 0x07ff_fffe_87ff_fffe)
+
   private static func of(_ shorthand: CharacterClass.Shorthand, isASCII: Bool) -> Alphabet {
-    func ascii(_ holds: (UInt32) -> Bool) -> Alphabet {
-      var set = Alphabet()
-      for point: UInt32 in 0..<128 where holds(point) { set.insert(point) }
-      return set
-    }
-    let digit = ascii { (0x30...0x39).contains($0) }
-    let space = ascii { (0x09...0x0d).contains($0) || (0x1c...0x20).contains($0) }
-    let word = ascii { (0x30...0x39).contains($0) || ($0 | 0x20) &- 0x61 < 26 || $0 == 0x5f }
     func open(_ set: Alphabet) -> Alphabet { Alphabet(low: set.low, high: set.high, mayBeBeyond: !isASCII) }
     func rest(_ set: Alphabet) -> Alphabet { Alphabet(low: ~set.low, high: ~set.high, mayBeBeyond: true) }
     switch shorthand {

@@ -54,7 +54,7 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
   // MARK: Patterns
 
   @Test(arguments: [
-    "a^b", "$a", "(?m)a$b", "[^\\s\\S]", "foo[^\\x00-\\U0010ffff]", "x(?!)", "\\Aa\\Ab", "(?:a|b)^c", "end$\\n.", "(?:ab){20}^", "(?=[^\\w\\W])a",
+    "a^b", "$a", "(?m)a$b", "[^\\s\\S]", "x(?!)", "\\Aa\\Ab", "(?:a|b)^c", "end$\\n.", "(?:ab){20}^", "(?=[^\\w\\W])a",
     "a(?m:^)b",
   ]) func neverMatches(_ text: String) { #expect(ids(report(document(pattern(text)))).contains("never-matches"), "\(text)") }
 
@@ -189,8 +189,9 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     let found = report(document(pattern("hello"), tests: few)).findings
     #expect(found.filter { $0.kind == .missingTests }.map(\.message) == ["has 0 of at least 1 evasion_tests", "has 1 of at least 2 true_positives"])
     #expect(found.filter { $0.kind == .standardTestCount }.map(\.message) == ["has 2 true_negatives; the standard asks for 5 of each"])
-    let twice = "test_cases:\n  true_positives: [{input: one}, {input: one}]\n  true_negatives: [{input: one}, {input: three}]\nevasion_tests: [{input: x}]"
-    #expect(report(document(pattern("hello"), tests: twice)).findings.count { $0.kind == .duplicateTest } == 1)
+    let twice = "test_cases:\n  true_positives: [{input: one}, {input: one}]\n  true_negatives: [{input: one}, {input: x}]\nevasion_tests: [{input: x, expected: not_triggered}]"
+    let messages = report(document(pattern("hello"), tests: twice)).findings.filter { $0.kind == .duplicateTest }.map(\.message)
+    #expect(messages.map { $0.split(separator: " at ")[0] } == ["this case repeats the case", "this case expects the opposite of the same input"])
   }
 
   private let benign = [
@@ -283,8 +284,10 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     String(repeating: "a*", count: 4000), String(repeating: "(?:a|", count: 55) + "b" + String(repeating: ")*", count: 55),
     "(?:" + (0..<800).map { "w\($0)+" }.joined(separator: "|") + ")*x", String(repeating: "[^a]*", count: 2000) + "z",
   ]) func hostilePatternsAreBounded(_ text: String) {
-    let found = report(document(pattern(text)))
-    #expect(found.findings.count < 100)
+    let set = RuleLoader.load(document: document(pattern(text)), file: "r.yaml")
+    var places = PatternPlaces { _ in nil }
+    // Not the engine: what it makes of such patterns is its own tests' matter.
+    for rule in set.rules { #expect(PatternChecks.findings(rule, confirmsAttacks: true, &places).count < 100) }
   }
 
   @Test func theSameReportTwice() {
