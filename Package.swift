@@ -88,7 +88,7 @@ let package = Package(
     tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers", "RuleLanguage"]),
     .testTarget(
       name: "ShippedRulesTests",
-      dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting"],
+      dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "TypedYAML"],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],

@@ -37,7 +37,10 @@ enum PatternChecks {
       let place = places.location(condition, text: index, offset: difference.offset)
       findings.append(LintFinding(.dialectDifference, rule.id, place, difference.message, hint: difference.hint))
     }
-    guard pattern.utf8.count <= Limits.lintPatternBytes, let node = tree(pattern, sensitive) else { return findings }
+    guard pattern.utf8.count <= Limits.lintPatternBytes, let expression = try? RegularExpression(pattern, isCaseSensitive: sensitive) else {
+      return findings
+    }
+    let node = expression.root
     let place = places.location(condition, text: index)
     if Reachability.neverMatches(node) {
       findings.append(LintFinding(.neverMatches, rule.id, place, "the pattern can never match"))
@@ -52,12 +55,8 @@ enum PatternChecks {
       let example = node.example(limit: 8)
       if isShort(example) { findings.append(shortLiteral(rule, place, text(example))) }
     }
-    if confirmsAttacks, let finding = attack(rule, node, pattern, sensitive, place) { findings.append(finding) }
+    if confirmsAttacks, let finding = attack(rule, expression, place) { findings.append(finding) }
     return findings
-  }
-
-  private static func tree(_ pattern: String, _ sensitive: Bool) -> Node? {
-    (try? RegularExpression(pattern, isCaseSensitive: sensitive))?.root
   }
 
   // MARK: Short texts
@@ -92,9 +91,9 @@ enum PatternChecks {
 
   // MARK: Attacks
 
-  private static func attack(_ rule: Rule, _ node: Node, _ pattern: String, _ sensitive: Bool, _ place: SourceLocation) -> LintFinding? {
-    let attacks = AttackSearch.attacks(on: node)
-    guard !attacks.isEmpty, let tried = TriedPattern(pattern, caseSensitive: sensitive) else { return nil }
+  private static func attack(_ rule: Rule, _ expression: RegularExpression, _ place: SourceLocation) -> LintFinding? {
+    let attacks = AttackSearch.attacks(on: expression.root)
+    guard !attacks.isEmpty, let tried = TriedPattern(expression) else { return nil }
     var worst: (attack: AttackText, measured: AttackText.Measurement)?
     for attack in attacks {
       guard let measured = attack.measure(tried), measured.bytes < worst?.measured.bytes ?? .max else { continue }

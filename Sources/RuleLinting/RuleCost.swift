@@ -90,7 +90,7 @@ public enum RuleCosting {
       guard case .regex(let patterns, let sensitive) = condition.test else { continue }
       for (i, pattern) in patterns.enumerated() {
         guard let expression = try? RegularExpression(pattern, isCaseSensitive: sensitive),
-          let tried = TriedPattern(pattern, caseSensitive: sensitive, usesJIT: true)
+          let tried = TriedPattern(expression, usesJIT: true)
         else { continue }
         cost.patterns += 1
         let required = expression.requirement?.literals

@@ -12,11 +12,14 @@ final class TriedPattern {
   private let interpreting: UInt32
 
   /// nil where the pattern cannot be translated or compiled: loading has said so already.
+  convenience init?(_ source: String, caseSensitive: Bool) {
+    guard let expression = try? RegularExpression(source, isCaseSensitive: caseSensitive) else { return nil }
+    self.init(expression)
+  }
+
   /// `usesJIT`: as the engine runs it; else the interpreter, whose steps are counted.
-  init?(_ source: String, caseSensitive: Bool, usesJIT: Bool = false) {
-    guard let expression = try? RegularExpression(source, isCaseSensitive: caseSensitive), var pattern = expression.pcre2(for: .unicode) else {
-      return nil
-    }
+  init?(_ expression: RegularExpression, usesJIT: Bool = false) {
+    guard var pattern = expression.pcre2(for: .unicode) else { return nil }
     var error: Int32 = 0
     var offset = 0
     let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_MATCH_INVALID_UTF) | UInt32(PCRE2_NEVER_BACKSLASH_C)
