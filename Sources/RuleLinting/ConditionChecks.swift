@@ -60,8 +60,9 @@ enum ConditionChecks {
   private static func contradiction(_ a: Condition, _ aHolds: Bool, _ b: Condition, _ bHolds: Bool) -> String? {
     let aPositive = aHolds != a.isNegated
     let bPositive = bHolds != b.isNegated
-    if case .exists(let wanted) = a.test, bPositive, needsPresence(b.test), wanted != aPositive { return "one needs the field absent, the other present" }
-    if case .exists(let wanted) = b.test, aPositive, needsPresence(a.test), wanted != bPositive { return "one needs the field absent, the other present" }
+    let presence = "one needs the field absent, the other present"
+    if case .exists(let wanted) = a.test, bPositive, needsPresence(b.test), wanted != aPositive { return presence }
+    if case .exists(let wanted) = b.test, aPositive, needsPresence(a.test), wanted != bPositive { return presence }
     if aPositive, !bPositive, excludes(b.test, all: a.test) { return "one excludes all that the other allows" }
     if bPositive, !aPositive, excludes(a.test, all: b.test) { return "one excludes all that the other allows" }
     guard aPositive, bPositive else { return nil }
@@ -146,8 +147,8 @@ enum ConditionChecks {
 
   static func isSame(_ a: Condition.Test, _ b: Condition.Test) -> Bool {
     switch (a, b) {
-    case (.regex(let x, let s), .regex(let y, let t)), (.contains(let x, let s), .contains(let y, let t)), (.exact(let x, let s), .exact(let y, let t)),
-      (.startsWith(let x, let s), .startsWith(let y, let t)):
+    case (.regex(let x, let s), .regex(let y, let t)), (.contains(let x, let s), .contains(let y, let t)),
+      (.exact(let x, let s), .exact(let y, let t)), (.startsWith(let x, let s), .startsWith(let y, let t)):
       s == t && x == y
     case (.compare(let x, let m), .compare(let y, let n)): x == y && m == n
     case (.exists(let x), .exists(let y)): x == y
@@ -199,7 +200,8 @@ enum ConditionChecks {
     let folded = texts.prefix(Limits.lintPairs).map { Folded($0, sensitive) }
     var findings: [LintFinding] = []
     for i in folded.indices {
-      guard let j = folded.indices.first(where: { $0 != i && implies(folded[i], folded[$0]) && (folded[i] != folded[$0] || $0 < i) }) else { continue }
+      let other = folded.indices.first { $0 != i && implies(folded[i], folded[$0]) && (folded[i] != folded[$0] || $0 < i) }
+      guard let j = other else { continue }
       let words = folded[i] == folded[j] ? "stands in the list twice" : "is never needed: '\(texts[j])' finds it too"
       findings.append(LintFinding(.redundantLiteral, rule.id, places.location(condition, text: i), "'\(texts[i])' \(words)"))
     }

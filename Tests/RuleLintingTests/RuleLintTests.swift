@@ -6,7 +6,7 @@ import Testing
 @testable import RuleLinting
 
 /// A complete agent rule around `detection`; every other check is content with it.
-private func document(_ detection: String, id: String = "ATR-2026-00001", tests: String? = nil, extra: String = "", source: String = "llm_io") -> String {
+private func document(_ detection: String, id: String = "ATR-2026-00001", tests: String? = nil, extra: String = "") -> String {
   let cases =
     tests ?? """
       test_cases:
@@ -25,7 +25,7 @@ private func document(_ detection: String, id: String = "ATR-2026-00001", tests:
     confidence: 80
     references: {mitre_attack: [T1110]}
     tags: {category: prompt-injection}
-    agent_source: {type: \(source)}
+    agent_source: {type: llm_io}
     response: {actions: [alert]}
     detection:
       false_positives: [some]
@@ -59,7 +59,8 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
   ]) func neverMatches(_ text: String) { #expect(ids(report(document(pattern(text)))).contains("never-matches"), "\(text)") }
 
   @Test(arguments: [
-    "^abcd", "abcd$", "(?m)abcd$\\n^efgh", "[\\s\\S]abcd", "x(?!y)abcd", "(?:a|^)bcde", "abcd$\\n", "(?m)(?:abcd\\n^){20}", "\\n(?m:^)bcde", "a*^bcde",
+    "^abcd", "abcd$", "(?m)abcd$\\n^efgh", "[\\s\\S]abcd", "x(?!y)abcd", "(?:a|^)bcde", "abcd$\\n", "(?m)(?:abcd\\n^){20}", "\\n(?m:^)bcde",
+    "a*^bcde",
     "(?:^|\\s)curl",
   ]) func mayMatch(_ text: String) { #expect(!ids(report(document(pattern(text)))).contains("never-matches"), "\(text)") }
 
@@ -78,7 +79,8 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
   }
 
   @Test(arguments: [
-    ("DAN", true), ("\\bos\\b", true), ("a.b", true), ("DAN mode", false), ("\\u200b", false), ("\\$\\(", false), ("rm -rf", false), ("[a-z]{4}", false),
+    ("DAN", true), ("\\bos\\b", true), ("a.b", true), ("DAN mode", false), ("\\u200b", false), ("\\$\\(", false), ("rm -rf", false),
+    ("[a-z]{4}", false),
   ]) func shortLiterals(_ text: String, _ isFound: Bool) {
     #expect(ids(report(document(pattern(text)))).contains("short-literal") == isFound, "\(text)")
   }
@@ -167,7 +169,8 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     #expect(!ids(report(narrow, wide.replacing("field: content", with: "field: tool_args"))).contains("shadowed-rule"))
     // A further condition makes a rule narrower: it is the shadowed one.
     let narrower = document(
-      "conditions:\n  a: {field: content, patterns: [hello, there]}\n  b: {field: tool_name, patterns: [shell]}\ncondition: a and b", id: "ATR-2026-00003")
+      "conditions:\n  a: {field: content, patterns: [hello, there]}\n  b: {field: tool_name, patterns: [shell]}\ncondition: a and b",
+      id: "ATR-2026-00003")
     #expect(report(narrow, narrower).findings.filter { $0.kind == .shadowedRule }.map(\.ruleID) == ["ATR-2026-00003"])
   }
   @Test func theSamePatternTwice() {
@@ -189,7 +192,10 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     let found = report(document(pattern("hello"), tests: few)).findings
     #expect(found.filter { $0.kind == .missingTests }.map(\.message) == ["has 0 of at least 1 evasion_tests", "has 1 of at least 2 true_positives"])
     #expect(found.filter { $0.kind == .standardTestCount }.map(\.message) == ["has 2 true_negatives; the standard asks for 5 of each"])
-    let twice = "test_cases:\n  true_positives: [{input: one}, {input: one}]\n  true_negatives: [{input: one}, {input: x}]\nevasion_tests: [{input: x, expected: not_triggered}]"
+    let twice = """
+      test_cases: {true_positives: [{input: one}, {input: one}], true_negatives: [{input: one}, {input: x}]}
+      evasion_tests: [{input: x, expected: not_triggered}]
+      """
     let messages = report(document(pattern("hello"), tests: twice)).findings.filter { $0.kind == .duplicateTest }.map(\.message)
     #expect(messages.map { $0.split(separator: " at ")[0] } == ["this case repeats the case", "this case expects the opposite of the same input"])
   }
@@ -238,7 +244,8 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
   @Test func rulesThatFireTogether() {
     func cases(_ word: String) -> String {
       let list = (1...5).map { "{input: \(word) \($0)}" }.joined(separator: ", ")
-      return "test_cases: {true_positives: [\(list)], true_negatives: [{input: 1}, {input: 2}, {input: 3}, {input: 4}, {input: 5}]}\nevasion_tests: [{input: \(word)}]"
+      let others = "{input: 1}, {input: 2}, {input: 3}, {input: 4}, {input: 5}"
+      return "test_cases: {true_positives: [\(list)], true_negatives: [\(others)]}\nevasion_tests: [{input: \(word)}]"
     }
     let one = document(pattern("hello wor"), tests: cases("hello world"))
     let two = document(pattern("lo worl"), id: "ATR-2026-00002", tests: cases("lo worl"))
