@@ -67,21 +67,30 @@ public enum RuleCosting {
   public static func report(
     _ set: RuleSet, texts: [String], clock: () -> Int64, readFile: @escaping (String) -> [UInt8]? = { _ in nil }
   ) -> RuleCostReport {
-    let bytes = texts.prefix(Limits.costTexts).map { Array($0.utf8) }
-    let folded = bytes.map { $0.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 } }
-    var report = RuleCostReport(texts: bytes.count, textBytes: bytes.reduce(0) { $0 + $1.count })
+    let texts = texts.prefix(Limits.costTexts).map(Text.init)
+    var report = RuleCostReport(texts: texts.count, textBytes: texts.reduce(0) { $0 + $1.bytes.count })
     var places = PatternPlaces(read: readFile)
     for rule in set.rules {
-      guard let cost = measure(rule, bytes, folded, clock, &places) else { continue }
+      guard let cost = measure(rule, texts, clock, &places) else { continue }
       report.costs.append(cost)
     }
     report.costs.sort { $0.nanoseconds != $1.nanoseconds ? $0.nanoseconds > $1.nanoseconds : $0.ruleID < $1.ruleID }
     return report
   }
 
-  private static func measure(
-    _ rule: Rule, _ texts: [[UInt8]], _ folded: [[UInt8]], _ clock: () -> Int64, _ places: inout PatternPlaces
-  ) -> RuleCost? {
+  private struct Text {
+    var bytes: [UInt8]
+    /// With ASCII letters in lower case, as required texts are compared.
+    var folded: [UInt8]
+    var isASCII: Bool
+    init(_ text: String) {
+      bytes = Array(text.utf8)
+      folded = bytes.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }
+      isASCII = bytes.allSatisfy { $0 < 0x80 }
+    }
+  }
+
+  private static func measure(_ rule: Rule, _ texts: [Text], _ clock: () -> Int64, _ places: inout PatternPlaces) -> RuleCost? {
     guard let tested = rule.tested else { return nil }
     var cost = RuleCost(ruleID: rule.id, location: rule.location, worstPattern: rule.location)
     var reasons = Set<RuleCost.Reason>()
@@ -92,14 +101,17 @@ public enum RuleCosting {
         guard let expression = try? RegularExpression(pattern, isCaseSensitive: sensitive),
           let tried = TriedPattern(expression, usesJIT: true)
         else { continue }
+        // Nothing in ASCII matches a pattern that asks for more.
+        let plain = TriedPattern(expression, for: .ascii, usesJIT: true)
         cost.patterns += 1
         let required = expression.requirement?.literals
-        let candidates = texts.indices.filter { contains(folded[$0], required) }
+        let candidates = texts.filter { contains($0.folded, required) }
         var own = reason(expression, required)
         if let required, !required.isEmpty, candidates.count * 4 > texts.count { own.insert(.commonRequiredText) }
         let before = clock()
-        for index in candidates {
-          switch tried.matches(texts[index]) {
+        for text in candidates {
+          let answer = text.isASCII ? plain.map { $0.matches(text.bytes) } ?? false : tried.matches(text.bytes)
+          switch answer {
           case true?: cost.matches += 1
           case false?: break
           case nil: cost.limitHits += 1

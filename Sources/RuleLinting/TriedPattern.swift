@@ -18,11 +18,12 @@ final class TriedPattern {
   }
 
   /// `usesJIT`: as the engine runs it; else the interpreter, whose steps are counted.
-  init?(_ expression: RegularExpression, usesJIT: Bool = false) {
-    guard var pattern = expression.pcre2(for: .unicode) else { return nil }
+  init?(_ expression: RegularExpression, for kind: RegularExpression.TextKind = .unicode, usesJIT: Bool = false) {
+    guard var pattern = expression.pcre2(for: kind) else { return nil }
     var error: Int32 = 0
     var offset = 0
-    let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_MATCH_INVALID_UTF) | UInt32(PCRE2_NEVER_BACKSLASH_C)
+    let utf = kind == .unicode ? UInt32(PCRE2_UTF) | UInt32(PCRE2_MATCH_INVALID_UTF) : 0
+    let options = UInt32(PCRE2_NEVER_BACKSLASH_C) | utf
     let compiled = pattern.withUTF8 { pcre2_compile_8($0.baseAddress, $0.count, options, &error, &offset, nil) }
     guard let compiled else { return nil }
     guard let data = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
