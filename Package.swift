@@ -51,6 +51,8 @@ let package = Package(
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
+    library(
+      "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
@@ -73,8 +75,8 @@ let package = Package(
     .executableTarget(
       name: "panguard",
       dependencies: [
-        "RuleImport", "RuleConversion", "TypedYAML",
-        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "Detection", "Export", "LogSources", "Storage", "CLinux",
+        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "RuleImport", "RuleConversion",
+        "Detection", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -88,6 +90,7 @@ let package = Package(
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
+    tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
     tests(of: "Export", data: ["Golden"]),
@@ -98,7 +101,8 @@ let package = Package(
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
-      name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
+      name: "ShippedRulesTests",
+      dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "TypedYAML"],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],

@@ -183,6 +183,22 @@ public enum Limits {
   public static let convertedTests = 4096
   /// Rule sets that the cache keeps, of each of its two kinds of files. Beyond it the oldest are deleted.
   public static let cachedRuleSets = 4
+  /// Conditions of one rule, and texts of one condition, that lint compares with each other. Beyond it the rest is not compared.
+  public static let lintPairs = 512
+  /// Bytes of a text that lint looks into for another one. Longer texts are not compared.
+  public static let lintNeedleBytes = 1024
+  /// Bytes of a file of harmless documents. A larger one is refused.
+  public static let benignBytes = 64 * 1024 * 1024
+  /// Texts that `rules cost` measures on. Beyond it the rest is left out.
+  public static let costTexts = 20_000
+  /// Attack texts that lint tries on one pattern. Further places are not tried.
+  public static let lintAttacks = 8
+  /// Bytes of a pattern that lint takes apart. Longer ones are only compared as texts.
+  public static let lintPatternBytes = 16 * 1024
+  /// True positives of one rule that lint disguises. The rest is taken as it is.
+  public static let lintDisguisedCases = 8
+  /// Steps of the interpreter that lint grants an attack text; what needs more is called catastrophic. Twice the matcher's own limit.
+  public static let lintAttackSteps: UInt32 = 2 * regexMatchSteps
   /// Times that a rule's embedded test may repeat its input. More are refused when the rule is loaded.
   public static let testRepetitions = 100_000
 

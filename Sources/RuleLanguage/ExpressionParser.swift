@@ -175,7 +175,7 @@ extension Expression {
 
 extension Expression {
   /// Indices of all conditions in it.
-  var conditionIndices: Set<Int> {
+  public var conditionIndices: Set<Int> {
     switch self {
     case .condition(let index): [index]
     case .not(let inner): inner.conditionIndices

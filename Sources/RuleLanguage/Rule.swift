@@ -269,6 +269,8 @@ public struct Rule: Codable, Sendable {
   public var compliance: [String] = []
   /// Top-level keys that the standard does not know, in the rule's order. They mean nothing here and stay in the document.
   public var unknownKeys: [String] = []
+  /// Findings of `rules lint` that the author has looked at and does not want to see again. Host profile `panguard.lint.ignore`.
+  public var ignoredFindings: [String] = []
   /// `agent_source.type`; the host profile adds host_log, host_network, host_process.
   public var agentSource: String
   public var category: String

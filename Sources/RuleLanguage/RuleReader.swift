@@ -131,14 +131,19 @@ struct RuleReader {
     var family: String?
     var isExculpatory = false
     var ipv6Network: Bool?
+    var ignoredFindings: [String] = []
   }
   private func hostProfile(_ section: Section) -> HostProfile {
     var profile = HostProfile()
     guard let own = section.section("panguard") else { return profile }
-    own.refuseUnknownKeys(["family", "exculpatory", "ipv6_network"])
+    own.refuseUnknownKeys(["family", "exculpatory", "ipv6_network", "lint"])
     profile.family = own.text("family")
     profile.isExculpatory = own.flag("exculpatory") ?? false
     profile.ipv6Network = own.flag("ipv6_network")
+    if let lint = own.section("lint") {
+      lint.refuseUnknownKeys(["ignore"])
+      profile.ignoredFindings = lint.texts("ignore")
+    }
     return profile
   }
 
@@ -228,6 +233,7 @@ struct RuleReader {
       techniques: references.techniques, references: references.references, falsePositives: detectionSection?.texts("false_positives") ?? [],
       responseActions: actions(section), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
+    rule.ignoredFindings = profile.ignoredFindings
     rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
     rule.unknownKeys = unknownKeys
     rule.schemaVersion = schemaVersion
@@ -396,6 +402,7 @@ struct RuleReader {
       subcategory: tags.subcategory, techniques: references.techniques, references: references.references, falsePositives: falsePositives,
       responseActions: actions(document), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: document.location, fingerprint: fingerprint)
+    rule.ignoredFindings = profile.ignoredFindings
     rule.statesConfidence = [described, document, tagSection].contains { $0?.node("confidence") != nil }
     rule.schemaVersion = described.node("schema_version")?.text ?? document.node("schema_version")?.text ?? ""
     rule.scanTarget = tags.scanTarget

@@ -15,8 +15,8 @@ struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
     subcommands: [
-      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Coverage.self, Import.self, Diff.self,
-      Convert.self, RulesConformance.self, PrintSchema.self,
+      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Cost.self, Coverage.self, Import.self,
+      Diff.self, Convert.self, RulesConformance.self, PrintSchema.self,
     ])
 }
 
@@ -88,28 +88,6 @@ extension RulesCommand {
       var output = Output()
       output.line(RuleView.page(rule, color: Terminal.usesColor(.auto)))
       output.flush()
-    }
-  }
-
-  struct Lint: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Check rules without running them.",
-      discussion: "Prints every finding as file:line:column. Exit 1 if there is an error, or, with --strict, a warning.")
-    @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
-    @Flag(name: .long, help: "Warnings fail too.") var strict = false
-
-    func run() throws {
-      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
-      let engine = RuleEngine(loaded.set)
-      let diagnostics = (loaded.set.diagnostics + RuleLint.lint(loaded.set) + engine.diagnostics).sorted { $0.location < $1.location }
-      var output = Output()
-      for diagnostic in diagnostics { output.line("\(diagnostic)") }
-      output.flush()
-      let errors = diagnostics.filter { $0.severity == .error }.count
-      let warnings = diagnostics.filter { $0.severity == .warning }.count
-      printError("\(loaded.set.rules.count) rules checked, \(loaded.set.refusedCount) refused, \(errors) errors, \(warnings) warnings")
-      if errors > 0 || (strict && warnings > 0) { throw CommandFailure.findings }
     }
   }
 

@@ -197,39 +197,10 @@ import Testing
       let hasError = set.diagnostics.contains { $0.severity == .error }
       // Never silent: what is not loaded has an error, and what has an error is not loaded.
       #expect((set.refusedCount > 0) == hasError)
-      _ = RuleLint.lint(set)
     }
   }
 
-  // MARK: Lint
-
-  @Test func lintFindings() {
-    let text =
-      hostRule(
-        detection: "conditions:\n  used: {field: message, patterns: [x]}\n  unused: {field: message, patterns: [x]}\ncondition: used"
-      ).replacing("confidence: 80\n", with: "").replacing(
-        "references: {mitre_attack: [T1110.001 - Password Guessing]}\n", with: "references: {cwe: [CWE-1]}\n")
-        + """
-        ---
-        correlation: {id: ATR-COR-2026-90001, title: T, severity: high, confidence: 90, false_positives: [f], references: {mitre_atlas: [AML.T0001]}}
-        source_rules: [{alias: a, rule_id_pattern: ATR-2025-*}]
-        correlation_logic: {type: count_threshold, count: 3, window: 5m}
-        test_cases: {true_positives: [x, y], true_negatives: [x, y], evasion_tests: [x]}
-
-        """
-    let set = RuleLoader.load(document: text, file: "r")
-    #expect(set.refusedCount == 0)
-    #expect(
-      RuleLint.lint(set).map(\.description) == [
-        "r:1:1: warning: ATR-2026-90001: has 0 of at least 2 true_positives", "r:1:1: warning: ATR-2026-90001: has 0 of at least 2 true_negatives",
-        "r:1:1: warning: ATR-2026-90001: has 0 of at least 1 evasion_tests",
-        "r:1:1: warning: ATR-2026-90001: has no ATT&CK or ATLAS reference; add references.mitre_attack",
-        "r:1:1: warning: ATR-2026-90001: names no false positives; add detection.false_positives",
-        "r:1:1: warning: ATR-2026-90001: states no confidence and counts as 0.500; add confidence: 0 to 100",
-        "r:16:13: warning: ATR-2026-90001: condition 'unused' is not used by detection.condition",
-        "r:19:1: warning: ATR-COR-2026-90001: source 'a' (ATR-2025-*) matches no rule",
-      ])
-  }
+  // MARK: Sources of correlations
 
   @Test(arguments: [
     ("ATR-2026-90001", "ATR-2026-90001", true), ("ATR-2026-9*", "ATR-2026-90001", true), ("*", "x", true), ("*", "", true), ("ATR-?", "ATR-1", true),

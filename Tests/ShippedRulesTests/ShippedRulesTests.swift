@@ -7,7 +7,9 @@ import LogParsers
 import Primitives
 import RuleEngine
 import RuleLanguage
+import RuleLinting
 import Testing
+import TypedYAML
 
 private let root: String = {
   // <root>/Tests/ShippedRulesTests/ShippedRulesTests.swift
@@ -21,7 +23,21 @@ private let loaded = RuleStore.load(paths: ["\(root)/rules/host"])
     #expect(loaded.set.diagnostics.map(\.description) == [])
     #expect(loaded.set.refusedCount == 0)
     #expect(loaded.set.rules.count >= 90)
-    #expect(RuleLint.lint(loaded.set).map(\.description) == [])
+    #expect(RuleLint.metadata(loaded.set).map(\.description) == [])
+  }
+
+  @Test func nothingIsLeftToLint() throws {
+    let bytes = try readDocumentFile("\(root)/rules/benign/documents.jsonl", limit: Limits.benignBytes).get()
+    #expect(bytes.count < 600_000)
+    let (documents, problems) = bytes.withUnsafeBytes { BenignDocument.read($0, file: "documents.jsonl") }
+    #expect(problems.map(\.description) == [])
+    #expect(documents.count >= 400)
+    #expect(Set(documents.map(\.id)).count == documents.count)
+    #expect(Set(documents.map(\.text)).count == documents.count)
+    #expect(Set(documents.map(\.eventType)).count == 8)
+    let report = RuleLint.report(loaded.set, LintOptions(benign: documents, readFile: { try? readDocumentFile($0).get() }))
+    #expect(report.findings.map(\.description) == [])
+    #expect(report.benignDocuments == documents.count && report.benignFlagged == 0)
   }
 
   @Test func theEngineRunsAllOfThem() {
