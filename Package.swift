@@ -81,7 +81,7 @@ let package = Package(
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
-    tests(of: "AgentRuntime", ["Primitives", "Detection", "LogParsers", "RuleLanguage"]),
+    tests(of: "AgentRuntime", ["Primitives", "Events", "Detection", "Export", "LogParsers", "RuleLanguage"], data: ["Fixtures"]),
     .testTarget(
       name: "ShippedRulesTests", dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage"],
       path: "Tests/ShippedRulesTests"),

@@ -35,9 +35,13 @@ public enum RuleStore {
   }
 
   /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic.
-  public static func load(paths requested: [String], disabled: [String] = []) -> LoadedRules {
+  /// `profiles`: files or ids (see ProfileStore); the rules are then those of these profiles. A profile that cannot be resolved is an
+  /// error, and no rule remains: fewer rules than were asked for must not run as if they were all.
+  public static func load(
+    paths requested: [String], disabled: [String] = [], profiles: [String] = [], takesRecordedMatches: Bool = false
+  ) -> LoadedRules {
     let paths = requested.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
-    var set = RuleLoader.load(paths: paths)
+    var set = RuleLoader.load(paths: paths, takesRecordedMatches: takesRecordedMatches)
     if paths.isEmpty {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
@@ -50,7 +54,13 @@ public enum RuleStore {
           hint: nearest(id, in: set.rules.map(\.id)).map { "did you mean '\($0)'?" } ?? ""))
     }
     set.rules.removeAll { off.contains($0.id) }
-    let parts = set.rules.flatMap { [Array($0.id.utf8), Array($0.fingerprint.description.utf8)] }
+    if !profiles.isEmpty {
+      let (resolved, diagnostics) = ProfileStore.resolve(profiles, among: set.rules)
+      set.diagnostics += diagnostics
+      set = set.restricted(to: diagnostics.contains { $0.severity == .error } ? [] : resolved)
+    }
+    var parts = set.rules.flatMap { [Array($0.id.utf8), Array($0.fingerprint.description.utf8)] }
+    for (number, profile) in set.profiles.enumerated() { parts += (["profile \(number) \(profile.name)"] + profile.ruleIDs).map { Array($0.utf8) } }
     return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: disabled)
   }
 

@@ -24,10 +24,14 @@ public struct RuleMatch: Sendable {
   public var evidenceTotal: UInt64
   /// The lowest among the events behind the match. In windows it may still be claimed when the last claimed event has just left.
   public var trust: Trust
+  /// correlation: the matches that it joins, in the order of its logic.
+  public var chain: [ChainPart] = []
+  /// Of the rule set's active profiles those that it matched under, by bit; all bits where there are no profiles.
+  public var profiles: UInt64 = .max
 
   public init(
     rule: Int, conditions: [Int], group: [(field: FieldReference, value: String)], observed: Int64, threshold: Int64, firstTime: EventTime,
-    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64, trust: Trust
+    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64, trust: Trust, profiles: UInt64 = .max
   ) {
     self.rule = rule
     self.conditions = conditions
@@ -39,7 +43,27 @@ public struct RuleMatch: Sendable {
     self.evidence = evidence
     self.evidenceTotal = evidenceTotal
     self.trust = trust
+    self.profiles = profiles
   }
+}
+
+/// One match inside a correlation.
+public struct ChainPart: Hashable, Sendable {
+  public var alias: String
+  public var ruleID: String
+  /// As the event names itself (`atr.event_id`, `event.id`), else derived from rule, time and place (see MatchIdentifier).
+  public var eventID: String
+  public var time: EventTime
+}
+
+/// `correlation_state_evicted`: a correlation had to forget matches that could still have become part of a detection.
+public struct EvictionRecord: Hashable, Sendable {
+  /// Index into the rule set's `rules`.
+  public var rule: Int
+  /// Of the event that needed the room.
+  public var time: EventTime
+  /// Matches that were forgotten.
+  public var matchCount: Int
 }
 
 /// One condition (or filter) of one rule against one event.
@@ -85,6 +109,10 @@ public struct RuleEngineCounters: Sendable {
   public var limitHits: [UInt64] = []
   /// Groups or chains that were pushed out while they still held something, by rule.
   public var evictions: [UInt64] = []
+  /// Combinations of join values beyond `Limits.joinCombinations`, which joined nothing.
+  public var droppedJoinValues: UInt64 = 0
+  /// Eviction records that found no room.
+  public var evictionRecordsDropped: UInt64 = 0
   /// Limit records that found no room.
   public var limitRecordsDropped: UInt64 = 0
 

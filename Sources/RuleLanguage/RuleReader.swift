@@ -189,6 +189,15 @@ struct RuleReader {
     return source.word("type", of: Vocabulary.agentSources + Vocabulary.hostSources, isRequired: true) ?? ""
   }
 
+  /// What profiles select by and what output says of a rule, beside what matching needs.
+  private func noteForProfiles(_ rule: inout Rule, _ document: Section, _ tags: Section?) {
+    for entry in tags?.entries ?? [] {
+      rule.tags[entry.key] = entry.value.list?.compactMap(\.text) ?? entry.value.text.map { [$0] } ?? []
+    }
+    if let response = document.node("response") { rule.responseThreshold = response["auto_response_threshold"]?.text ?? "" }
+    if let version = document.node("rule_version")?.text.flatMap({ Int64($0) }), version > 0 { rule.ruleVersion = version }
+  }
+
   // MARK: Rules
 
   private func readRule(_ section: Section, _ fingerprint: Fingerprint) -> Rule? {
@@ -218,6 +227,7 @@ struct RuleReader {
       responseActions: actions(section), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
     rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
+    noteForProfiles(&rule, section, tagSection)
     return detection == nil ? nil : rule
   }
 
@@ -332,6 +342,7 @@ struct RuleReader {
       responseActions: actions(document), family: profile.family ?? tags.category, isExculpatory: profile.isExculpatory,
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: document.location, fingerprint: fingerprint)
     rule.statesConfidence = [described, document, tagSection].contains { $0?.node("confidence") != nil }
+    noteForProfiles(&rule, document, tagSection)
     return detection == nil ? nil : (rule, sources)
   }
 }

@@ -13,17 +13,22 @@ import RuleLanguage
 struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
-    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self])
+    subcommands: [List.self, Show.self, Lint.self, Test.self, Eval.self, Explain.self, ProfileCommand.self])
 }
 
 /// Which rules a command works on.
 struct RuleSelection: ParsableArguments {
   @Option(name: .long, help: "A rule file or a directory of rules; may be given several times. Default: the shipped rules.", completion: .file())
   var rules: [String] = []
+  @Option(name: .long, help: "Only the rules of this profile (an id, id@version or a file); may be given several times.", completion: .file())
+  var profile: [String] = []
 
-  /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded.
-  func load(_ extra: [String] = [], disabled: [String] = [], reportsWarnings: Bool = false) throws -> LoadedRules {
-    let loaded = RuleStore.load(paths: rules + extra, disabled: disabled)
+  /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded. `profiles`: where no --profile is given.
+  func load(
+    _ extra: [String] = [], disabled: [String] = [], profiles: [String] = [], reportsWarnings: Bool = false, takesRecordedMatches: Bool = false
+  ) throws -> LoadedRules {
+    let loaded = RuleStore.load(
+      paths: rules + extra, disabled: disabled, profiles: profile.isEmpty ? profiles : profile, takesRecordedMatches: takesRecordedMatches)
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
@@ -106,7 +111,7 @@ extension RulesCommand {
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
 
     func run() throws {
-      let loaded = RuleStore.load(paths: selection.rules + paths)
+      let loaded = RuleStore.load(paths: selection.rules + paths, profiles: selection.profile, takesRecordedMatches: true)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
       var progress = Progress("testing rules")
@@ -133,13 +138,13 @@ extension RulesCommand {
   struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Which rules match which events.",
-      discussion: #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each."#)
+      discussion: #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each. A line with atr.rule_id is a recorded match: it feeds correlations."#)
     @OptionGroup var selection: RuleSelection
     @Option(name: .long, help: "jsonl.") var format: OutputFormat = .jsonl
     @Argument(help: "A file of events; - is standard input.", completion: .file()) var input: String = "-"
 
     func run() throws {
-      let loaded = try selection.load()
+      let loaded = try selection.load(takesRecordedMatches: true)
       var evaluator = RuleEvaluator(loaded.set)
       var output = Output()
       var number = 0
