@@ -485,8 +485,7 @@ private struct Builder {
     let numbers = Dictionary(grouping: correlators.indices) { correlators[$0].rule }
     for (number, correlator) in correlators.enumerated() {
       for index in ruleSet.rules.indices where rules[index].kind != .disabled && index != correlator.rule && profiles[index] & correlator.profiles != 0 {
-        let places = correlator.places(forRule: ruleSet.rules[index].id)
-        guard !places.isEmpty else { continue }
+        guard let places = correlator.subscription(forRule: ruleSet.rules[index].id) else { continue }
         subscriptions[index].append((number, places))
         for from in numbers[index] ?? [] where correlators[from].profiles & correlator.profiles != 0 { feeds[from].append(number) }
       }

@@ -66,8 +66,7 @@ extension RuleEngine {
     let found = compiled.correlators.indices.compactMap { number -> (correlator: Int, places: [Int])? in
       let correlator = compiled.correlators[number]
       guard rules[correlator.rule].kind == .correlation, compiled.ruleSet.rules[correlator.rule].id != id else { return nil }
-      let places = correlator.places(forRule: id)
-      return places.isEmpty ? nil : (number, places)
+      return correlator.subscription(forRule: id).map { (number, $0) }
     }
     if recordedSubscriptions.count < Limits.recordedRules { recordedSubscriptions[id] = found }
     return found

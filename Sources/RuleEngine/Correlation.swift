@@ -130,6 +130,14 @@ final class Correlator {
     }
   }
 
+  /// The same for a rule that the correlation listens to; nil for others. Where references count, a source rule without a place of its own
+  /// is listened to as well: a chain may lead over its matches.
+  func subscription(forRule id: String) -> [Int]? {
+    let places = places(forRule: id)
+    if places.isEmpty, !isLinked || !detection.sourceRules.contains(where: { glob($0.ruleIDPattern, matches: id) }) { return nil }
+    return places
+  }
+
   /// Takes one match in. Returns the chain that it completed. `session`: of the event, where sessions count.
   func add(_ contribution: Contribution, places taken: [Int], key: GroupKey, session: Fingerprint? = nil) -> CompletedChain? {
     let arrival = contribution.time
@@ -252,7 +260,7 @@ final class Correlator {
       log.note(EvictionRecord(rule: rule, time: EventTime(nanoseconds: contribution.time), matchCount: 1))
     }
     chain.graph.nodes.append(MatchGraph.Node(contribution: contribution, places: taken))
-    guard let found = linked(chain.graph) else { return nil }
+    guard !taken.isEmpty, !contribution.upstream.isEmpty || needed == 1, let found = linked(chain.graph) else { return nil }
     let parts = found.map { (places[$0.place], chain.graph.nodes[$0.node].contribution) }
     let used = Set(found.map(\.node))  // only asked for members
     chain.graph.nodes = chain.graph.nodes.indices.filter { !used.contains($0) }.map { chain.graph.nodes[$0] }

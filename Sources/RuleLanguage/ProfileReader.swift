@@ -68,7 +68,7 @@ private struct ProfileDocument {
     let bound = self.bound(head)
     let inclusions = entries(document, "inclusions", isRequired: true)
     let exclusions = entries(document, "exclusions", isRequired: false)
-    if inclusions.isEmpty, document.has("inclusions") { problems.error(document.location(of: "inclusions"), "'inclusions' is empty: no rule would be in") }
+    if document.node("inclusions")?.list?.isEmpty == true { problems.error(document.location(of: "inclusions"), "'inclusions' is empty: no rule would be in") }
     let total = document.section("resolved_rules_summary")?.integer("total", in: 0...Int64(Int32.max))
     guard problems.errorCount == errorsBefore else { return nil }
     return Profile(
@@ -114,8 +114,8 @@ private struct ProfileDocument {
 
   /// An entry with several keys counts as one entry for each, as the standard's algorithm goes through them.
   private func read(_ section: Section, isInclusion: Bool) -> [Profile.Entry] {
-    section.refuseUnknownKeys(
-      ["rule_id", "rule_id_pattern", "category", "tag_match", "rule_status", "description", "reason"] + (isInclusion ? ["profile"] : []))
+    let selectors = ["rule_id", "rule_id_pattern", "category", "tag_match", "rule_status"] + (isInclusion ? ["profile"] : [])
+    section.refuseUnknownKeys(selectors + ["description", "reason"])
     var found: [Profile.Entry] = []
     func add(_ key: String, _ make: (String) -> Profile.Selector?) {
       guard section.has(key), let text = section.text(key, isRequired: true) else { return }
@@ -144,8 +144,8 @@ private struct ProfileDocument {
         found.append(Profile.Entry(.tagMatch(filters), location: tags.location))
       }
     }
-    if found.isEmpty, problems.errorCount == 0 {
-      problems.error(section.location, "'\(section.path)' selects nothing", hint: "write rule_id, rule_id_pattern, category, tag_match, rule_status or profile")
+    if !selectors.contains(where: section.has) {
+      problems.error(section.location, "'\(section.path)' selects nothing", hint: "write one of \(selectors.joined(separator: ", "))")
     }
     return found
   }

@@ -31,6 +31,9 @@ struct RuleSelection: ParsableArguments {
       paths: rules + extra, disabled: disabled, profiles: profile.isEmpty ? profiles : profile, takesRecordedMatches: takesRecordedMatches)
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
+      if !loaded.set.profiles.isEmpty {
+        throw CommandFailure.environment("no rule of those loaded is in \(loaded.set.profiles.map(\.name).joined(separator: ", "))")
+      }
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
     }
     return loaded

@@ -255,9 +255,9 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
       var random = Random(7)
       var engine = RuleEngine(ruleSet(rules))
       var out: [String] = []
-      for round in 0..<6 {
-        let stream = (0..<300).map { n -> String in
-          let number = round * 300 + n
+      for round in 0..<2 {
+        let stream = (0..<150).map { n -> String in
+          let number = round * 150 + n
           let up = (0..<random.below(4)).map { _ in "'\(max(0, number - random.below(12)))'" }.joined(separator: ",")
           return "\(random.pick(["A", "B", "C", "D"]))@\(number - random.below(5)) 'atr.event_id':'\(number)','agent.id':'\(random.below(40))',"
             + "'session.id':'\(random.below(9))','v':'\(random.below(3))','list':['\(random.below(9))','\(random.below(9))'],'evidence.upstream_chain':[\(up)]"
@@ -269,7 +269,7 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
       return out
     }
     let first = run()
-    #expect(first.count > 1000)
+    #expect(first.count > 300)
     #expect(run() == first)
   }
 

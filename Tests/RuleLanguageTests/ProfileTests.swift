@@ -88,12 +88,12 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
 
   static let refused: [(line: Int, replacement: String, message: String)] = [
     (0, "profil:", "unknown key 'profil'; did you mean 'profile'?"), (3, "inclusions: []", "'inclusions' is empty: no rule would be in"),
-    (3, "inclusions: [{rule: x}]", "unknown key 'rule' in 'inclusions[1]'; did you mean 'rule_id'?"),
-    (3, "inclusions: [{}]", "'inclusions[1]' selects nothing; write rule_id, rule_id_pattern, category, tag_match, rule_status or profile"),
+    (3, "inclusions: [{rule: x}]", "unknown key 'rule' in 'inclusions[1]'; known: rule_id"),
+    (3, "inclusions: [{}]", "'inclusions[1]' selects nothing; write one of rule_id, rule_id_pattern, category, tag_match, rule_status, profile"),
     (3, "inclusions: [{tag_match: {severity: []}}]", "'inclusions[1].tag_match' must name values"),
     (3, "inclusions: [{tag_match: {severty: [high]}}]", "unknown key 'severty' in 'inclusions[1].tag_match'; did you mean 'severity'?"),
     (3, "inclusions: [{profile: \"@1\"}]", "'@1' is not a profile; write id@version"),
-    (3, "inclusions: x", "'inclusions' must be a list, not a text"), (4, "exclusions: [{profile: a@1}]", "unknown key 'profile' in 'exclusions[1]'; did you mean"),
+    (3, "inclusions: x", "'inclusions' must be a list, not a text"), (4, "exclusions: [{profile: a@1}]", "unknown key 'profile' in 'exclusions[1]'; known: rule_id"),
     (4, "exclusions: [{rule_status: old}]", "'exclusions[1].rule_status' is 'old', but must be one of draft, experimental, stable, deprecated"),
   ]
   @Test(arguments: refused) func refusals(_ line: Int, _ replacement: String, _ message: String) {
