@@ -228,7 +228,9 @@ public struct ConfigurationKey: Sendable {
       return nil
     }
     let keyPath = readPath(events, "key")
-    if !events.has("key") { events.problems.warning(events.location, "'\(events.path)' has no key, so events are not signed", hint: "panguard keys new FILE") }
+    if !events.has("key") {
+      events.problems.warning(events.location, "'\(events.path)' has no key, so events are not signed", hint: "panguard keys new FILE")
+    }
     let redacts = events.flag("redact") ?? true
     return readPath(events, "path").map { Configuration.ATREvents(path: $0, keyPath: keyPath, redacts: redacts) }
   }

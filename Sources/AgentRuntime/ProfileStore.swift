@@ -25,7 +25,8 @@ public enum ProfileStore {
 
   /// The profiles that `name` means: one for an id, all of a file.
   public static func find(_ name: String, in library: ProfileLibrary) -> [Profile] {
-    isFile(name) ? library.profiles.filter { $0.location.file == name || $0.location.file.hasPrefix(name + "/") } : library.find(name).map { [$0] } ?? []
+    isFile(name)
+      ? library.profiles.filter { $0.location.file == name || $0.location.file.hasPrefix(name + "/") } : library.find(name).map { [$0] } ?? []
   }
 
   /// Finds and resolves profiles, in the order of `names`. With an error there is no result to rely on.
@@ -50,7 +51,8 @@ public enum ProfileStore {
       }
     }
     if resolved.count > Limits.activeProfiles {
-      diagnostics.append(Diagnostic(.error, SourceLocation(file: "profiles"), "\(resolved.count) profiles, but \(Limits.activeProfiles) can be active"))
+      diagnostics.append(
+        Diagnostic(.error, SourceLocation(file: "profiles"), "\(resolved.count) profiles, but \(Limits.activeProfiles) can be active"))
     }
     return (resolved, diagnostics)
   }

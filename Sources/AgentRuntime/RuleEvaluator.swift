@@ -1,5 +1,6 @@
 // `panguard rules eval`: events as JSON lines in, the rules that match each of them out. State (windows, correlations) runs on from
 // line to line, as it would in the daemon.
+import Detection
 import Events
 import Primitives
 import RuleEngine
@@ -77,6 +78,11 @@ public struct RuleEvaluator: ~Copyable {
       json.beginArray()
       for part in match.chain { json.value(part.eventID) }
       json.endArray()
+      let message = ChainMessage(ruleSet.rules[match.rule]).text(match)
+      if !message.isEmpty {
+        json.key("message")
+        json.value(message)
+      }
     }
     if !ruleSet.profiles.isEmpty {
       json.key("profiles")

@@ -3,13 +3,21 @@
 import Events
 import Primitives
 import RuleEngine
+import RuleLanguage
 
-struct ChainMessage {
+public struct ChainMessage: Sendable {
+  /// Characters of one message.
   static let limit = 4096
   let template: String
   let ruleID: String
 
-  func text(_ match: RuleMatch) -> String {
+  public init(_ rule: Rule) {
+    ruleID = rule.id
+    if case .correlation(let detection) = rule.detection { template = detection.messageTemplate } else { template = "" }
+  }
+
+  /// Empty where the rule has no template.
+  public func text(_ match: RuleMatch) -> String {
     guard !template.isEmpty else { return "" }
     var out = ""
     var rest = template[...]

@@ -40,7 +40,9 @@ public struct CorrelationEviction: Hashable, Sendable, CustomStringConvertible {
     self.time = time
     self.matchCount = matchCount
   }
-  public var description: String { "\(ruleID) forgot \(matchCount) matches that it waited to correlate: its state is full (correlation_state_evicted)" }
+  public var description: String {
+    "\(ruleID) forgot \(matchCount) matches that it waited to correlate: its state is full (correlation_state_evicted)"
+  }
 }
 
 /// What judging needs of a rule: small, because it is read for each match.
@@ -65,9 +67,7 @@ private struct RuleProfile {
     category = rule.category
     techniques = rule.techniques
     summary = MatchSummary(rule)
-    var template = ""
-    if case .correlation(let detection) = rule.detection { template = detection.messageTemplate }
-    message = ChainMessage(template: template, ruleID: rule.id)
+    message = ChainMessage(rule)
   }
   var id: String { claimed.name }
   var title: String { claimed.detail }

@@ -116,7 +116,8 @@ public indirect enum CanonicalJSON: Sendable, Equatable {
     let significant = Array(digits.drop { $0 == 0x30 })
     if significant.isEmpty { return "0" }
     let point = significant.count + scale
-    let isExactInteger = scale >= 0 && point <= 16 && (Int64(String(decoding: significant, as: UTF8.self) + String(repeating: "0", count: scale)) ?? .max) <= 1 << 53
+    let isExactInteger =
+      scale >= 0 && point <= 16 && (Int64(String(decoding: significant, as: UTF8.self) + String(repeating: "0", count: scale)) ?? .max) <= 1 << 53
     guard isExactInteger || significant.count <= 15, (-300...300).contains(point) else { return nil }
     return (isNegative ? "-" : "") + written(String(decoding: significant, as: UTF8.self), point)
   }

@@ -46,14 +46,17 @@ public enum STIXBundle {
         object(
           "sighting", "sighting--" + ATREvent.identifier(of: decision), created,
           [
-            ("created_by_ref", .string(identityID)), ("first_seen", .string(stamp(decision.firstTime))), ("last_seen", .string(stamp(decision.lastTime))),
-            ("count", .integer(Int64(clamping: min(decision.matchCount, 999_999_999)))), ("sighting_of_ref", .string(indicators[decision.ruleID] ?? "")),
+            ("created_by_ref", .string(identityID)), ("first_seen", .string(stamp(decision.firstTime))),
+            ("last_seen", .string(stamp(decision.lastTime))),
+            ("count", .integer(Int64(clamping: min(decision.matchCount, 999_999_999)))),
+            ("sighting_of_ref", .string(indicators[decision.ruleID] ?? "")),
             ("extensions", .object([CanonicalJSON.Member(extensionID, match(decision))])),
           ]))
     }
     let hash = objects.reduce(into: [UInt8]()) { $0 += $1.bytes }.withUnsafeBytes { Fingerprint(of: $0) }
     let bundle: [(String, CanonicalJSON)] = [
-      ("type", .string("bundle")), ("id", .string("bundle--" + UUIDv7.text(time: decisions.last?.time ?? .zero, hash: hash))), ("objects", .array(objects)),
+      ("type", .string("bundle")), ("id", .string("bundle--" + UUIDv7.text(time: decisions.last?.time ?? .zero, hash: hash))),
+      ("objects", .array(objects)),
     ]
     return CanonicalJSON.object(bundle.map { CanonicalJSON.Member($0.0, $0.1) }).bytes
   }
@@ -63,7 +66,8 @@ public enum STIXBundle {
     let input = decision.evidence.last.map { "\($0.fingerprint)" } ?? decision.id
     let members: [(String, CanonicalJSON)] = [
       ("extension_type", .string("property-extension")), ("rule_id", .string(decision.ruleID)),
-      ("corpus_version", .string(decision.provenance.ruleSetHash)), ("input_identifier", .string(input)), ("matched_at", .string(stamp(decision.time))),
+      ("corpus_version", .string(decision.provenance.ruleSetHash)), ("input_identifier", .string(input)),
+      ("matched_at", .string(stamp(decision.time))),
       ("severity", .string(decision.severity.rawValue)), ("category", .string(decision.category)), ("matched_selectors", .array([])),
       ("upstream_chain", .array(decision.upstream.map { .string($0) })),
     ]

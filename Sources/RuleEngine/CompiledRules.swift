@@ -484,7 +484,8 @@ private struct Builder {
     var feeds: [[Int]] = Array(repeating: [], count: correlators.count)
     let numbers = Dictionary(grouping: correlators.indices) { correlators[$0].rule }
     for (number, correlator) in correlators.enumerated() {
-      for index in ruleSet.rules.indices where rules[index].kind != .disabled && index != correlator.rule && profiles[index] & correlator.profiles != 0 {
+      for index in ruleSet.rules.indices
+      where rules[index].kind != .disabled && index != correlator.rule && profiles[index] & correlator.profiles != 0 {
         guard let places = correlator.subscription(forRule: ruleSet.rules[index].id) else { continue }
         subscriptions[index].append((number, places))
         for from in numbers[index] ?? [] where correlators[from].profiles & correlator.profiles != 0 { feeds[from].append(number) }

@@ -117,7 +117,9 @@ extension RuleEngine {
       let upstream = event.extra(Bytes("evidence.upstream_chain")).map { JoinValues.collect($0, [.every], limit: Limits.upstreamReferences).values }
       contribution.upstream = (upstream ?? []).map { $0.withUnsafeBytes { Fingerprint(of: $0) } }
     } else {
-      contribution.upstream = match.chain.prefix(Limits.upstreamReferences).map { part in Array(part.eventID.utf8).withUnsafeBytes { Fingerprint(of: $0) } }
+      contribution.upstream = match.chain.prefix(Limits.upstreamReferences).map { part in
+        Array(part.eventID.utf8).withUnsafeBytes { Fingerprint(of: $0) }
+      }
     }
     if contribution.givenID == nil { contribution.names.append(Array(contribution.eventID.utf8).withUnsafeBytes { Fingerprint(of: $0) }) }
     return contribution

@@ -35,10 +35,12 @@ struct MatchGraph {
     while !front.isEmpty, distance < hops {
       distance += 1
       var next: [Int] = []
-      for node in front { for target in references[node] where !isSeen[target] {
-        isSeen[target] = true
-        next.append(target)
-      } }
+      for node in front {
+        for target in references[node] where !isSeen[target] {
+          isSeen[target] = true
+          next.append(target)
+        }
+      }
       next.sort(by: >)
       found += next
       front = next

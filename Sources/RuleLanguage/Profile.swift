@@ -144,7 +144,9 @@ public struct ProfileLibrary: Sendable {
     guard let members, !resolver.diagnostics.contains(where: { $0.severity == .error }) else { return (nil, resolver.diagnostics) }
     if let stated = profile.statedTotal, stated != Int64(members.count { $0 }) {
       resolver.diagnostics.append(
-        Diagnostic(.note, profile.location, "\(profile.name) states \(stated) rules in resolved_rules_summary; among these rules it has \(members.count { $0 })"))
+        Diagnostic(
+          .note, profile.location,
+          "\(profile.name) states \(stated) rules in resolved_rules_summary; among these rules it has \(members.count { $0 })"))
     }
     let ids = rules.indices.filter { members[$0] }.map { rules[$0].id }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     return (ResolvedProfile(name: profile.name, ruleIDs: ids), resolver.diagnostics)
@@ -167,7 +169,8 @@ private struct ProfileResolver {
   mutating func resolve(_ profile: Profile, inside path: [String]) -> [Bool]? {
     if let members = known[profile.name] { return members }
     if path.contains(profile.id) {
-      diagnostics.append(Diagnostic(.error, profile.location, "profile \(profile.id) includes itself: \((path + [profile.id]).joined(separator: " > "))"))
+      diagnostics.append(
+        Diagnostic(.error, profile.location, "profile \(profile.id) includes itself: \((path + [profile.id]).joined(separator: " > "))"))
       return nil
     }
     guard path.count < Limits.profileDepth else {

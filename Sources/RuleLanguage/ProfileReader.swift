@@ -63,12 +63,16 @@ private struct ProfileDocument {
     let id = identifier(head, "id")
     let version = identifier(head, "version")
     let title = head.text("title", isRequired: true) ?? ""
-    for key in ["description", "author", "date", "license"] where head.node(key) == nil { problems.warning(head.location, "'profile.\(key)' is missing") }
+    for key in ["description", "author", "date", "license"] where head.node(key) == nil {
+      problems.warning(head.location, "'profile.\(key)' is missing")
+    }
     let status = head.word("status", of: Self.statuses, isRequired: true) ?? ""
     let bound = self.bound(head)
     let inclusions = entries(document, "inclusions", isRequired: true)
     let exclusions = entries(document, "exclusions", isRequired: false)
-    if document.node("inclusions")?.list?.isEmpty == true { problems.error(document.location(of: "inclusions"), "'inclusions' is empty: no rule would be in") }
+    if document.node("inclusions")?.list?.isEmpty == true {
+      problems.error(document.location(of: "inclusions"), "'inclusions' is empty: no rule would be in")
+    }
     let total = document.section("resolved_rules_summary")?.integer("total", in: 0...Int64(Int32.max))
     guard problems.errorCount == errorsBefore else { return nil }
     return Profile(
@@ -83,7 +87,8 @@ private struct ProfileDocument {
       (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || "-_.+".utf8.contains(byte)
     }
     if !isPlain || text.isEmpty || text.utf8.count > 128 {
-      problems.error(section.location(of: key), "'\(section.qualified(key))' must be 1 to 128 letters, digits, '-', '_', '.' or '+', not '\(shown(text))'")
+      problems.error(
+        section.location(of: key), "'\(section.qualified(key))' must be 1 to 128 letters, digits, '-', '_', '.' or '+', not '\(shown(text))'")
     }
     return text
   }
@@ -137,7 +142,9 @@ private struct ProfileDocument {
     }
     if section.has("tag_match"), let tags = section.section("tag_match", isRequired: true) {
       tags.refuseUnknownKeys(Self.tagKeys)
-      let filters = tags.entries.filter { Self.tagKeys.contains($0.key) }.map { Profile.TagFilter(key: $0.key, values: tags.texts($0.key, isRequired: true)) }
+      let filters = tags.entries.filter { Self.tagKeys.contains($0.key) }.map {
+        Profile.TagFilter(key: $0.key, values: tags.texts($0.key, isRequired: true))
+      }
       if filters.isEmpty || filters.contains(where: { $0.values.isEmpty }) {
         problems.error(tags.location, "'\(tags.path)' must name values")
       } else {

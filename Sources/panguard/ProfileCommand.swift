@@ -57,7 +57,9 @@ private struct ProfileSummary {
     byCategory = Set(rules.map(\.category)).sorted().map { category in (category, rules.count { $0.category == category }) }
     unfed = rules.flatMap { rule -> [(id: String, source: String)] in
       guard case .correlation(let detection) = rule.detection else { return [] }
-      return detection.sourceRules.filter { source in !rules.contains { $0.id != rule.id && source.matches($0.id) } }.map { (rule.id, $0.ruleIDPattern) }
+      return detection.sourceRules.filter { source in !rules.contains { $0.id != rule.id && source.matches($0.id) } }.map {
+        (rule.id, $0.ruleIDPattern)
+      }
     }
   }
 

@@ -21,11 +21,14 @@ struct ReplayCommand: ParsableCommand {
   @OptionGroup var selection: RuleSelection
   @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
   @Option(name: .long, help: "Write the decision log (JSON lines) to this file.", completion: .file()) var output: String?
-  @Option(name: .long, help: "What to print: text, jsonl, atr (ATR events) or stix (one bundle). Default: text; nothing with --output.") var format: ReplayFormat?
+  @Option(name: .long, help: "What to print: text, jsonl, atr (ATR events) or stix (one bundle). Default: text; nothing with --output.") var format:
+    ReplayFormat?
   @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
   @Option(
     name: .long, help: "Stands for the files' modification time (RFC 3339), which decides the year of stamps that have none.") var inputTime: String?
-  @Option(name: .long, help: "The key that signs ATR events (`panguard keys new`). Default: output.atr_events.key of the configuration.", completion: .file())
+  @Option(
+    name: .long, help: "The key that signs ATR events (`panguard keys new`). Default: output.atr_events.key of the configuration.",
+    completion: .file())
   var key: String?
   @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
   @Flag(name: .long, help: "No progress bar.") var quiet = false
@@ -50,7 +53,8 @@ struct ReplayCommand: ParsableCommand {
       }
       fixedTime = time
     }
-    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules, profiles: settings.profiles)
+    let loaded = try selection.load(
+      selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules, profiles: settings.profiles)
     let cacheDirectory = RuleStore.defaultCacheDirectory()
     let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
     let detector = Detector(

@@ -141,7 +141,9 @@ extension RulesCommand {
   struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Which rules match which events.",
-      discussion: #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each. A line with atr.rule_id is a recorded match: it feeds correlations."#)
+      discussion:
+        #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each. A line with atr.rule_id is a recorded match: it feeds correlations."#
+    )
     @OptionGroup var selection: RuleSelection
     @Option(name: .long, help: "jsonl.") var format: OutputFormat = .jsonl
     @Argument(help: "A file of events; - is standard input.", completion: .file()) var input: String = "-"

@@ -70,15 +70,22 @@ private func withDirectory(_ body: (String) throws -> Void) throws {
     #expect(Base64.encode(Array(text.utf8)) == encoded)
     #expect(Base64.decode(encoded) == Array(text.utf8))
   }
-  @Test(arguments: ["Z", "Zg=", "Zg", "Zh==", "====", "Zm9v\n", "Z===", "Zm=v", "Zm9_"]) func notBase64(_ text: String) { #expect(Base64.decode(text) == nil) }
+  @Test(arguments: ["Z", "Zg=", "Zg", "Zh==", "====", "Zm9v\n", "Z===", "Zm=v", "Zm9_"]) func notBase64(_ text: String) {
+    #expect(Base64.decode(text) == nil)
+  }
 
   private static func decision() -> Decision {
     var decision = Decision(
-      id: "d0123456789abcde", revision: 1, time: EventTime(seconds: 1_767_571_200), subject: Subject(source: "192.0.2.7", user: "root"), ruleID: "ATR-2026-90001",
-      ruleTitle: "T", severity: .high, category: "credential-access", techniques: [], confidence: Confidence(thousandths: 950), terms: [], trust: .claimed,
+      id: "d0123456789abcde", revision: 1, time: EventTime(seconds: 1_767_571_200), subject: Subject(source: "192.0.2.7", user: "root"),
+      ruleID: "ATR-2026-90001",
+      ruleTitle: "T", severity: .high, category: "credential-access", techniques: [], confidence: Confidence(thousandths: 950), terms: [],
+      trust: .claimed,
       action: .notify, actionReason: "r", matchCount: 1, observed: 1, threshold: 1, firstTime: EventTime(seconds: 1_767_571_200),
       lastTime: EventTime(seconds: 1_767_571_200), summary: "secret \"hunter2\"",
-      evidence: [EvidenceRecord(source: "/var/log/auth.log", offset: 7, length: 80, time: EventTime(seconds: 1_767_571_200), fingerprint: Fingerprint(high: 1, low: 2))],
+      evidence: [
+        EvidenceRecord(
+          source: "/var/log/auth.log", offset: 7, length: 80, time: EventTime(seconds: 1_767_571_200), fingerprint: Fingerprint(high: 1, low: 2))
+      ],
       evidenceTotal: 1, provenance: Provenance(engineVersion: "1", ruleSetHash: "aa", configurationHash: "bb", baselineHash: "none"))
     decision.profiles = ["p@1.0.0"]
     return decision

@@ -55,7 +55,8 @@ import Testing
     #expect(!listed.isEmpty && listed.allSatisfy { String(decoding: $0, as: UTF8.self).contains("ATR-2026-902") })
     let decisions = panguard(
       "replay", Product.root + "/examples/access.log", "--rules", Product.rules, "--profile", d["web.yaml"], "--format", "jsonl", "--quiet")
-    #expect(decisions.output.split(separator: 0x0a).allSatisfy { String(decoding: $0, as: UTF8.self).contains(#""panguard.profiles":["web@2.0.0"]"#) })
+    #expect(
+      decisions.output.split(separator: 0x0a).allSatisfy { String(decoding: $0, as: UTF8.self).contains(#""panguard.profiles":["web@2.0.0"]"#) })
     #expect(!decisions.output.isEmpty)
     #expect(panguard("rules", "list", "--rules", Product.rules, "--profile", "nothing").status != 0)
     d.write("profile: {}\n", to: "bad.yaml")

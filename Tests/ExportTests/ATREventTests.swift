@@ -14,17 +14,22 @@ import Testing
   /// RFC 8785, 3.2.2 to 3.2.4, with the numbers that have an exact form here.
   @Test func theStandardsExamples() throws {
     #expect(
-      try canonical(#"{"numbers":[4.50,2e-3,0.000000000000000000000000001],"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#)
+      try canonical(
+        #"{"numbers":[4.50,2e-3,0.000000000000000000000000001],"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#
+      )
         == #"{"literals":[null,true,false],"numbers":[4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#)
     #expect(
       try canonical(#"{"\u20ac":"Euro","\r":"CR","\ufb33":"Dalet","1":"One","\ud83d\ude00":"Smiley","\u0080":"Control","\u00f6":"o"}"#)
         == "{\"\\r\":\"CR\",\"1\":\"One\",\"\u{80}\":\"Control\",\"ö\":\"o\",\"€\":\"Euro\",\"😀\":\"Smiley\",\"\u{fb33}\":\"Dalet\"}")
   }
-  @Test(arguments: [
-    ("0", "0"), ("-0", "0"), ("-0.0", "0"), ("1.0", "1"), ("1E3", "1000"), ("-1.50", "-1.5"), ("0.95", "0.95"), ("0.000001", "0.000001"), ("1e-7", "1e-7"),
-    ("123456789012345", "123456789012345"), ("9007199254740992", "9007199254740992"), ("1e21", "1e+21"), ("1e20", "100000000000000000000"),
-    ("1.5e300", nil), ("1.25e22", "1.25e+22"), ("9007199254740993", nil), ("0.12345678901234567", nil), ("1e400", nil), ("1e99999999", nil), ("100e-2", "1"),
-  ] as [(String, String?)])
+  @Test(
+    arguments: [
+      ("0", "0"), ("-0", "0"), ("-0.0", "0"), ("1.0", "1"), ("1E3", "1000"), ("-1.50", "-1.5"), ("0.95", "0.95"), ("0.000001", "0.000001"),
+      ("1e-7", "1e-7"),
+      ("123456789012345", "123456789012345"), ("9007199254740992", "9007199254740992"), ("1e21", "1e+21"), ("1e20", "100000000000000000000"),
+      ("1.5e300", nil), ("1.25e22", "1.25e+22"), ("9007199254740993", nil), ("0.12345678901234567", nil), ("1e400", nil), ("1e99999999", nil),
+      ("100e-2", "1"),
+    ] as [(String, String?)])
   func numbers(_ text: String, _ expected: String?) { #expect(CanonicalJSON.number(text) == expected) }
   @Test func whatIsRefused() {
     for text in ["{\"a\":1,\"a\":2}", "", "{", "[1,]", "{\"a\":0.1234567890123456789}"] { #expect(throws: (any Error).self) { try canonical(text) } }
@@ -47,12 +52,14 @@ import Testing
   static let required = [
     "@timestamp", "atr.event_id", "atr.spec_version", "atr.engine_id", "atr.rule_id", "atr.rule_version", "atr.rule_status", "atr.rule_maturity",
     "atr.rule_review_status", "atr.severity", "atr.category", "atr.subcategory", "atr.confidence", "atr.matched_field", "atr.matched_value_redacted",
-    "agent.id", "agent.platform", "agent.platform_version", "session.id", "service.name", "service.version", "atr.response_action", "atr.response_taken",
+    "agent.id", "agent.platform", "agent.platform_version", "session.id", "service.name", "service.version", "atr.response_action",
+    "atr.response_taken",
     "atr.response_threshold_met", "evidence.observation_id", "evidence.upstream_chain",
   ]
 
   private static func rule(_ source: String, _ field: String?) -> Rule {
-    let conditions = field.map { [Condition(name: "1", field: FieldReference(name: $0), test: .exists(true), location: SourceLocation(file: "r"))] } ?? []
+    let conditions =
+      field.map { [Condition(name: "1", field: FieldReference(name: $0), test: .exists(true), location: SourceLocation(file: "r"))] } ?? []
     var rule = Sample.rule(.pattern(conditions: conditions, expression: .all([])))
     rule.agentSource = source
     rule.ruleVersion = 3
@@ -78,15 +85,20 @@ import Testing
     GoldenFile.check(String(decoding: STIXBundle.bytes(Sample.all, version: "9.9.9"), as: UTF8.self) + "\n", "stix-bundle.json")
   }
 
-  @Test(arguments: [
-    ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"), ("mcp_exchange", "content", "mcp_exchange"),
-    ("memory_access", nil, "memory_write"), ("multi_agent_comm", nil, "multi_agent_message"), ("skill_lifecycle", nil, "skill_content"),
-    ("host_log", "url.path", "host_log"),
-  ] as [(String, String?, String)])
+  @Test(
+    arguments: [
+      ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"),
+      ("mcp_exchange", "content", "mcp_exchange"),
+      ("memory_access", nil, "memory_write"), ("multi_agent_comm", nil, "multi_agent_message"), ("skill_lifecycle", nil, "skill_content"),
+      ("host_log", "url.path", "host_log"),
+    ] as [(String, String?, String)])
   func matchedField(_ source: String, _ field: String?, _ expected: String) { #expect(ATREvent.matchedField(Self.rule(source, field)) == expected) }
 
   @Test func responsesAreTheStandardsSeven() {
-    #expect(ATREvent.responses(["block_ip", "notify", "alert", "kill_agent", "redact_match", "quarantine_session"]) == ["alert", "terminate_session", "redact", "quarantine"])
+    #expect(
+      ATREvent.responses(["block_ip", "notify", "alert", "kill_agent", "redact_match", "quarantine_session"]) == [
+        "alert", "terminate_session", "redact", "quarantine",
+      ])
   }
 
   @Test func forensicModeSaysSo() throws {

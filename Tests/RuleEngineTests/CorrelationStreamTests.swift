@@ -75,8 +75,12 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     Case("an absent array joins nothing", cor(both, by: [chain]), ["A@0", "B@1"], at: []),
     Case("two in common complete once", cor(both, by: [chain]), ["A@0 " + agents("x", "y"), "B@1 " + agents("x", "y")], at: [1]),
     Case("not joined over a third", cor(both, by: [chain]), ["A@0 " + agents("x"), "C@1 " + agents("x", "y"), "B@2 " + agents("y")], at: []),
-    Case("array and field, both equal", cor(both, by: [chain, "agent.id"]), ["A@0 'agent.id':'m'," + agents("x"), "B@1 'agent.id':'m'," + agents("x")], at: [1]),
-    Case("array equal, field not", cor(both, by: [chain, "agent.id"]), ["A@0 'agent.id':'m'," + agents("x"), "B@1 'agent.id':'n'," + agents("x")], at: []),
+    Case(
+      "array and field, both equal", cor(both, by: [chain, "agent.id"]), ["A@0 'agent.id':'m'," + agents("x"), "B@1 'agent.id':'m'," + agents("x")],
+      at: [1]),
+    Case(
+      "array equal, field not", cor(both, by: [chain, "agent.id"]), ["A@0 'agent.id':'m'," + agents("x"), "B@1 'agent.id':'n'," + agents("x")], at: []
+    ),
     Case("nested event JSON", cor(both, by: [chain]), ["A@0 'agent':{'delegation_chain':[{'agent_id':'x'}]}", "B@1 " + agents("x")], at: [1]),
     Case("index", cor(both, by: ["list[1]"]), ["A@0 'list':['p','q']", "B@1 'list':['q','p']", "B@2 'list':['x','q']"], at: [2]),
     Case("numbers and flags", cor(both, by: ["list[*].n"]), ["A@0 'list':[{'n':7},{'n':true}]", "B@1 'list':[{'n':7}]"], at: [1]),
@@ -85,32 +89,40 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     Case("null is no value", cor(both, by: ["l[*]"]), ["A@0 'l':[null]", "B@1 'l':[null]"], at: []),
     Case("a text is its own member", cor(both, by: ["l[*]"]), ["A@0 'l':'x'", "B@1 'l':['x']"], at: [1]),
     Case("upstream: the event that is named", cor(both, by: ["evidence.upstream_chain[*]"]), ["A@0 " + id("1"), "B@1 " + id("2", up: "1")], at: [1]),
-    Case("upstream: two that name the same", cor(both, by: ["evidence.upstream_chain[*]"]), ["A@0 " + id("2", up: "1"), "B@1 " + id("3", up: "1")], at: [1]),
+    Case(
+      "upstream: two that name the same", cor(both, by: ["evidence.upstream_chain[*]"]), ["A@0 " + id("2", up: "1"), "B@1 " + id("3", up: "1")],
+      at: [1]),
     Case("upstream: nothing named", cor(both, by: ["evidence.upstream_chain[*]"]), ["A@0 " + id("1"), "B@1 " + id("2")], at: []),
     Case("a store", cor(both, by: ["memory.store_id"]), ["A@0 'memory.store_id':'m'", "B@1 'memory.store_id':'m'"], at: [1]),
     Case("no keys", cor(both), ["A@0", "B@1"], at: [1]),
     Case("value in an array", cor(.valueOverlap(["a", "b"], field: JoinKey(path: "t[*]")!)), ["A@0 't':['x','y']", "B@1 't':['z','y']"], at: [1]),
   ]
   static func sessions(_ n: Int, _ time: Nanoseconds? = nil) -> CorrelationDetection.Window { .sessionChain(sessions: n, wallTime: time) }
-  static func s(_ rule: String, _ time: Int, _ session: String, agent: String = "x") -> String { "\(rule)@\(time) 'agent.id':'\(agent)','session.id':'\(session)'" }
+  static func s(_ rule: String, _ time: Int, _ session: String, agent: String = "x") -> String {
+    "\(rule)@\(time) 'agent.id':'\(agent)','session.id':'\(session)'"
+  }
   static let inSessions: [Case] = [
     Case("one session", cor(ab, by: ["agent.id", "session.id"], sessions(1)), [s("A", 0, "1"), s("B", 9, "1")], at: [1]),
     Case("the next, but one allowed", cor(ab, by: ["agent.id", "session.id"], sessions(1)), [s("A", 0, "1"), s("B", 9, "2")], at: []),
     Case("the next", cor(ab, by: ["agent.id", "session.id"], sessions(2)), [s("A", 0, "1"), s("B", 9_000_000, "2")], at: [1]),
     Case("session.id need not be a key", cor(ab, by: ["agent.id"], sessions(2)), [s("A", 0, "1"), s("B", 9, "2")], at: [1]),
     Case("too many between", cor(ab, by: ["agent.id"], sessions(2)), [s("A", 0, "1"), s("A", 1, "2"), s("A", 2, "3"), s("B", 3, "4")], at: [3]),
-    Case("too many between, only the first counts", cor(.temporalSequence(["a", "c", "b"]), by: ["agent.id"], sessions(3)),
+    Case(
+      "too many between, only the first counts", cor(.temporalSequence(["a", "c", "b"]), by: ["agent.id"], sessions(3)),
       [s("A", 0, "1"), s("C", 1, "2"), s("C", 2, "3"), s("B", 3, "4")], at: []),
-    Case("sessions of another agent do not count", cor(ab, by: ["agent.id"], sessions(2)),
+    Case(
+      "sessions of another agent do not count", cor(ab, by: ["agent.id"], sessions(2)),
       [s("A", 0, "1"), s("A", 1, "7", agent: "y"), s("A", 2, "8", agent: "y"), s("B", 3, "2")], at: [3]),
     Case("another agent", cor(ab, by: ["agent.id", "session.id"], sessions(5)), [s("A", 0, "1"), s("B", 1, "1", agent: "y")], at: []),
     Case("wall time ends it", cor(ab, by: ["agent.id"], sessions(5, .seconds(60))), [s("A", 0, "1"), s("B", 60, "2")], at: []),
     Case("within wall time", cor(ab, by: ["agent.id"], sessions(5, .seconds(60))), [s("A", 0, "1"), s("B", 59, "2")], at: [1]),
     Case("no session, no part", cor(ab, by: ["agent.id"], sessions(5)), ["A@0 'agent.id':'x'", "B@1 'agent.id':'x'"], at: []),
     Case("sessions take turns", cor(ab, by: ["agent.id"], sessions(2)), [s("A", 0, "1"), s("C", 1, "2"), s("A", 2, "1"), s("B", 3, "2")], at: [3]),
-    Case("a count over sessions", cor(.countThreshold(alias: "a", count: 3), by: ["agent.id"], sessions(3)),
+    Case(
+      "a count over sessions", cor(.countThreshold(alias: "a", count: 3), by: ["agent.id"], sessions(3)),
       [s("A", 0, "1"), s("A", 1, "2"), s("A", 2, "3"), s("A", 3, "4")], at: [2]),
-    Case("a count that slides", cor(.countThreshold(alias: "a", count: 3), by: ["agent.id"], sessions(2)),
+    Case(
+      "a count that slides", cor(.countThreshold(alias: "a", count: 3), by: ["agent.id"], sessions(2)),
       [s("A", 0, "1"), s("A", 1, "2"), s("A", 2, "3"), s("A", 3, "3")], at: [3]),
   ]
   static func depth(_ n: Int, _ time: Nanoseconds? = nil) -> CorrelationDetection.Window { .chainDepth(hops: n, wallTime: time) }
@@ -124,24 +136,35 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     Case("any order", cor(spread(false, "b", "a", "c"), .unbounded), three, at: [2]),
     Case("a link is missing", cor(spread(false, "a", "b", "c"), .unbounded), [three[0], "B@1 " + id("2"), three[2]], at: []),
     Case("over one between", cor(spread(true, "a", "c"), .unbounded), three, at: [2]),
-    Case("one hop is too short", cor(spread(true, "a", "c"), depth(1)), ["A@0 " + id("1"), "A@1 " + id("2", up: "1"), "C@2 " + id("3", up: "2")], at: [2]),
+    Case(
+      "one hop is too short", cor(spread(true, "a", "c"), depth(1)), ["A@0 " + id("1"), "A@1 " + id("2", up: "1"), "C@2 " + id("3", up: "2")], at: [2]
+    ),
     Case("too deep", cor(spread(true, "a", "b", "c"), depth(1)), three, at: []),
     Case("just deep enough", cor(spread(true, "a", "b", "c"), depth(2)), three, at: [2]),
-    Case("a reference is one hop wherever it stands", cor(spread(true, "a", "c"), depth(1)), [three[0], three[1], "C@2 " + id("3", up: "1", "2")], at: [2]),
+    Case(
+      "a reference is one hop wherever it stands", cor(spread(true, "a", "c"), depth(1)), [three[0], three[1], "C@2 " + id("3", up: "1", "2")],
+      at: [2]),
     Case("time bounds depth", cor(spread(true, "a", "b"), depth(2, .seconds(5))), ["A@0 " + id("1"), "B@5 " + id("2", up: "1")], at: []),
     Case("what comes later is not before", cor(spread(true, "a", "b"), .unbounded), ["B@0 " + id("2", up: "1"), "A@1 " + id("1")], at: []),
-    Case("circles end", cor(spread(false, "a", "b", "c"), .unbounded), ["A@0 " + id("1", up: "2"), "B@1 " + id("2", up: "1", "2"), "A@2 " + id("1", up: "2")], at: []),
-    Case("one rule, handed on", cor(.chainPropagation(["a"], isOrdered: false, count: 3), .unbounded),
+    Case(
+      "circles end", cor(spread(false, "a", "b", "c"), .unbounded),
+      ["A@0 " + id("1", up: "2"), "B@1 " + id("2", up: "1", "2"), "A@2 " + id("1", up: "2")], at: []),
+    Case(
+      "one rule, handed on", cor(.chainPropagation(["a"], isOrdered: false, count: 3), .unbounded),
       ["A@0 " + id("1"), "A@1 " + id("2", up: "1"), "A@2 " + id("3", up: "1"), "A@3 " + id("4", up: "3")], at: [3]),
     Case("a sequence that must be linked", cor(ab, depth(1)), ["A@0 " + id("1"), "B@1 " + id("2"), "B@2 " + id("3", up: "1")], at: [2]),
     Case("an unordered pair that must be linked", cor(both, depth(2)), ["B@0 " + id("1"), "A@1 " + id("9"), "A@2 " + id("3", up: "1")], at: [2]),
-    Case("a count that must be linked", cor(.countThreshold(alias: "a", count: 3), depth(2)),
+    Case(
+      "a count that must be linked", cor(.countThreshold(alias: "a", count: 3), depth(2)),
       ["A@0 " + id("1"), "A@1 " + id("2"), "A@2 " + id("3", up: "1"), "A@3 " + id("4", up: "3")], at: [3]),
-    Case("linked and joined", cor(spread(true, "a", "b"), by: ["agent.id"], .unbounded),
+    Case(
+      "linked and joined", cor(spread(true, "a", "b"), by: ["agent.id"], .unbounded),
       ["A@0 'agent.id':'x'," + id("1"), "B@1 'agent.id':'y'," + id("2", up: "1"), "B@2 'agent.id':'x'," + id("3", up: "1")], at: [2]),
-    Case("a chain completes once, its rest stays", cor(spread(true, "a", "b"), .unbounded),
+    Case(
+      "a chain completes once, its rest stays", cor(spread(true, "a", "b"), .unbounded),
       ["A@0 " + id("1"), "A@0 " + id("2"), "B@1 " + id("3", up: "1"), "B@2 " + id("4", up: "1"), "B@3 " + id("5", up: "2")], at: [2, 4]),
-    Case("event.id names an event too", cor(spread(true, "a", "b"), .unbounded), ["A@0 'event.id':'1'", "B@1 'evidence.upstream_chain':['1']"], at: [1]),
+    Case(
+      "event.id names an event too", cor(spread(true, "a", "b"), .unbounded), ["A@0 'event.id':'1'", "B@1 'evidence.upstream_chain':['1']"], at: [1]),
   ]
   static let forever: [Case] = [
     Case("years apart", cor(ab, by: ["agent.id"], .unbounded), ["A@0 'agent.id':'x'", "B@900000000 'agent.id':'x'"], at: [1]),
@@ -161,7 +184,8 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     #expect(chain.prefix(2).map(\.eventID) == ["one", "two"])
     // What has no name of its own gets a UUID version 7 of its rule, time and place: the same in every run.
     #expect(chain.last?.eventID.hasPrefix("00000000-0bb8-7") == true)
-    #expect(play(rules, ["A@1 'agent.id':'x'," + Self.id("one"), "B@2 'agent.id':'x'," + Self.id("two"), "C@3 'agent.id':'x'"]).first?.match.chain == chain)
+    #expect(
+      play(rules, ["A@1 'agent.id':'x'," + Self.id("one"), "B@2 'agent.id':'x'," + Self.id("two"), "C@3 'agent.id':'x'"]).first?.match.chain == chain)
   }
 
   @Test func recordedMatchesOfRulesThatAreNotLoadedCount() {
@@ -171,7 +195,8 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
 
   @Test func correlationsFeedCorrelations() {
     let rules = [
-      cor(Self.ab, by: ["agent.id"], id: "COR1"), cor(.temporalSequence(["x", "c"]), by: ["agent.id"], id: "COR2", sources: [("x", "COR1"), ("c", "C")]),
+      cor(Self.ab, by: ["agent.id"], id: "COR1"),
+      cor(.temporalSequence(["x", "c"]), by: ["agent.id"], id: "COR2", sources: [("x", "COR1"), ("c", "C")]),
       cor(Self.spread(true, "x", "c"), .unbounded, id: "COR3", sources: [("x", "COR1"), ("c", "C")]),
     ]
     let found = play(rules, ["A@0 'agent.id':'x'", "B@1 'agent.id':'x'", "C@2 'agent.id':'x'"])
@@ -229,7 +254,9 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
   @Test func graphsAndCombinationsAreBounded() {
     let rules = [cor(Self.spread(true, "a", "b"), .unbounded), cor(Self.both, by: ["p[*]", "q[*]"], id: "MANY")]
     var engine = RuleEngine(ruleSet(rules))
-    let found = play(&engine, rules, (0..<1000).map { "A@\($0) " + Self.id("\($0)", up: "\($0 - 1)") } + ["B@1000 " + Self.id("x", up: "999"), "B@1001 " + Self.id("y", up: "1")])
+    let found = play(
+      &engine, rules,
+      (0..<1000).map { "A@\($0) " + Self.id("\($0)", up: "\($0 - 1)") } + ["B@1000 " + Self.id("x", up: "999"), "B@1001 " + Self.id("y", up: "1")])
     #expect(found.map(\.index) == [1000])
     #expect(engine.counters.evictions[0] == UInt64(1000 + 2 - 1 - Limits.correlationGraphMatches))
     let list = "[" + (0..<100).map { "'\($0)'" }.joined(separator: ",") + "]"
@@ -245,12 +272,18 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
       .valueOverlap(["a", "b"], field: .named("v")), Self.spread(true, "a", "b", "c"), Self.spread(false, "a", "b", "c"),
       .chainPropagation(["a"], isOrdered: false, count: 4),
     ]
-    let windows: [CorrelationDetection.Window] = [.wallTime(.seconds(50)), .unbounded, .sessionChain(sessions: 2, wallTime: nil), .chainDepth(hops: 3, wallTime: nil)]
+    let windows: [CorrelationDetection.Window] = [
+      .wallTime(.seconds(50)), .unbounded, .sessionChain(sessions: 2, wallTime: nil), .chainDepth(hops: 3, wallTime: nil),
+    ]
     let keySets = [[], ["agent.id"], ["list[*]", "evidence.upstream_chain[*]"]]
     var rules: [Rule] = []
-    for (l, logic) in logics.enumerated() { for (w, window) in windows.enumerated() { for (k, keys) in keySets.enumerated() {
-      rules.append(cor(logic, by: keys, window, id: "COR\(l)\(w)\(k)"))
-    } } }
+    for (l, logic) in logics.enumerated() {
+      for (w, window) in windows.enumerated() {
+        for (k, keys) in keySets.enumerated() {
+          rules.append(cor(logic, by: keys, window, id: "COR\(l)\(w)\(k)"))
+        }
+      }
+    }
     func run() -> [String] {
       var random = Random(7)
       var engine = RuleEngine(ruleSet(rules))
@@ -273,7 +306,9 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     #expect(run() == first)
   }
 
-  @Test(arguments: ["[", "[[[[", "[{\"a\":", "[1,2", "{}", "", "[\"\\ud800\"]", "\u{0}", "[}", "[{\"a\":1}}"]) func brokenArraysAreTotal(_ text: String) {
+  @Test(arguments: ["[", "[[[[", "[{\"a\":", "[1,2", "{}", "", "[\"\\ud800\"]", "\u{0}", "[}", "[{\"a\":1}}"]) func brokenArraysAreTotal(
+    _ text: String
+  ) {
     let bytes = Array(text.utf8)
     _ = bytes.withUnsafeBytes { JoinValues.collect($0, [.every], limit: 4) }
     _ = bytes.withUnsafeBytes { JoinValues.collect($0, [.every, .member("a")], limit: 4) }

@@ -336,7 +336,9 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
     ),
     (
       "type: count_threshold\ncount: 2\nwindow: {type: session_chain, max_session_count: 2}\njoin_keys: [session.id]",
-      ["12:14: warning: a session_chain needs a key that stays the same over sessions and is joined by agent.id; add agent.id or memory.store_id to join_keys"]
+      [
+        "12:14: warning: a session_chain needs a key that stays the same over sessions and is joined by agent.id; add agent.id or memory.store_id to join_keys"
+      ]
     ),
     (
       "type: sequence\nwindow: 5m",

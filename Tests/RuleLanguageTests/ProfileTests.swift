@@ -5,8 +5,10 @@ import Testing
 @testable import RuleLanguage
 
 private let corpus: [Rule] = [
-  ("ATR-2026-00001", "prompt-injection", "critical", "stable", "stable", "skill"), ("ATR-2026-00002", "prompt-injection", "high", "test", "experimental", "mcp"),
-  ("ATR-2026-00003", "tool-poisoning", "medium", "draft", "draft", "runtime"), ("ATR-2026-00525", "skill-compromise", "high", "stable", "deprecated", "skill"),
+  ("ATR-2026-00001", "prompt-injection", "critical", "stable", "stable", "skill"),
+  ("ATR-2026-00002", "prompt-injection", "high", "test", "experimental", "mcp"),
+  ("ATR-2026-00003", "tool-poisoning", "medium", "draft", "draft", "runtime"),
+  ("ATR-2026-00525", "skill-compromise", "high", "stable", "deprecated", "skill"),
   ("ATR-DE-2026-00001", "context-exfiltration", "low", "", "stable", "both"),
 ].map { id, category, severity, maturity, status, target in
   var rule = Rule(
@@ -49,8 +51,10 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     ("[{tag_match: {severity: high, maturity: [test]}}]", "[]", "1"), ("[{tag_match: {scan_target: [skill]}}]", "[]", "0 3"),
     ("[{tag_match: {maturity: [experimental]}}]", "[]", "4"), ("[{tag_match: {status: [stable]}}]", "[]", "0 4"),
     ("[{tag_match: {category: [tool-poisoning], severity: [low]}}]", "[]", ""), ("[{rule_status: stable}]", "[]", "0 4"),
-    ("[{rule_id_pattern: \"*\"}]", "[{rule_id: ATR-2026-00525}]", "0 1 2 4"), ("[{rule_id_pattern: \"*\"}]", "[{rule_status: deprecated}]", "0 1 2 4"),
-    ("[{rule_id_pattern: \"*\"}]", "[{rule_id_pattern: \"ATR-2026-*\"}]", "4"), ("[{rule_id_pattern: \"*\"}]", "[{tag_match: {maturity: [draft]}}]", "0 1 3 4"),
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_id: ATR-2026-00525}]", "0 1 2 4"),
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_status: deprecated}]", "0 1 2 4"),
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_id_pattern: \"ATR-2026-*\"}]", "4"),
+    ("[{rule_id_pattern: \"*\"}]", "[{tag_match: {maturity: [draft]}}]", "0 1 3 4"),
     ("[{rule_id_pattern: \"*\"}]", "[{category: prompt-injection}]", "2 3 4"),
     ("[{rule_id: ATR-2026-00001}]", "[{rule_id: ATR-2026-00001}]", ""), ("[{rule_id: ATR-2026-99999}]", "[]", ""),
     // An entry with two keys is two entries, as in the standard's algorithm.
@@ -62,12 +66,15 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
 
   @Test func inheritance() {
     let base = document("base", "[{category: prompt-injection}]", "[{rule_id: ATR-2026-00002}]") + "---\n"
-    let newer = document("base", "[{rule_id: ATR-2026-00003}]", version: "1.10.0") + "---\n" + document("base", "[{rule_id: ATR-2026-00001}]", version: "1.9.0") + "---\n"
+    let newer =
+      document("base", "[{rule_id: ATR-2026-00003}]", version: "1.10.0") + "---\n" + document("base", "[{rule_id: ATR-2026-00001}]", version: "1.9.0")
+      + "---\n"
     #expect(resolve(base + document("p", "[{profile: base@1.0.0}, {rule_id: ATR-2026-00003}]")) == ["0", "2"])
     // What a base excludes may come in again; what the heir excludes does not.
     #expect(resolve(base + document("p", "[{profile: base@1.0.0}, {rule_id: ATR-2026-00002}]", "[{rule_id: ATR-2026-00001}]")) == ["1"])
     #expect(resolve(base + newer + document("p", "[{profile: base}]")) == ["2"])
-    #expect(resolve(base + document("p", "[{profile: base@2.0.0}]")) == ["p.yaml:10:24: error: profile base@2.0.0 is not known; did you mean base@1.0.0?"])
+    #expect(
+      resolve(base + document("p", "[{profile: base@2.0.0}]")) == ["p.yaml:10:24: error: profile base@2.0.0 is not known; did you mean base@1.0.0?"])
   }
 
   @Test func circlesAndDepth() {
@@ -82,7 +89,8 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     #expect(resolve(tower(Limits.profileDepth + 1), "p0").first?.hasSuffix("profiles include each other deeper than 16") == true)
     // A diamond is no circle, and a wide one costs no more than its entries.
     let wide = (0..<200).map { _ in "{profile: q}" }.joined(separator: ", ")
-    let diamond = document("q", "[{rule_id: ATR-2026-00001}]") + "---\n" + document("l", "[\(wide)]") + "---\n" + document("p", "[\(wide), {profile: l}]")
+    let diamond =
+      document("q", "[{rule_id: ATR-2026-00001}]") + "---\n" + document("l", "[\(wide)]") + "---\n" + document("p", "[\(wide), {profile: l}]")
     #expect(resolve(diamond) == ["0"])
   }
 
@@ -93,7 +101,8 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     (3, "inclusions: [{tag_match: {severity: []}}]", "'inclusions[1].tag_match' must name values"),
     (3, "inclusions: [{tag_match: {severty: [high]}}]", "unknown key 'severty' in 'inclusions[1].tag_match'; did you mean 'severity'?"),
     (3, "inclusions: [{profile: \"@1\"}]", "'@1' is not a profile; write id@version"),
-    (3, "inclusions: x", "'inclusions' must be a list, not a text"), (4, "exclusions: [{profile: a@1}]", "unknown key 'profile' in 'exclusions[1]'; known: rule_id"),
+    (3, "inclusions: x", "'inclusions' must be a list, not a text"),
+    (4, "exclusions: [{profile: a@1}]", "unknown key 'profile' in 'exclusions[1]'; known: rule_id"),
     (4, "exclusions: [{rule_status: old}]", "'exclusions[1].rule_status' is 'old', but must be one of draft, experimental, stable, deprecated"),
   ]
   @Test(arguments: refused) func refusals(_ line: Int, _ replacement: String, _ message: String) {
@@ -101,7 +110,9 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     lines[line] = replacement
     let library = ProfileReader.load(lines.joined(separator: "\n"), file: "p.yaml")
     #expect(library.profiles.isEmpty)
-    #expect(library.diagnostics.contains { $0.severity == .error && $0.description.contains(message) && $0.location.line == line + 1 }, "\(library.diagnostics)")
+    #expect(
+      library.diagnostics.contains { $0.severity == .error && $0.description.contains(message) && $0.location.line == line + 1 },
+      "\(library.diagnostics)")
   }
 
   @Test func whatAProfileSays() {
@@ -123,7 +134,10 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     #expect(set.rules.isEmpty && set.refusedCount == 0 && set.diagnostics.isEmpty)
   }
 
-  @Test(arguments: [("[", "[", true), ("[a", "[a", true), ("[]]", "]", true), ("[!]]", "a", true), ("*[0-9]*", "a5b", true), ("*[0-9]*", "ab", false), ("?", "", false)])
+  @Test(arguments: [
+    ("[", "[", true), ("[a", "[a", true), ("[]]", "]", true), ("[!]]", "a", true), ("*[0-9]*", "a5b", true), ("*[0-9]*", "ab", false),
+    ("?", "", false),
+  ])
   func patterns(_ pattern: String, _ text: String, _ expected: Bool) { #expect(fileNameMatch(pattern, text) == expected) }
   @Test func patternsStayCheap() {
     #expect(!fileNameMatch(String(repeating: "*a", count: 60) + "b", String(repeating: "a", count: 4000)))
