@@ -48,6 +48,8 @@ public final class Agent {
   private let control: ControlSocket
   private let syslog: SyslogSocket?
   private var jsonLog: DecisionLogFile?
+  private var eventLog: (file: DecisionLogFile, writer: ATREventWriter)?
+  private var unsignedEvents: UInt64 = 0
   private var files: [FileSource] = []
   private var journal: JournalFeed?
   private var notRead: [SourceStatus] = []
@@ -149,6 +151,12 @@ public final class Agent {
     pipeline = Pipeline(detector: detector)
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
+    if let events = configuration.atrEvents {
+      let key = try events.keyPath.map { try SigningKey(file: $0) }
+      eventLog = (
+        try DecisionLogFile(path: events.path, key: "output.atr_events"), ATREventWriter(rules: rules.set, key: key, redacts: events.redacts)
+      )
+    }
 
     let sources = Agent.chooseSources(configuration)
     isDefaultDiscovery = configuration.sources == nil
@@ -409,6 +417,12 @@ public final class Agent {
       undecidedMark.reported += 1
       report(.warning("\(rule)"))
     }
+    for eviction in pipeline.takeEvictions() {
+      jsonLog?.append(EvictionJSON.line(eviction))
+      guard undecidedMark.reported < Limits.undecidedReportsPerMinute else { continue }
+      undecidedMark.reported += 1
+      report(.warning("\(eviction)"))
+    }
   }
   private var undecidedMark: (time: Int64, reported: Int) = (MonotonicTime.now(), 0)
   private var unreportedUndecided: UInt64 = 0
@@ -426,7 +440,10 @@ public final class Agent {
     var info = signalfd_siginfo()
     while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
       if info.ssi_signo == UInt32(SIGHUP) {
-        do { try jsonLog?.reopen() } catch { report(.warning("\(error)")) }
+        do {
+          try jsonLog?.reopen()
+          try eventLog?.file.reopen()
+        } catch { report(.warning("\(error)")) }
       } else {
         isStopping = true
       }
@@ -541,6 +558,7 @@ public final class Agent {
   private func show(_ decision: Decision) {
     report(.decision(decision))
     jsonLog?.append(DecisionJSON.line(decision))
+    if let eventLog { do { eventLog.file.append(try eventLog.writer.line(decision)) } catch { unsignedEvents += 1 } }
     if let syslog { _ = syslog.send(RFC5424.message(decision, hostname: HostName.current, procid: "\(getpid())")) }
   }
 
@@ -691,6 +709,7 @@ public final class Agent {
       ("journal positions lost", journal?.source.counters.cursorsLost ?? 0), ("log files beyond the limit", watcher.refusedFiles),
       ("inotify queue overflows (files were polled)", watcher.overflows), ("failed commits (tried again)", commitFailures),
       ("decisions not sent to syslog", syslog?.dropCount ?? 0), ("decisions not written to the JSON log", jsonLog?.failures ?? 0),
+      ("decisions not written to the ATR event log", (eventLog?.file.failures ?? 0) + unsignedEvents),
       ("refused control requests", control.refusedRequests),
     ]
   }

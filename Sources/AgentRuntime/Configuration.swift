@@ -59,6 +59,8 @@ public struct Configuration: Sendable {
   public var disabledRules: [String] = []
   /// How mature a rule must be to be evaluated.
   public var lane = RuleLane.hunt
+  /// Profiles whose rules run, by id, id@version or file. Empty: every rule.
+  public var profiles: [String] = []
   /// Never proposed for blocking, whatever the evidence.
   public var allowlist: [CIDR] = []
   /// nil: where the user's state belongs (see AgentPaths).
@@ -75,6 +77,14 @@ public struct Configuration: Sendable {
   public var textOutput = TextOutput.auto
   /// A file that every decision is appended to, one JSON object a line.
   public var jsonlPath: String?
+  /// A file that every decision is appended to as an ATR event, with the key that signs it.
+  public struct ATREvents: Sendable, Equatable {
+    public var path: String
+    /// nil: not signed.
+    public var keyPath: String?
+    public var redacts = true
+  }
+  public var atrEvents: ATREvents?
   /// The socket that every decision is sent to as RFC 5424.
   public var syslogPath: String?
   /// Bytes of old lines that are read at start to know open sessions and windows; they cause no decisions.

@@ -69,6 +69,11 @@ public struct ConfigurationKey: Sendable {
         if let choice = section.choice(key, RuleLane.self, isRequired: true) { configuration.lane = choice }
       }),
     ConfigurationKey(
+      "rules.profiles", "list of profiles", default: "[]",
+      ["Profiles whose rules run: an id, id@version or a file. Empty: every rule. `panguard rules profile` shows what is in one."],
+      canonical: { canonicalList($0.profiles.map(quoted)) },
+      read: { section, key, configuration in configuration.profiles = section.texts(key) }),
+    ConfigurationKey(
       "allowlist", "list of addresses and networks", default: "[]", example: "",
       ["Never proposed for blocking, whatever the evidence. Detections are still written down."],
       canonical: { canonicalList($0.allowlist.map { quoted($0.description) }) },
@@ -129,6 +134,17 @@ public struct ConfigurationKey: Sendable {
       ["A file that every decision is appended to, one JSON object a line."],
       canonical: { canonicalOptional($0.jsonlPath) },
       read: { section, key, configuration in configuration.jsonlPath = readPath(section, key) }),
+    ConfigurationKey(
+      "output.atr_events", "path, key and redact", default: nil,
+      example: """
+        atr_events:
+          path: /var/log/panguard/events.jsonl
+          key: /etc/panguard/events.key    # signs each event; `panguard keys new FILE` makes one (mode 0600)
+          redact: true                     # false: text of events stands in them (the standard's forensic mode)
+        """,
+      ["A file that every decision is appended to as an event of the ATR event format, canonical JSON, signed with Ed25519."],
+      canonical: { canonicalOptional($0.atrEvents.map { "\($0.path) \($0.keyPath ?? "none") \($0.redacts)" }) },
+      read: { section, key, configuration in configuration.atrEvents = readATREvents(section, key) }),
     ConfigurationKey(
       "output.syslog", "true, false or the path of a socket", default: "false",
       ["Send every decision to the local syslog as RFC 5424. true: /dev/log."],
@@ -214,6 +230,20 @@ public struct ConfigurationKey: Sendable {
       }
       return text
     }
+  }
+  private static func readATREvents(_ section: Section, _ key: String) -> Configuration.ATREvents? {
+    guard let events = section.section(key, isRequired: true) else { return nil }
+    events.refuseUnknownKeys(["path", "key", "redact"])
+    guard events.has("path") else {
+      _ = events.text("path", isRequired: true)
+      return nil
+    }
+    let keyPath = readPath(events, "key")
+    if !events.has("key") {
+      events.problems.warning(events.location, "'\(events.path)' has no key, so events are not signed", hint: "panguard keys new FILE")
+    }
+    let redacts = events.flag("redact") ?? true
+    return readPath(events, "path").map { Configuration.ATREvents(path: $0, keyPath: keyPath, redacts: redacts) }
   }
   private static func readNetworks(_ section: Section, _ key: String) -> [CIDR] {
     section.textNodes(key).compactMap { node in

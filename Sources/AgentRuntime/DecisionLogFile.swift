@@ -4,11 +4,14 @@ import Glibc
 /// The JSON lines file that decisions are appended to (output.jsonl). A write that fails is counted; the store has the decision.
 final class DecisionLogFile {
   private let path: String
+  /// The configuration's name of it.
+  private let key: String
   private var descriptor: Int32 = -1
   private(set) var failures: UInt64 = 0
 
-  init(path: String) throws {
+  init(path: String, key: String = "output.jsonl") throws {
     self.path = path
+    self.key = key
     try reopen()
   }
   deinit { if descriptor >= 0 { close(descriptor) } }
@@ -16,7 +19,7 @@ final class DecisionLogFile {
   /// For log rotation (SIGHUP).
   func reopen() throws {
     let opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o600)
-    guard opened >= 0 else { throw AgentError("output.jsonl: \(path): \(String(cString: strerror(errno)))") }
+    guard opened >= 0 else { throw AgentError("\(key): \(path): \(String(cString: strerror(errno)))") }
     if descriptor >= 0 { close(descriptor) }
     descriptor = opened
   }

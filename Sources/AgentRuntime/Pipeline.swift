@@ -104,12 +104,17 @@ public final class Pipeline {
     return count
   }
 
+  /// Correlations that had to forget something since the last call.
+  public func takeEvictions() -> [CorrelationEviction] { detector.engine.hasEvictionRecords ? detector.takeEvictions() : [] }
+
   /// What the pipeline lost or left out, by cause.
   public var drops: [(cause: String, count: UInt64)] {
     [
       ("sessions evicted from the login table", tracker.evictions),
       ("login attempts lost with an evicted session", tracker.lostAttempts),
       ("groups evicted from rule windows", detector.engine.counters.evictions.reduce(0, +)),
+      ("evictions from correlations without a record of their own", detector.engine.counters.evictionRecordsDropped),
+      ("join values beyond the limit", detector.engine.counters.droppedJoinValues),
       ("incidents and subjects evicted", detector.evictions),
       ("signals forgotten", detector.counters.forgottenSignals),
       ("events on which a rule could not be evaluated", detector.engine.counters.gracefulErrors),

@@ -66,22 +66,32 @@ public final class Replay {
   /// Inputs that ended early, with the reason. What they held before that was processed.
   public var damagedInputs: [SourceError] { problems }
 
-  /// Runs all inputs to their end. `progress`: bytes read of the containers, and their size (0 where it is not known).
-  public func run(progress: (UInt64, UInt64) -> Void = { _, _ in }, _ emit: (Decision) -> Void) -> ReplayStatistics {
+  /// Runs all inputs to their end. `progress`: bytes read of the containers, and their size (0 where it is not known). `evicted`: what
+  /// correlations had to forget, after the decisions of the line that caused it.
+  public func run(
+    progress: (UInt64, UInt64) -> Void = { _, _ in }, evicted: (CorrelationEviction) -> Void = { _ in }, _ emit: (Decision) -> Void
+  ) -> ReplayStatistics {
     let start = MonotonicTime.now()
     let total = inputs.reduce(UInt64(0)) { $0 + ($1.input.containerSize ?? 0) }
-    if inputs.count == 1 { runSingle(inputs[0].input, inputs[0].lane, total, progress, emit) } else { runMerged(total, progress, emit) }
+    if inputs.count == 1 {
+      runSingle(inputs[0].input, inputs[0].lane, total, progress, evicted, emit)
+    } else {
+      runMerged(total, progress, evicted, emit)
+    }
     for (_, lane) in inputs where lane.newest > .distantPast { pipeline.expire(lane, asOf: lane.newest, emit) }
+    for eviction in pipeline.takeEvictions() { evicted(eviction) }
     return statistics(since: start)
   }
 
   private func runSingle(
-    _ input: ReplayInput, _ lane: Lane, _ total: UInt64, _ progress: (UInt64, UInt64) -> Void, _ emit: (Decision) -> Void
+    _ input: ReplayInput, _ lane: Lane, _ total: UInt64, _ progress: (UInt64, UInt64) -> Void,
+    _ evicted: (CorrelationEviction) -> Void, _ emit: (Decision) -> Void
   ) {
     while !input.isAtEnd {
       do throws(SourceError) {
         _ = try input.read(maxLines: 16_384) { line, offset in
           pipeline.process(line, offset: offset, lane, emit)
+          for eviction in pipeline.takeEvictions() { evicted(eviction) }
           return true
         }
       } catch {
@@ -92,7 +102,9 @@ public final class Replay {
     }
   }
 
-  private func runMerged(_ total: UInt64, _ progress: (UInt64, UInt64) -> Void, _ emit: (Decision) -> Void) {
+  private func runMerged(
+    _ total: UInt64, _ progress: (UInt64, UInt64) -> Void, _ evicted: (CorrelationEviction) -> Void, _ emit: (Decision) -> Void
+  ) {
     var waiting = inputs.map { advance($0.input, $0.lane) }
     var sinceProgress = 0
     while true {
@@ -104,6 +116,7 @@ public final class Replay {
       }
       guard let i = next else { return }
       pipeline.conclude(inputs[i].lane, emit)
+      for eviction in pipeline.takeEvictions() { evicted(eviction) }
       waiting[i] = advance(inputs[i].input, inputs[i].lane)
       sinceProgress += 1
       if sinceProgress == 16_384 {

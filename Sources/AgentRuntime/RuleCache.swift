@@ -10,19 +10,21 @@ enum RuleCache {
   private static let headBytes = 8 + 64 + 16
 
   /// What `RuleLoader.load` gives for `files`, from the cache in `directory` where that is possible; else it is put there.
-  static func load(_ files: RuleLoader.Files, in directory: String) -> RuleSet {
+  static func load(_ files: RuleLoader.Files, takesRecordedMatches: Bool, in directory: String?) -> RuleSet {
+    func read() -> RuleSet { RuleLoader.load(files, takesRecordedMatches: takesRecordedMatches) }
+    guard let directory else { return read() }
     // What could not be read may be readable the next time.
-    guard files.diagnostics.isEmpty, !files.files.isEmpty else { return RuleLoader.load(files) }
-    let key = key(of: files)
+    guard files.diagnostics.isEmpty, !files.files.isEmpty else { return read() }
+    let key = key(of: files, takesRecordedMatches)
     let path = "\(directory)/rules-\(key.prefix(32)).ruleset"
     if let bytes = RuleStore.readCache(path), let set = decode(bytes, key: key) { return set }
-    let set = RuleLoader.load(files)
+    let set = read()
     if let bytes = encode(set, key: key) { RuleStore.writeCache(bytes, to: path, in: directory, pattern: "rules-*.ruleset") }
     return set
   }
 
   /// Of the program (a build may have other types) and of each file's name and bytes.
-  private static func key(of files: RuleLoader.Files) -> String {
+  private static func key(of files: RuleLoader.Files, _ takesRecordedMatches: Bool) -> String {
     var identity: [UInt8] = []
     var info = stat()
     if stat("/proc/self/exe", &info) == 0 {
@@ -31,7 +33,7 @@ enum RuleCache {
         identity.append(0x20)
       }
     }
-    var parts = [Array(Version.text.utf8), identity]
+    var parts = [Array(Version.text.utf8), identity, [takesRecordedMatches ? 1 : 0]]
     for file in files.files {
       parts.append(Array(file.path.utf8))
       parts.append(file.bytes)

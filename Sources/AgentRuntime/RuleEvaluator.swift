@@ -1,5 +1,6 @@
 // `panguard rules eval`: events as JSON lines in, the rules that match each of them out. State (windows, correlations) runs on from
 // line to line, as it would in the daemon.
+import Detection
 import Events
 import Primitives
 import RuleEngine
@@ -24,7 +25,8 @@ public struct RuleEvaluator: ~Copyable {
   }
 
   /// One line `{"id":..,"event":{..}}` in, one line `{"id":..,"matches":[..]}` out. The id is passed through as it is written; a line
-  /// without one gets its number. Throws JSONError where the line is not of that form.
+  /// without one gets its number. A line with `atr.rule_id`, alone or as the event, is a recorded match: it feeds correlations, and what it
+  /// completes is what matches. Throws JSONError where the line is not of that form.
   public mutating func evaluate(line: Bytes) throws -> [UInt8] {
     lineNumber += 1
     var id: Bytes?
@@ -32,12 +34,17 @@ public struct RuleEvaluator: ~Copyable {
     try JSONMembers.forEach(of: line) { key, value in
       if key.equals("id") { id = value } else if key.equals("event") { body = value }
     }
+    if body == nil, MatchStream.ruleID(of: line) != nil { body = line }
     guard let body else { throw JSONError(offset: 0, message: "no \"event\" member") }
     let previous = event.time
     event.begin(raw: .none, origin: EventOrigin(source: 0, offset: lineNumber, length: 0))
     event.time = previous
     try event.setFields(fromAgentJSON: body)
-    engine.evaluate(event, at: event.time, into: &matches)
+    if let recorded = MatchStream.ruleID(of: event) {
+      engine.evaluate(matchOf: recorded, event, at: event.time, into: &matches)
+    } else {
+      engine.evaluate(event, at: event.time, into: &matches)
+    }
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
@@ -62,15 +69,55 @@ public struct RuleEvaluator: ~Copyable {
         json.key("threshold")
         json.value(match.threshold)
       }
+      appendRest(match, to: &json)
       json.endObject()
     }
     json.endArray()
     writeErrors(to: &json)
+    appendEvictions(to: &json)
     json.endObject()
     return json.out
   }
 
   mutating func takeGracefulErrors() -> [(ruleID: String, message: String)] {
     engine.takeGracefulErrors().map { (ruleSet.rules[$0.rule].id, $0.message) }
+  }
+
+  /// What only some matches have.
+  private func appendRest(_ match: RuleMatch, to json: inout JSONWriter) {
+    if !match.chain.isEmpty {
+      json.key("evidence.upstream_chain")
+      json.beginArray()
+      for part in match.chain { json.value(part.eventID) }
+      json.endArray()
+      let message = ChainMessage(ruleSet.rules[match.rule]).text(match)
+      if !message.isEmpty {
+        json.key("message")
+        json.value(message)
+      }
+    }
+    if !ruleSet.profiles.isEmpty {
+      json.key("profiles")
+      json.beginArray()
+      for name in ruleSet.profileNames(match.profiles) { json.value(name) }
+      json.endArray()
+    }
+  }
+
+  private mutating func appendEvictions(to json: inout JSONWriter) {
+    guard engine.hasEvictionRecords else { return }
+    json.key("events")
+    json.beginArray()
+    for record in engine.takeEvictionRecords() {
+      json.beginObject()
+      json.key("event")
+      json.value("correlation_state_evicted")
+      json.key("rule_id")
+      json.value(ruleSet.rules[record.rule].id)
+      json.key("matches")
+      json.value(record.matchCount)
+      json.endObject()
+    }
+    json.endArray()
   }
 }

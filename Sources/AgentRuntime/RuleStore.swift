@@ -17,6 +17,23 @@ public struct LoadedRules: Sendable {
   public var disabled: [String]
 }
 
+/// What is done with the rules that are found.
+public struct RuleLoadOptions: Sendable {
+  /// Ids that are left out.
+  public var disabled: [String] = []
+  public var lane = RuleLane.hunt
+  /// Drafts and deprecated rules run too.
+  public var includesInactive = false
+  /// Files or ids (see ProfileStore); the rules are then those of these profiles. A profile that cannot be resolved is an error, and no
+  /// rule remains: fewer rules than were asked for must not run as if they were all.
+  public var profiles: [String] = []
+  /// See RuleLoader.
+  public var takesRecordedMatches = false
+  /// Where checked rules are kept for the next start; nil: they are not.
+  public var cacheDirectory: String?
+  public init() {}
+}
+
 public enum RuleStore {
   /// Where the shipped rules lie when nobody says otherwise: beside the installed package, or in the source tree that the
   /// program was built in. The first that exists.
@@ -34,16 +51,13 @@ public enum RuleStore {
     return candidates.first { isDirectory($0) }
   }
 
-  /// Loads `paths` (default: the shipped rules) without the `disabled` ids. A path that does not exist is a diagnostic. Which of them are
-  /// evaluated is for their status and `lane` to decide; all are in the set and in its hash, and the hash says which are active.
+  /// Loads `paths` (default: the shipped rules). A path that does not exist is a diagnostic. Which rules are evaluated is for their status
+  /// and the lane to decide; all are in the set and in its hash, and the hash says which are active.
   /// `documents` are rule files in memory, read after the paths; where they are given, be it none, no path means no path.
-  public static func load(
-    paths requested: [String], documents: [RuleFile]? = nil, disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false,
-    cacheDirectory: String? = nil
-  ) -> LoadedRules {
+  public static func load(paths requested: [String], documents: [RuleFile]? = nil, options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
     let paths = requested.isEmpty && documents == nil ? [defaultDirectory()].compactMap { $0 } : requested
     let files = RuleLoader.read(paths: paths, documents: documents ?? [])
-    var set = cacheDirectory.map { RuleCache.load(files, in: $0) } ?? RuleLoader.load(files)
+    var set = RuleCache.load(files, takesRecordedMatches: options.takesRecordedMatches, in: options.cacheDirectory)
     let pinned = PinnedRuleSet.verify(below: paths)
     set.diagnostics += pinned.diagnostics
     set.refusedCount += pinned.diagnostics.count
@@ -52,21 +66,27 @@ public enum RuleStore {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
     }
-    let off = Set(disabled)
-    for id in disabled where !set.rules.contains(where: { $0.id == id }) {
+    let off = Set(options.disabled)
+    for id in options.disabled where !set.rules.contains(where: { $0.id == id }) {
       set.diagnostics.append(
         Diagnostic(
           .warning, SourceLocation(file: "configuration"), "rules.disabled names '\(id)', which is not loaded",
           hint: nearest(id, in: set.rules.map(\.id)).map { "did you mean '\($0)'?" } ?? ""))
     }
     set.rules.removeAll { off.contains($0.id) }
-    set.activate(lane: lane, includesInactive: includesInactive)
+    set.activate(lane: options.lane, includesInactive: options.includesInactive)
+    if !options.profiles.isEmpty {
+      let (resolved, diagnostics) = ProfileStore.resolve(options.profiles, among: set.rules)
+      set.diagnostics += diagnostics
+      set = set.restricted(to: diagnostics.contains { $0.severity == .error } ? [] : resolved)
+    }
     var parts: [[UInt8]] = []
     for rule in set.rules {
       parts += [Array(rule.id.utf8), Array(rule.fingerprint.description.utf8)]
       if !rule.isActive { parts.append(Array("inactive".utf8)) }
     }
-    return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: disabled)
+    for (number, profile) in set.profiles.enumerated() { parts += (["profile \(number) \(profile.name)"] + profile.ruleIDs).map { Array($0.utf8) } }
+    return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: options.disabled)
   }
 
   // MARK: Cache of what is known about the patterns

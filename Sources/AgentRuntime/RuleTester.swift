@@ -153,6 +153,7 @@ public struct RuleTester: ~Copyable {
       case .failure(let error): return .cannotRun("\(path): \(error.diagnostic.message)")
       }
     }
+    if let matches = MatchStream.ordered(lines) { return runMatches(matches, test, rule: rule) }
     if lines.isEmpty { lines = [[]] }
     guard let format = LogFormat(rawValue: test.format) else { return .cannotRun("unknown log format '\(test.format)'") }
     // A year-less stamp is read as 2026, so that a case means the same whenever it is run.
@@ -225,6 +226,30 @@ public struct RuleTester: ~Copyable {
   private func name(_ condition: Int, rule: Int) -> String {
     guard case .pattern(let conditions, _) = ruleSet.rules[rule].detection, conditions.indices.contains(condition) else { return "\(condition)" }
     return conditions[condition].name
+  }
+
+  /// Recorded matches of other rules, in the order of their time.
+  private mutating func runMatches(_ lines: [[UInt8]], _ test: TestCase, rule: Int) -> Outcome {
+    var fired = false
+    var number: UInt64 = 0
+    for round in 1...max(1, test.count) {
+      for line in lines {
+        number += 1
+        let text = RuleTester.expand(line, round: round)
+        event.begin(raw: .none, origin: EventOrigin(source: 0, offset: number, length: 0))
+        event.time = .zero
+        do {
+          try text.withUnsafeBytes { try event.setFields(fromJSON: $0) }
+        } catch {
+          return .cannotRun("match \(number) of the stream is not a JSON object: \(error)")
+        }
+        event.time = event.time + Nanoseconds(test.every.count.multipliedReportingOverflow(by: Int64(round - 1)).partialValue)
+        guard let id = MatchStream.ruleID(of: event) else { continue }
+        engine.evaluate(matchOf: id, event, at: event.time, into: &matches)
+        if matches.contains(where: { $0.rule == rule }) { fired = true }
+      }
+    }
+    return .fired(fired)
   }
 
   private static func split(_ text: [UInt8]) -> [[UInt8]] {

@@ -101,6 +101,14 @@ public struct Decision: Hashable, Sendable {
   /// Lines behind the last match, kept or not.
   public var evidenceTotal: UInt64
   public var provenance: Provenance
+  /// "id@version" of the active profiles that the rule ran under; empty where none is active.
+  public var profiles: [String] = []
+  /// correlation: identifiers of the matches that it joins, in the order of its logic (`evidence.upstream_chain`).
+  public var upstream: [String] = []
+  /// `response.message_template`, filled in; empty where the rule has none.
+  public var message = ""
+  /// `agent.id` of the event; empty where it has none.
+  public var agent = ""
 
   public init(
     id: String, revision: Int, time: EventTime, subject: Subject, ruleID: String, ruleTitle: String, severity: Severity, category: String,

@@ -28,6 +28,23 @@ public struct UndecidedRule: Sendable, CustomStringConvertible {
   public var description: String { "\(ruleID) could not be decided on \(event.source) at byte \(event.offset): \(reason)" }
 }
 
+/// `correlation_state_evicted` (spec/atr-correlation-v1.0.md): a correlation had to forget matches that could still have become part of
+/// a detection.
+public struct CorrelationEviction: Hashable, Sendable, CustomStringConvertible {
+  public var ruleID: String
+  /// Event time of the match that needed the room.
+  public var time: EventTime
+  public var matchCount: Int
+  public init(ruleID: String, time: EventTime, matchCount: Int) {
+    self.ruleID = ruleID
+    self.time = time
+    self.matchCount = matchCount
+  }
+  public var description: String {
+    "\(ruleID) forgot \(matchCount) matches that it waited to correlate: its state is full (correlation_state_evicted)"
+  }
+}
+
 /// What judging needs of a rule: small, because it is read for each match.
 private struct RuleProfile {
   var isExculpatory: Bool
@@ -38,6 +55,7 @@ private struct RuleProfile {
   var category: String
   var techniques: [String]
   var summary: MatchSummary
+  var message: ChainMessage
 
   init(_ rule: Rule) {
     let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
@@ -49,6 +67,7 @@ private struct RuleProfile {
     category = rule.category
     techniques = rule.techniques
     summary = MatchSummary(rule)
+    message = ChainMessage(rule)
   }
   var id: String { claimed.name }
   var title: String { claimed.detail }
@@ -60,6 +79,8 @@ public struct Detector: ~Copyable {
   private let configuration: DetectorConfiguration
   private let provenance: Provenance
   private let profiles: [RuleProfile]
+  /// By rule: the active profiles that it runs under, as bits. A rule is judged by what rules of its own profiles say.
+  private let activeProfiles: [UInt64]
   private var clock = EventClock()
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
@@ -79,6 +100,7 @@ public struct Detector: ~Copyable {
     self.configuration = configuration
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
     profiles = ruleSet.rules.map { RuleProfile($0) }
+    activeProfiles = ruleSet.profileBits
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
       engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, baselineHash: "none")
@@ -111,6 +133,11 @@ public struct Detector: ~Copyable {
       event: EvidenceRecord(
         source: sourceName(origin.source), offset: origin.offset, length: origin.length, time: time, fingerprint: event.fingerprint),
       reason: reason)
+  }
+
+  /// What correlations had to forget since the last call, oldest first; at most `Limits.limitRecords`, the rest is counted by the engine.
+  public mutating func takeEvictions() -> [CorrelationEviction] {
+    engine.takeEvictionRecords().map { CorrelationEviction(ruleID: profiles[$0.rule].id, time: $0.time, matchCount: $0.matchCount) }
   }
 
   /// Takes up an incident that an earlier run had open, so that its repeats update it.
@@ -225,7 +252,7 @@ public struct Detector: ~Copyable {
     current.lastTime = max(current.lastTime, time)
     current.scoredSignals = signalCount
     let isDue = current.matchCount >= current.nextReport
-    let signals = liveSignals(subjectKey, at: time)
+    let signals = liveSignals(subjectKey, of: rule, at: time)
     let (confidence, terms) = ConfidenceModel.score(signals)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
     let (action, reason) = propose(confidence, signals, subject, trust, profiles[rule].severity)
@@ -330,11 +357,11 @@ public struct Detector: ~Copyable {
 
   // MARK: Judgement
 
-  private func liveSignals(_ subject: Fingerprint, at time: EventTime) -> [Signal] {
+  private func liveSignals(_ subject: Fingerprint, of rule: Int, at time: EventTime) -> [Signal] {
     var signals: [Signal] = []
     if let entries = subjects.peek(subject)?.entries {
       signals.reserveCapacity(entries.count)
-      for entry in entries where time - entry.lastTime <= Limits.signalMemory {
+      for entry in entries where time - entry.lastTime <= Limits.signalMemory && activeProfiles[Int(entry.rule)] & activeProfiles[rule] != 0 {
         signals.append(entry.isAttested ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
       }
     }
@@ -390,7 +417,7 @@ public struct Detector: ~Copyable {
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
   ) -> Decision {
-    Decision(
+    var decision = Decision(
       id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
       severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
       terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
@@ -400,5 +427,11 @@ public struct Detector: ~Copyable {
         EvidenceRecord(
           source: sourceName($0.origin.source), offset: $0.origin.offset, length: $0.origin.length, time: $0.time, fingerprint: $0.fingerprint)
       }, evidenceTotal: match.evidenceTotal, provenance: provenance)
+    decision.profiles = ruleSet.profileNames(match.profiles)
+    decision.upstream = match.chain.map(\.eventID)
+    if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }
+    let agent = match.group.first { $0.field == .known(.agentID) }?.value ?? event.text(.agentID)?.slice(0, Limits.subjectBytes + 4).string
+    decision.agent = agent.map { clipped($0) } ?? ""
+    return decision
   }
 }

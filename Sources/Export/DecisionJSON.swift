@@ -99,6 +99,7 @@ public enum DecisionJSON {
     json.endArray()
     json.key("evidence_total")
     json.value(d.evidenceTotal)
+    appendRest(d, to: &json)
     json.verbatim(",\"hashes\":{\"engine\":")
     json.value(d.provenance.engineVersion)
     json.verbatim(",\"rules\":")
@@ -109,6 +110,31 @@ public enum DecisionJSON {
     json.value(d.provenance.baselineHash)
     json.endObject()
     json.endObject()
+  }
+
+  /// Keys that most decisions do not have.
+  private static func appendRest(_ d: Decision, to json: inout JSONWriter) {
+    func list(_ values: [String]) {
+      json.beginArray()
+      for value in values { json.value(value) }
+      json.endArray()
+    }
+    if !d.profiles.isEmpty {
+      json.key("panguard.profiles")
+      list(d.profiles)
+    }
+    if !d.upstream.isEmpty {
+      json.key("evidence.upstream_chain")
+      list(d.upstream)
+    }
+    if !d.message.isEmpty {
+      json.key("message")
+      json.value(d.message)
+    }
+    if !d.agent.isEmpty {
+      json.key("agent.id")
+      json.value(d.agent)
+    }
   }
 
   // Terms and lines are most of a record: their keys go out with the punctuation around them.
@@ -168,7 +194,7 @@ public enum DecisionJSON {
       throw DecisionJSONError(key: "event.severity", message: "contradicts rule.severity")
     }
     let hashes = try root.object("hashes")
-    return Decision(
+    var decision = Decision(
       id: try root.text("panguard.decision.id"),
       revision: try root.integer("panguard.decision.revision"),
       time: try root.time("@timestamp"),
@@ -196,6 +222,11 @@ public enum DecisionJSON {
       provenance: Provenance(
         engineVersion: try hashes.text("engine"), ruleSetHash: try hashes.text("rules"),
         configurationHash: try hashes.text("configuration"), baselineHash: try hashes.text("baseline")))
+    decision.profiles = try root.texts("panguard.profiles")
+    decision.upstream = try root.texts("evidence.upstream_chain")
+    decision.message = try root.optionalText("message") ?? ""
+    decision.agent = try root.optionalText("agent.id") ?? ""
+    return decision
   }
 
   /// The same for bytes in an array.

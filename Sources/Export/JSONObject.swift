@@ -56,6 +56,8 @@ struct JSONObject {
     guard case .array(let items) = try value(key) else { throw DecisionJSONError(key: key, message: "is not an array") }
     return items
   }
+  /// Empty if the key is absent.
+  func texts(_ key: String) throws -> [String] { members[key] == nil ? [] : try array(key).map { try $0.text(of: key) } }
   func object(_ key: String) throws -> JSONObject {
     guard case .object(let object) = try value(key) else { throw DecisionJSONError(key: key, message: "is not an object") }
     return object

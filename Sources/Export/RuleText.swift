@@ -65,6 +65,10 @@ public enum RuleText {
       case .temporalSequence(let aliases): aliases.joined(separator: ", then ")
       case .temporalUnordered(let aliases): aliases.joined(separator: " and ") + ", in any order"
       case .countThreshold(let alias, let count): "\(alias) at least \(count) times"
+      case .chainPropagation(let aliases, let isOrdered, let count):
+        aliases.count == 1
+          ? "\(count) of \(aliases[0]), each naming one before it upstream"
+          : aliases.joined(separator: isOrdered ? ", then " : " and ") + ", linked by what they name upstream"
       case .valueOverlap(let aliases, let field): "two of \(aliases.joined(separator: ", ")) with the same \(field)"
       }
     var out = [TerminalText.escaped("within \(c.window): \(what)")]

@@ -69,6 +69,21 @@ public enum Limits {
   /// Beyond either the chain that was silent longest is evicted and counted.
   public static let correlationChains = 4096
   public static let correlationEntries = 4096
+  /// Matches of one join key that are followed by what they name upstream, and references that one match brings. Beyond the first the
+  /// oldest match is evicted and reported; references beyond the second are not followed, the newest being last in the list.
+  public static let correlationGraphMatches = 256
+  public static let upstreamReferences = 64
+  /// Values that one event may have for all join keys together (array paths), as combinations. Further ones are left out and counted.
+  public static let joinCombinations = 64
+  /// Consecutive sessions that one chain may span.
+  public static let correlationSessions = 64
+  /// Profiles that are active at a time (a bit each), profiles that are known, and how deep they include each other (the standard asks
+  /// for at least 10). More are refused.
+  public static let activeProfiles = 64
+  public static let knownProfiles = 1024
+  public static let profileDepth = 16
+  /// Rules of recorded matches that are not loaded, whose correlations are remembered. Beyond it they are looked up each time.
+  public static let recordedRules = 1024
   /// Confirmations that hit a limit and wait to be reported. Beyond it they are only counted.
   public static let limitRecords = 256
   /// Rules that gave up on an event, of which a running agent warns within a minute. Beyond it they are counted.

@@ -73,6 +73,9 @@ final class CompiledRules {
   private(set) var groupSlots: [Int32] = []
   private(set) var extraNames: [(name: [UInt8], bytes: UnsafeMutableRawBufferPointer)] = []
   private(set) var correlators: [Correlator] = []
+  let evictionLog: EvictionLog
+  /// By rule: the active profiles that it is in, by bit; all bits where there are none.
+  let profiles: [UInt64]
   /// By rule: which correlations its matches feed, and the places they can take there.
   private(set) var subscriptions: [[(correlator: Int, places: [Int])]] = []
   private(set) var unfilteredPatterns = 0
@@ -100,6 +103,8 @@ final class CompiledRules {
     baselines = builder.baselines
     groupSlots = builder.groupSlots
     correlators = builder.correlators
+    evictionLog = builder.evictionLog
+    profiles = builder.profiles
     subscriptions = builder.subscriptions
     unfilteredPatterns = builder.unfilteredPatterns
     extraNames = builder.extraNames.map { name in
@@ -147,6 +152,8 @@ private struct Builder {
   var groupSlots: [Int32] = []
   var extraNames: [[UInt8]] = []
   var correlators: [Correlator] = []
+  let evictionLog = EvictionLog()
+  var profiles: [UInt64] = []
   var subscriptions: [[(correlator: Int, places: [Int])]] = []
   var unfilteredPatterns = 0
 
@@ -465,6 +472,12 @@ private struct Builder {
         error(rule, rule.location, "the count must be 1 to \(Limits.entriesPerGroup)")
         return false
       }
+    case .chainPropagation(let list, _, let count):
+      aliases = list
+      if count < 1 || count > Limits.correlationGraphMatches {
+        error(rule, rule.location, "the count must be 1 to \(Limits.correlationGraphMatches)")
+        return false
+      }
     }
     if aliases.count < fewest || aliases.count > 64 {
       error(rule, rule.location, "the logic names \(aliases.count) source rules; \(fewest) to 64 are possible")
@@ -474,7 +487,7 @@ private struct Builder {
       error(rule, rule.location, "no source rule has the alias \(unknown)")
       return false
     }
-    if detection.window.count <= 0 {
+    if detection.window.time.count <= 0 {
       error(rule, rule.location, "the window is not positive")
       return false
     }
@@ -483,19 +496,23 @@ private struct Builder {
 
   private mutating func connectCorrelations() {
     subscriptions = Array(repeating: [], count: ruleSet.rules.count)
+    profiles = ruleSet.profileBits
     for (index, rule) in ruleSet.rules.enumerated() {
       guard rules[index].kind == .correlation, case .correlation(let detection) = rule.detection else { continue }
-      correlators.append(Correlator(rule: index, detection: detection))
+      // One for each profile, so that what feeds it under one profile does not under another.
+      for bits in ruleSet.profiles.isEmpty ? [UInt64.max] : ruleSet.profiles.indices.map({ 1 << UInt64($0) & profiles[index] }) where bits != 0 {
+        correlators.append(Correlator(rule: index, detection: detection, profiles: bits, log: evictionLog))
+      }
     }
     // feeds[a]: correlations (by number) that matches of correlation a go into.
     var feeds: [[Int]] = Array(repeating: [], count: correlators.count)
-    let numbers = Dictionary(uniqueKeysWithValues: correlators.enumerated().map { ($1.rule, $0) })
+    let numbers = Dictionary(grouping: correlators.indices) { correlators[$0].rule }
     for (number, correlator) in correlators.enumerated() {
-      for index in ruleSet.rules.indices where rules[index].kind != .disabled && index != correlator.rule {
-        let places = correlator.places(forRule: ruleSet.rules[index].id)
-        guard !places.isEmpty else { continue }
+      for index in ruleSet.rules.indices
+      where rules[index].kind != .disabled && index != correlator.rule && profiles[index] & correlator.profiles != 0 {
+        guard let places = correlator.subscription(forRule: ruleSet.rules[index].id) else { continue }
         subscriptions[index].append((number, places))
-        if let from = numbers[index] { feeds[from].append(number) }
+        for from in numbers[index] ?? [] where correlators[from].profiles & correlator.profiles != 0 { feeds[from].append(number) }
       }
     }
     // Repeatedly take away those that nothing waiting feeds, or that feed nothing waiting; what stays is in a cycle (or between two).
@@ -513,6 +530,7 @@ private struct Builder {
     }
     for number in correlators.indices where waiting.contains(number) {
       let rule = ruleSet.rules[correlators[number].rule]
+      guard rules[correlators[number].rule].kind != .disabled else { continue }
       error(
         rule, rule.location, "it waits for correlations that wait for it",
         hint: "break the cycle, or name source rules exactly instead of by a pattern")

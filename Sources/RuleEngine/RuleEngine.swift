@@ -17,7 +17,7 @@ public struct RuleEngine: ~Copyable {
   let methods: MethodRules
   private var groups: GroupTable
   let texts: EventTexts
-  private let rules: UnsafeMutablePointer<RuleCode>
+  let rules: UnsafeMutablePointer<RuleCode>
   private let conditions: UnsafeMutablePointer<ConditionCode>
   private let tests: UnsafeMutablePointer<TestCode>
   private let nodes: UnsafeMutablePointer<ProgramNode>
@@ -34,21 +34,24 @@ public struct RuleEngine: ~Copyable {
   private let bitFieldCount: Int
   private var guardValues: [GuardValues] = []
   private var kinds = KindTable()
-  private var newestTime = Int64.min
+  var newestTime = Int64.min
   private var scratch: [UInt8] = []
   private let formatted: UnsafeMutableRawPointer
   private static let formattedCapacity = 64
-  private var base = RuleEngineCounters()
+  var base = RuleEngineCounters()
   private var records: [LimitRecord] = []
   /// Lines of the current event, as they came and in the order of evidence, once somebody needed them.
-  private var eventLines: [EvidenceReference] = []
-  private var orderedLines: [EvidenceReference] = []
+  var eventLines: [EvidenceReference] = []
+  var orderedLines: [EvidenceReference] = []
   private var holdsEvidence = false
   /// By field slot: the fingerprint of its text, and the event that it is of.
   private let fingerprints: UnsafeMutablePointer<(event: UInt64, value: Fingerprint)>
-  private var joined: [UInt8] = []
   /// By field slot, for conditions with a language: the event it is of, the text's language, and its NFKC form.
   private var languages: [Int32: (event: UInt64, language: UInt8, form: Int32)] = [:]
+  /// Working memory of keys.
+  var joined: [UInt8] = []
+  /// Correlations that recorded matches of rules that are not loaded go into, by id; only looked up.
+  var recordedSubscriptions: [String: [(correlator: Int, places: [Int])]] = [:]
 
   /// `cachedDatabase`: what `serializedDatabase` gave for the same patterns on the same kind of machine; anything else is ignored.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -140,6 +143,7 @@ public struct RuleEngine: ~Copyable {
     result.refusedPatterns = compiled.table.refusedForms
     result.gracefulErrors = methods.errorCount
     result.gracefulErrorsDropped = methods.droppedErrors
+    result.evictionRecordsDropped = compiled.evictionLog.dropped
     result.groups = groups.groupCount
     result.windowBytes = groups.usedBytes
     return result
@@ -531,7 +535,7 @@ public struct RuleEngine: ~Copyable {
   private func patternMatch(_ rule: Int, _ event: borrowing Event, _ time: EventTime) -> RuleMatch {
     RuleMatch(
       rule: rule, conditions: [], group: [], observed: 1, threshold: 1, firstTime: time, lastTime: time, evidence: [],
-      evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust)
+      evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust, profiles: compiled.profiles[rule])
   }
 
   /// Puts conditions and evidence into a match of a pattern rule that came without. `event` is the one evaluated last.
@@ -544,13 +548,13 @@ public struct RuleEngine: ~Copyable {
   }
 
   /// Makes `eventLines` and `orderedLines` those of `event`: the lines joined to it, and its own last.
-  private mutating func readLines(_ event: borrowing Event) {
+  mutating func readLines(_ event: borrowing Event) {
     guard eventLines.isEmpty else { return }
     eventLines.append(contentsOf: event.evidence)
     eventLines.append(event.reference)
     orderedLines = eventLines.count == 1 ? eventLines : EvidenceList.ordered(eventLines)
   }
-  private mutating func forgetLines() {
+  mutating func forgetLines() {
     eventLines.removeAll(keepingCapacity: true)
     orderedLines = []
   }
@@ -607,7 +611,8 @@ public struct RuleEngine: ~Copyable {
     var match = RuleMatch(
       rule: Int(window.rule), conditions: [], group: groupValues(window, event, asNetwork: key.isNetwork), observed: outcome.observed,
       threshold: window.threshold, firstTime: EventTime(nanoseconds: min(summary.first, time.nanoseconds)),
-      lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust)
+      lastTime: EventTime(nanoseconds: outcome.now), evidence: summary.evidence, evidenceTotal: summary.lines, trust: outcome.trust,
+      profiles: compiled.profiles[Int(window.rule)])
     if let reading = groups.reading(outcome.group, observed: outcome.observed) { match.details = .baseline(reading) }
     matches.append(match)
     return true
@@ -675,68 +680,6 @@ public struct RuleEngine: ~Copyable {
   private func reference(_ slot: Int32) -> FieldReference {
     if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) { return .known(field) }
     return .extra(String(decoding: compiled.extraNames[Int(slot) - CompiledRules.knownSlots].name, as: UTF8.self))
-  }
-
-  // MARK: Correlations
-
-  /// Each match goes to the correlations that wait for its rule; what completes is a match itself and goes the same way.
-  private mutating func correlate(_ event: borrowing Event, _ time: EventTime, _ matches: inout [RuleMatch]) {
-    var at = 0
-    while at < matches.count {
-      for (number, places) in compiled.subscriptions[matches[at].rule] {
-        let correlator = compiled.correlators[number]
-        guard let key = joinKey(correlator, matches[at], event) else { continue }
-        let contribution = contribution(of: matches[at], event)
-        guard let chain = correlator.add(contribution, places: places, key: key) else { continue }
-        let values = correlator.joinFields.map { (field: $0, value: joinValue($0, matches[at], event) ?? "") }
-        let first = chain.contributions.map(\.firstTime).min() ?? time.nanoseconds
-        matches.append(
-          RuleMatch(
-            rule: correlator.rule, conditions: [], group: values, observed: Int64(chain.contributions.count), threshold: chain.needed,
-            firstTime: EventTime(nanoseconds: first), lastTime: time, evidence: EvidenceList.ordered(chain.contributions.flatMap(\.evidence)),
-            evidenceTotal: chain.contributions.reduce(0) { $0 &+ $1.evidenceTotal },
-            trust: chain.contributions.map(\.trust).min() ?? .claimed))
-      }
-      at += 1
-    }
-  }
-
-  private mutating func contribution(of match: RuleMatch, _ event: borrowing Event) -> Contribution {
-    guard rules[match.rule].kind == .pattern else { return Correlator.contribution(of: match, evidence: match.evidence) }
-    readLines(event)
-    return Correlator.contribution(of: match, evidence: orderedLines)
-  }
-
-  /// nil: the event and the match lack a value that the correlation joins by.
-  private mutating func joinKey(_ correlator: Correlator, _ match: RuleMatch, _ event: borrowing Event) -> GroupKey? {
-    joined.removeAll(keepingCapacity: true)
-    for field in correlator.joinFields {
-      let start = joined.count
-      joined.append(littleEndian: 0)  // the length, when it is known
-      if case .known(let known) = field, event.appendText(of: known, to: &joined), joined[(start + 8)...].allSatisfy({ $0 < 0x80 }) {
-        // As it is. Other text goes the way that values of a group have gone: through a string, which repairs what is ill-formed.
-      } else if let value = joinValue(field, match, event) {
-        joined.removeSubrange((start + 8)...)
-        joined.append(value)
-      } else {
-        return nil
-      }
-      let length = UInt64(joined.count - start - 8)
-      joined.withUnsafeMutableBytes { $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt64.self) }
-    }
-    let mark = joined.withUnsafeBytes { Fingerprint(of: $0) }
-    return GroupKey(high: mark.high, low: mark.low)
-  }
-  private func joinValue(_ field: FieldReference, _ match: RuleMatch, _ event: borrowing Event) -> String? {
-    switch field {
-    case .known(let known):
-      var text: [UInt8] = []
-      if event.appendText(of: known, to: &text) { return String(decoding: text, as: UTF8.self) }
-    case .extra(let name):
-      let value = Array(name.utf8).withUnsafeBytes { event.extra($0)?.string }
-      if let value { return value }
-    }
-    return match.group.first { $0.field == field }?.value
   }
 }
 

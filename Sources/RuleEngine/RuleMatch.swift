@@ -26,10 +26,14 @@ public struct RuleMatch: Sendable {
   public var trust: Trust
   /// What rules of other methods than pattern say about the match.
   public var details = MatchDetails.none
+  /// correlation: the matches that it joins, in the order of its logic.
+  public var chain: [ChainPart] = []
+  /// Of the rule set's active profiles those that it matched under, by bit; all bits where there are no profiles.
+  public var profiles: UInt64 = .max
 
   public init(
     rule: Int, conditions: [Int], group: [(field: FieldReference, value: String)], observed: Int64, threshold: Int64, firstTime: EventTime,
-    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64, trust: Trust
+    lastTime: EventTime, evidence: [EvidenceReference], evidenceTotal: UInt64, trust: Trust, profiles: UInt64 = .max
   ) {
     self.rule = rule
     self.conditions = conditions
@@ -41,6 +45,7 @@ public struct RuleMatch: Sendable {
     self.evidence = evidence
     self.evidenceTotal = evidenceTotal
     self.trust = trust
+    self.profiles = profiles
   }
 }
 
@@ -53,6 +58,25 @@ public enum MatchDetails: Sendable {
   case spans([TraceFinding], total: Int)
   /// behavioral with a baseline: what was observed was measured by this.
   case baseline(BaselineReading)
+}
+
+/// One match inside a correlation.
+public struct ChainPart: Hashable, Sendable {
+  public var alias: String
+  public var ruleID: String
+  /// As the event names itself (`atr.event_id`, `event.id`), else derived from rule, time and place (see MatchIdentifier).
+  public var eventID: String
+  public var time: EventTime
+}
+
+/// `correlation_state_evicted`: a correlation had to forget matches that could still have become part of a detection.
+public struct EvictionRecord: Hashable, Sendable {
+  /// Index into the rule set's `rules`.
+  public var rule: Int
+  /// Of the event that needed the room.
+  public var time: EventTime
+  /// Matches that were forgotten.
+  public var matchCount: Int
 }
 
 /// One condition (or filter) of one rule against one event.
@@ -105,6 +129,10 @@ public struct RuleEngineCounters: Sendable {
   /// Rules that could not be evaluated on an event, and those among them whose record found no room.
   public var gracefulErrors: UInt64 = 0
   public var gracefulErrorsDropped: UInt64 = 0
+  /// Combinations of join values beyond `Limits.joinCombinations`, which joined nothing.
+  public var droppedJoinValues: UInt64 = 0
+  /// Eviction records that found no room.
+  public var evictionRecordsDropped: UInt64 = 0
   /// Limit records that found no room.
   public var limitRecordsDropped: UInt64 = 0
 

@@ -241,9 +241,7 @@ public enum RuleImporter {
 
 extension RuleStore {
   /// Loads directories and YAML files as they are, and bundles among `paths` through the same reader as `rules import`.
-  public static func load(
-    pathsAndBundles paths: [String], disabled: [String] = [], lane: RuleLane = .hunt, includesInactive: Bool = false, cacheDirectory: String? = nil
-  ) -> LoadedRules {
+  public static func load(pathsAndBundles paths: [String], options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
     var documents: [RuleFile] = []
     var diagnostics: [Diagnostic] = []
     var failures = 0
@@ -264,9 +262,7 @@ extension RuleStore {
       }
     }
     let isPlain = failures == 0 && documents.isEmpty
-    var loaded = load(
-      paths: plain, documents: isPlain ? nil : documents, disabled: disabled, lane: lane, includesInactive: includesInactive,
-      cacheDirectory: cacheDirectory)
+    var loaded = load(paths: plain, documents: isPlain ? nil : documents, options: options)
     if isPlain { return loaded }
     loaded.set.diagnostics += diagnostics
     loaded.set.refusedCount += failures

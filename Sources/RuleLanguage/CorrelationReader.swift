@@ -1,5 +1,5 @@
 // A correlation document's `source_rules` and `correlation_logic` (spec/atr-correlation-v1.0.md) -> CorrelationDetection.
-// The spec leaves the keys of three types open; those that are accepted here stand in docs/atr-host-profile.md.
+// The spec leaves the keys of four types and two windows open; those that are accepted here stand in docs/atr-host-profile.md.
 import Events
 import Primitives
 import TypedYAML
@@ -27,19 +27,30 @@ struct CorrelationReader {
       "type", "sequence", "aliases", "alias", "source", "count", "threshold", "field", "overlap_field", "join_keys", "window",
     ])
     let type = logic.choice("type", LogicType.self, isRequired: true)
-    if type == .chain_propagation {
-      return (
-        .skipped(method: "correlation", reason: "chain_propagation needs evidence.upstream_chain, which events of this version do not carry"), sources
-      )
+    let window = readWindow(logic, type)
+    var joinKeys = logic.textNodes("join_keys").compactMap { node in node.text.flatMap { joinKey($0, at: node.location) } }
+    if case .sessionChain = window, !joinKeys.contains(where: { $0 != .session }) {
+      problems.warning(
+        logic.location(of: "join_keys"), "a session_chain needs a key that stays the same over sessions and is joined by agent.id",
+        hint: "add agent.id or memory.store_id to join_keys")
+      joinKeys.append(.known(.agentID))
     }
-    let (window, skipReason) = readWindow(logic)
-    let conditions = ConditionReader(problems: problems, isHostRule: isHostRule)
-    let joinKeys = logic.textNodes("join_keys").compactMap { node in node.text.flatMap { conditions.field($0, at: node.location) } }
-    let parsed = type.flatMap { readLogic($0, logic, sourceRules, conditions) }
-    guard problems.errorCount == errorsBefore else { return (nil, sources) }
-    if let skipReason { return (.skipped(method: "correlation", reason: skipReason), sources) }
-    guard let parsed, let window else { return (nil, sources) }
-    return (.correlation(CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)), sources)
+    let parsed = type.flatMap { readLogic($0, logic, sourceRules) }
+    let template = document.section("response")?.text("message_template") ?? ""
+    guard problems.errorCount == errorsBefore, let parsed, let window else { return (nil, sources) }
+    var detection = CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)
+    detection.messageTemplate = template
+    return (.correlation(detection), sources)
+  }
+
+  /// A path into arrays is free; a plain name is checked like that of a condition.
+  private func joinKey(_ path: String, at location: SourceLocation) -> JoinKey? {
+    guard path.utf8.count <= 256, let key = JoinKey(path: path) else {
+      problems.error(location, "'\(shown(path))' is not a join key", hint: "write a field name or a path such as agent.delegation_chain[*].agent_id")
+      return nil
+    }
+    if key.steps.isEmpty, ConditionReader(problems: problems, isHostRule: isHostRule).field("\(key.field)", at: location) == nil { return nil }
+    return key
   }
 
   private func readSources(
@@ -79,7 +90,7 @@ struct CorrelationReader {
   }
 
   private func readLogic(
-    _ type: LogicType, _ logic: Section, _ sources: [CorrelationDetection.SourceRule], _ conditions: ConditionReader
+    _ type: LogicType, _ logic: Section, _ sources: [CorrelationDetection.SourceRule]
   ) -> CorrelationDetection.Logic? {
     let known = sources.map(\.alias)
     switch type {
@@ -93,7 +104,7 @@ struct CorrelationReader {
     case .value_overlap:
       let aliases = readSet(logic, known, "value_overlap")
       let key = logic.has("overlap_field") && !logic.has("field") ? "overlap_field" : "field"
-      guard let name = logic.text(key, isRequired: true), let field = conditions.field(name, at: logic.location(of: key)) else { return nil }
+      guard let name = logic.text(key, isRequired: true), let field = joinKey(name, at: logic.location(of: key)) else { return nil }
       return .valueOverlap(aliases, field: field)
     case .count_threshold:
       let key = logic.has("alias") ? "alias" : "source"
@@ -108,7 +119,15 @@ struct CorrelationReader {
       let countKey = logic.has("threshold") && !logic.has("count") ? "threshold" : "count"
       guard let count = logic.integer(countKey, in: 1...Int64(Limits.entriesPerGroup), isRequired: true), let alias else { return nil }
       return .countThreshold(alias: alias, count: Int(count))
-    case .chain_propagation: return nil
+    case .chain_propagation:
+      let isOrdered = logic.has("sequence")
+      let key = isOrdered ? "sequence" : "aliases"
+      let aliases = logic.has(key) ? readAliases(key, logic, known, isRequired: false) : known
+      if aliases.count > Self.sequenceLimit {
+        problems.error(logic.location(of: key), "chain_propagation takes up to \(Self.sequenceLimit) rules, not \(aliases.count)")
+      }
+      let count = logic.integer("count", in: 2...Int64(Limits.correlationGraphMatches)) ?? 2
+      return .chainPropagation(aliases, isOrdered: isOrdered, count: aliases.count > 1 ? aliases.count : Int(count))
     }
   }
   /// The aliases that take part: those listed, or all.
@@ -142,18 +161,28 @@ struct CorrelationReader {
     problems.error(location, "no source rule has the alias '\(shown(alias))'", hint: problems.suggestion(for: alias, in: known))
   }
 
-  private func readWindow(_ logic: Section) -> (Nanoseconds?, skipReason: String?) {
-    if logic.node("window")?.text != nil { return (logic.duration("window"), nil) }
-    guard let window = logic.section("window", isRequired: true) else { return (nil, nil) }
+  /// A duration alone is a wall time. chain_propagation may do without: then its references alone bound it.
+  private func readWindow(_ logic: Section, _ logicType: LogicType?) -> CorrelationDetection.Window? {
+    if logic.node("window")?.text != nil { return logic.duration("window").map { .wallTime($0) } }
+    if logicType == .chain_propagation, !logic.has("window") { return .unbounded }
+    guard let window = logic.section("window", isRequired: true) else { return nil }
     window.refuseUnknownKeys(["type", "duration", "max_wall_time", "value", "max_session_count", "max_depth", "max_hops"])
+    let errorsBefore = problems.errorCount
     let type = window.choice("type", WindowType.self) ?? .wall_time
-    switch type {
-    case .wall_time:
-      let key = ["duration", "max_wall_time", "value"].first(where: window.has) ?? "duration"
-      return (window.duration(key, isRequired: true), nil)
-    case .session_chain: return (nil, "window session_chain needs agent sessions, which events of this version do not carry")
-    case .chain_depth: return (nil, "window chain_depth needs evidence.upstream_chain, which events of this version do not carry")
-    case .unbounded: return (nil, "window unbounded would need unbounded memory; state a wall_time")
+    let timeKey = ["duration", "max_wall_time", "value"].first(where: window.has)
+    func time() -> Nanoseconds? { timeKey.flatMap { window.duration($0) } }
+    func count(_ keys: [String], _ limit: Int) -> Int? {
+      window.integer(keys.first(where: window.has) ?? keys[0], in: 1...Int64(limit), isRequired: true).map { Int($0) }
     }
+    let read: CorrelationDetection.Window?
+    switch type {
+    case .wall_time: read = window.duration(timeKey ?? "duration", isRequired: true).map { .wallTime($0) }
+    case .session_chain: read = count(["max_session_count"], Limits.correlationSessions).map { .sessionChain(sessions: $0, wallTime: time()) }
+    case .chain_depth: read = count(["max_depth", "max_hops"], Limits.correlationGraphMatches).map { .chainDepth(hops: $0, wallTime: time()) }
+    case .unbounded:
+      if let timeKey { problems.error(window.location(of: timeKey), "a window that is unbounded has no '\(timeKey)'") }
+      read = .unbounded
+    }
+    return problems.errorCount == errorsBefore ? read : nil
   }
 }

@@ -171,18 +171,50 @@ public struct CorrelationDetection: Codable, Sendable {
     case temporalUnordered([String])
     case countThreshold(alias: String, count: Int)
     /// At least two different aliases share the value of `field`.
-    case valueOverlap([String], field: FieldReference)
+    case valueOverlap([String], field: JoinKey)
+    /// Each match names one before it in `evidence.upstream_chain`. Ordered: the aliases in this order along the references; else each
+    /// of them somewhere along. `count`: how many linked matches it takes where there is one alias.
+    case chainPropagation([String], isOrdered: Bool, count: Int)
+  }
+  public enum Window: Codable, Hashable, Sendable, CustomStringConvertible {
+    case wallTime(Nanoseconds)
+    /// Matches of at most `sessions` consecutive sessions of what the other join keys say; nil: however long that takes.
+    case sessionChain(sessions: Int, wallTime: Nanoseconds?)
+    /// Matches that `evidence.upstream_chain` links in at most `hops` steps from the first to the last.
+    case chainDepth(hops: Int, wallTime: Nanoseconds?)
+    /// No bound but memory.
+    case unbounded
+    /// Time that a chain may take; the longest there is where the window has no bound.
+    public var time: Nanoseconds {
+      switch self {
+      case .wallTime(let time), .sessionChain(_, let time?), .chainDepth(_, let time?): time
+      case .sessionChain, .chainDepth, .unbounded: Nanoseconds(.max)
+      }
+    }
+    public var description: String {
+      switch self {
+      case .wallTime(let time): "\(time)"
+      case .sessionChain(let count, let time): "\(count) sessions" + (time.map { " and \($0)" } ?? "")
+      case .chainDepth(let count, let time): "\(count) hops" + (time.map { " and \($0)" } ?? "")
+      case .unbounded: "any time"
+      }
+    }
   }
   public var sourceRules: [SourceRule]
   public var logic: Logic
   /// Equal in all events of one match. Empty: no joining.
-  public var joinKeys: [FieldReference]
-  public var window: Nanoseconds
-  public init(sourceRules: [SourceRule], logic: Logic, joinKeys: [FieldReference], window: Nanoseconds) {
+  public var joinKeys: [JoinKey]
+  public var window: Window
+  /// `response.message_template`; `{alias.event_id}` and the like are filled in when the correlation matches.
+  public var messageTemplate = ""
+  public init(sourceRules: [SourceRule], logic: Logic, joinKeys: [JoinKey], window: Window) {
     self.sourceRules = sourceRules
     self.logic = logic
     self.joinKeys = joinKeys
     self.window = window
+  }
+  public init(sourceRules: [SourceRule], logic: Logic, joinKeys: [FieldReference], window: Nanoseconds) {
+    self.init(sourceRules: sourceRules, logic: logic, joinKeys: joinKeys.map { JoinKey($0) }, window: .wallTime(window))
   }
 }
 
@@ -275,6 +307,10 @@ public struct Rule: Codable, Sendable {
   public var agentSource: String
   public var category: String
   public var subcategory: String
+  /// Every text under `tags`, by key: a text alone is a list of one. For profiles; only looked up.
+  public var tags: [String: [String]] = [:]
+  /// `response.auto_response_threshold`; empty where there is none.
+  public var responseThreshold = ""
   /// ATT&CK technique ids ("T1110.001"), in the rule's order.
   public var techniques: [String]
   /// Every other reference, as "framework:id".
@@ -331,6 +367,8 @@ public struct RuleSet: Codable, Sendable {
   public var diagnostics: [Diagnostic]
   /// Documents that were refused because of an error.
   public var refusedCount: Int
+  /// The profiles that are active, at most `Limits.activeProfiles`; the rules are then those of all of them. Empty: every rule runs.
+  public var profiles: [ResolvedProfile] = []
   public init(rules: [Rule], diagnostics: [Diagnostic], refusedCount: Int) {
     self.rules = rules
     self.diagnostics = diagnostics

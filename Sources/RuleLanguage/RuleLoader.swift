@@ -19,7 +19,11 @@ public enum RuleLoader {
   /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
   /// begin with "." are not read. Directories behind symbolic links are not entered.
   /// `documents` are read after them, as if they were files.
-  public static func load(paths: [String], documents: [RuleFile] = []) -> RuleSet { load(read(paths: paths, documents: documents)) }
+  /// `takesRecordedMatches`: matches of rules that are not loaded can come from recorded events, so a correlation that names such a
+  /// rule is loaded, with a warning, instead of refused.
+  public static func load(paths: [String], documents: [RuleFile] = [], takesRecordedMatches: Bool = false) -> RuleSet {
+    load(read(paths: paths, documents: documents), takesRecordedMatches: takesRecordedMatches)
+  }
 
   /// Rule files as they lie on disk, unread by any parser, so that a cache can tell whether it knows them.
   public struct Files: Sendable {
@@ -47,8 +51,9 @@ public enum RuleLoader {
     result.refusedCount = collection.refusedCount
     return result
   }
-  public static func load(_ read: Files) -> RuleSet {
+  public static func load(_ read: Files, takesRecordedMatches: Bool = false) -> RuleSet {
     var collection = Collection()
+    collection.takesRecordedMatches = takesRecordedMatches
     collection.diagnostics = read.diagnostics
     collection.refusedCount = read.refusedCount
     for file in read.files { file.bytes.withUnsafeBytes { collection.add($0, file: file.path) } }
@@ -63,14 +68,15 @@ public enum RuleLoader {
   }
 
   /// Loads the documents of one file that is in memory. `file` names it in locations; streams of tests are sought beside it.
-  public static func load(document bytes: Bytes, file: String) -> RuleSet {
+  public static func load(document bytes: Bytes, file: String, takesRecordedMatches: Bool = false) -> RuleSet {
     var collection = Collection()
+    collection.takesRecordedMatches = takesRecordedMatches
     collection.add(bytes, file: file)
     return collection.finished()
   }
-  public static func load(document text: String, file: String) -> RuleSet {
+  public static func load(document text: String, file: String, takesRecordedMatches: Bool = false) -> RuleSet {
     var copy = text
-    return copy.withUTF8 { load(document: Bytes($0), file: file) }
+    return copy.withUTF8 { load(document: Bytes($0), file: file, takesRecordedMatches: takesRecordedMatches) }
   }
 }
 
@@ -84,6 +90,7 @@ extension RuleLoader {
 
 private struct Collection {
   var diagnostics: [Diagnostic] = []
+  var takesRecordedMatches = false
   var refusedCount = 0
   private var rules: [Rule] = []
   private var indexOfID: [String: Int] = [:]
@@ -97,7 +104,8 @@ private struct Collection {
     let problems = Problems()
     let directory = file.utf8.lastIndex(of: 0x2f).map { String(file[...$0]) } ?? ""
     let reader = RuleReader(problems: problems, file: file, directory: directory)
-    for document in parsed.documents {
+    // A profile selects rules and is none (see ProfileReader).
+    for document in parsed.documents where document.root["profile"] == nil || document.root["inclusions"] == nil {
       guard
         let (rule, ruleSources) = reader.read(
           document, fingerprint: Fingerprint(of: bytes.slice(document.range.lowerBound, document.range.upperBound)))
@@ -129,6 +137,16 @@ private struct Collection {
     }
     var accepted: Set<String> = []
     var ready = rules.indices.filter { waitingFor[$0] == 0 }
+    if takesRecordedMatches {
+      for (i, rule) in rules.enumerated() {
+        let missing = (sources[rule.id] ?? []).filter { indexOfID[$0.id] == nil }
+        for (id, location) in missing {
+          diagnostics.append(Diagnostic(.warning, location, "\(rule.id) waits for \(shown(id)), which is not loaded: only recorded matches feed it"))
+        }
+        waitingFor[i] -= Set(missing.map(\.id)).count
+        if !missing.isEmpty, waitingFor[i] == 0 { ready.append(i) }
+      }
+    }
     while let i = ready.popLast() {
       accepted.insert(rules[i].id)
       for dependent in dependents[rules[i].id] ?? [] {

@@ -197,6 +197,14 @@ struct RuleReader {
     return type.utf8.count <= 64 && !type.utf8.contains { $0 <= 0x20 || $0 == 0x7f } ? type : ""
   }
 
+  /// What profiles select by and what output says of a rule, beside what matching needs.
+  private func noteForProfiles(_ rule: inout Rule, _ document: Section, _ tags: Section?) {
+    for entry in tags?.entries ?? [] {
+      rule.tags[entry.key] = entry.value.list?.compactMap(\.text) ?? entry.value.text.map { [$0] } ?? []
+    }
+    if let response = document.node("response") { rule.responseThreshold = response["auto_response_threshold"]?.text ?? "" }
+  }
+
   // MARK: Rules
 
   private func readRule(_ section: Section, _ fingerprint: Fingerprint) -> Rule? {
@@ -241,6 +249,7 @@ struct RuleReader {
     complete(&rule, section)
     if !isHostRule { FormatTables.reportWhatIsRequired(section, schemaVersion: schemaVersion, tests: tests) }
     if case .pattern? = detection, detectionSection?.text("method") == Method.semantic.rawValue { rule.fallbackOf = Method.semantic.rawValue }
+    noteForProfiles(&rule, section, tagSection)
     return detection == nil ? nil : rule
   }
 
@@ -407,6 +416,7 @@ struct RuleReader {
     rule.schemaVersion = described.node("schema_version")?.text ?? document.node("schema_version")?.text ?? ""
     rule.scanTarget = tags.scanTarget
     complete(&rule, described)
+    noteForProfiles(&rule, document, tagSection)
     return detection == nil ? nil : (rule, sources)
   }
 }

@@ -76,6 +76,8 @@ struct DecisionFilter: ParsableArguments {
   }
 }
 
+enum DecisionFormat: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl, atr, stix }
+
 /// Opens the store for reading, or says how to get one.
 func openStore(_ selection: StateSelection) throws -> DecisionStore {
   let directory = try selection.directory()
@@ -97,7 +99,10 @@ extension DecisionsCommand {
     @OptionGroup var filter: DecisionFilter
     @Flag(name: .long, help: "Every record of each incident, not only the latest.") var all = false
     @Option(name: .long, help: "At most this many.") var limit: Int = 100
-    @Option(name: .long, help: "table, json or jsonl.") var format: OutputFormat = .table
+    @Option(name: .long, help: "table, json, jsonl, atr (ATR events) or stix (one bundle).") var format: DecisionFormat = .table
+    @OptionGroup var rules: RuleSelection
+    @Option(name: .long, help: "The key that signs ATR events. Default: output.atr_events.key of the configuration.", completion: .file())
+    var key: String?
 
     func run() throws {
       guard limit > 0 else { throw CommandFailure.usage("--limit wants a number above 0") }
@@ -122,6 +127,17 @@ extension DecisionsCommand {
         for decision in answer.decisions { json.raw(DecisionJSON.line(decision)) }
         json.endArray()
         output.line(json.out)
+      case .stix: output.line(STIXBundle.bytes(answer.decisions, version: Version.text))
+      case .atr:
+        let settings = try selection.configuration()
+        let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules)
+        do {
+          let signing = try (key ?? settings.atrEvents?.keyPath).map { try SigningKey(file: $0) }
+          let writer = ATREventWriter(rules: loaded.set, key: signing, redacts: settings.atrEvents?.redacts ?? true)
+          for decision in answer.decisions { output.line(try writer.line(decision)) }
+        } catch {
+          throw CommandFailure.environment("\(error)")
+        }
       }
       output.flush()
       if answer.isCut { printError("only the newest \(limit) are shown; --limit shows more") }

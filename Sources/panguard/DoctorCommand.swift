@@ -74,8 +74,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     let loaded = RuleStore.load(
-      paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, disabled: settings.disabledRules,
-      lane: settings.lane)
+      paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules, options: rules.options(settings))
     let engine = RuleEngine(loaded.set)
     let broken = (loaded.set.diagnostics + engine.diagnostics).filter { $0.severity == .error }
     if !broken.isEmpty {

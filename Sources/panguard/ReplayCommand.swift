@@ -21,15 +21,20 @@ struct ReplayCommand: ParsableCommand {
   @OptionGroup var selection: RuleSelection
   @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
   @Option(name: .long, help: "Write the decision log (JSON lines) to this file.", completion: .file()) var output: String?
-  @Option(name: .long, help: "What to print: text or jsonl. Default: text; nothing with --output.") var format: ReplayFormat?
+  @Option(name: .long, help: "What to print: text, jsonl, atr (ATR events) or stix (one bundle). Default: text; nothing with --output.") var format:
+    ReplayFormat?
   @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
   @Option(
     name: .long, help: "Stands for the files' modification time (RFC 3339), which decides the year of stamps that have none.") var inputTime: String?
+  @Option(
+    name: .long, help: "The key that signs ATR events (`panguard keys new`). Default: output.atr_events.key of the configuration.",
+    completion: .file())
+  var key: String?
   @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
   @Flag(name: .long, help: "No progress bar.") var quiet = false
   @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String]
 
-  enum ReplayFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl, none }
+  enum ReplayFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl, atr, stix, none }
 
   func run() throws {
     var settings = Configuration()
@@ -48,7 +53,7 @@ struct ReplayCommand: ParsableCommand {
       }
       fixedTime = time
     }
-    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules, lane: settings.lane)
+    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
     let cacheDirectory = RuleStore.defaultCacheDirectory()
     let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
     let detector = Detector(
@@ -77,18 +82,28 @@ struct ReplayCommand: ParsableCommand {
     }
     let shown = format ?? (output == nil ? .text : .none)
     var screen = Output()
+    let events = shown == .atr ? try eventWriter(settings, loaded) : nil
+    var bundle: [Decision] = []
+    var unsigned: String?
+    var evictions: [CorrelationEviction] = []
     let color = Terminal.usesColor(.auto)
     let width = isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0
     var progress = Progress("replaying", quiet: quiet || shown != .none)
-    let statistics = replay.run(progress: { progress.update($0, of: $1) }) { decision in
+    let statistics = replay.run(progress: { progress.update($0, of: $1) }, evicted: { evictions.append($0) }) { decision in
+      if !evictions.isEmpty { ReplayCommand.write(&evictions, &log, &screen, isShown: shown == .jsonl) }
       if log != nil || shown == .jsonl {
         let line = DecisionJSON.line(decision)
         log?.line(line)
         if shown == .jsonl { screen.line(line) }
       }
+      if let events { do { screen.line(try events.line(decision)) } catch { unsigned = "\(error)" } }
+      if shown == .stix { bundle.append(decision) }
       if shown == .text { screen.line(DecisionText.line(decision, color: color, width: width)) }
     }
     progress.finish()
+    ReplayCommand.write(&evictions, &log, &screen, isShown: shown == .jsonl)
+    if shown == .stix { screen.line(STIXBundle.bytes(bundle, version: Version.text)) }
+    if let unsigned { throw CommandFailure.environment(unsigned) }
     log?.flush()
     screen.flush()
     for rule in replay.takeUndecided() { printError("warning: " + TerminalText.escaped("\(rule)")) }
@@ -98,6 +113,25 @@ struct ReplayCommand: ParsableCommand {
       printError("\(grouped(statistics.lines)) lines (\(grouped(statistics.unparsed)) unparsed), no decision: no rule matched")
     }
     if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
+  }
+
+  /// What correlations had to forget goes into the log among the decisions: before the first one that came after it.
+  private static func write(_ evictions: inout [CorrelationEviction], _ log: inout Output?, _ screen: inout Output, isShown: Bool) {
+    for eviction in evictions {
+      let line = EvictionJSON.line(eviction)
+      log?.line(line)
+      if isShown { screen.line(line) }
+    }
+    evictions.removeAll()
+  }
+
+  private func eventWriter(_ settings: Configuration, _ loaded: LoadedRules) throws -> ATREventWriter {
+    do {
+      let key = try (key ?? settings.atrEvents?.keyPath).map { try SigningKey(file: $0) }
+      return ATREventWriter(rules: loaded.set, key: key, redacts: settings.atrEvents?.redacts ?? true)
+    } catch {
+      throw CommandFailure.environment("\(error)")
+    }
   }
 
   static func render(_ s: ReplayStatistics) -> String {

@@ -15,8 +15,8 @@ struct RulesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rules", abstract: "List, check, test and explain rules.",
     subcommands: [
-      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Cost.self, Coverage.self, Import.self,
-      Diff.self, Convert.self, RulesConformance.self, PrintSchema.self,
+      List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Cost.self, Coverage.self, ProfileCommand.self,
+      Import.self, Diff.self, Convert.self, RulesConformance.self, PrintSchema.self,
     ])
 }
 
@@ -27,16 +27,31 @@ struct RuleSelection: ParsableArguments {
   @Option(name: .long, help: "How mature a rule must be to run: enforce, alert, hunt. Default: rules.lane of the configuration, else hunt.")
   var lane: RuleLane?
   @Flag(name: .long, help: "Run drafts and deprecated rules too.") var includeInactive = false
+  @Option(name: .long, help: "Only the rules of this profile (an id, id@version or a file); may be given several times.", completion: .file())
+  var profile: [String] = []
+
+  /// What the flags say, and `settings` where they say nothing.
+  func options(_ settings: Configuration = Configuration(), takesRecordedMatches: Bool = false) -> RuleLoadOptions {
+    var options = RuleLoadOptions()
+    options.disabled = settings.disabledRules
+    options.lane = lane ?? settings.lane
+    options.includesInactive = includeInactive
+    options.profiles = profile.isEmpty ? settings.profiles : profile
+    options.takesRecordedMatches = takesRecordedMatches
+    options.cacheDirectory = RuleStore.defaultCacheDirectory()
+    return options
+  }
 
   /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded.
   func load(
-    _ extra: [String] = [], disabled: [String] = [], lane configured: RuleLane = .hunt, reportsWarnings: Bool = false
+    _ extra: [String] = [], settings: Configuration = Configuration(), reportsWarnings: Bool = false, takesRecordedMatches: Bool = false
   ) throws -> LoadedRules {
-    let loaded = RuleStore.load(
-      pathsAndBundles: rules + extra, disabled: disabled, lane: lane ?? configured, includesInactive: includeInactive,
-      cacheDirectory: RuleStore.defaultCacheDirectory())
+    let loaded = RuleStore.load(pathsAndBundles: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
+      if !loaded.set.profiles.isEmpty {
+        throw CommandFailure.environment("no rule of those loaded is in \(loaded.set.profiles.map(\.name).joined(separator: ", "))")
+      }
       throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
     }
     return loaded
@@ -107,7 +122,7 @@ extension RulesCommand {
       let answers = try reference.map { path in
         do { return try RuleTestReference.load(path) } catch { throw CommandFailure.environment("\(error)") }
       }
-      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths)
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths, options: selection.options(takesRecordedMatches: true))
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
       var progress = Progress("testing rules")
@@ -126,13 +141,15 @@ extension RulesCommand {
   struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Which rules match which events.",
-      discussion: #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each."#)
+      discussion:
+        #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each. A line with atr.rule_id is a recorded match: it feeds correlations."#
+    )
     @OptionGroup var selection: RuleSelection
     @Option(name: .long, help: "jsonl.") var format: OutputFormat = .jsonl
     @Argument(help: "A file of events; - is standard input.", completion: .file()) var input: String = "-"
 
     func run() throws {
-      let loaded = try selection.load()
+      let loaded = try selection.load(takesRecordedMatches: true)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
       var output = Output()
       var number = 0

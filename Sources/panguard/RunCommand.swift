@@ -23,7 +23,7 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     Agent.holdSignals()
     let settings = try selection.configuration()
-    let loaded = try rules.load(rules.rules.isEmpty ? settings.ruleDirectories : [], disabled: settings.disabledRules, lane: settings.lane)
+    let loaded = try rules.load(rules.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
     var options = AgentOptions(stateDirectory: selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))
     options.fromStart = fromStart
     options.cacheDirectory = RuleStore.defaultCacheDirectory()

@@ -66,6 +66,19 @@ import Testing
     #expect(c.hash != Configuration().hash)
   }
 
+  @Test func profilesAndEventsAreRead() {
+    let read = load("rules: {profiles: [panguard-host, /opt/p.yaml]}\noutput: {atr_events: {path: /tmp/e.jsonl, key: /etc/k, redact: false}}\n")
+    #expect(read.messages == [])
+    #expect(read.configuration?.profiles == ["panguard-host", "/opt/p.yaml"])
+    #expect(read.configuration?.atrEvents?.path == "/tmp/e.jsonl" && read.configuration?.atrEvents?.keyPath == "/etc/k")
+    #expect(read.configuration?.atrEvents?.redacts == false)
+    #expect(read.configuration?.hash != Configuration().hash)
+    #expect(
+      load("output:\n  atr_events: {path: /tmp/e}\n").messages
+        == ["c.yaml:2:15: warning: 'output.atr_events' has no key, so events are not signed; panguard keys new FILE"])
+    #expect(load("output:\n  atr_events: {key: /tmp/e}\n").messages == ["c.yaml:2:15: error: 'output.atr_events.path' is missing"])
+  }
+
   static let refused: [(text: String, message: String)] = [
     ("thresolds:\n  act: 0.9\n", "c.yaml:1:1: error: unknown key 'thresolds'; did you mean 'thresholds'?"),
     ("output:\n  txt: auto\n", "c.yaml:2:3: error: unknown key 'txt' in 'output'; did you mean 'text'?"),

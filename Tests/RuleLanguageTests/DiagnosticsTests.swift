@@ -321,6 +321,25 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
           + "did you mean 'wall_time'?"
       ]
     ),
+    ("type: count_threshold\ncount: 2\nwindow: {type: chain_depth}", ["11:11: error: 'correlation_logic.window.max_depth' is missing"]),
+    (
+      "type: count_threshold\ncount: 2\nwindow: {type: session_chain, max_session_count: 65}",
+      ["11:52: error: 'correlation_logic.window.max_session_count' is 65, but must be between 1 and 64"]
+    ),
+    (
+      "type: count_threshold\ncount: 2\nwindow: {type: unbounded, duration: 5m}",
+      ["11:39: error: a window that is unbounded has no 'duration'"]
+    ),
+    (
+      "type: count_threshold\ncount: 2\nwindow: 5m\njoin_keys: ['a[x]']",
+      ["12:15: error: 'a[x]' is not a join key; write a field name or a path such as agent.delegation_chain[*].agent_id"]
+    ),
+    (
+      "type: count_threshold\ncount: 2\nwindow: {type: session_chain, max_session_count: 2}\njoin_keys: [session.id]",
+      [
+        "12:14: warning: a session_chain needs a key that stays the same over sessions and is joined by agent.id; add agent.id or memory.store_id to join_keys"
+      ]
+    ),
     (
       "type: sequence\nwindow: 5m",
       [

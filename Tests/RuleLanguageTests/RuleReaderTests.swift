@@ -392,18 +392,26 @@ func outline(_ expression: Expression) -> String {
     ("{type: count_threshold, alias: b, threshold: 4, window: {type: wall_time, value: 5m}}", "countThreshold(alias: \"b\", count: 4) by [] in 5m"),
     ("{type: value_overlap, overlap_field: user.name, window: 5m}", "valueOverlap([\"a\", \"b\"], field: user.name) by [] in 5m"),
     ("{type: value_overlap, field: custom.field, window: 5m}", "valueOverlap([\"a\", \"b\"], field: custom.field) by [] in 5m"),
-    ("{type: chain_propagation}", "skipped correlation: chain_propagation needs evidence.upstream_chain, which events of this version do not carry"),
+    ("{type: chain_propagation}", "chainPropagation([\"a\", \"b\"], isOrdered: false, count: 2) by [] in any time"),
     (
-      "{type: temporal_unordered, window: {type: session_chain, max_session_count: 5, max_wall_time: 30d}}",
-      "skipped correlation: window session_chain needs agent sessions, which events of this version do not carry"
+      "{type: chain_propagation, sequence: [b, a], window: {type: chain_depth, max_hops: 4, max_wall_time: 1h}}",
+      "chainPropagation([\"b\", \"a\"], isOrdered: true, count: 2) by [] in 4 hops and 1h"
     ),
     (
-      "{type: temporal_unordered, window: {type: chain_depth}}",
-      "skipped correlation: window chain_depth needs evidence.upstream_chain, which events of this version do not carry"
+      "{type: chain_propagation, aliases: [a], count: 3, window: 1h}",
+      "chainPropagation([\"a\"], isOrdered: false, count: 3) by [] in 1h"
     ),
     (
-      "{type: temporal_unordered, window: {type: unbounded}}",
-      "skipped correlation: window unbounded would need unbounded memory; state a wall_time"
+      "{type: temporal_unordered, join_keys: [agent.id, session.id], window: {type: session_chain, max_session_count: 5, max_wall_time: 7d}}",
+      "temporalUnordered([\"a\", \"b\"]) by [agent.id, session.id] in 5 sessions and 7d"
+    ),
+    (
+      "{type: temporal_unordered, join_keys: ['$.agent.delegation_chain[*][\"agent_id\"]'], window: {type: chain_depth, max_depth: 2}}",
+      "temporalUnordered([\"a\", \"b\"]) by [agent.delegation_chain[*].agent_id] in 2 hops"
+    ),
+    (
+      "{type: temporal_unordered, join_keys: [evidence.upstream_chain], window: {type: unbounded}}",
+      "temporalUnordered([\"a\", \"b\"]) by [evidence.upstream_chain[*]] in any time"
     ),
   ]
   @Test(arguments: correlations) func correlationDocuments(_ logic: String, _ expected: String) {

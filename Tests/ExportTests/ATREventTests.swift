@@ -1,0 +1,121 @@
+// ATR events and STIX bundles against golden files; the canonical form against RFC 8785's own examples.
+import Detection
+import Events
+import Primitives
+import RuleLanguage
+import Testing
+
+@testable import Export
+
+@Suite struct CanonicalJSONTests {
+  private func canonical(_ text: String) throws -> String {
+    String(decoding: try Array(text.utf8).withUnsafeBytes { try CanonicalJSON(parsing: $0) }.bytes, as: UTF8.self)
+  }
+  /// RFC 8785, 3.2.2 to 3.2.4, with the numbers that have an exact form here.
+  @Test func theStandardsExamples() throws {
+    #expect(
+      try canonical(
+        #"{"numbers":[4.50,2e-3,0.000000000000000000000000001],"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#
+      )
+        == #"{"literals":[null,true,false],"numbers":[4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#)
+    #expect(
+      try canonical(#"{"\u20ac":"Euro","\r":"CR","\ufb33":"Dalet","1":"One","\ud83d\ude00":"Smiley","\u0080":"Control","\u00f6":"o"}"#)
+        == "{\"\\r\":\"CR\",\"1\":\"One\",\"\u{80}\":\"Control\",\"ö\":\"o\",\"€\":\"Euro\",\"😀\":\"Smiley\",\"\u{fb33}\":\"Dalet\"}")
+  }
+  @Test(
+    arguments: [
+      ("0", "0"), ("-0", "0"), ("-0.0", "0"), ("1.0", "1"), ("1E3", "1000"), ("-1.50", "-1.5"), ("0.95", "0.95"), ("0.000001", "0.000001"),
+      ("1e-7", "1e-7"),
+      ("123456789012345", "123456789012345"), ("9007199254740992", "9007199254740992"), ("1e21", "1e+21"), ("1e20", "100000000000000000000"),
+      ("1.5e300", nil), ("1.25e22", "1.25e+22"), ("9007199254740993", nil), ("0.12345678901234567", nil), ("1e400", nil), ("1e99999999", nil),
+      ("100e-2", "1"),
+    ] as [(String, String?)])
+  func numbers(_ text: String, _ expected: String?) { #expect(CanonicalJSON.number(text) == expected) }
+  @Test func whatIsRefused() {
+    for text in ["{\"a\":1,\"a\":2}", "", "{", "[1,]", "{\"a\":0.1234567890123456789}"] { #expect(throws: (any Error).self) { try canonical(text) } }
+  }
+  @Test(arguments: [(950, "0.95"), (1000, "1"), (0, "0"), (7, "0.007"), (-1500, "-1.5")]) func thousandths(_ value: Int, _ expected: String) {
+    #expect(String(decoding: CanonicalJSON.thousandths(value).bytes, as: UTF8.self) == expected)
+  }
+  @Test func canonicalFormIsAFixedPoint() throws {
+    for text in [#"{"b":[{"d":"\u0008\u007f","c":1.10}],"a":{}}"#, "[]", "\"x\"", "12"] {
+      let once = try canonical(text)
+      #expect(try canonical(once) == once)
+    }
+  }
+}
+
+@Suite struct ATREventTests {
+  private static let options = ATREvent.Options(version: "9.9.9")
+
+  /// The standard's required fields, all of them in every event.
+  static let required = [
+    "@timestamp", "atr.event_id", "atr.spec_version", "atr.engine_id", "atr.rule_id", "atr.rule_version", "atr.rule_status", "atr.rule_maturity",
+    "atr.rule_review_status", "atr.severity", "atr.category", "atr.subcategory", "atr.confidence", "atr.matched_field", "atr.matched_value_redacted",
+    "agent.id", "agent.platform", "agent.platform_version", "session.id", "service.name", "service.version", "atr.response_action",
+    "atr.response_taken",
+    "atr.response_threshold_met", "evidence.observation_id", "evidence.upstream_chain",
+  ]
+
+  private static func rule(_ source: String, _ field: String?) -> Rule {
+    let conditions =
+      field.map { [Condition(name: "1", field: FieldReference(name: $0), test: .exists(true), location: SourceLocation(file: "r"))] } ?? []
+    var rule = Sample.rule(.pattern(conditions: conditions, expression: .all([])))
+    rule.agentSource = source
+    rule.ruleVersion = 3
+    rule.responseThreshold = "high"
+    return rule
+  }
+
+  @Test func golden() throws {
+    var events: [String] = []
+    for decision in Sample.all {
+      var decision = decision
+      if events.count == 1 {
+        decision.upstream = ["0190c0de-0000-7000-8000-000000000001", "0190c0de-0000-7000-8000-000000000002"]
+        decision.agent = "helper"
+        decision.profiles = ["panguard-host@1.0.0"]
+      }
+      let event = ATREvent(decision, rule: events.isEmpty ? Self.rule("llm_io", "user_input") : nil, options: Self.options)
+      events.append(String(decoding: event.line(signature: nil), as: UTF8.self))
+      guard case .object(let members) = try event.line(signature: nil).withUnsafeBytes({ try CanonicalJSON(parsing: $0) }) else { continue }
+      for name in Self.required { #expect(members.contains { $0.name == name }, "\(name)") }
+    }
+    GoldenFile.check(events.joined(separator: "\n") + "\n", "atr-events.jsonl")
+    GoldenFile.check(String(decoding: STIXBundle.bytes(Sample.all, version: "9.9.9"), as: UTF8.self) + "\n", "stix-bundle.json")
+  }
+
+  @Test(
+    arguments: [
+      ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"),
+      ("mcp_exchange", "content", "mcp_exchange"),
+      ("memory_access", nil, "memory_write"), ("multi_agent_comm", nil, "multi_agent_message"), ("skill_lifecycle", nil, "skill_content"),
+      ("host_log", "url.path", "host_log"),
+    ] as [(String, String?, String)])
+  func matchedField(_ source: String, _ field: String?, _ expected: String) { #expect(ATREvent.matchedField(Self.rule(source, field)) == expected) }
+
+  @Test func responsesAreTheStandardsSeven() {
+    #expect(
+      ATREvent.responses(["block_ip", "notify", "alert", "kill_agent", "redact_match", "quarantine_session"]) == [
+        "alert", "terminate_session", "redact", "quarantine",
+      ])
+  }
+
+  @Test func forensicModeSaysSo() throws {
+    var options = Self.options
+    options.redacts = false
+    let decision = try #require(Sample.all.first)
+    let open = String(decoding: ATREvent(decision, rule: nil, options: options).line(signature: nil), as: UTF8.self)
+    #expect(open.contains("\"panguard.forensic_mode\":true"))
+    #expect(!String(decoding: ATREvent(decision, rule: nil, options: Self.options).line(signature: nil), as: UTF8.self).contains("forensic"))
+  }
+
+  @Test func newKeysOfADecisionComeBack() throws {
+    var decision = try #require(Sample.all.first)
+    decision.profiles = ["a@1", "b@2"]
+    decision.upstream = ["x"]
+    decision.message = "m"
+    decision.agent = "helper"
+    #expect(try DecisionJSON.decode(DecisionJSON.line(decision)) == decision)
+  }
+}
