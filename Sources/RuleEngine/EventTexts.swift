@@ -210,7 +210,7 @@ final class EventTexts {
   }
 
   /// Texts above this keep the places of literals, so that confirmation need not walk over what lies between.
-  private static let longText = 4096
+  private static let longText = 512
 
   private func scan(_ number: Int32, _ bytes: Bytes) {
     let text = texts + Int(number)
