@@ -235,11 +235,11 @@ extension Rule {
   func hasTag(_ key: String, _ value: String) -> Bool {
     switch key {
     case "severity": severity.rawValue == value
-    case "category": category == value || tags[key]?.contains(value) ?? false  // also one that the registry does not have
+    case "category": category == value || tag(key).contains(value)  // also one that the registry does not have
     case "status", "rule_status": status == value
     // The standard's default where a rule states none.
     case "maturity": (maturity.isEmpty ? "experimental" : maturity) == value
-    default: tags[key]?.contains(value) ?? false
+    default: tag(key).contains(value)
     }
   }
 }

@@ -272,6 +272,16 @@ public struct TestCase: Codable, Sendable {
   }
 }
 
+/// One key under `tags`.
+public struct RuleTag: Codable, Hashable, Sendable {
+  public var name: String
+  public var values: [String]
+  public init(name: String, values: [String]) {
+    self.name = name
+    self.values = values
+  }
+}
+
 public struct Rule: Codable, Sendable {
   public var id: String
   public var title: String
@@ -307,8 +317,9 @@ public struct Rule: Codable, Sendable {
   public var agentSource: String
   public var category: String
   public var subcategory: String
-  /// Every text under `tags`, by key: a text alone is a list of one. For profiles; only looked up.
-  public var tags: [String: [String]] = [:]
+  /// Every text under `tags`, in the rule's order: a text alone is a list of one. For profiles.
+  public var tags: [RuleTag] = []
+  public func tag(_ name: String) -> [String] { tags.first { $0.name == name }?.values ?? [] }
   /// `response.auto_response_threshold`; empty where there is none.
   public var responseThreshold = ""
   /// ATT&CK technique ids ("T1110.001"), in the rule's order.

@@ -200,7 +200,7 @@ struct RuleReader {
   /// What profiles select by and what output says of a rule, beside what matching needs.
   private func noteForProfiles(_ rule: inout Rule, _ document: Section, _ tags: Section?) {
     for entry in tags?.entries ?? [] {
-      rule.tags[entry.key] = entry.value.list?.compactMap(\.text) ?? entry.value.text.map { [$0] } ?? []
+      rule.tags.append(RuleTag(name: entry.key, values: entry.value.list?.compactMap(\.text) ?? entry.value.text.map { [$0] } ?? []))
     }
     if let response = document.node("response") { rule.responseThreshold = response["auto_response_threshold"]?.text ?? "" }
   }

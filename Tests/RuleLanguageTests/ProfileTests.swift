@@ -16,7 +16,7 @@ private let corpus: [Rule] = [
     confidence: Confidence(thousandths: 500), agentSource: "llm_io", category: category, subcategory: "", techniques: [], references: [],
     falsePositives: [], responseActions: [], family: "", isExculpatory: false, detection: .skipped(method: "", reason: ""), tests: [],
     location: SourceLocation(file: "r"), fingerprint: Fingerprint(high: 0, low: 0))
-  rule.tags = ["category": [category], "scan_target": [target]]
+  rule.tags = [RuleTag(name: "category", values: [category]), RuleTag(name: "scan_target", values: [target])]
   return rule
 }
 
