@@ -148,15 +148,50 @@ extension CharacterClass {
     for shorthand in shorthands {
       switch shorthand {
       case .digit: all += CodePointSet.asciiDigits.ranges
-      case .notDigit: all += CodePointSet.asciiDigits.inverted.ranges
+      case .notDigit: all += CodePointSet.notDigit.ranges
       case .word: all += CodePointSet.asciiWord.ranges
-      case .notWord: all += CodePointSet.asciiWord.inverted.ranges
+      case .notWord: all += CodePointSet.notWord.ranges
       case .space: all += (isASCII ? CodePointSet.asciiSpace : .space).ranges
-      case .notSpace: all += (isASCII ? CodePointSet.asciiSpace : .space).inverted.ranges
+      case .notSpace: all += (isASCII ? CodePointSet.notASCIISpace : .notSpace).ranges
       case .property: return nil
       }
     }
     return CodePointSet(all)
+  }
+  /// The members in ASCII, before negation, those equal but for case among them. Shorthands have no case: \W holds no letter though
+  /// it holds U+0130, a case of one, as far as ASCII tables go. nil: a property.
+  var asciiMembers: ASCIISet? {
+    var result = ASCIISet(ranges)
+    if ignoresCase {
+      result = result.closedUnderCase
+      for range in ranges where range.upperBound >= 0x80 {
+        for point in CaseTable.beyondASCII where range.contains(point) {
+          for other in CaseTable.others(of: point) { result.insert(other) }
+        }
+      }
+    }
+    for shorthand in shorthands {
+      switch shorthand {
+      case .digit: result = result.union(.digits)
+      case .notDigit: result = result.union(ASCIISet.digits.inverted)
+      case .word: result = result.union(.word)
+      case .notWord: result = result.union(ASCIISet.word.inverted)
+      case .space: result = result.union(isASCII ? .asciiSpace : .space)
+      case .notSpace: result = result.union((isASCII ? ASCIISet.asciiSpace : .space).inverted)
+      case .property: return nil
+      }
+    }
+    return result
+  }
+  /// Whether members lie beyond ASCII, before negation and apart from case.
+  var reachesBeyondASCII: Bool {
+    ranges.contains { $0.upperBound >= 0x80 }
+      || shorthands.contains { shorthand in
+        switch shorthand {
+        case .digit, .word, .space: !isASCII
+        case .notDigit, .notWord, .notSpace, .property: true
+        }
+      }
   }
 }
 
@@ -172,11 +207,8 @@ enum ASCIITree {
       let others = CaseTable.others(of: point).filter { $0 < 0x80 }
       return others.first.map { .literal($0, ignoresCase: true) }
     case .characterClass(let set):
-      guard let resolved = set.resolved else { return node }
-      var members = resolved
-      if set.ignoresCase { members = closedInASCII(members) }
+      guard var members = set.asciiMembers else { return node }
       if set.isNegated { members = members.inverted }
-      members = members.limited(to: 0x7f)
       return members.isEmpty ? nil : .characterClass(CharacterClass(ranges: members.ranges, ignoresCase: set.ignoresCase))
     case .sequence(let items):
       var kept: [Node] = []
@@ -200,17 +232,5 @@ enum ASCIITree {
       let dead = Node.characterClass(CharacterClass())
       return .conditional(group, restrict(yes) ?? dead, restrict(no) ?? dead)
     }
-  }
-  /// With each ASCII letter that equals a member but for case.
-  static func closedInASCII(_ set: CodePointSet) -> CodePointSet {
-    if let few = set.members(limit: 4) {
-      let others = few.flatMap { CaseTable.others(of: $0) }.filter { $0 < 0x80 }
-      return others.isEmpty ? set : CodePointSet(set.ranges + others.map { $0...$0 })
-    }
-    var extra: [ClosedRange<UInt32>] = []
-    for letter in UInt32(0x41)...0x7a where !set.contains(letter) && CaseTable.others(of: letter).contains(where: set.contains) {
-      extra.append(letter...letter)
-    }
-    return extra.isEmpty ? set : CodePointSet(set.ranges + extra)
   }
 }

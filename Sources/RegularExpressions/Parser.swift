@@ -388,7 +388,7 @@ struct PatternParser {
     let start = at
     guard let letter = peek(1) else { throw error("bad escape at the end of the pattern") }
     if let shorthand = try shorthand() {
-      return .characterClass(CharacterClass(shorthands: [shorthand], ignoresCase: flags.ignoresCase, isASCII: flags.isASCII))
+      return .characterClass(CharacterClass(shorthands: [shorthand], ignoresCase: flags.ignoresCase && !flags.isASCII, isASCII: flags.isASCII))
     }
     at += 2
     switch letter {

@@ -233,11 +233,11 @@ struct Translation {
     for shorthand in set.shorthands {
       switch shorthand {
       case .digit: text += set.isASCII ? "0-9" : "\\d"
-      case .notDigit: text += set.isASCII ? spelled(CodePointSet.asciiDigits.inverted) : "\\D"
+      case .notDigit: text += set.isASCII ? spelled(.notDigit) : "\\D"
       case .word: text += set.isASCII ? "0-9A-Z_a-z" : "\\w"
-      case .notWord: text += set.isASCII ? spelled(CodePointSet.asciiWord.inverted) : "\\W"
+      case .notWord: text += set.isASCII ? spelled(.notWord) : "\\W"
       case .space: text += spelled(set.isASCII ? .asciiSpace : .space)
-      case .notSpace: text += spelled((set.isASCII ? CodePointSet.asciiSpace : .space).inverted)
+      case .notSpace: text += spelled(set.isASCII ? .notASCIISpace : .notSpace)
       case .property(let name, let isNegated): text += "\\\(isNegated ? "P" : "p"){\(name)}"
       }
     }
@@ -274,7 +274,7 @@ struct Translation {
     // In ASCII texts sets are closed under case already.
     let isCased =
       kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
-      || kind == .ascii && ignoresCase && !ignores && ASCIITree.closedInASCII(set) != set
+      || kind == .ascii && ignoresCase && !ignores && ASCIISet(set.ranges).closedUnderCase != ASCIISet(set.ranges)
     let text = "[\(isNegated ? "^" : "")\(spelled(set))]"
     put(!isCased ? text : ignores ? "(?i:\(text))" : "(?-i:\(text))")
   }

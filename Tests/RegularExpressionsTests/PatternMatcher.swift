@@ -49,10 +49,7 @@ final class PatternMatcher {
   /// What is wrong with what the package makes of a pattern, as far as these texts show it.
   static func problem(_ pattern: String, isCaseSensitive: Bool, texts: [[UInt8]]) -> String? {
     guard let expression = try? RegularExpression(pattern, isCaseSensitive: isCaseSensitive) else { return nil }
-    let requirement = expression.requirement
-    let sets = expression.requiredByteSets
-    let runs = expression.requiredRuns
-    let lengths = expression.lengths
+    let facts = expression.matchFacts()
     var spans: [[Range<Int>?]] = []
     for kind in [RegularExpression.TextKind.unicode, .ascii] {
       guard let translated = expression.pcre2(for: kind) else {
@@ -76,11 +73,11 @@ final class PatternMatcher {
         if isKnown, isSlowKnown, span != slow { return "JIT and interpreter differ on \(text): \(translated)" }
         found.append(span)
         guard let span else { continue }
-        if span.count < lengths.shortest || lengths.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) not in \(lengths)" }
+        if span.count < facts.shortest || facts.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) is not between \(facts.shortest) and \(facts.longest ?? -1)" }
         let rest = text[span.lowerBound...]
-        if let requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
-        if !sets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
-        for run in runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
+        if let requirement = facts.requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
+        if !facts.byteSets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
+        for run in facts.runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
       }
       spans.append(found)
     }

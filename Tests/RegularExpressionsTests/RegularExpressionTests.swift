@@ -80,7 +80,7 @@ import Testing
 
   @Test func requirements() throws {
     func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
-      try RegularExpression(pattern, isCaseSensitive: sensitive).requirement.map { requirement in
+      try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement.map { requirement in
         requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map(String.init) ?? "*") }
       }
     }
@@ -108,15 +108,15 @@ import Testing
   }
 
   @Test func lengthsSetsAndRuns() throws {
-    let base64 = try RegularExpression("[A-Za-z0-9+/]{40,}", isCaseSensitive: true)
-    #expect(base64.lengths.shortest == 40 && base64.lengths.longest == nil)
-    #expect(base64.requiredRuns.map(\.count) == [40])
-    #expect(base64.requiredRuns.first?.set.count == 64)
-    let digits = try RegularExpression(#"[0-9]{3}-[0-9]{4}"#, isCaseSensitive: false)
-    #expect(digits.lengths.shortest == 8 && digits.lengths.longest == 8)
-    #expect(digits.requiredByteSets.contains { $0.count == 1 && $0.contains(0x2d) })
-    let any = try RegularExpression("(?s).{2}", isCaseSensitive: false)
-    #expect(any.lengths.shortest == 2 && any.lengths.longest == 8)
+    let base64 = try RegularExpression("[A-Za-z0-9+/]{40,}", isCaseSensitive: true).matchFacts()
+    #expect(base64.shortest == 40 && base64.longest == nil)
+    #expect(base64.runs.map(\.count) == [40])
+    #expect(base64.runs.first?.set.count == 64)
+    let digits = try RegularExpression(#"[0-9]{3}-[0-9]{4}"#, isCaseSensitive: false).matchFacts()
+    #expect(digits.shortest == 8 && digits.longest == 8)
+    #expect(digits.byteSets.contains { $0.count == 1 && $0.contains(0x2d) })
+    let any = try RegularExpression("(?s).{2}", isCaseSensitive: false).matchFacts()
+    #expect(any.shortest == 2 && any.longest == 8)
   }
 
   /// They take long only if something is worse than linear.
@@ -141,10 +141,7 @@ import Testing
     ]
     for pattern in patterns {
       guard let expression = try? RegularExpression(pattern, isCaseSensitive: false) else { continue }
-      _ = expression.requirement
-      _ = expression.lengths
-      _ = expression.requiredByteSets
-      _ = expression.requiredRuns
+      _ = expression.matchFacts()
       #expect((expression.pcre2(for: .unicode)?.utf8.count ?? 0) <= Limits.translationBytes)
     }
   }
