@@ -106,7 +106,8 @@ let package = Package(
       dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "TypedYAML"],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      name: "EndToEndTests",
+      dependencies: ["panguard", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
       path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -87,6 +87,7 @@ struct ByteAnalysis {
   }
 
   static func facts(_ node: Node) -> Facts {
+    PatternWork.step()
     switch node {
     case .empty, .anchor, .backReference: return Facts()
     case .literal(let point, let ignores):

@@ -2,35 +2,18 @@
 import Primitives
 
 extension Node {
-  var children: [Node] {
+  func contains(_ test: (Node) -> Bool) -> Bool {
+    PatternWork.step()
+    if test(self) { return true }
     switch self {
-    case .sequence(let items), .alternation(let items): items
-    case .capture(let inner, _), .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): [inner]
-    case .conditional(_, let yes, let no): [yes, no]
-    case .empty, .literal, .characterClass, .anchor, .backReference: []
+    case .empty, .literal, .characterClass, .anchor, .backReference: return false
+    case .sequence(let items), .alternation(let items): return items.contains { $0.contains(test) }
+    case .capture(let inner, _), .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): return inner.contains(test)
+    case .conditional(_, let yes, let no): return yes.contains(test) || no.contains(test)
     }
-  }
-  func contains(_ test: (Node) -> Bool) -> Bool { test(self) || children.contains { $0.contains(test) } }
-  /// In the order in which they open.
-  func forEachCapture(_ body: (Int) -> Void) {
-    if case .capture(_, let number) = self { body(number) }
-    for child in children { child.forEachCapture(body) }
-  }
-  var referredGroups: Set<Int> {
-    var result: Set<Int> = []
-    func visit(_ node: Node) {
-      switch node {
-      case .backReference(let group, _, _): result.insert(group)
-      case .conditional(let group, _, _): result.insert(group)
-      default: break
-      }
-      for child in node.children { visit(child) }
-    }
-    visit(self)
-    return result
   }
   func hasCapture(in numbers: [Int: Int]) -> Bool {
-    contains { if case .capture(_, let number) = $0 { numbers[number] != nil } else { false } }
+    !numbers.isEmpty && contains { if case .capture(_, let number) = $0 { numbers[number] != nil } else { false } }
   }
   var isSingleCharacter: Bool {
     switch self {
@@ -49,6 +32,7 @@ extension Node {
   }
   /// Characters of each match, where PCRE2 too sees that it is always the same number.
   var fixedWidth: Int? {
+    PatternWork.step()
     switch self {
     case .empty, .anchor, .lookAround: return 0
     case .literal, .characterClass: return 1
@@ -93,6 +77,7 @@ extension Node {
   }
   /// About what PCRE2 makes of it, in bytes.
   var compiledSize: Int {
+    PatternWork.step()
     switch self {
     case .empty: return 0
     case .literal: return 4
@@ -195,10 +180,43 @@ extension CharacterClass {
   }
 }
 
+/// What a translation must know of a tree before it begins, found in one walk.
+struct TreeSurvey {
+  /// Whether case is ignored anywhere where it matters.
+  private(set) var ignoresCase = false
+  /// In the order in which they open.
+  private(set) var captures: [Int] = []
+  /// Groups that something refers to. Looked up, never iterated.
+  private(set) var referred: Set<Int> = []
+
+  init(_ root: Node) { visit(root) }
+  private mutating func visit(_ node: Node) {
+    PatternWork.step()
+    switch node {
+    case .empty, .anchor: break
+    case .literal(let point, let ignores): if ignores, !ignoresCase { ignoresCase = CaseTable.hasOthers(point) }
+    case .characterClass(let set): if set.ignoresCase { ignoresCase = true }
+    case .backReference(let group, let ignores, _):
+      referred.insert(group)
+      if ignores { ignoresCase = true }
+    case .sequence(let items), .alternation(let items): for item in items { visit(item) }
+    case .capture(let inner, let number):
+      captures.append(number)
+      visit(inner)
+    case .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): visit(inner)
+    case .conditional(let group, let yes, let no):
+      referred.insert(group)
+      visit(yes)
+      visit(no)
+    }
+  }
+}
+
 /// The tree for texts of ASCII alone.
 enum ASCIITree {
   /// nil: nothing in ASCII matches.
   static func restrict(_ node: Node) -> Node? {
+    PatternWork.step()
     switch node {
     case .empty, .anchor, .backReference: return node
     case .literal(let point, let ignores):

@@ -213,6 +213,7 @@ struct PatternParser {
   }
 
   private mutating func element() throws(RegularExpressionError) -> Node {
+    PatternWork.step()
     let point = points[at]
     switch point {
     case 0x28: return try group()
@@ -655,6 +656,7 @@ struct PatternParser {
   }
 
   private mutating func member() throws(RegularExpressionError) -> Member {
+    PatternWork.step()
     guard peek == 0x5c else {
       at += 1
       return .point(points[at - 1])

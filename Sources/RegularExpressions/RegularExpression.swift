@@ -61,12 +61,16 @@ public struct RegularExpression: Sendable {
   public func matchFacts() -> MatchFacts {
     let facts = RequirementAnalysis.facts(root)
     let bytes = ByteAnalysis.facts(root)
-    var literals = facts.required.map { RequirementAnalysis.withoutCovered($0.literals) }
-    // Such a look-behind is matched from its own start.
-    if root.unboundedLookBehind != nil, let found = literals { literals = found.map { Requirement.Literal(bytes: $0.bytes, longestBefore: nil) } }
     return MatchFacts(
-      requirement: literals.map(Requirement.init), shortest: facts.bounds.low, longest: facts.bounds.high,
-      byteSets: bytes.sets.map(\.set), runs: bytes.runs.map(\.run))
+      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high, byteSets: bytes.sets.map(\.set),
+      runs: bytes.runs.map(\.run))
+  }
+  private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
+    guard let found = facts.required else { return nil }
+    var literals = RequirementAnalysis.withoutCovered(found.literals)
+    // Such a look-behind is matched from its own start.
+    if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
+    return Requirement(literals: literals)
   }
 }
 

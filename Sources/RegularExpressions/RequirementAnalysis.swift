@@ -78,6 +78,7 @@ struct RequirementAnalysis {
   }
 
   static func facts(_ node: Node) -> Facts {
+    PatternWork.step()
     switch node {
     case .empty, .anchor: return .empty
     case .literal(let point, let ignores):

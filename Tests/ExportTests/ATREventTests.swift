@@ -62,7 +62,7 @@ import Testing
       field.map { [Condition(name: "1", field: FieldReference(name: $0), test: .exists(true), location: SourceLocation(file: "r"))] } ?? []
     var rule = Sample.rule(.pattern(conditions: conditions, expression: .all([])))
     rule.agentSource = source
-    rule.ruleVersion = 3
+    rule.version = 3
     rule.responseThreshold = "high"
     return rule
   }

@@ -73,7 +73,9 @@ final class PatternMatcher {
         if isKnown, isSlowKnown, span != slow { return "JIT and interpreter differ on \(text): \(translated)" }
         found.append(span)
         guard let span else { continue }
-        if span.count < facts.shortest || facts.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) is not between \(facts.shortest) and \(facts.longest ?? -1)" }
+        if span.count < facts.shortest || facts.longest.map({ span.count > $0 }) ?? false {
+          return "length \(span.count) is not between \(facts.shortest) and \(facts.longest ?? -1)"
+        }
         let rest = text[span.lowerBound...]
         if let requirement = facts.requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
         if !facts.byteSets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }

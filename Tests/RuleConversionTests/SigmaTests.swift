@@ -375,7 +375,7 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     case .temporalUnordered(let aliases): #expect(!isOrdered && aliases == ["rule_1", "rule_2"])
     default: Issue.record("another type")
     }
-    #expect(correlation.window == .minutes(5))
+    #expect(correlation.window == .wallTime(.minutes(5)))
   }
 
   @Test func oldAggregations() throws {
