@@ -145,8 +145,8 @@ class Maker:
             return rng.choice([c for c in "a \n.Z0" if ord(c) != value])
         if op is sre.ANY:
             return rng.choice("ax .0-é")
-        if op is sre.IN:
-            return self.member(value)
+        if op is sre.IN:  # now and then one that may be no member: letters with cases beyond ASCII, what \w and \s end at
+            return rng.choice("iksIKS0_ -.") if rng.random() < 0.06 else self.member(value)
         if op is sre.BRANCH:
             return self.make(rng.choice(value[1]), depth + 1)
         if op is sre.SUBPATTERN:
@@ -208,7 +208,7 @@ class Maker:
             elif kind == 1:
                 text = text[:at] + rng.choice(NON_ASCII) + text[at:]
             elif kind == 2:
-                text = text[:at] + rng.choice("\n \t\x1c\x0b.a0_-") + text[at:]
+                text = text[:at] + rng.choice("\n \t\x1c\x0b.aiks0_-") + text[at:]
             elif kind == 3:
                 text = text.swapcase() if rng.random() < 0.5 else text.upper()
             elif kind == 4:

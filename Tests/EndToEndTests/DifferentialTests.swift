@@ -23,7 +23,8 @@ import Testing
     let outline = Product.panguard.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/regular-expressions-outline"
     let result = run(
       [
-        "/usr/bin/env", "python3", Product.root + "/Tests/Differential/regular_expressions.py", "--outline", outline, "--sample", "250", "--texts", "12",
+        "/usr/bin/env", "python3", Product.root + "/Tests/Differential/regular_expressions.py", "--outline", outline, "--sample", "250", "--texts",
+        "12",
         "--show", "5",
       ], environment: ["PANGUARD_SHARED": shared])
     #expect(result.status == 0 && result.text.contains("250  patterns") && !result.text.contains("DIFFERENCE"), "\(result)")
