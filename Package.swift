@@ -98,8 +98,8 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(
-      of: "AgentRuntime", ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine"], data: ["Fixtures"]
-    ),
+      of: "AgentRuntime",
+      ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(

@@ -70,7 +70,10 @@ public struct RegularExpression: Sendable {
     var literals = RequirementAnalysis.withoutCovered(found.literals)
     // Such a look-behind is matched from its own start.
     if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
-    return Requirement(literals: literals)
+    let mine = Set(literals.map(\.bytes))
+    let others = facts.requiredSets.map { set in RequirementAnalysis.withoutCovered(set.literals).map(\.bytes) }
+      .filter { set in set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
+    return Requirement(literals: literals, others: others)
   }
 }
 
@@ -103,5 +106,10 @@ public struct Requirement: Sendable, Equatable {
     }
   }
   public var literals: [Literal]
-  public init(literals: [Literal]) { self.literals = literals }
+  /// Each match also contains at least one literal of each of these sets, the rarest first.
+  public var others: [[[UInt8]]]
+  public init(literals: [Literal], others: [[[UInt8]]] = []) {
+    self.literals = literals
+    self.others = others
+  }
 }

@@ -30,6 +30,8 @@ struct LengthBounds: Equatable {
 struct RequirementAnalysis {
   static let mostLiterals = 32
   static let longestLiteral = 24
+  /// Sets that must all be met.
+  static let mostSets = 6
 
   /// A set of literals, each with how many bytes may stand before it in its part of the pattern.
   struct Candidate {
@@ -69,12 +71,39 @@ struct RequirementAnalysis {
     var exact: [[UInt8]]?
     /// Not from `exact`, which its user makes into one when it knows what stands beside it.
     var best: Candidate?
+    /// Every match meets all of these, `best` among them; the cheapest first.
+    var sets: [Candidate] = []
     var bounds: LengthBounds
     static let empty = Facts(exact: [[]], best: nil, bounds: .zero)
+    init(exact: [[UInt8]]?, best: Candidate?, sets: [Candidate] = [], bounds: LengthBounds) {
+      self.exact = exact
+      self.best = best
+      self.sets = sets.isEmpty ? best.map { [$0] } ?? [] : sets
+      self.bounds = bounds
+    }
+    /// With `exact` as one of them.
+    var requiredSets: [Candidate] {
+      var all = sets
+      if let exact { RequirementAnalysis.add(Candidate(exact.map { Requirement.Literal(bytes: $0, longestBefore: 0) }), to: &all) }
+      return all
+    }
     /// With `exact` as a candidate.
     var required: Candidate? {
       Candidate.better(best, exact.flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) })
     }
+  }
+
+  /// Keeps the cheapest `mostSets`, in their order.
+  static func add(_ candidate: Candidate?, to sets: inout [Candidate]) {
+    guard let candidate else { return }
+    if let at = sets.firstIndex(where: { $0.cost == candidate.cost && $0.literals.map(\.bytes) == candidate.literals.map(\.bytes) }) {
+      sets[at] = Candidate.better(sets[at], candidate) ?? candidate
+      return
+    }
+    let at = sets.firstIndex { candidate.cost < $0.cost } ?? sets.count
+    guard at < mostSets else { return }
+    sets.insert(candidate, at: at)
+    if sets.count > mostSets { sets.removeLast() }
   }
 
   static func facts(_ node: Node) -> Facts {
@@ -91,7 +120,8 @@ struct RequirementAnalysis {
     case .capture(let inner, _), .atomic(let inner): return facts(inner)
     case .lookAround(let inner, let isAhead, let isNegative):
       guard isAhead, !isNegative else { return .empty }
-      return Facts(exact: [[]], best: facts(inner).required, bounds: .zero)
+      let seen = facts(inner)
+      return Facts(exact: [[]], best: seen.required, sets: seen.requiredSets, bounds: .zero)
     case .repeat(let inner, let low, let high, _): return high == 0 ? .empty : repetition(facts(inner), low, high)
     case .backReference: return Facts(exact: nil, best: nil, bounds: LengthBounds(low: 0, high: nil))
     case .conditional(_, let yes, let no): return alternation([yes, no])
@@ -166,13 +196,17 @@ struct RequirementAnalysis {
     var runBefore: Int? = 0
     var isExact = true
     var best: Candidate?
+    var sets: [Candidate] = []
     func flush() {
       if run.contains(where: { $0.isEmpty }) { return }
-      best = Candidate.better(best, Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) }))
+      let candidate = Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) })
+      best = Candidate.better(best, candidate)
+      add(candidate, to: &sets)
     }
     for item in items {
       for facts in unrolled(item) {
         best = Candidate.better(best, facts.best?.moved(by: bounds.high))
+        for set in facts.sets { add(set.moved(by: bounds.high), to: &sets) }
         if let exact = facts.exact, let joined = product(run, exact) {
           run = joined
         } else {
@@ -184,9 +218,9 @@ struct RequirementAnalysis {
         bounds = bounds + facts.bounds
       }
     }
-    if isExact { return Facts(exact: run, best: best, bounds: bounds) }
+    if isExact { return Facts(exact: run, best: best, sets: sets, bounds: bounds) }
     flush()
-    return Facts(exact: nil, best: best, bounds: bounds)
+    return Facts(exact: nil, best: best, sets: sets, bounds: bounds)
   }
 
   /// `x+` as x, any number, x: what it begins and what it ends with both join their neighbours.
@@ -197,7 +231,7 @@ struct RequirementAnalysis {
     let middle = Facts(exact: nil, best: nil, bounds: one.bounds.times(0, high.map { $0 - low }))
     if low > 1 { return [repetition(one, low - 1, low - 1), middle, one] }
     // One copy is both first and last: as the first it counts without length, so that nothing is counted twice.
-    return [Facts(exact: one.exact, best: one.best, bounds: .zero), middle, one]
+    return [Facts(exact: one.exact, best: one.best, sets: one.sets, bounds: .zero), middle, one]
   }
 
   private static func alternation(_ branches: [Node]) -> Facts {
@@ -206,20 +240,32 @@ struct RequirementAnalysis {
     for one in all.dropFirst() { result.bounds = result.bounds.union(one.bounds) }
     result.exact = all.contains { $0.exact == nil } ? nil : distinct(all.flatMap { $0.exact ?? [] })
     if result.exact == nil || all.contains(where: { $0.best != nil }) {
-      var literals: [Requirement.Literal] = []
-      for one in all {
-        guard let required = one.required, literals.count <= mostLiterals * 2 else { return result }
-        for literal in required.literals {
-          if let at = literals.firstIndex(where: { $0.bytes == literal.bytes }) {
-            literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
-          } else {
-            literals.append(literal)
-          }
-        }
+      result.best = either(all.map(\.required))
+      add(result.best, to: &result.sets)
+      // Each branch meets all of its sets, so any choice of one set from each branch makes a set for the whole.
+      let sets = all.map(\.requiredSets)
+      if sets.allSatisfy({ !$0.isEmpty }) {
+        for rank in 0..<(sets.map(\.count).max() ?? 0) { add(either(sets.map { $0[min(rank, $0.count - 1)] }), to: &result.sets) }
       }
-      result.best = Candidate(withoutCovered(literals))
     }
     return result
+  }
+  /// What one of them must meet.
+  private static func either(_ candidates: [Candidate?]) -> Candidate? {
+    var literals: [Requirement.Literal] = []
+    var places: [[UInt8]: Int] = [:]
+    for candidate in candidates {
+      guard let candidate, literals.count <= mostLiterals * 2 else { return nil }
+      for literal in candidate.literals {
+        if let at = places[literal.bytes] {
+          literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
+        } else {
+          places[literal.bytes] = literals.count
+          literals.append(literal)
+        }
+      }
+    }
+    return Candidate(withoutCovered(literals))
   }
 
   /// A literal that contains another one need not be looked for, if the other's place bounds the match as well.
@@ -254,7 +300,7 @@ struct RequirementAnalysis {
 
   private static func repetition(_ one: Facts, _ low: Int, _ high: Int?) -> Facts {
     if high == 0 { return .empty }
-    var result = Facts(exact: nil, best: low > 0 ? one.required : nil, bounds: one.bounds.times(low, high))
+    var result = Facts(exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bounds: one.bounds.times(low, high))
     guard let exact = one.exact else { return result }
     if low == 0, high == 1 {
       result.exact = distinct(exact + [[]])
@@ -280,6 +326,7 @@ struct RequirementAnalysis {
         for _ in 0..<count { power = power.flatMap { product($0, exact) } }
         if let power, let better = Candidate(power.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) {
           result.best = Candidate.better(result.best, better)
+          add(better, to: &result.sets)
           break
         }
       }

@@ -197,7 +197,7 @@ final class EventTexts {
       capacity *= 2
     }
     let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
-    hits.initialize(to: LiteralHits(literalCount: table.scanner.literalCount))
+    hits.initialize(to: LiteralHits(literalCount: table.scanner.literalCount, placedCount: table.scanner.placedCount))
     let states = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, table.count))
     states.initialize(repeating: State.untouched, count: max(1, table.count))
     let touched = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.count))
@@ -225,10 +225,22 @@ final class EventTexts {
       let literal = Int(hits.pointee.found[n])
       for i in first[literal]..<first[literal + 1] {
         let pattern = patterns[Int(i)]
-        if text.pointee.states[Int(pattern)] == State.untouched { touch(text, pattern, State.candidate) }
+        if text.pointee.states[Int(pattern)] == State.untouched, hasOthers(pattern, hits) { touch(text, pattern, State.candidate) }
       }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
+  }
+  /// Whether a literal of each of the pattern's other sets was found too; if not, it stays untouched and so is no match.
+  @inline(__always)
+  private func hasOthers(_ pattern: Int32, _ hits: UnsafeMutablePointer<LiteralHits>) -> Bool {
+    let code = codes + Int(pattern)
+    let first = table.otherFirst
+    for set in Int(code.pointee.firstOther)..<Int(code.pointee.firstOther + code.pointee.otherCount) {
+      var at = first[set]
+      while at < first[set + 1], hits.pointee.mark(table.otherLiterals[Int(at)]) == nil { at += 1 }
+      if at == first[set + 1] { return false }
+    }
+    return true
   }
   @inline(__always)
   private func touch(_ text: UnsafeMutablePointer<EventText>, _ pattern: Int32, _ state: UInt8) {

@@ -34,9 +34,12 @@ struct LiteralHits {
   /// Places were kept, and all of them.
   private(set) var hasPlaces = false
   private let literalCount: Int
+  /// Literals below this number keep their places.
+  private let placedCount: Int32
 
-  init(literalCount: Int) {
+  init(literalCount: Int, placedCount: Int? = nil) {
     self.literalCount = literalCount
+    self.placedCount = Int32(placedCount ?? literalCount)
     marks = .allocate(capacity: max(1, literalCount))
     marks.initialize(repeating: LiteralMark(), count: max(1, literalCount))
     found = .allocate(capacity: max(1, literalCount))
@@ -74,7 +77,7 @@ struct LiteralHits {
       // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
       mark.pointee.last = at
     }
-    if hasPlaces { keep(mark, at) }
+    if hasPlaces, literal < placedCount { keep(mark, at) }
   }
   private mutating func keep(_ mark: UnsafeMutablePointer<LiteralMark>, _ at: UInt32) {
     guard places.count < Limits.literalPlaces else {
@@ -110,6 +113,8 @@ final class LiteralScanner {
   }
 
   let literalCount: Int
+  /// The first so many are sought for their places, the others only for whether they are there.
+  let placedCount: Int
   /// Literals under the gram that has most: the bound of the work for one byte.
   private(set) var longestList = 0
   private var entries: UnsafeMutablePointer<Entry>
@@ -124,9 +129,10 @@ final class LiteralScanner {
   private let hasPairs: Bool
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
-  init(_ literals: [[UInt8]]) {
+  init(_ literals: [[UInt8]], placed: Int = .max) {
     precondition(literals.allSatisfy { $0.count >= LiteralScanner.shortest && $0.count <= LiteralScanner.longest })
     literalCount = literals.count
+    placedCount = min(placed, literals.count)
     let total = literals.reduce(0) { $0 + $1.count }
     bytes = .allocate(capacity: total + 8)
     bytes.initialize(repeating: 0, count: total + 8)

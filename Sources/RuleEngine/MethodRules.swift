@@ -107,24 +107,20 @@ enum TraceSource {
     "trace", "trace.spans", "spans", "trace.resourceSpans", "resourceSpans",
   ].map { FieldReference(name: $0) }
 
-  /// nil: the event carries none. A `content` that is a JSON object with spans is one too; any other content is not.
+  /// nil: the event carries none. What an agent reads or says is never one, whatever it looks like.
   static func traces(_ event: borrowing Event) throws(TraceError) -> [[TraceSpan]]? {
     for field in fields {
       guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
       if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }
       return try read(text)
     }
-    guard let text = FieldText.with(.known(.content), event, { looksLikeTrace($0) ? Array($0) : nil }) ?? nil else { return nil }
-    return try read(text)
+    return nil
   }
   private static func read(_ text: [UInt8]) throws(TraceError) -> [[TraceSpan]] {
     let result: Result<[[TraceSpan]], TraceError> = text.withUnsafeBytes { bytes in
       do throws(TraceError) { return .success(try TraceDocument.read(bytes)) } catch { return .failure(error) }
     }
     return try result.get()
-  }
-  private static func looksLikeTrace(_ text: Bytes) -> Bool {
-    text.trimmed.starts(with: "{") && (text.contains("\"spans\"") || text.contains("\"resourceSpans\""))
   }
 }
 

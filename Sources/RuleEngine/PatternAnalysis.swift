@@ -52,6 +52,8 @@ struct NeededLiteral: Equatable, Sendable {
 struct PatternAnalysis: Equatable, Sendable {
   /// A match contains one of them; empty: not known, the pattern is always a candidate.
   var literals: [NeededLiteral] = []
+  /// And one of each of these sets.
+  var others: [[[UInt8]]] = []
   var shortest = 0
   /// -1: unbounded, or look-around may see farther.
   var longest = -1
@@ -61,7 +63,7 @@ struct PatternAnalysis: Equatable, Sendable {
   var runs: [(set: ByteMask, count: Int)] = []
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
-    a.literals == b.literals && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
+    a.literals == b.literals && a.others == b.others && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
       && a.runs.count == b.runs.count && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
   }
 
@@ -97,11 +99,13 @@ struct PatternAnalysis: Equatable, Sendable {
     longest = seesFarther ? -1 : facts.longest ?? -1
     if let requirement = facts.requirement {
       literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }
+      others = requirement.others
     }
     byteSets = facts.byteSets.map(ByteMask.init)
     runs = facts.runs.map { (ByteMask($0.set), $0.count) }
     let usable = LiteralScanner.shortest...LiteralScanner.longest
     if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
+    others.removeAll { set in !set.allSatisfy { usable.contains($0.count) } }
   }
   private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
 }
@@ -110,7 +114,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA001"
+  private static let magic: StaticString = "PGANA002"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -128,10 +132,17 @@ enum AnalysisCache {
     for analysis in analyses {
       body.append(littleEndian: UInt64(analysis.shortest))
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longest)))
-      body.append(littleEndian: UInt64(analysis.literals.count) | UInt64(analysis.byteSets.count) << 16 | UInt64(analysis.runs.count) << 32)
+      body.append(littleEndian: UInt64(analysis.literals.count) | UInt64(analysis.byteSets.count) << 16 | UInt64(analysis.runs.count) << 32 | UInt64(analysis.others.count) << 48)
       for literal in analysis.literals {
         body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32)
         body.append(contentsOf: literal.bytes)
+      }
+      for set in analysis.others {
+        body.append(littleEndian: UInt64(set.count))
+        for literal in set {
+          body.append(littleEndian: UInt64(literal.count))
+          body.append(contentsOf: literal)
+        }
       }
       for set in analysis.byteSets { put(set) }
       for run in analysis.runs {
@@ -175,6 +186,18 @@ enum AnalysisCache {
       guard let a = word(), let b = word(), let c = word(), let d = word() else { return nil }
       return ByteMask(a: a, b: b, c: c, d: d)
     }
+    mutating func otherSet() -> [[UInt8]]? {
+      guard let count = word(), count <= UInt64(bytes.count) else { return nil }
+      var set: [[UInt8]] = []
+      for _ in 0..<count {
+        guard let length = word(), (UInt64(LiteralScanner.shortest)...UInt64(LiteralScanner.longest)).contains(length),
+          bytes.count - at >= Int(length)
+        else { return nil }
+        set.append(Array(bytes.slice(at, at + Int(length))))
+        at += Int(length)
+      }
+      return set
+    }
     mutating func analysis() -> PatternAnalysis? {
       var result = PatternAnalysis()
       guard let shortest = word(), let longest = word(), let counts = word(), shortest < 1 << 32, Int64(bitPattern: longest) >= -1,
@@ -188,6 +211,10 @@ enum AnalysisCache {
         guard (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length else { return nil }
         result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), longestBefore: before))
         at += length
+      }
+      for _ in 0..<counts >> 48 {
+        guard let set = otherSet() else { return nil }
+        result.others.append(set)
       }
       for _ in 0..<counts >> 16 & 0xffff {
         guard let mask = mask() else { return nil }

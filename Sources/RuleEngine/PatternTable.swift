@@ -16,6 +16,9 @@ struct PatternCode {
   /// Ranges of the table's lists.
   var firstLiteral: Int32
   var literalCount: Int32
+  /// Sets of which a literal must be found too.
+  var firstOther: Int32
+  var otherCount: Int32
   var firstTest: Int32
   var testCount: Int32
   var firstSet: Int32
@@ -50,6 +53,9 @@ final class PatternTable {
   /// By pattern: the numbers of the tests that want it.
   private(set) var tests: UnsafeMutablePointer<Int32>
   private(set) var sets: [ByteMask] = []
+  /// By other set: its literals, as a range of `otherLiterals`.
+  private(set) var otherFirst: UnsafeMutablePointer<Int32>
+  private(set) var otherLiterals: UnsafeMutablePointer<Int32>
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// The distinct sets of runs.
   private(set) var runSets: [ByteMask] = []
@@ -69,6 +75,8 @@ final class PatternTable {
     literalFirst = .allocate(capacity: 1)
     literalPatterns = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
+    otherFirst = .allocate(capacity: 1)
+    otherLiterals = .allocate(capacity: 1)
   }
   deinit {
     for i in 0..<count { codes[i].needle.deallocate() }
@@ -78,6 +86,8 @@ final class PatternTable {
     literalFirst.deallocate()
     literalPatterns.deallocate()
     tests.deallocate()
+    otherFirst.deallocate()
+    otherLiterals.deallocate()
   }
 
   /// The pattern's number, whether or not it was there before.
@@ -121,6 +131,12 @@ final class PatternTable {
     count = sources.count
     var literalNumbers: [[UInt8]: Int32] = [:]
     var literalTexts: [[UInt8]] = []
+    func literalNumber(_ bytes: [UInt8]) -> Int32 {
+      if let known = literalNumbers[bytes] { return known }
+      literalNumbers[bytes] = Int32(literalTexts.count)
+      literalTexts.append(bytes)
+      return Int32(literalTexts.count - 1)
+    }
     var patternLiterals: [PatternLiteral] = []
     var made: [PatternCode] = []
     var setNumbers: [ByteMask: Int32] = [:]
@@ -132,15 +148,7 @@ final class PatternTable {
       let first = patternLiterals.count
       if !testsOf[number].isEmpty {
         for literal in analysis.literals {
-          let at: Int32
-          if let known = literalNumbers[literal.bytes] {
-            at = known
-          } else {
-            at = Int32(literalTexts.count)
-            literalNumbers[literal.bytes] = at
-            literalTexts.append(literal.bytes)
-          }
-          patternLiterals.append(PatternLiteral(literal: at, longestBefore: literal.longestBefore))
+          patternLiterals.append(PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore))
         }
       }
       let firstRun = runs.count
@@ -161,18 +169,32 @@ final class PatternTable {
       made.append(
         PatternCode(
           kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFiltered: !analysis.literals.isEmpty, shortest: analysis.shortest,
-          longest: analysis.longest, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
+          longest: analysis.longest, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first), firstOther: 0, otherCount: 0,
           firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count), needle: needle,
           needleCount: text.count))
       allTests += testsOf[number]
       sets += analysis.byteSets
     }
+    let placed = literalTexts.count
+    // Behind those that are sought for their places.
+    var otherSets: [Int32] = [0]
+    var others: [Int32] = []
+    for number in made.indices where made[number].literalCount > 0 {
+      made[number].firstOther = Int32(otherSets.count - 1)
+      made[number].otherCount = Int32(analyses[number].others.count)
+      for set in analyses[number].others {
+        others += set.map(literalNumber)
+        otherSets.append(Int32(others.count))
+      }
+    }
+    otherFirst = PatternTable.replace(otherFirst, otherSets)
+    otherLiterals = PatternTable.replace(otherLiterals, others)
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
     linkLiterals(made, patternLiterals, count: literalTexts.count)
-    scanner = LiteralScanner(literalTexts)
+    scanner = LiteralScanner(literalTexts, placed: placed)
     compiled = Array(repeating: CompiledPattern(), count: count)
     numbers = [:]
   }

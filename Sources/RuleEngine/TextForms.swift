@@ -96,9 +96,9 @@ enum TextForms {
         let composed = compose(part)
         if isChanged || !composed.elementsEqual(part) {
           if !isChanged { begin(&out, text, previous.from, &isChanged) } else { out.removeLast(out.count - previous.out) }
-          previous = (end, out.count)
           appendVisible(composed, to: &out)
-          // What follows is stable and takes no part in this; an unstable one cannot follow.
+          // What follows takes no part in this.
+          previous = (end, out.count)
         } else {
           previous = (end, end)
         }

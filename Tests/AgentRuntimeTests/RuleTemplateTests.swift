@@ -1,6 +1,7 @@
 // A new rule: whatever the flags say, it loads without errors or it is not written; its tests fail until they are filled in.
 import AgentRuntime
 import RuleLanguage
+import RuleLinting
 import Testing
 import TypedYAML
 
@@ -46,7 +47,7 @@ import TypedYAML
     }
     let rule = try #require(set.rules.first { $0.id == t.id })
     #expect(rule.title == t.title)
-    #expect(!RuleLint.lint(set).contains { $0.severity == .error })
+    #expect(!RuleLint.metadata(set).contains { $0.severity == .error })
     if case .pattern(let conditions, _) = rule.detection, case .regex(let patterns, _)? = conditions.first?.test {
       #expect(patterns == [t.pattern])
     }

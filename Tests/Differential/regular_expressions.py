@@ -304,6 +304,9 @@ def check_analysis(found, text, raw, spans, report):
             after = raw[start:].decode().translate(FOLD).encode()
             if not any(0 <= after.find(literal) and (most is None or after.find(literal) <= most) for literal, most in found["literals"]):
                 report("no literal of %s after byte %d" % (found["literals"][:5], len(before)))
+            for others in found["others"]:
+                if not any(other in after for other in others):
+                    report("no literal of the further set %s" % others[:5])
         rest = raw[start:]
         for members in found["sets"]:
             if not any(byte in members for byte in rest):
@@ -409,6 +412,7 @@ def compare(part):
                     difference("does not compile", pattern, "", kind + ": " + codes.pop(kind))
         found["literals"] = found["requirement"] and [(bytes.fromhex(a), b) for a, b in found["requirement"]]
         count["without literals" if found["literals"] is None else "with literals"] += 1
+        found["others"] = [[bytes.fromhex(x) for x in others] for others in found["others"]]
         found["sets"] = [frozenset(bytes.fromhex(x)) for x in found["sets"]]
         found["runs"] = [(frozenset(bytes.fromhex(x)), n) for x, n in found["runs"]]
         explained = for_python(pattern)

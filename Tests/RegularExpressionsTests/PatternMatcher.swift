@@ -102,11 +102,15 @@ final class PatternMatcher {
 
   private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
     let folded = fold(text)
-    return requirement.literals.contains { literal in
-      guard literal.bytes.count <= folded.count else { return false }
-      let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
-      return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
+    let holdsOthers = requirement.others.allSatisfy { set in
+      set.contains { other in (0...max(0, folded.count - other.count)).contains { folded[$0...].starts(with: other) } }
     }
+    return holdsOthers
+      && requirement.literals.contains { literal in
+        guard literal.bytes.count <= folded.count else { return false }
+        let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
+        return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
+      }
   }
   /// ASCII letters, and those beyond ASCII that are one of them in another case.
   static func fold(_ text: [UInt8]) -> [UInt8] {

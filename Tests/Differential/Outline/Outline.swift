@@ -19,10 +19,12 @@ import RegularExpressions
       let expression = try RegularExpression(source, isCaseSensitive: isCaseSensitive)
       let facts = expression.matchFacts()
       let requirement = facts.requirement?.literals.map { "[\"\(hex($0.bytes))\",\($0.longestBefore.map(String.init) ?? "null")]" }
+      let others = facts.requirement?.others.map { set in "[\(set.map { "\"\(hex($0))\"" }.joined(separator: ","))]" } ?? []
       let runs = facts.runs.map { "[\"\(hex($0.set))\",\($0.count)]" }
       return """
         {"ascii":\(quoted(expression.pcre2(for: .ascii))),"unicode":\(quoted(expression.pcre2(for: .unicode))),\
         "requirement":\(requirement.map { "[\($0.joined(separator: ","))]" } ?? "null"),\
+        "others":[\(others.joined(separator: ","))],\
         "lengths":[\(facts.shortest),\(facts.longest.map(String.init) ?? "null")],\
         "sets":[\(facts.byteSets.map { "\"\(hex($0))\"" }.joined(separator: ","))],"runs":[\(runs.joined(separator: ","))]}
         """
