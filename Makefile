@@ -2,9 +2,10 @@
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
-RELEASE = -c release --product panguard --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
+LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
+RELEASE = -c release --product panguard $(LINKING)
 
-.PHONY: help run test setup setup-tests build bench completions man schema lint clean
+.PHONY: help run test setup setup-tests build bench differential completions man schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +28,10 @@ build: ## Release build
 
 bench: setup build ## Print the figures of docs/performance.md for this machine
 	@scripts/bench
+
+differential: setup build ## Compare with the reference engines over the whole corpus (PANGUARD_SHARED, PANGUARD_PYATR_WHEEL)
+	$(SWIFT) build -c release --product regular-expressions-outline $(LINKING)
+	@scripts/differential
 
 completions: build ## Shell completions, in dist/completions
 	@mkdir -p dist/completions

@@ -98,7 +98,8 @@ let package = Package(
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
     tests(
-      of: "AgentRuntime", ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
+      of: "AgentRuntime",
+      ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -106,7 +107,8 @@ let package = Package(
       dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "TypedYAML"],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["panguard", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      name: "EndToEndTests",
+      dependencies: ["panguard", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
       path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -42,6 +42,8 @@ enum CaseTable {
     default: isASCIILetter(point) ? [point ^ 0x20] : []
     }
   }
+  /// Those that equal an ASCII letter but for case.
+  static let beyondASCII: [UInt32] = [0x130, 0x131, 0x17f, 0x212a]
   static func isASCIILetter(_ point: UInt32) -> Bool { (point | 0x20) &- 0x61 < 26 && point < 0x80 }
 
   /// As texts are folded before literals are looked for: ASCII lower-cased, and the characters whose other case is an ASCII letter.

@@ -66,4 +66,70 @@ struct CodePointSet: Equatable {
     0x3000...0x3000,
   ])
   static let asciiSpace = CodePointSet([0x09...0x0d, 0x20...0x20])
+  static let notDigit = asciiDigits.inverted
+  static let notWord = asciiWord.inverted
+  static let notSpace = space.inverted
+  static let notASCIISpace = asciiSpace.inverted
+}
+
+/// The 128 characters of ASCII.
+struct ASCIISet: Equatable {
+  private var low: UInt64 = 0
+  private var high: UInt64 = 0
+  init() {}
+  /// What of `ranges` is ASCII.
+  init(_ ranges: [ClosedRange<UInt32>]) { for range in ranges { insert(range) } }
+
+  private static func mask(_ first: UInt32, _ last: UInt32) -> UInt64 { UInt64.max << UInt64(first) & UInt64.max >> UInt64(63 - last) }
+  mutating func insert(_ range: ClosedRange<UInt32>) {
+    guard range.lowerBound < 0x80 else { return }
+    let last = min(range.upperBound, 0x7f)
+    if range.lowerBound < 64 { low |= ASCIISet.mask(range.lowerBound, min(last, 63)) }
+    if last >= 64 { high |= ASCIISet.mask(max(range.lowerBound, 64) - 64, last - 64) }
+  }
+  mutating func insert(_ point: UInt32) { insert(point...point) }
+  func contains(_ point: UInt32) -> Bool {
+    point < 64 ? low >> UInt64(point) & 1 == 1 : point < 128 && high >> UInt64(point - 64) & 1 == 1
+  }
+  var isEmpty: Bool { low | high == 0 }
+  var words: (UInt64, UInt64) { (low, high) }
+  var inverted: ASCIISet {
+    var result = self
+    result.low = ~low
+    result.high = ~high
+    return result
+  }
+  func union(_ other: ASCIISet) -> ASCIISet {
+    var result = self
+    result.low |= other.low
+    result.high |= other.high
+    return result
+  }
+  /// With the other case of each letter.
+  var closedUnderCase: ASCIISet {
+    let upper = high & ASCIISet.mask(1, 26)
+    let lower = high & ASCIISet.mask(33, 58)
+    var result = self
+    result.high |= upper << 32 | lower >> 32
+    return result
+  }
+  var ranges: [ClosedRange<UInt32>] {
+    var result: [ClosedRange<UInt32>] = []
+    var next: UInt32 = 0
+    while next < 128 {
+      guard contains(next) else {
+        next += 1
+        continue
+      }
+      let first = next
+      while contains(next) { next += 1 }
+      result.append(first...next - 1)
+    }
+    return result
+  }
+
+  static let digits = ASCIISet(CodePointSet.asciiDigits.ranges)
+  static let word = ASCIISet(CodePointSet.asciiWord.ranges)
+  static let space = ASCIISet(CodePointSet.space.ranges)
+  static let asciiSpace = ASCIISet(CodePointSet.asciiSpace.ranges)
 }

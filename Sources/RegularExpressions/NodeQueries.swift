@@ -2,35 +2,18 @@
 import Primitives
 
 extension Node {
-  var children: [Node] {
+  func contains(_ test: (Node) -> Bool) -> Bool {
+    PatternWork.step()
+    if test(self) { return true }
     switch self {
-    case .sequence(let items), .alternation(let items): items
-    case .capture(let inner, _), .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): [inner]
-    case .conditional(_, let yes, let no): [yes, no]
-    case .empty, .literal, .characterClass, .anchor, .backReference: []
+    case .empty, .literal, .characterClass, .anchor, .backReference: return false
+    case .sequence(let items), .alternation(let items): return items.contains { $0.contains(test) }
+    case .capture(let inner, _), .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): return inner.contains(test)
+    case .conditional(_, let yes, let no): return yes.contains(test) || no.contains(test)
     }
-  }
-  func contains(_ test: (Node) -> Bool) -> Bool { test(self) || children.contains { $0.contains(test) } }
-  /// In the order in which they open.
-  func forEachCapture(_ body: (Int) -> Void) {
-    if case .capture(_, let number) = self { body(number) }
-    for child in children { child.forEachCapture(body) }
-  }
-  var referredGroups: Set<Int> {
-    var result: Set<Int> = []
-    func visit(_ node: Node) {
-      switch node {
-      case .backReference(let group, _, _): result.insert(group)
-      case .conditional(let group, _, _): result.insert(group)
-      default: break
-      }
-      for child in node.children { visit(child) }
-    }
-    visit(self)
-    return result
   }
   func hasCapture(in numbers: [Int: Int]) -> Bool {
-    contains { if case .capture(_, let number) = $0 { numbers[number] != nil } else { false } }
+    !numbers.isEmpty && contains { if case .capture(_, let number) = $0 { numbers[number] != nil } else { false } }
   }
   var isSingleCharacter: Bool {
     switch self {
@@ -49,6 +32,7 @@ extension Node {
   }
   /// Characters of each match, where PCRE2 too sees that it is always the same number.
   var fixedWidth: Int? {
+    PatternWork.step()
     switch self {
     case .empty, .anchor, .lookAround: return 0
     case .literal, .characterClass: return 1
@@ -93,6 +77,7 @@ extension Node {
   }
   /// About what PCRE2 makes of it, in bytes.
   var compiledSize: Int {
+    PatternWork.step()
     switch self {
     case .empty: return 0
     case .literal: return 4
@@ -148,15 +133,82 @@ extension CharacterClass {
     for shorthand in shorthands {
       switch shorthand {
       case .digit: all += CodePointSet.asciiDigits.ranges
-      case .notDigit: all += CodePointSet.asciiDigits.inverted.ranges
+      case .notDigit: all += CodePointSet.notDigit.ranges
       case .word: all += CodePointSet.asciiWord.ranges
-      case .notWord: all += CodePointSet.asciiWord.inverted.ranges
+      case .notWord: all += CodePointSet.notWord.ranges
       case .space: all += (isASCII ? CodePointSet.asciiSpace : .space).ranges
-      case .notSpace: all += (isASCII ? CodePointSet.asciiSpace : .space).inverted.ranges
+      case .notSpace: all += (isASCII ? CodePointSet.notASCIISpace : .notSpace).ranges
       case .property: return nil
       }
     }
     return CodePointSet(all)
+  }
+  /// The members in ASCII, before negation, those equal but for case among them. Shorthands have no case: \W holds no letter though
+  /// it holds U+0130, a case of one, as far as ASCII tables go. nil: a property.
+  var asciiMembers: ASCIISet? {
+    var result = ASCIISet(ranges)
+    if ignoresCase {
+      result = result.closedUnderCase
+      for range in ranges where range.upperBound >= 0x80 {
+        for point in CaseTable.beyondASCII where range.contains(point) {
+          for other in CaseTable.others(of: point) { result.insert(other) }
+        }
+      }
+    }
+    for shorthand in shorthands {
+      switch shorthand {
+      case .digit: result = result.union(.digits)
+      case .notDigit: result = result.union(ASCIISet.digits.inverted)
+      case .word: result = result.union(.word)
+      case .notWord: result = result.union(ASCIISet.word.inverted)
+      case .space: result = result.union(isASCII ? .asciiSpace : .space)
+      case .notSpace: result = result.union((isASCII ? ASCIISet.asciiSpace : .space).inverted)
+      case .property: return nil
+      }
+    }
+    return result
+  }
+  /// Whether members lie beyond ASCII, before negation and apart from case.
+  var reachesBeyondASCII: Bool {
+    ranges.contains { $0.upperBound >= 0x80 }
+      || shorthands.contains { shorthand in
+        switch shorthand {
+        case .digit, .word, .space: !isASCII
+        case .notDigit, .notWord, .notSpace, .property: true
+        }
+      }
+  }
+}
+
+/// What a translation must know of a tree before it begins, found in one walk.
+struct TreeSurvey {
+  /// Whether case is ignored anywhere where it matters.
+  private(set) var ignoresCase = false
+  /// In the order in which they open.
+  private(set) var captures: [Int] = []
+  /// Groups that something refers to. Looked up, never iterated.
+  private(set) var referred: Set<Int> = []
+
+  init(_ root: Node) { visit(root) }
+  private mutating func visit(_ node: Node) {
+    PatternWork.step()
+    switch node {
+    case .empty, .anchor: break
+    case .literal(let point, let ignores): if ignores, !ignoresCase { ignoresCase = CaseTable.hasOthers(point) }
+    case .characterClass(let set): if set.ignoresCase { ignoresCase = true }
+    case .backReference(let group, let ignores, _):
+      referred.insert(group)
+      if ignores { ignoresCase = true }
+    case .sequence(let items), .alternation(let items): for item in items { visit(item) }
+    case .capture(let inner, let number):
+      captures.append(number)
+      visit(inner)
+    case .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): visit(inner)
+    case .conditional(let group, let yes, let no):
+      referred.insert(group)
+      visit(yes)
+      visit(no)
+    }
   }
 }
 
@@ -164,6 +216,7 @@ extension CharacterClass {
 enum ASCIITree {
   /// nil: nothing in ASCII matches.
   static func restrict(_ node: Node) -> Node? {
+    PatternWork.step()
     switch node {
     case .empty, .anchor, .backReference: return node
     case .literal(let point, let ignores):
@@ -172,11 +225,8 @@ enum ASCIITree {
       let others = CaseTable.others(of: point).filter { $0 < 0x80 }
       return others.first.map { .literal($0, ignoresCase: true) }
     case .characterClass(let set):
-      guard let resolved = set.resolved else { return node }
-      var members = resolved
-      if set.ignoresCase { members = closedInASCII(members) }
+      guard var members = set.asciiMembers else { return node }
       if set.isNegated { members = members.inverted }
-      members = members.limited(to: 0x7f)
       return members.isEmpty ? nil : .characterClass(CharacterClass(ranges: members.ranges, ignoresCase: set.ignoresCase))
     case .sequence(let items):
       var kept: [Node] = []
@@ -200,17 +250,5 @@ enum ASCIITree {
       let dead = Node.characterClass(CharacterClass())
       return .conditional(group, restrict(yes) ?? dead, restrict(no) ?? dead)
     }
-  }
-  /// With each ASCII letter that equals a member but for case.
-  static func closedInASCII(_ set: CodePointSet) -> CodePointSet {
-    if let few = set.members(limit: 4) {
-      let others = few.flatMap { CaseTable.others(of: $0) }.filter { $0 < 0x80 }
-      return others.isEmpty ? set : CodePointSet(set.ranges + others.map { $0...$0 })
-    }
-    var extra: [ClosedRange<UInt32>] = []
-    for letter in UInt32(0x41)...0x7a where !set.contains(letter) && CaseTable.others(of: letter).contains(where: set.contains) {
-      extra.append(letter...letter)
-    }
-    return extra.isEmpty ? set : CodePointSet(set.ranges + extra)
   }
 }

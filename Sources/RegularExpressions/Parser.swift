@@ -213,6 +213,7 @@ struct PatternParser {
   }
 
   private mutating func element() throws(RegularExpressionError) -> Node {
+    PatternWork.step()
     let point = points[at]
     switch point {
     case 0x28: return try group()
@@ -388,7 +389,7 @@ struct PatternParser {
     let start = at
     guard let letter = peek(1) else { throw error("bad escape at the end of the pattern") }
     if let shorthand = try shorthand() {
-      return .characterClass(CharacterClass(shorthands: [shorthand], ignoresCase: flags.ignoresCase, isASCII: flags.isASCII))
+      return .characterClass(CharacterClass(shorthands: [shorthand], ignoresCase: flags.ignoresCase && !flags.isASCII, isASCII: flags.isASCII))
     }
     at += 2
     switch letter {
@@ -655,6 +656,7 @@ struct PatternParser {
   }
 
   private mutating func member() throws(RegularExpressionError) -> Member {
+    PatternWork.step()
     guard peek == 0x5c else {
       at += 1
       return .point(points[at - 1])

@@ -57,9 +57,15 @@ public struct RegularExpression: Sendable {
   /// `unicode` also PCRE2_UTF | PCRE2_MATCH_INVALID_UTF; newline LF; parentheses nest up to PCRE2's default (250).
   public func pcre2(for kind: TextKind) -> String? { kind == .ascii ? ascii : unicode }
 
-  /// What every match contains; nil: nothing is known. Worked out on each call.
-  public var requirement: Requirement? {
+  /// What is true of every match. Worked out on each call, in time linear in the pattern.
+  public func matchFacts() -> MatchFacts {
     let facts = RequirementAnalysis.facts(root)
+    let bytes = ByteAnalysis.facts(root)
+    return MatchFacts(
+      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high, byteSets: bytes.sets.map(\.set),
+      runs: bytes.runs.map(\.run))
+  }
+  private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
     guard let found = facts.required else { return nil }
     var literals = RequirementAnalysis.withoutCovered(found.literals)
     // Such a look-behind is matched from its own start.
@@ -69,16 +75,21 @@ public struct RegularExpression: Sendable {
       .filter { set in set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
     return Requirement(literals: literals, others: others)
   }
-  /// Bytes of UTF-8 of the shortest and the longest match (look-around not counted); nil: unbounded.
-  public var lengths: (shortest: Int, longest: Int?) {
-    let bounds = RequirementAnalysis.facts(root).bounds
-    return (bounds.low, bounds.high)
-  }
+}
+
+/// What is true of every match of a pattern.
+public struct MatchFacts: Sendable, Equatable {
+  /// nil: no literal is known that every match contains.
+  public var requirement: Requirement?
+  /// Bytes of UTF-8 of the shortest match, look-around not counted.
+  public var shortest: Int
+  /// nil: unbounded.
+  public var longest: Int?
   /// Of each of these sets every match contains at least one byte of the text as it is (not folded), or its look-ahead does: the
   /// rarest first, at most eight.
-  public var requiredByteSets: [ByteSet] { ByteAnalysis.facts(root).sets }
+  public var byteSets: [ByteSet]
   /// Runs that every match contains, the most telling first, at most four.
-  public var requiredRuns: [RequiredRun] { ByteAnalysis.facts(root).runs }
+  public var runs: [RegularExpression.RequiredRun]
 }
 
 /// Each match contains at least one of `literals`.

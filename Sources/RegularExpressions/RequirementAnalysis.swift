@@ -107,9 +107,11 @@ struct RequirementAnalysis {
   }
 
   static func facts(_ node: Node) -> Facts {
+    PatternWork.step()
     switch node {
     case .empty, .anchor: return .empty
     case .literal(let point, let ignores):
+      if point < 0x80 { return (ignores ? foldedLetters : letters)[Int(point)] }
       let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
       return Facts(exact: spellings(one), best: nil, bounds: bounds(one))
     case .characterClass(let set): return Facts(exact: spellings(set), best: nil, bounds: bounds(set))
@@ -128,6 +130,13 @@ struct RequirementAnalysis {
 
   // MARK: Characters
 
+  private static func letter(_ point: UInt32, _ ignores: Bool) -> Facts {
+    let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
+    return Facts(exact: spellings(one), best: nil, bounds: bounds(one))
+  }
+  private static let letters = (0..<0x80).map { letter($0, false) }
+  private static let foldedLetters = (0..<0x80).map { letter($0, true) }
+
   /// The members' bytes after folding; nil: too many, or some that texts keep in either case.
   private static func spellings(_ set: CharacterClass) -> [[UInt8]]? {
     guard !set.isNegated, set.shorthands.isEmpty, let members = CodePointSet(set.ranges).members(limit: 16) else { return nil }
@@ -143,20 +152,25 @@ struct RequirementAnalysis {
   private static func utf8(_ point: UInt32) -> [UInt8] { Unicode.Scalar(point).map { Array(String(Character($0)).utf8) } ?? [] }
 
   private static func bounds(_ set: CharacterClass) -> LengthBounds {
-    guard !set.needsUnicodeTables, var members = set.resolved else {
-      return LengthBounds(low: 1, high: 4)
-    }
+    guard !set.needsUnicodeTables else { return LengthBounds(low: 1, high: 4) }
+    if set.isNegated, !set.reachesBeyondASCII, let ascii = set.asciiMembers, !ascii.inverted.isEmpty { return LengthBounds(low: 1, high: 4) }
+    guard var members = set.resolved else { return LengthBounds(low: 1, high: 4) }
     if set.isNegated { members = members.inverted }
     guard let first = members.ranges.first?.lowerBound, var last = members.ranges.last?.upperBound else { return LengthBounds(low: 1, high: 1) }
     if set.ignoresCase {
       if last < 0x80 {
-        for point in UInt32(0x41)...0x7a where members.contains(point) { for other in CaseTable.others(of: point) { last = max(last, other) } }
+        for point in CaseTable.beyondASCII where CaseTable.others(of: point).contains(where: members.contains) { last = max(last, point) }
       } else {
         return LengthBounds(
           low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
       }
     }
     return LengthBounds(low: width(first), high: width(last))
+  }
+  /// Bytes of its shortest member, at least 1.
+  static func leastWidth(_ set: CharacterClass) -> Int {
+    if let ascii = set.asciiMembers, !(set.isNegated ? ascii.inverted : ascii).isEmpty { return 1 }
+    return bounds(set).low
   }
   private static func width(_ point: UInt32) -> Int { point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4 }
 
@@ -172,6 +186,7 @@ struct RequirementAnalysis {
   }
   private static func product(_ a: [[UInt8]], _ b: [[UInt8]]) -> [[UInt8]]? {
     guard a.count * b.count <= mostLiterals * 2 else { return nil }
+    if a.count == 1, b.count == 1 { return a[0].count + b[0].count <= longestLiteral ? [a[0] + b[0]] : nil }
     return distinct(a.flatMap { head in b.map { head + $0 } })
   }
 

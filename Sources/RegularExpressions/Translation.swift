@@ -25,16 +25,9 @@ struct Translation {
 
   private init(kind: RegularExpression.TextKind, root: Node) {
     self.kind = kind
-    ignoresCase = root.contains { node in
-      switch node {
-      case .literal(let point, let ignores): ignores && CaseTable.hasOthers(point)
-      case .characterClass(let set): set.ignoresCase
-      case .backReference(_, let ignores, _): ignores
-      default: false
-      }
-    }
-    let referred = root.referredGroups
-    root.forEachCapture { if referred.contains($0) { numbers[$0] = numbers.count + 1 } }
+    let survey = TreeSurvey(root)
+    ignoresCase = survey.ignoresCase
+    for capture in survey.captures where survey.referred.contains(capture) { numbers[capture] = numbers.count + 1 }
   }
 
   private mutating func whole(_ root: Node) throws(RegularExpressionError) -> String {
@@ -83,6 +76,7 @@ struct Translation {
   // MARK: Nodes
 
   private mutating func write(_ node: Node, in place: Place) throws(RegularExpressionError) {
+    PatternWork.step()
     if out.count > Limits.translationBytes { throw unsupported("the pattern is too large for PCRE2") }
     switch node {
     case .empty: if place == .atom { put("(?:)") }
@@ -186,7 +180,8 @@ struct Translation {
   // MARK: Characters
 
   private mutating func literal(_ point: UInt32, _ ignores: Bool) {
-    guard CaseTable.hasOthers(point) else { return put(spelled(point)) }
+    let isPlain = point < 0x80 && (!CaseTable.isASCIILetter(point) || ignores == ignoresCase && point | 0x20 != 0x69)
+    guard !isPlain, CaseTable.hasOthers(point) else { return put(character: point) }
     if !ignores {
       put(ignoresCase ? "(?-i:\(spelled(point)))" : spelled(point))
     } else if kind == .unicode, case let extra = CaseTable.pythonOnly(point), !extra.isEmpty {
@@ -196,23 +191,30 @@ struct Translation {
     }
   }
 
-  private func spelled(_ point: UInt32) -> String {
+  private mutating func put(character point: UInt32) {
+    PatternWork.step()
     switch point {
     case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x20, 0x22, 0x25, 0x27, 0x2c, 0x2f, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x40, 0x5f, 0x60:
-      String(Unicode.Scalar(UInt8(point)))
-    case 0x0a: "\\n"
-    case 0x21...0x7e: "\\" + String(Unicode.Scalar(UInt8(point)))
-    default: "\\x{\(String(point, radix: 16))}"
+      out.append(UInt8(point))
+    case 0x0a: put("\\n")
+    case 0x21...0x7e:
+      out.append(0x5c)
+      out.append(UInt8(point))
+    default: put("\\x{\(String(point, radix: 16))}")
     }
   }
-  private func spelled(_ set: CodePointSet) -> String {
-    var text = ""
+  private func spelled(_ point: UInt32) -> String {
+    var other = self
+    other.out = []
+    other.put(character: point)
+    return String(decoding: other.out, as: UTF8.self)
+  }
+  private mutating func put(members set: CodePointSet) {
     for range in set.ranges {
-      text += spelled(range.lowerBound)
-      if range.upperBound > range.lowerBound + 1 { text += "-" }
-      if range.upperBound > range.lowerBound { text += spelled(range.upperBound) }
+      put(character: range.lowerBound)
+      if range.upperBound > range.lowerBound + 1 { put("-") }
+      if range.upperBound > range.lowerBound { put(character: range.upperBound) }
     }
-    return text
   }
 
   private mutating func characterClass(_ set: CharacterClass) {
@@ -228,21 +230,22 @@ struct Translation {
       default: break
       }
     }
-    var text = set.isNegated ? "[^" : "["
-    text += spelled(closed(CodePointSet(set.ranges), set.ignoresCase))
+    let isCased = set.ignoresCase != ignoresCase
+    if isCased { put(set.ignoresCase ? "(?i:" : "(?-i:") }
+    put(set.isNegated ? "[^" : "[")
+    put(members: closed(CodePointSet(set.ranges), set.ignoresCase))
     for shorthand in set.shorthands {
       switch shorthand {
-      case .digit: text += set.isASCII ? "0-9" : "\\d"
-      case .notDigit: text += set.isASCII ? spelled(CodePointSet.asciiDigits.inverted) : "\\D"
-      case .word: text += set.isASCII ? "0-9A-Z_a-z" : "\\w"
-      case .notWord: text += set.isASCII ? spelled(CodePointSet.asciiWord.inverted) : "\\W"
-      case .space: text += spelled(set.isASCII ? .asciiSpace : .space)
-      case .notSpace: text += spelled((set.isASCII ? CodePointSet.asciiSpace : .space).inverted)
-      case .property(let name, let isNegated): text += "\\\(isNegated ? "P" : "p"){\(name)}"
+      case .digit: put(set.isASCII ? "0-9" : "\\d")
+      case .notDigit: if set.isASCII { put(members: .notDigit) } else { put("\\D") }
+      case .word: put(set.isASCII ? "0-9A-Z_a-z" : "\\w")
+      case .notWord: if set.isASCII { put(members: .notWord) } else { put("\\W") }
+      case .space: put(members: set.isASCII ? .asciiSpace : .space)
+      case .notSpace: put(members: set.isASCII ? .notASCIISpace : .notSpace)
+      case .property(let name, let isNegated): put("\\\(isNegated ? "P" : "p"){\(name)}")
       }
     }
-    text += "]"
-    put(set.ignoresCase == ignoresCase ? text : set.ignoresCase ? "(?i:\(text))" : "(?-i:\(text))")
+    put(isCased ? "])" : "]")
   }
 
   private func closed(_ set: CodePointSet, _ ignores: Bool) -> CodePointSet {
@@ -274,9 +277,11 @@ struct Translation {
     // In ASCII texts sets are closed under case already.
     let isCased =
       kind == .unicode && ignores != ignoresCase && set.ranges.contains { $0.upperBound >= 0x41 }
-      || kind == .ascii && ignoresCase && !ignores && ASCIITree.closedInASCII(set) != set
-    let text = "[\(isNegated ? "^" : "")\(spelled(set))]"
-    put(!isCased ? text : ignores ? "(?i:\(text))" : "(?-i:\(text))")
+      || kind == .ascii && ignoresCase && !ignores && ASCIISet(set.ranges).closedUnderCase != ASCIISet(set.ranges)
+    if isCased { put(ignores ? "(?i:" : "(?-i:") }
+    put(isNegated ? "[^" : "[")
+    put(members: set)
+    put(isCased ? "])" : "]")
   }
 
   // MARK: Look-behind

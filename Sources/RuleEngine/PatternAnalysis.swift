@@ -92,17 +92,17 @@ struct PatternAnalysis: Equatable, Sendable {
   }
 
   private mutating func take(_ expression: RegularExpression, _ source: PatternSource) {
-    let lengths = expression.lengths
-    shortest = lengths.shortest
+    let facts = expression.matchFacts()
+    shortest = facts.shortest
     let text = source.text
     let seesFarther = text.indices.dropLast(2).contains { text[$0] == 0x28 && text[$0 + 1] == 0x3f && isLook(text[$0 + 2]) }
-    longest = seesFarther ? -1 : lengths.longest ?? -1
-    if let requirement = expression.requirement {
+    longest = seesFarther ? -1 : facts.longest ?? -1
+    if let requirement = facts.requirement {
       literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }
       others = requirement.others
     }
-    byteSets = expression.requiredByteSets.map(ByteMask.init)
-    runs = expression.requiredRuns.map { (ByteMask($0.set), $0.count) }
+    byteSets = facts.byteSets.map(ByteMask.init)
+    runs = facts.runs.map { (ByteMask($0.set), $0.count) }
     let usable = LiteralScanner.shortest...LiteralScanner.longest
     if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
     others.removeAll { set in !set.allSatisfy { usable.contains($0.count) } }

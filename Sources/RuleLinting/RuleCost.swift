@@ -104,7 +104,7 @@ public enum RuleCosting {
         // Nothing in ASCII matches a pattern that asks for more.
         let plain = TriedPattern(expression, for: .ascii, usesJIT: true)
         cost.patterns += 1
-        let required = expression.requirement?.literals
+        let required = expression.matchFacts().requirement?.literals
         let candidates = texts.filter { contains($0.folded, required) }
         var own = reason(expression, required)
         if let required, !required.isEmpty, candidates.count * 4 > texts.count { own.insert(.commonRequiredText) }

@@ -49,10 +49,7 @@ final class PatternMatcher {
   /// What is wrong with what the package makes of a pattern, as far as these texts show it.
   static func problem(_ pattern: String, isCaseSensitive: Bool, texts: [[UInt8]]) -> String? {
     guard let expression = try? RegularExpression(pattern, isCaseSensitive: isCaseSensitive) else { return nil }
-    let requirement = expression.requirement
-    let sets = expression.requiredByteSets
-    let runs = expression.requiredRuns
-    let lengths = expression.lengths
+    let facts = expression.matchFacts()
     var spans: [[Range<Int>?]] = []
     for kind in [RegularExpression.TextKind.unicode, .ascii] {
       guard let translated = expression.pcre2(for: kind) else {
@@ -76,11 +73,13 @@ final class PatternMatcher {
         if isKnown, isSlowKnown, span != slow { return "JIT and interpreter differ on \(text): \(translated)" }
         found.append(span)
         guard let span else { continue }
-        if span.count < lengths.shortest || lengths.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) not in \(lengths)" }
+        if span.count < facts.shortest || facts.longest.map({ span.count > $0 }) ?? false {
+          return "length \(span.count) is not between \(facts.shortest) and \(facts.longest ?? -1)"
+        }
         let rest = text[span.lowerBound...]
-        if let requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
-        if !sets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
-        for run in runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
+        if let requirement = facts.requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
+        if !facts.byteSets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
+        for run in facts.runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
       }
       spans.append(found)
     }
@@ -103,11 +102,15 @@ final class PatternMatcher {
 
   private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
     let folded = fold(text)
-    return requirement.literals.contains { literal in
-      guard literal.bytes.count <= folded.count else { return false }
-      let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
-      return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
+    let holdsOthers = requirement.others.allSatisfy { set in
+      set.contains { other in (0...max(0, folded.count - other.count)).contains { folded[$0...].starts(with: other) } }
     }
+    return holdsOthers
+      && requirement.literals.contains { literal in
+        guard literal.bytes.count <= folded.count else { return false }
+        let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
+        return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
+      }
   }
   /// ASCII letters, and those beyond ASCII that are one of them in another case.
   static func fold(_ text: [UInt8]) -> [UInt8] {

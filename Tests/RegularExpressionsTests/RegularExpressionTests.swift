@@ -1,7 +1,8 @@
 // Reading, translating and analysing, by tables.
 import Primitives
-import RegularExpressions
 import Testing
+
+@testable import RegularExpressions
 
 @Suite struct RegularExpressionTests {
   @Test func keepsItsSource() throws {
@@ -80,7 +81,7 @@ import Testing
 
   @Test func requirements() throws {
     func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
-      try RegularExpression(pattern, isCaseSensitive: sensitive).requirement.map { requirement in
+      try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement.map { requirement in
         requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map(String.init) ?? "*") }
       }
     }
@@ -108,15 +109,15 @@ import Testing
   }
 
   @Test func lengthsSetsAndRuns() throws {
-    let base64 = try RegularExpression("[A-Za-z0-9+/]{40,}", isCaseSensitive: true)
-    #expect(base64.lengths.shortest == 40 && base64.lengths.longest == nil)
-    #expect(base64.requiredRuns.map(\.count) == [40])
-    #expect(base64.requiredRuns.first?.set.count == 64)
-    let digits = try RegularExpression(#"[0-9]{3}-[0-9]{4}"#, isCaseSensitive: false)
-    #expect(digits.lengths.shortest == 8 && digits.lengths.longest == 8)
-    #expect(digits.requiredByteSets.contains { $0.count == 1 && $0.contains(0x2d) })
-    let any = try RegularExpression("(?s).{2}", isCaseSensitive: false)
-    #expect(any.lengths.shortest == 2 && any.lengths.longest == 8)
+    let base64 = try RegularExpression("[A-Za-z0-9+/]{40,}", isCaseSensitive: true).matchFacts()
+    #expect(base64.shortest == 40 && base64.longest == nil)
+    #expect(base64.runs.map(\.count) == [40])
+    #expect(base64.runs.first?.set.count == 64)
+    let digits = try RegularExpression(#"[0-9]{3}-[0-9]{4}"#, isCaseSensitive: false).matchFacts()
+    #expect(digits.shortest == 8 && digits.longest == 8)
+    #expect(digits.byteSets.contains { $0.count == 1 && $0.contains(0x2d) })
+    let any = try RegularExpression("(?s).{2}", isCaseSensitive: false).matchFacts()
+    #expect(any.shortest == 2 && any.longest == 8)
   }
 
   /// They take long only if something is worse than linear.
@@ -124,28 +125,57 @@ import Testing
     let patterns = [
       String(repeating: "(", count: 100_000), String(repeating: "(", count: 1 << 20),
       String(repeating: "(?:", count: 60) + "a" + String(repeating: "){1,2}", count: 60),
-      String(repeating: "(?<=", count: 50) + "a?" + String(repeating: ")", count: 50), String(repeating: "[", count: 3000),
-      String(repeating: "[]", count: 1500),
-      String(repeating: "a|", count: 1500), String(repeating: "a?", count: 1500),
+      String(repeating: "(?<=", count: 50) + "a?" + String(repeating: ")", count: 50), String(repeating: "[", count: 60_000),
+      String(repeating: "[]", count: 30_000),
+      String(repeating: "a|", count: 30_000), String(repeating: "a?", count: 30_000),
       String(repeating: "(?=", count: 59) + String(repeating: ")", count: 59),
       "(?:(?:(?:(?:a{1,65535}){1,65535}){1,65535}){1,65535})", "(?<=a{0,65535})b", "(?<=(?:a|bc){0,2000})b", "(?<=(?:(?:a?b?){0,100}){0,100}c)d",
-      "(?<!" + String(repeating: "(?:a|bb)", count: 500) + ")c", "(?<=(?:){0,65535}a?c)b", String(repeating: #"\p{L}"#, count: 500),
-      "[" + String(repeating: #"\p{Lu}\p{Ll}"#, count: 200) + "]",
-      String(repeating: "(?<n>a)", count: 400), "(a)" + String(repeating: #"\1"#, count: 1000),
-      "[" + (0..<9000).map { #"\u{\#(String($0 * 7, radix: 16))}"# }.prefix(700).joined() + "]",
-      String(repeating: "(?i)", count: 800), String(repeating: "(?:abc|def)", count: 250),
-      "(?:" + (0..<400).map { "w\($0)" }.joined(separator: "|") + ")",
-      String(repeating: "x{", count: 1500), String(repeating: "(?#", count: 1000), String(repeating: #"\"#, count: 3000),
-      String(repeating: #"\uD800"#, count: 500),
+      "(?<!" + String(repeating: "(?:a|bb)", count: 500) + ")c", "(?<=(?:){0,65535}a?c)b", String(repeating: #"\p{L}"#, count: 10_000),
+      "[" + String(repeating: #"\p{Lu}\p{Ll}"#, count: 4000) + "]",
+      String(repeating: "(?<n>a)", count: 8000), "(a)" + String(repeating: #"\1"#, count: 20_000),
+      "[" + (0..<9000).map { #"\u{\#(String($0 * 7, radix: 16))}"# }.prefix(7000).joined() + "]",
+      String(repeating: "(?i)", count: 16_000), String(repeating: "(?:abc|def)", count: 5000),
+      "(?:" + (0..<8000).map { "w\($0)" }.joined(separator: "|") + ")",
+      String(repeating: "x{", count: 30_000), String(repeating: "(?#", count: 20_000), String(repeating: #"\"#, count: 60_000),
+      String(repeating: #"\uD800"#, count: 10_000),
       String(repeating: "(?:", count: 59) + "(?:abcdefgh|k)" + String(repeating: "x?){2,3}", count: 59),
     ]
     for pattern in patterns {
       guard let expression = try? RegularExpression(pattern, isCaseSensitive: false) else { continue }
-      _ = expression.requirement
-      _ = expression.lengths
-      _ = expression.requiredByteSets
-      _ = expression.requiredRuns
+      _ = expression.matchFacts()
       #expect((expression.pcre2(for: .unicode)?.utf8.count ?? 0) <= Limits.translationBytes)
     }
   }
+
+  #if DEBUG
+    /// Twice the pattern takes no more than twice the steps, for each shape that a pattern can grow in.
+    @Test func stepsGrowNoFasterThanThePattern() throws {
+      let shapes: [(String, (Int) -> String)] = [
+        ("empty branches", { String(repeating: "a|", count: $0) }),
+        ("branches", { count in "(?:" + (0..<count).map { "w\($0)" }.joined(separator: "|") + ")" }),
+        ("options", { String(repeating: "a?", count: $0) }),
+        ("letters", { String(repeating: "kx", count: $0) }),
+        ("groups", { String(repeating: "(a)", count: $0) }),
+        ("references", { "(a)" + String(repeating: #"\1"#, count: $0) }),
+        ("conditions", { "(a)" + String(repeating: "(?(1)b|c)", count: $0) }),
+        ("classes", { String(repeating: #"[^a]\W\S"#, count: $0) }),
+        ("members", { count in "[" + (0..<count).map { #"\u{\#(String($0 * 7, radix: 16))}"# }.joined() + "]" }),
+        ("repeats", { String(repeating: "(?:ab+c?){2,9}", count: $0) }),
+        ("look-behinds", { String(repeating: "(?<=ab)c", count: $0) }),
+        ("look-aheads", { String(repeating: "(?=a+b)", count: $0) }),
+        ("deep", { String(repeating: String(repeating: "(?:", count: 55) + "ab" + String(repeating: "){1,2}", count: 55), count: $0 / 50) }),
+        ("deep and wide", { String(repeating: "(?:a|", count: 55) + String(repeating: "b", count: $0) + String(repeating: ")", count: 55) }),
+      ]
+      for (name, shape) in shapes {
+        func steps(_ count: Int) throws -> Int {
+          let pattern = shape(count)
+          return try PatternWork.steps { () throws(RegularExpressionError) in
+            _ = try RegularExpression(pattern, isCaseSensitive: false).matchFacts()
+          }
+        }
+        let (once, twice) = (try steps(1000), try steps(2000))
+        #expect(once >= 100 && twice <= 2 * once + 1000, "\(name): \(once) steps, of twice the size \(twice)")
+      }
+    }
+  #endif
 }

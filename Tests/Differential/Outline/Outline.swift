@@ -17,14 +17,16 @@ import RegularExpressions
   static func describe(_ source: String, isCaseSensitive: Bool) -> String {
     do throws(RegularExpressionError) {
       let expression = try RegularExpression(source, isCaseSensitive: isCaseSensitive)
-      let requirement = expression.requirement?.literals.map { "[\"\(hex($0.bytes))\",\($0.longestBefore.map(String.init) ?? "null")]" }
-      let lengths = expression.lengths
-      let runs = expression.requiredRuns.map { "[\"\(hex($0.set))\",\($0.count)]" }
+      let facts = expression.matchFacts()
+      let requirement = facts.requirement?.literals.map { "[\"\(hex($0.bytes))\",\($0.longestBefore.map(String.init) ?? "null")]" }
+      let others = facts.requirement?.others.map { set in "[\(set.map { "\"\(hex($0))\"" }.joined(separator: ","))]" } ?? []
+      let runs = facts.runs.map { "[\"\(hex($0.set))\",\($0.count)]" }
       return """
         {"ascii":\(quoted(expression.pcre2(for: .ascii))),"unicode":\(quoted(expression.pcre2(for: .unicode))),\
         "requirement":\(requirement.map { "[\($0.joined(separator: ","))]" } ?? "null"),\
-        "lengths":[\(lengths.shortest),\(lengths.longest.map(String.init) ?? "null")],\
-        "sets":[\(expression.requiredByteSets.map { "\"\(hex($0))\"" }.joined(separator: ","))],"runs":[\(runs.joined(separator: ","))]}
+        "others":[\(others.joined(separator: ","))],\
+        "lengths":[\(facts.shortest),\(facts.longest.map(String.init) ?? "null")],\
+        "sets":[\(facts.byteSets.map { "\"\(hex($0))\"" }.joined(separator: ","))],"runs":[\(runs.joined(separator: ","))]}
         """
     } catch {
       return "{\"error\":\"\(hex(Array(error.message.utf8)))\",\"offset\":\(error.offset),\"unsupported\":\(error.isUnsupported)}"
