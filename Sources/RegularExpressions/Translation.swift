@@ -352,7 +352,7 @@ struct Translation {
         for branch in branches {
           if branch.fixedWidth != nil { simple.append(start + (try text(branch))) } else { others.append(try behind([branch], prefix: start)) }
         }
-        if !simple.isEmpty { others.insert("(?<=\(simple.joined(separator: "|")))", at: 0) }
+        if !simple.isEmpty { others.insert(anyBehind(simple), at: 0) }
         assertion = "(?:\(others.joined(separator: "|")))"
       case .repeat(let inner, let low, let high?, let greed) where greed != .possessive:
         if let width = inner.fixedWidth, width > 0 {
@@ -384,11 +384,17 @@ struct Translation {
     let count = high - low + 1
     var stride = 1
     while count > 16, stride * stride < count { stride += 1 }
-    guard stride > 1 else { return "(?<=\((low...high).map { start + times($0) }.joined(separator: "|")))" }
-    let near = shared("(?<=\((low..<low + stride).map { start + times($0) }.joined(separator: "|")))")
+    guard stride > 1 else { return anyBehind((low...high).map { start + times($0) }) }
+    let near = shared(anyBehind((low..<low + stride).map { start + times($0) }))
     let full = count / stride
     var branches = (0..<full).map { near + times($0 * stride) }
     for rest in full * stride..<count { branches.append(start + times(low + rest)) }
-    return "(?<=\(branches.joined(separator: "|")))"
+    return anyBehind(branches)
+  }
+  /// One look-behind for each: PCRE2 10.42 measures a look-behind that stands in a subroutine twice, and after the first time no longer
+  /// finds the branches of one that has several.
+  private func anyBehind(_ texts: [String]) -> String {
+    let each = texts.map { "(?<=\($0))" }
+    return each.count == 1 ? each[0] : "(?:\(each.joined(separator: "|")))"
   }
 }

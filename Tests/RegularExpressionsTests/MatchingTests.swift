@@ -85,6 +85,7 @@ import Testing
     (#"(?<=^(?:a|bc){2,3})d"#, "abcad abcd", 4..<5),
     (#"(?<=a\s+)b"#, "a  b", 3..<4),
     (#"(?<!(?:no|not\s?)(?:really)?)ok"#, "notreallyok not ok nook ok", 24..<26),
+    (#"(?<!(?:no|not\s?)k(?:really)?)ok"#, "notkok notkreallyok xok", 21..<23),
     (#"(?<=(?:ab|c){0,3}x)y"#, "abcxy", 4..<5),
   ]
   /// What Python refuses: as ECMAScript has it.

@@ -68,7 +68,7 @@ func messages(_ text: String) -> [String] { RuleLoader.load(document: text, file
     (
       "conditions:\n  - field: message\n    operator: regex\n    value: '(a)\\2'\ncondition: any",
       [
-        "18:19: error: bad regular expression: reference to a group that does not exist"
+        "18:18: error: bad regular expression: reference to a group that does not exist"
       ]
     ),
     (
