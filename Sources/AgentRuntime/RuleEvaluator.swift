@@ -51,7 +51,7 @@ public struct RuleEvaluator: ~Copyable {
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
-    if let id { json.raw(Array(id)) } else { json.value(lineNumber) }
+    if let id { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) } else { json.value(lineNumber) }
     json.key("matches")
     json.beginArray()
     for match in matches {
@@ -78,6 +78,10 @@ public struct RuleEvaluator: ~Copyable {
     json.endArray()
     writeErrors(to: &json)
     appendEvictions(to: &json)
+    if event.isTruncated {
+      json.key("truncated")
+      json.value(true)
+    }
     json.endObject()
     return json.out
   }

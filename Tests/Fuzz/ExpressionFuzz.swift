@@ -1,7 +1,8 @@
 // The text of `detection.condition` over three named conditions.
 // What must hold: a text is read or refused at a byte of its own, and what is read nests in bounds and names conditions that exist.
 import Primitives
-import RuleLanguage
+
+@testable import RuleLanguage
 
 func fuzzExpression(_ input: Bytes) -> CInt {
   let text = String(decoding: input, as: UTF8.self)

@@ -186,9 +186,9 @@ extension EvaluationTrial {
         start: {field: tool_args, operator: starts_with, value: '{"path"'}
         exact: {field: tool_name, operator: exact, value: send}
         number: {field: n, operator: gt, value: 3}
-        there: {field: agent.id, operator: exists, value: true}
+        there: {field: agent.id, operator: exact, value: a}
         listed: {field: agent_output, match_type: contains, patterns: [café, secret], case_sensitive: true}
-      condition: (secret and not exact) or (exact and number) or 2 of (start, there, listed) or listed
+      condition: (secret and not exact) or (exact and number) or 2 of s* or listed
     ---
     \(head("90003", "skill"))
     detection:
@@ -210,12 +210,12 @@ extension EvaluationTrial {
           - target_shape: {span.kind: TOOL}
             must_be_preceded_by: {one_of_shapes: [{span.kind: HUMAN}, {span.kind: AGENT}], within_trace: true}
         invariant:
-          - {attribute: k, scope: trace}
+          - {attribute: k, across: trace}
     ---
     \(head("90005", "runtime"))
     detection:
       method: trace
-      trace: {ingest_format: otel_gen_ai, forbid: [{shape: {attributes: {gen_ai.system: {contains: x}}}}]}
+      trace: {ingest_format: otel_gen_ai, forbid: [{shape: {attributes: {gen_ai.system: {equals: x}}}}]}
     ---
     \(behavior("90006", "metric: spend, aggregation: sum, window: PT1M, operator: gte, threshold: 2.5, group_by: [agent.id]"))
     ---
