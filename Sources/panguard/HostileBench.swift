@@ -102,7 +102,11 @@ extension RulesCommand.Bench {
     var progress = Progress("searching each pattern's worst text")
     let found = bench.search { progress.update(UInt64($0), of: UInt64($1)) }
     progress.finish()
-    output.line("\(found.count) texts made from the patterns, of 8 KiB: the dearest costs \(times(found.first?.multiple ?? 0)) harmless text")
+    output.line("\(found.count) texts made from the patterns, of 8 KiB: in times of harmless text, the dearest:")
+    for row in found.prefix(10) {
+      output.line("  \(times(row.multiple))  \(TerminalText.escaped(String(row.text.name.prefix(100)))), \(row.undecided.count) undecided")
+    }
+    output.flush()
     output.line("")
     output.line(columns([wide("text"), "size", "ms", "times", "limits"]))
     var worst: HostileBench.Row?
