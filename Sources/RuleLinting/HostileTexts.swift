@@ -41,24 +41,29 @@ public enum HostileTexts {
   private static let content = HostileText.Form.field(.known(.content))
 
   /// For any rules.
-  public static let floods: [HostileText] = [
-    ("one letter", "a"), ("blanks", " "), ("line feeds", "\n"), ("opening parentheses", "("), ("opening braces", "{"), ("nested brackets", "([{<"),
-    ("closed brackets", "(){}[]<>"), ("quotes", "\"'"), ("backslashes", "\\"), ("alternatives", "a|b|"), ("digits", "0123456789"), ("base64", "QUFBQUFB"),
-    ("hexadecimal", "deadbeef"), ("words", "aaaa bbbb "), ("lines of words", "aaaa bbbb\n"), ("dots", "a.b."), ("tags", "<a><b>"), ("paths", "../"),
-    ("letters of two cases", "aA"), ("CJK", "忽略所有"), ("Hangul letters", "\u{1112}\u{1161}\u{11ab}"), ("accents", "é"), ("marks", "e\u{301}"),
-    ("marks alone", "\u{301}\u{316}"), ("marks of falling order", "\u{345}\u{301}\u{316}\u{334}"), ("zero width", "a\u{200b}"),
-    ("nothing but zero width", "\u{200b}"), ("long s", "\u{17f}"), ("Kelvin", "\u{212a}"), ("dotted I", "\u{130}"), ("emoji", "👩‍💻"), ("NUL", "\0"),
-    ("Arabic", "تجاهل "), ("Tibetan", "\u{f73}\u{f75}\u{f81}"), ("decomposing", "\u{1fa7}"),
-  ].map { HostileText(name: $0.0, form: content, unit: Array($0.1.utf8)) } + [
-    HostileText(name: "ill-formed bytes", form: content, unit: [0xff]), HostileText(name: "lone lead bytes", form: content, unit: [0xf0, 0x9f, 0x98, 0x61]),
-    HostileText(name: "overlong bytes", form: content, unit: [0xc0, 0xaf, 0xe0, 0x80, 0xaf]),
-  ]
+  public static let floods: [HostileText] =
+    [
+      ("one letter", "a"), ("blanks", " "), ("line feeds", "\n"), ("opening parentheses", "("), ("opening braces", "{"), ("nested brackets", "([{<"),
+      ("closed brackets", "(){}[]<>"), ("quotes", "\"'"), ("backslashes", "\\"), ("alternatives", "a|b|"), ("digits", "0123456789"),
+      ("base64", "QUFBQUFB"),
+      ("hexadecimal", "deadbeef"), ("words", "aaaa bbbb "), ("lines of words", "aaaa bbbb\n"), ("dots", "a.b."), ("tags", "<a><b>"), ("paths", "../"),
+      ("letters of two cases", "aA"), ("CJK", "忽略所有"), ("Hangul letters", "\u{1112}\u{1161}\u{11ab}"), ("accents", "é"), ("marks", "e\u{301}"),
+      ("marks alone", "\u{301}\u{316}"), ("marks of falling order", "\u{345}\u{301}\u{316}\u{334}"), ("zero width", "a\u{200b}"),
+      ("nothing but zero width", "\u{200b}"), ("long s", "\u{17f}"), ("Kelvin", "\u{212a}"), ("dotted I", "\u{130}"), ("emoji", "👩‍💻"), ("NUL", "\0"),
+      ("Arabic", "تجاهل "), ("Tibetan", "\u{f73}\u{f75}\u{f81}"), ("decomposing", "\u{1fa7}"),
+    ].map { HostileText(name: $0.0, form: content, unit: Array($0.1.utf8)) } + [
+      HostileText(name: "ill-formed bytes", form: content, unit: [0xff]),
+      HostileText(name: "lone lead bytes", form: content, unit: [0xf0, 0x9f, 0x98, 0x61]),
+      HostileText(name: "overlong bytes", form: content, unit: [0xc0, 0xaf, 0xe0, 0x80, 0xaf]),
+    ]
 
   /// Events whose form, not their text, is the attack.
   public static let events: [HostileText] = [
-    ("fields", #"{"event_type":"llm_input","fields":{"a":"b""#, #","f":"x""#, "}}"), ("metadata", #"{"content":"a","metadata":{"a":"b""#, #","f":"x""#, "}}"),
+    ("fields", #"{"event_type":"llm_input","fields":{"a":"b""#, #","f":"x""#, "}}"),
+    ("metadata", #"{"content":"a","metadata":{"a":"b""#, #","f":"x""#, "}}"),
     ("flat members", #"{"a":1"#, #","f":{"g":2}"#, "}"), ("list", #"{"content":["a""#, #","b""#, "]}"), ("open lists", #"{"content":"#, "[", ""),
-    ("open objects", #"{"content":"#, #"{"a":"#, ""), ("escapes", #"{"content":""#, #"\u0061"#, #""}"#), ("surrogates", #"{"content":""#, #"\ud83d\ude00"#, #""}"#),
+    ("open objects", #"{"content":"#, #"{"a":"#, ""), ("escapes", #"{"content":""#, #"\u0061"#, #""}"#),
+    ("surrogates", #"{"content":""#, #"\ud83d\ude00"#, #""}"#),
     ("lone surrogates", #"{"content":""#, #"\ud83d"#, #""}"#), ("blanks between", #"{"content":"#, " ", "1}"), ("digits", #"{"content":"#, "1", "}"),
     ("spans", #"{"trace":{"spans":[{"kind":"A"}"#, #",{"kind":"TOOL"}"#, "]}}"),
     ("attributes", #"{"trace":{"spans":[{"kind":"A","attributes":{"a":1"#, #","b":2"#, "}}]}}"),
@@ -127,7 +132,9 @@ public enum HostileTexts {
   }
   private static func utf8(_ points: [UInt32]) -> [UInt8] { points.flatMap { Array(UTF8.encode(Unicode.Scalar($0) ?? "?")!) } }
   private static func shown(_ bytes: [UInt8]) -> String {
-    String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix(24).map { $0.value < 0x20 || $0.value == 0x7f ? "\\x{\(String($0.value, radix: 16))}" : String($0) }
-      .joined()
+    String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix(24).map {
+      $0.value < 0x20 || $0.value == 0x7f ? "\\x{\(String($0.value, radix: 16))}" : String($0)
+    }
+    .joined()
   }
 }

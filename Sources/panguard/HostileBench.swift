@@ -123,7 +123,9 @@ extension RulesCommand.Bench {
     }
     output.line("")
     if let worst {
-      output.line("worst: \(times(worst.multiple)) the cost of harmless text of the same length: \(TerminalText.escaped(worst.text.name)), \(worst.bytes) bytes")
+      output.line(
+        "worst: \(times(worst.multiple)) the cost of harmless text of the same length: \(TerminalText.escaped(worst.text.name)), \(worst.bytes) bytes"
+      )
     }
     output.flush()
   }

@@ -29,7 +29,9 @@ import Testing
     #"(?i)needle\s+\d{2,}"#, #"(?<=ab)c+(?!d)"#, #"(a+)+$"#, #"(\w+)\s\1"#, #"[\u0400-\u04ff]+x?"#, #"^foo.*bar$"#, #"(?:a|ab)(?:c|bcd)(?:d*)"#,
     #"\bsecret\b[\s\S]{0,40}key"#, #"(?i)straße|ſ|K"#, #"x{2,5}?y|[^"]*""#, #"(?=.*needle)(?=.*12).{3,}"#,
   ]
-  static let pieces = ["needle", " 12", "ab", "c", "d", "aaaa", "foo", "bar", "\n", "secret", " key", "é", "ſ", "K", "\u{301}", "\u{200b}", "ж", "x", "y", "\""]
+  static let pieces = [
+    "needle", " 12", "ab", "c", "d", "aaaa", "foo", "bar", "\n", "secret", " key", "é", "ſ", "K", "\u{301}", "\u{200b}", "ж", "x", "y", "\"",
+  ]
 
   @Test(arguments: [UInt64(1), 2, 3]) func anyPatternOnAnyText(_ seed: UInt64) {
     var random = Random(seed)
