@@ -2,14 +2,15 @@
 // Panguard: one package, small executables. Arrows between targets point down this list only.
 import PackageDescription
 
+/// `scripts/fuzz` builds the same modules with libFuzzer's instrumentation, into a folder of their own. First, because a manifest
+/// runs from top to bottom: read before this line it would be false.
+let isFuzzing = Context.environment["PANGUARD_FUZZ"] != nil
+
 /// Hot paths cross module borders (Primitives -> Events -> LogParsers -> RuleEngine); without this each call there is opaque.
 let optimized: [SwiftSetting] =
   isFuzzing
-  ? [.unsafeFlags(["-sanitize=fuzzer,address"])]
+  ? [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]
   : [.unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release))]
-
-/// `scripts/fuzz` builds the same modules with libFuzzer's instrumentation, into a folder of their own.
-let isFuzzing = Context.environment["PANGUARD_FUZZ"] != nil
 
 func systemLibrary(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
   .systemLibrary(name: name, path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
@@ -117,7 +118,7 @@ let package = Package(
 if isFuzzing {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML"],
+      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML", "CPCRE2"],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }

@@ -88,6 +88,7 @@ extension RuleEvaluator {
   /// `"errors"`: rules that could not be evaluated on this event (graceful_error), if there are any.
   mutating func writeErrors(to json: inout JSONWriter) {
     let errors = takeGracefulErrors()
+    undecidedRules = errors.map(\.ruleID)
     guard !errors.isEmpty else { return }
     json.key("errors")
     json.beginArray()
@@ -102,5 +103,10 @@ extension RuleEvaluator {
       json.endObject()
     }
     json.endArray()
+    let dropped = takeDroppedErrors()
+    if dropped > 0 {
+      json.key("errors_dropped")
+      json.value(dropped)
+    }
   }
 }

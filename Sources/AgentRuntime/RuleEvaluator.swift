@@ -12,6 +12,9 @@ public struct RuleEvaluator: ~Copyable {
   private var event = Event()
   private var matches: [RuleMatch] = []
   private var lineNumber: UInt64 = 0
+  private var droppedBefore: UInt64 = 0
+  /// Ids of the rules that the last line left undecided.
+  public internal(set) var undecidedRules: [String] = []
 
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
     self.ruleSet = ruleSet
@@ -48,7 +51,7 @@ public struct RuleEvaluator: ~Copyable {
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
-    if let id { json.raw(Array(id)) } else { json.value(lineNumber) }
+    if let id { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) } else { json.value(lineNumber) }
     json.key("matches")
     json.beginArray()
     for match in matches {
@@ -75,12 +78,26 @@ public struct RuleEvaluator: ~Copyable {
     json.endArray()
     writeErrors(to: &json)
     appendEvictions(to: &json)
+    if event.isTruncated {
+      json.key("truncated")
+      json.value(true)
+    }
     json.endObject()
     return json.out
   }
 
+  /// Rules that could not be decided since the last call: a limit was hit, or the event is not what they need. At most
+  /// `Limits.limitRecords` and `Limits.gracefulErrors`; `droppedErrors` counts the rest.
   mutating func takeGracefulErrors() -> [(ruleID: String, message: String)] {
-    engine.takeGracefulErrors().map { (ruleSet.rules[$0.rule].id, $0.message) }
+    engine.takeLimitRecords().map { (ruleSet.rules[$0.rule].id, RuleEvaluator.limitMessage) }
+      + engine.takeGracefulErrors().map { (ruleSet.rules[$0.rule].id, $0.message) }
+  }
+  static let limitMessage = "a limit was hit while a pattern was matched"
+  /// Since the last call.
+  mutating func takeDroppedErrors() -> UInt64 {
+    let counters = engine.errorsDropped
+    defer { droppedBefore = counters }
+    return counters - droppedBefore
   }
 
   /// What only some matches have.

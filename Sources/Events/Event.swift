@@ -81,10 +81,13 @@ public struct Event: ~Copyable {
   private var used = 0
   @usableFromInline var rawCount = 0
   @usableFromInline static var capacity: Int { Limits.lineBytes + Limits.derivedBytes }
-  /// Memory for what did not fit, one block for each text, and how much of it there may be.
+  /// Memory for what did not fit, in few blocks, and how much of it there may be.
   @usableFromInline var overflow: [UnsafeMutableRawBufferPointer] = []
   private var overflowUsed = 0
+  /// Bytes at the end of the last block that nothing lies in yet.
+  private var overflowFree = 0
   private var overflowLimit = 0
+  var overflowBlocks: Int { overflow.count }
 
   @usableFromInline @frozen
   struct Slot {
@@ -142,6 +145,7 @@ public struct Event: ~Copyable {
     for block in overflow { block.deallocate() }
     overflow = []
     overflowUsed = 0
+    overflowFree = 0
   }
   /// Until the next `begin` or `reset`, texts of together up to `Limits.agentEventBytes` are held uncut, and more fields outside the
   /// table: an agent's event, not a log line.
@@ -301,11 +305,18 @@ public struct Event: ~Copyable {
     let count = min(bytes.count, overflowLimit - overflowUsed)
     if count < bytes.count { isTruncated = true }
     guard count > 0, let base = bytes.baseAddress else { return .none }
-    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
-    memcpy(block.baseAddress!, base, count)
-    overflow.append(block)
+    if count > overflowFree {
+      // Blocks grow with what they hold: `keep` asks each of them, and an event may have a million small values.
+      let size = max(count, min(max(Event.capacity, overflowUsed), 16 * 1024 * 1024))
+      overflow.append(.allocate(byteCount: size, alignment: 16))
+      overflowFree = size
+    }
+    let block = overflow[overflow.count - 1]
+    let target = block.baseAddress! + (block.count - overflowFree)
+    memcpy(target, base, count)
+    overflowFree -= count
     overflowUsed += count
-    return Bytes(block)
+    return Bytes(start: target, count: count)
   }
 
   /// Makes this event a copy of `other`, with all bytes in its own memory.

@@ -155,6 +155,9 @@ public struct RuleEngine: ~Copyable {
     return records
   }
 
+  /// Limits and errors that were not kept, because too many waited to be taken.
+  public var errorsDropped: UInt64 { base.limitRecordsDropped + methods.droppedErrors }
+
   /// Forgets every window and chain, as if no event had been seen; what was compiled and counted stays.
   public mutating func resetState() {
     groups = GroupTable(compiled.windows, baselines: compiled.baselines)

@@ -21,8 +21,10 @@ public enum YAMLParser {
     var problems: [Diagnostic] = []
     var budget = Limits.documentNodes
     var line = 1
-    var start = 0
-    for end in boundaries(bytes) {
+    // libyaml counts a byte-order mark as a column, and then takes the second key for another indentation.
+    let mark = bytes.starts(with: "\u{feff}") ? 3 : 0
+    var start = mark
+    for end in boundaries(bytes.from(mark)).map({ $0 + mark }) {
       var composer = Composer(chunk: bytes.slice(start, end), offset: start, firstLine: line, file: file, budget: budget)
       composer.run(into: &documents, problems: &problems)
       budget = composer.budget

@@ -20,9 +20,13 @@ extension RulesCommand {
     @Option(name: .long, help: "Seconds for each kind of text.") var seconds = 3
     @Option(name: .long, help: "The Python interpreter to ask for pyatr; 'none' leaves it out.") var python = "python3"
     @Flag(name: .long, help: "Also show how cost grows with the number of rules (up to 20,000) and with the text (up to 64 MiB).") var scaling = false
+    @Flag(name: .long, help: "Instead, what the worst texts cost: floods, literals everywhere, and each pattern's own worst, of 50 KB to 10 MB.")
+    var hostile = false
+    @Option(name: .long, help: "With --hostile: the longest text, in bytes.") var largest = 10_000_000
     @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
 
     func run() throws {
+      if hostile { return printHostile(try selection.load().set, largest: largest) }
       guard seconds > 0, seconds <= 600 else { throw CommandFailure.usage("--seconds must be 1 to 600") }
       let start = Start.measure(selection)
       let loaded = try selection.load()
@@ -135,7 +139,7 @@ extension RulesCommand {
     }
 
     /// The first is wide and left-aligned.
-    private func columns(_ cells: [String]) -> String {
+    func columns(_ cells: [String]) -> String {
       cells.enumerated().map { i, cell in
         let width = i == 0 ? 26 : 11
         let fill = String(repeating: " ", count: max(0, width - cell.count))
@@ -143,7 +147,7 @@ extension RulesCommand {
       }.joined()
     }
     /// `value / unit` with two digits.
-    private func decimal(_ value: Int, _ unit: Int) -> String {
+    func decimal(_ value: Int, _ unit: Int) -> String {
       let hundredths = value * 100 / unit
       let rest = hundredths % 100
       return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"

@@ -61,4 +61,23 @@ import Testing
     let out = try line.withUnsafeBytes { try evaluator.evaluate(line: $0) }
     #expect(String(decoding: out, as: UTF8.self) == "{\"id\":7,\"matches\":\(matches)}")
   }
+
+  /// A rule that a limit left open is named, however many there are: silence would read as "no match".
+  @Test func aHitLimitNamesTheRule() throws {
+    let count = Limits.limitRecords + 10
+    let documents = (0..<count).map { number in
+      Self.rule(
+        "ATR-2026-\(90_000 + number)", "{conditions: [{field: content, operator: regex, value: '(a+\(number)?)+(\(number)a+)+$'}], condition: any}")
+    }
+    let set = RuleLoader.load(document: documents.joined(separator: "\n---\n"), file: "r.yaml")
+    #expect(set.diagnostics.filter { $0.severity == .error }.map(\.description) == [])
+    var evaluator = RuleEvaluator(set)
+    let unit = String(repeating: "a", count: 40)
+    let text = (0..<count).map { "\(unit)\($0)\(unit)" }.joined(separator: "b") + "b"
+    let line = Array("{\"id\":1,\"event\":{\"content\":\"\(text)\"}}".utf8)
+    let out = String(decoding: try line.withUnsafeBytes { try evaluator.evaluate(line: $0) }, as: UTF8.self)
+    #expect(out.contains(#""errors":[{"rule_id":"ATR-2026-90000","outcome":"graceful_error","message":"a limit was hit while a pattern was matched"}"#))
+    #expect(out.contains(#""rule_id":"ATR-2026-90200""#))
+    #expect(out.contains(#""errors_dropped":10"#), "\(out.suffix(200))")
+  }
 }

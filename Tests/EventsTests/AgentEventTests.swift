@@ -117,4 +117,17 @@ import Testing
     #expect(try Self.text(of: json, "tool_description") == "D")
     #expect(try Self.text(of: json, "user_input") == "C")
   }
+
+  /// A million small values lie in few blocks: each further one must not look at all before it.
+  @Test func manySmallValuesLieInFewBlocks() throws {
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    let members = (0..<200_000).map { "\"f\":\"value \($0)\"" }.joined(separator: ",")
+    let text = Array("{\"content\":\"x\",\"fields\":{\(members)}}".utf8)
+    try text.withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+    #expect(event.extra(Bytes("f"))?.string == "value 199999")
+    #expect(event.overflowBlocks < 32)
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    #expect(event.overflowBlocks == 0)
+  }
 }

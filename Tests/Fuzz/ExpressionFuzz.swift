@@ -1,13 +1,11 @@
-// libFuzzer entry: one input is the text of `detection.condition` over three named conditions. Built as Tests/Fuzz/RuleLoaderFuzz.swift says, with
-// this file in its place; `.build/fuzz/expression -max_len=4096 -max_total_time=60`.
-//
+// The text of `detection.condition` over three named conditions.
 // What must hold: a text is read or refused at a byte of its own, and what is read nests in bounds and names conditions that exist.
 import Primitives
-import RuleLanguage
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzExpression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  let text = String(decoding: Bytes(start: start, count: count), as: UTF8.self)
+@testable import RuleLanguage
+
+func fuzzExpression(_ input: Bytes) -> CInt {
+  let text = String(decoding: input, as: UTF8.self)
   do {
     let expression = try ExpressionParser.parse(text, names: ["a1", "a2", "b"])
     precondition(expression.conditionIndices.allSatisfy { (0..<3).contains($0) })

@@ -5,7 +5,12 @@ import Primitives
 
 /// By name: one input goes through the target; it must come back.
 private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt)] = [
-  ("log-parser", { fuzzLogParser(Bytes(start: $0, count: $1)) })
+  ("log-parser", { fuzzLogParser(Bytes(start: $0, count: $1)) }),
+  ("rule-loader", { fuzzRuleLoader(Bytes(start: $0, count: $1)) }),
+  ("expression", { fuzzExpression(Bytes(start: $0, count: $1)) }),
+  ("regular-expression", { fuzzRegularExpression(Bytes(start: $0, count: $1)) }),
+  ("evaluator", { fuzzEvaluator(Bytes(start: $0, count: $1)) }),
+  ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 
 nonisolated(unsafe) private var chosen = targets[0].run

@@ -19,6 +19,10 @@ func outline(_ node: Node) -> String {
     ("---\n---\n", []),
     ("a: 1\n", ["{a:1}"]),
     ("\u{feff}a: 1\n", ["{a:1}"]),
+    ("\u{feff}a: 1\nb: 2\n", ["{a:1,b:2}"]),
+    ("\u{feff}---\na: 1\nb: 2\n---\nc: 3\n", ["{a:1,b:2}", "{c:3}"]),
+    ("\u{feff}%YAML 1.1\n---\na: 1\n", ["{a:1}"]),
+    ("\u{feff}", []),
     ("a: 1\r\nb:\r\n  - x\r\n", ["{a:1,b:[x]}"]),
     // What YAML 1.1 readers turn into other types stays text.
     ("a: yes\nb: 1:30\nc: 2026-01-05\nd: 0o17\ne: 1e3\nf: .5\n", ["{a:yes,b:1:30,c:2026-01-05,d:0o17,e:1e3,f:.5}"]),

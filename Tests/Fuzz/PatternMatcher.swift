@@ -1,0 +1,1 @@
+../RegularExpressionsTests/PatternMatcher.swift
