@@ -74,7 +74,7 @@ public enum HostileTexts {
     var all: [[UInt8]] = []
     var seen = Set<[UInt8]>()
     for (_, _, expression) in expressions(of: set) {
-      for literal in expression.requirement?.literals ?? [] where seen.insert(literal.bytes).inserted { all.append(literal.bytes) }
+      for literal in expression.matchFacts().requirement?.literals ?? [] where seen.insert(literal.bytes).inserted { all.append(literal.bytes) }
     }
     guard !all.isEmpty else { return [] }
     return [
@@ -91,7 +91,7 @@ public enum HostileTexts {
     var texts: [HostileText] = []
     for (rule, field, expression) in expressions(of: set) {
       let form = HostileText.Form.field(field)
-      let literal = expression.requirement?.literals.first?.bytes ?? []
+      let literal = expression.matchFacts().requirement?.literals.first?.bytes ?? []
       func add(_ what: String, prefix: [UInt8] = [], unit: [UInt8], suffix: [UInt8] = []) {
         guard !unit.isEmpty else { return }
         texts.append(HostileText(name: "\(rule): \(what)", ruleID: rule, form: form, prefix: prefix, unit: unit, suffix: suffix))

@@ -51,10 +51,13 @@ import Testing
     "ATR-2026-00506 test_cases.true_positives[6]",
     "ATR-2026-00508 test_cases.true_positives[3]",
     "ATR-2026-00508 test_cases.true_positives[5]",
+    "ATR-2026-00552 test_cases.true_negatives[3]",
     "ATR-2026-00553 test_cases.true_negatives[4]",
     "ATR-2026-01600 test_cases.true_positives[3]",
     "ATR-2026-01607 test_cases.true_positives[4]",
     "ATR-2026-01608 test_cases.true_positives[2]",
+    "ATR-2026-01614 test_cases.true_positives[3]",  // what the patterns of a semantic rule leave to its judge
+    "ATR-2026-01614 test_cases.true_positives[4]",
     "ATR-2026-01616 test_cases.true_positives[1]",
   ]
 }

@@ -117,7 +117,7 @@ private func text(_ converted: Converted) -> String {
   }
 
   @Test(arguments: [
-    ("method: semantic\nconditions: []", "has no counterpart in Sigma"),
+    ("method: divination\nconditions: []", "has no counterpart in Sigma"),
     (
       "method: behavioral\nbehavioral: {metric: source.port, aggregation: sum, window: 5m, operator: gte, threshold: 5, filter: {a: b}}",
       "aggregation sum has no counterpart"

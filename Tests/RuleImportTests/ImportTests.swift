@@ -13,9 +13,9 @@ import TypedYAML
   }
 
   @Test func everyDocumentHasItsOutcome() throws {
-    let semantic = ruleYAML("ATR-2026-00003").replacingOccurrences(of: "detection:\n", with: "detection:\n  method: semantic\n")
+    let unknown = ruleYAML("ATR-2026-00003").replacingOccurrences(of: "detection:\n", with: "detection:\n  method: divination\n")
     let text = [
-      ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002").replacingOccurrences(of: "contains", with: "containz"), semantic,
+      ruleYAML("ATR-2026-00001"), ruleYAML("ATR-2026-00002").replacingOccurrences(of: "contains", with: "containz"), unknown,
       "name: workflow\non: push\n",
       ruleYAML("ATR-2026-00001", title: "again"), "a: [b\n",
     ].joined(separator: "---\n")
@@ -25,7 +25,7 @@ import TypedYAML
     let reasons = plan.rows.filter { $0.outcome == .refused }.map(\.reason)
     #expect(reasons.contains { $0.contains("'containz'") })
     #expect(reasons.contains { $0.contains("is taken") })
-    #expect(plan.rows.first { $0.outcome == .skipped }?.reason.hasPrefix("semantic: ") == true)
+    #expect(plan.rows.first { $0.outcome == .skipped }?.reason.hasPrefix("divination: ") == true)
     #expect(plan.rows.allSatisfy { $0.location.line > 0 })
   }
 
