@@ -140,11 +140,11 @@ public enum Limits {
   public static let regexHeapKiB: UInt32 = 1024
   /// Steps of all places of one confirmation together, in the fast form: what one place may cost shrinks with their number. Where it
   /// does not suffice, and where places times length exceed `regexFastWork`, the guarded form answers.
-  public static let regexFastSteps = 4 * 1024 * 1024
-  public static let regexFastWork = 16 * 1024 * 1024
+  public static let regexFastSteps = 256 * 1024
+  public static let regexFastWork = 1024 * 1024
   /// Steps of one confirmation in the guarded form: so many, and so many for each byte of the text. Hitting it is an event with the
   /// rule's id. Ordinary text needs one to three steps a byte.
-  public static let regexGuardedSteps = 1024 * 1024
+  public static let regexGuardedSteps = 128 * 1024
   public static let regexGuardedStepsPerByte = 32
   /// Confirmations of one event that may hit a limit before the limits of the others shrink to a sixteenth: what a hostile text costs
   /// is the sum of a few long walks, not of one for each pattern.
