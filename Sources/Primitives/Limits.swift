@@ -138,15 +138,18 @@ public enum Limits {
   /// PCRE2 match limit (backtracking steps) for one place where a match may begin, and heap, for each confirmation.
   public static let regexMatchSteps: UInt32 = 100_000
   public static let regexHeapKiB: UInt32 = 1024
-  /// Steps of all places of one confirmation together, in the fast form: what one place may cost shrinks with their number. Where it
-  /// does not suffice, and where places times length exceed `regexFastWork`, the guarded form answers.
-  public static let regexFastSteps = 256 * 1024
-  public static let regexFastWork = 1024 * 1024
-  /// Steps of one confirmation in the guarded form: so many, and so many for each byte of the text. Hitting it is an event with the
-  /// rule's id. Ordinary text needs one to three steps a byte.
-  public static let regexGuardedSteps = 128 * 1024
-  public static let regexGuardedStepsPerByte = 32
-  /// Confirmations of one event that may hit a limit before the limits of the others shrink to a sixteenth: what a hostile text costs
+  /// What a confirmation in the fast form may cost at most: places where a match may begin, times steps at each, times the bytes that a
+  /// step may walk over (about a nanosecond each). So much, and so much for each byte of the text. Each window of a text may take
+  /// `regexWindowSteps` of it; where it does not hold `regexLeastSteps`, or was not enough, the guarded form answers.
+  public static let regexFastWork = 4 * 1024 * 1024
+  public static let regexFastWorkPerByte = 8
+  public static let regexWindowSteps = 256
+  public static let regexLeastSteps = 8
+  /// What a confirmation in the guarded form may cost, in the same unit. Hitting it leaves the pattern undecided: an event with the
+  /// rule's id.
+  public static let regexGuardedWork = 2 * 1024 * 1024
+  public static let regexGuardedWorkPerByte = 64
+  /// Of these, so many may be used up by one event. After that confirmations may cost a sixteenth of the above: what a hostile text costs
   /// is the sum of a few long walks, not of one for each pattern.
   public static let regexCostlyConfirmations = 8
   /// Places of literals that are kept for one text (8 bytes each). Beyond it a confirmation walks from the first place to the last.

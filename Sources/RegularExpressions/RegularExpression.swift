@@ -63,7 +63,7 @@ public struct RegularExpression: Sendable {
     let bytes = ByteAnalysis.facts(root)
     return MatchFacts(
       requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high, byteSets: bytes.sets.map(\.set),
-      runs: bytes.runs.map(\.run))
+      runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root))
   }
   private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
     guard let found = facts.required else { return nil }
@@ -90,6 +90,7 @@ public struct MatchFacts: Sendable, Equatable {
   public var byteSets: [ByteSet]
   /// Runs that every match contains, the most telling first, at most four.
   public var runs: [RegularExpression.RequiredRun]
+  public var scan: ScanFacts
 }
 
 /// Each match contains at least one of `literals`.

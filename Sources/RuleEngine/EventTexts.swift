@@ -41,8 +41,8 @@ struct TextCounters {
   /// Patterns run by PCRE2, and those of them in the guarded form.
   var confirmations: UInt64 = 0
   var guarded: UInt64 = 0
-  /// Steps that limits allowed all confirmations together: the bound of their cost.
-  var allowedSteps: UInt64 = 0
+  /// What limits allowed all confirmations together, in the unit of `Limits.regexFastWork`: the bound of their cost.
+  var allowedWork: UInt64 = 0
 }
 
 final class EventTexts {
@@ -368,15 +368,21 @@ final class EventTexts {
 
   // MARK: Searching
 
+  /// What one confirmation may still cost, in the unit of `Limits.regexFastWork`.
+  private struct Allowance {
+    var fast: Int
+    var guarded: Int
+  }
+
   /// Runs the pattern where a match can begin: a match contains one of the literals, so it begins at most `longestBefore` bytes before
   /// one, and never behind the last.
   private func search(
     _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>, _ regex: Regex,
     _ kind: RegularExpression.TextKind
   ) -> Truth {
-    let bytes = text.pointee.bytes
+    let count = text.pointee.count
     var low = 0
-    var high = bytes.count
+    var high = count
     var isNear = false
     let literals = table.literals + Int(code.pointee.firstLiteral)
     if code.pointee.isFiltered, text.pointee.hasPlaces {
@@ -391,42 +397,50 @@ final class EventTexts {
       }
       if low > high { return .no }
     }
-    var work = Limits.regexFastWork + 8 * bytes.count
-    if isNear, text.pointee.hits.pointee.hasPlaces {
-      return searchPlaces(pattern, code, text, regex, kind, from: low, &work)
-    }
-    return searchRange(pattern, code, bytes, regex, kind, low, high, from: low, &work)
+    var allowance = Allowance(
+      fast: (Limits.regexFastWork + Limits.regexFastWorkPerByte * count) >> effort,
+      guarded: (Limits.regexGuardedWork + Limits.regexGuardedWorkPerByte * count) >> effort)
+    counters.allowedWork &+= UInt64(allowance.fast + allowance.guarded)
+    let search = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
+    let truth =
+      isNear && text.pointee.hits.pointee.hasPlaces ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
+    if truth == .unknown { costly += 1 }
+    return truth
+  }
+  /// After many limits of one event, limits are a sixteenth (as a shift).
+  private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }
+
+  private struct Search {
+    let pattern: Int32
+    let code: UnsafeMutablePointer<PatternCode>
+    let text: UnsafeMutablePointer<EventText>
+    let regex: Regex
+    let kind: RegularExpression.TextKind
   }
 
   /// Window by window around the places of the literals, the last one first.
-  private func searchPlaces(
-    _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>, _ regex: Regex,
-    _ kind: RegularExpression.TextKind, from earliest: Int, _ work: inout Int
-  ) -> Truth {
-    let bytes = text.pointee.bytes
-    for i in 0..<Int(code.pointee.literalCount) {
-      let literal = table.literals[Int(code.pointee.firstLiteral) + i]
-      guard let mark = text.pointee.hits.pointee.mark(literal.literal) else { continue }
+  private func searchPlaces(_ search: Search, _ allowance: inout Allowance) -> Truth {
+    let hits = search.text.pointee.hits
+    for i in 0..<Int(search.code.pointee.literalCount) {
+      let literal = table.literals[Int(search.code.pointee.firstLiteral) + i]
+      guard let mark = hits.pointee.mark(literal.literal) else { continue }
       let before = Int(literal.longestBefore)
       var place = mark.newest
       var window: (low: Int, high: Int)?
       while true {
-        let at = place >= 0 ? Int(text.pointee.hits.pointee.places[Int(place)].at) : Int.min
+        let at = place >= 0 ? Int(hits.pointee.places[Int(place)].at) : Int.min
         if let open = window {
           if place >= 0, at + EventTexts.gap >= open.low {
             window = (max(0, at - before), open.high)
           } else {
-            guard work >= 0 else { return guarded(pattern, bytes, kind, from: earliest) }
-            let truth = searchRange(pattern, code, bytes, regex, kind, open.low, open.high, from: earliest, &work)
-            if truth == .yes { return .yes }
-            // Once the guarded form was needed it has walked over everything.
-            if work < 0 { return truth }
+            let truth = searchRange(search, open.low, open.high, &allowance)
+            if truth != .no { return truth }
             window = nil
           }
         }
         if place < 0 { break }
         if window == nil { window = (max(0, at - before), at) }
-        place = text.pointee.hits.pointee.places[Int(place)].before
+        place = hits.pointee.places[Int(place)].before
       }
     }
     return .no
@@ -434,38 +448,39 @@ final class EventTexts {
   /// Windows that lie closer than this are one: starting PCRE2 costs about so many bytes.
   private static let gap = 64
 
-  /// Matches that begin in `low...high`. Where that may be dear, the guarded form answers for everything from `earliest` on, and
-  /// `work` is negative afterwards.
-  private func searchRange(
-    _ pattern: Int32, _ code: UnsafeMutablePointer<PatternCode>, _ bytes: Bytes, _ regex: Regex, _ kind: RegularExpression.TextKind,
-    _ low: Int, _ high: Int, from earliest: Int, _ work: inout Int
-  ) -> Truth {
-    let start = kind == .ascii ? low : EventTexts.characterStart(bytes, low)
+  /// Matches that begin in `low...high`: by the fast form if that is sure to be cheap, else by the guarded one.
+  private func searchRange(_ search: Search, _ low: Int, _ high: Int, _ allowance: inout Allowance) -> Truth {
+    let bytes = search.text.pointee.bytes
+    let start = search.kind == .ascii ? low : EventTexts.characterStart(bytes, low)
     let places = max(1, high - start + 1)
-    let extent = code.pointee.longest < 0 ? bytes.count - start : min(code.pointee.longest, bytes.count - start)
-    let cost = places * max(16, extent)
-    if cost <= work {
-      work -= cost
-      let steps = min(Int(Limits.regexMatchSteps), max(64, Limits.regexFastSteps / places)) >> effort
-      counters.allowedSteps &+= UInt64(steps * places)
-      let truth = regex.matches(bytes, from: start, to: high, steps: UInt32(steps), memory)
+    let each = places * walk(search, from: start)
+    let steps = min(Limits.regexWindowSteps, allowance.fast / each)
+    if steps >= Limits.regexLeastSteps {
+      allowance.fast -= steps * each
+      let truth = search.regex.matches(bytes, from: start, to: high, steps: UInt32(steps), memory)
       if truth != .unknown { return truth }
     }
-    work = -1
-    return guarded(pattern, bytes, kind, from: EventTexts.characterStart(bytes, earliest))
-  }
-  /// After many limits of one event, limits are a sixteenth (as a shift).
-  private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }
-
-  private func guarded(_ pattern: Int32, _ bytes: Bytes, _ kind: RegularExpression.TextKind, from start: Int) -> Truth {
-    guard case .ready(let regex) = table.regex(pattern, kind, .guarded) else { return .unknown }
-    let steps = (Limits.regexGuardedSteps + Limits.regexGuardedStepsPerByte * (bytes.count - start)) >> effort
+    guard case .ready(let regex) = table.regex(search.pattern, search.kind, .guarded), allowance.guarded > 0 else { return .unknown }
     counters.guarded &+= 1
-    counters.allowedSteps &+= UInt64(steps)
-    let truth = regex.matches(bytes, from: start, steps: UInt32(clamping: steps), memory)
-    if truth == .unknown { costly += 1 }
-    return truth
+    return regex.matches(bytes, from: start, to: high, charge: &allowance.guarded, memory)
   }
+
+  /// Bytes that one step may look at, at most, and no less than what entering it costs.
+  private func walk(_ search: Search, from start: Int) -> Int {
+    let code = search.code
+    let rest = search.text.pointee.count - start
+    let extent = code.pointee.longest < 0 ? rest : min(code.pointee.longest, rest)
+    guard extent > EventTexts.shortWalk, code.pointee.longestScan >= 0 else { return max(EventTexts.step, extent) }
+    var longest = max(EventTexts.step, code.pointee.longestScan)
+    for i in code.pointee.firstScanSet..<code.pointee.firstScanSet + code.pointee.scanSetCount where longest < extent {
+      longest = max(longest, longestRun(of: table.scanSets[Int(i)], search.text))
+    }
+    return min(longest, extent)
+  }
+  /// What a step costs beside its walk, in bytes; and walks so short that finding out more does not pay.
+  private static let step = 16
+  private static let shortWalk = 1024
+
   /// The first byte of the character that `at` is in.
   private static func characterStart(_ bytes: Bytes, _ at: Int) -> Int {
     var at = min(at, bytes.count)

@@ -61,10 +61,13 @@ struct PatternAnalysis: Equatable, Sendable {
   var byteSets: [ByteMask] = []
   /// Each match has so many bytes of the set in a row.
   var runs: [(set: ByteMask, count: Int)] = []
+  /// How far a step of a match may look: so many bytes, or a run of one of these sets; -1: any number of bytes.
+  var longestScan = 1
+  var scanSets: [ByteMask] = []
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
     a.literals == b.literals && a.others == b.others && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
-      && a.runs.count == b.runs.count && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
+      && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
   }
 
   init() {}
@@ -103,6 +106,8 @@ struct PatternAnalysis: Equatable, Sendable {
     }
     byteSets = facts.byteSets.map(ByteMask.init)
     runs = facts.runs.map { (ByteMask($0.set), $0.count) }
+    longestScan = facts.scan.hasBackReferences ? -1 : facts.scan.longest
+    scanSets = facts.scan.sets.map(ByteMask.init)
     let usable = LiteralScanner.shortest...LiteralScanner.longest
     if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
     others.removeAll { set in !set.allSatisfy { usable.contains($0.count) } }
@@ -114,7 +119,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA002"
+  private static let magic: StaticString = "PGANA003"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -132,7 +137,10 @@ enum AnalysisCache {
     for analysis in analyses {
       body.append(littleEndian: UInt64(analysis.shortest))
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longest)))
-      body.append(littleEndian: UInt64(analysis.literals.count) | UInt64(analysis.byteSets.count) << 16 | UInt64(analysis.runs.count) << 32 | UInt64(analysis.others.count) << 48)
+      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestScan)))
+      let counts = [analysis.literals.count, analysis.byteSets.count, analysis.runs.count, analysis.others.count]
+      body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
+      body.append(littleEndian: UInt64(analysis.scanSets.count))
       for literal in analysis.literals {
         body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32)
         body.append(contentsOf: literal.bytes)
@@ -144,7 +152,7 @@ enum AnalysisCache {
           body.append(contentsOf: literal)
         }
       }
-      for set in analysis.byteSets { put(set) }
+      for set in analysis.byteSets + analysis.scanSets { put(set) }
       for run in analysis.runs {
         put(run.set)
         body.append(littleEndian: UInt64(run.count))
@@ -182,6 +190,11 @@ enum AnalysisCache {
       defer { at += 8 }
       return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
     }
+    /// A length, or -1.
+    mutating func length() -> Int? {
+      guard let word = word(), word < 1 << 32 || word == .max else { return nil }
+      return word == .max ? -1 : Int(word)
+    }
     mutating func mask() -> ByteMask? {
       guard let a = word(), let b = word(), let c = word(), let d = word() else { return nil }
       return ByteMask(a: a, b: b, c: c, d: d)
@@ -200,11 +213,12 @@ enum AnalysisCache {
     }
     mutating func analysis() -> PatternAnalysis? {
       var result = PatternAnalysis()
-      guard let shortest = word(), let longest = word(), let counts = word(), shortest < 1 << 32, Int64(bitPattern: longest) >= -1,
-        longest < 1 << 32 || longest == .max
+      guard let shortest = word(), let longest = length(), let scan = length(), let counts = word(), let scanSets = word(),
+        shortest < 1 << 32, scanSets < 1 << 16
       else { return nil }
       result.shortest = Int(shortest)
-      result.longest = longest == .max ? -1 : Int(longest)
+      result.longest = longest
+      result.longestScan = scan
       for _ in 0..<counts & 0xffff {
         guard let head = word(), let before = Optional(Int32(bitPattern: UInt32(truncatingIfNeeded: head))), before >= -1 else { return nil }
         let length = Int(head >> 32)
@@ -219,6 +233,10 @@ enum AnalysisCache {
       for _ in 0..<counts >> 16 & 0xffff {
         guard let mask = mask() else { return nil }
         result.byteSets.append(mask)
+      }
+      for _ in 0..<scanSets {
+        guard let mask = mask() else { return nil }
+        result.scanSets.append(mask)
       }
       for _ in 0..<counts >> 32 & 0xffff {
         guard let mask = mask(), let count = word(), count < 1 << 32 else { return nil }

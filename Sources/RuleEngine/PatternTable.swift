@@ -25,6 +25,10 @@ struct PatternCode {
   var setCount: Int32
   var firstRun: Int32
   var runCount: Int32
+  /// How far a step of a match may look: so many bytes (-1: any number), or a run of one of `scanSets`.
+  var longestScan: Int
+  var firstScanSet: Int32
+  var scanSetCount: Int32
   /// contains, startsWith: lower-case where case is ignored.
   var needle: UnsafeMutablePointer<UInt8>
   var needleCount: Int
@@ -57,6 +61,8 @@ final class PatternTable {
   private(set) var otherFirst: UnsafeMutablePointer<Int32>
   private(set) var otherLiterals: UnsafeMutablePointer<Int32>
   private(set) var runs: [(set: Int32, count: Int)] = []
+  /// By pattern, the numbers of the sets whose runs a step may walk over.
+  private(set) var scanSets: [Int32] = []
   /// The distinct sets of runs.
   private(set) var runSets: [ByteMask] = []
   private(set) var scanner = LiteralScanner([])
@@ -140,6 +146,13 @@ final class PatternTable {
     var patternLiterals: [PatternLiteral] = []
     var made: [PatternCode] = []
     var setNumbers: [ByteMask: Int32] = [:]
+    func setNumber(_ set: ByteMask) -> Int32 {
+      if let known = setNumbers[set] { return known }
+      let number = Int32(runSets.count)
+      setNumbers[set] = number
+      runSets.append(set)
+      return number
+    }
     var testsOf: [[Int32]] = Array(repeating: [], count: count)
     for (test, pattern) in wanted.enumerated() where pattern >= 0 { testsOf[Int(pattern)].append(Int32(test)) }
     var allTests: [Int32] = []
@@ -152,17 +165,9 @@ final class PatternTable {
         }
       }
       let firstRun = runs.count
-      for run in analysis.runs {
-        let set: Int32
-        if let known = setNumbers[run.set] {
-          set = known
-        } else {
-          set = Int32(runSets.count)
-          setNumbers[run.set] = set
-          runSets.append(run.set)
-        }
-        runs.append((set, run.count))
-      }
+      for run in analysis.runs { runs.append((setNumber(run.set), run.count)) }
+      let firstScanSet = scanSets.count
+      scanSets += analysis.scanSets.map(setNumber)
       let text = source.kind == .regex ? [] : PatternTable.needle(source)
       let needle = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, text.count))
       needle.initialize(from: text, count: text.count)
@@ -171,7 +176,8 @@ final class PatternTable {
           kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFiltered: !analysis.literals.isEmpty, shortest: analysis.shortest,
           longest: analysis.longest, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first), firstOther: 0, otherCount: 0,
           firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
-          setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count), needle: needle,
+          setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
+          longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
           needleCount: text.count))
       allTests += testsOf[number]
       sets += analysis.byteSets
@@ -286,7 +292,8 @@ final class PatternTable {
       return .refused
     }
     guard let text = expression.pcre2(for: kind) else { return .impossible }
-    guard let regex = try? Regex(Array(text.utf8), kind: kind, form: form, useJIT: useJIT) else {
+    let scan = form == .fast ? ScanFacts() : expression.matchFacts().scan
+    guard let regex = try? Regex(Array(text.utf8), kind: kind, form: form, scan: scan, useJIT: useJIT) else {
       refusedForms += 1
       return .refused
     }

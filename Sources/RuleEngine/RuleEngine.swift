@@ -137,7 +137,7 @@ public struct RuleEngine: ~Copyable {
     result.patternCandidates = texts.counters.candidates
     result.confirmations = texts.counters.confirmations
     result.guardedConfirmations = texts.counters.guarded
-    result.allowedSteps = texts.counters.allowedSteps
+    result.allowedWork = texts.counters.allowedWork
     result.interpretedPatterns = compiled.table.interpretedForms
     result.compiledPatterns = compiled.table.compiledForms
     result.refusedPatterns = compiled.table.refusedForms

@@ -116,7 +116,7 @@ public struct RuleEngineCounters: Sendable {
   public var confirmations: UInt64 = 0
   /// Of them, those that ran in the guarded form; and the steps that limits allowed all of them together, which bounds their cost.
   public var guardedConfirmations: UInt64 = 0
-  public var allowedSteps: UInt64 = 0
+  public var allowedWork: UInt64 = 0
   public var matches: UInt64 = 0
   /// Events whose time lay before the newest one seen.
   public var lateEvents: UInt64 = 0

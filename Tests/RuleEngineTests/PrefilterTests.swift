@@ -215,6 +215,26 @@ private let catastrophic = "(?=(a+)+$)aaa"
     #expect(engine.takeLimitRecords().count == Limits.limitRecords)
   }
 
+  /// PCRE2's own limit counts the repeats that a match enters, not the characters that each walks over.
+  @Test(arguments: [
+    ("two paragraphs\\s*,?\\s*one", "two paragraphs", " "), ("(?s)a.*b.*c!", "ab", "b"), ("x[^}]*[^>]*[^)]*y", "x", "z"),
+    ("(a+)=\\1;", "", "a"), ("\\s+$", "", " x"), ("(?:\\w+\\s?)*:", "", "aa "),
+  ])
+  func aWalkIsChargedByItsBytes(_ pattern: String, _ head: String, _ filler: String) throws {
+    let expression = try RegularExpression(pattern, isCaseSensitive: true)
+    let text = Array((head + String(repeating: filler, count: 1 << 20)).utf8)
+    let memory = RegexMemory()
+    for useJIT in [true, false] {
+      let regex = try Regex(
+        Array(try #require(expression.pcre2(for: .ascii)).utf8), kind: .ascii, form: .guarded, scan: expression.matchFacts().scan, useJIT: useJIT)
+      defer { regex.free() }
+      var charge = 1 << 24
+      #expect(text.withUnsafeBytes { regex.matches($0, charge: &charge, memory) } != .yes)
+      // The last walk is the only one that may go beyond the limit, and it ends with the text.
+      #expect(charge > -2 * text.count - 100)
+    }
+  }
+
   @Test func jitAndInterpreterAgree() throws {
     var random = Random(5)
     let pieces = ["a", "b", "(a|b)+", "[^b]", ".", "\\s*", "(?:ab)?", "c{2,4}", "\\b", "(?<=a)", "\\1?", "é"]
@@ -225,10 +245,13 @@ private let catastrophic = "(?=(a+)+$)aaa"
         guard let fast = try? Regex(pattern, kind: kind), let slow = try? Regex(pattern, kind: kind, useJIT: false),
           let guarded = try? Regex(pattern, kind: kind, form: .guarded)
         else { continue }
+        var charge = Int.max
         for _ in 0..<20 {
           let alphabet: [[UInt8]] = [[0x61], [0x62], [0x63], [0x20], [0x0a], [0]] + (kind == .ascii ? [] : [[0xc3, 0xa9], [0xef, 0xbf, 0xbd]])
           let text = (0..<random.below(40)).flatMap { _ in random.pick(alphabet) }
-          let (a, b, c) = text.withUnsafeBytes { (fast.matches($0, memory), slow.matches($0, memory), guarded.matches($0, memory)) }
+          let (a, b, c) = text.withUnsafeBytes {
+            (fast.matches($0, memory), slow.matches($0, memory), guarded.matches($0, charge: &charge, memory))
+          }
           #expect(a == b && a == c, "\(String(decoding: pattern, as: UTF8.self)) on \(text)")
         }
         fast.free()

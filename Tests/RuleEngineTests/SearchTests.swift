@@ -95,7 +95,7 @@ import Testing
   static let patterns = [
     "(a+)+$", "(?:a|a)+$b", "ignore.*previous.*instructions", "ignore[\\s\\S]*all[\\s\\S]*rules!", "(\\w+\\s*)+:", "\\s+\\S+\\s+x$", "\\$\\{[^}]*\\}",
     "([^\"]*\"){4}x",
-    "(?=(a+)+$)aaa", "(.*a){8}b", "<[^>]*>[^<]*</[^>]*>", "(ignore\\s+)+now",
+    "(?=(a+)+$)aaa", "(.*a){8}b", "<[^>]*>[^<]*</[^>]*>", "(ignore\\s+)+now", "ignore\\s*,?\\s*all", "\\{\\s*[^}]*\\s*\\}", "([a-z ]+)=\\1;",
   ]
   static let texts: [(name: String, unit: String)] = [
     ("one letter", "a"), ("blanks", " "), ("brackets", "([{<"), ("literals", "ignore previous "), ("opened", "${"), ("quotes", "\""),
@@ -117,10 +117,9 @@ import Testing
       _ = engine.ids(event)
       let after = engine.counters
       // Each pattern, on the raw and the normalised text: the fast form's share, then the guarded form's.
-      let bound =
-        UInt64(2 * Self.patterns.count)
-        * UInt64(Limits.regexFastSteps + Limits.regexGuardedSteps + (Limits.regexGuardedStepsPerByte + 128) * text.count)
-      #expect(after.allowedSteps - before.allowedSteps <= bound)
+      let each =
+        Limits.regexFastWork + Limits.regexGuardedWork + (Limits.regexFastWorkPerByte + Limits.regexGuardedWorkPerByte) * (text.count + 3)
+      #expect(after.allowedWork - before.allowedWork <= UInt64(2 * Self.patterns.count * each))
       #expect(after.confirmations - before.confirmations <= UInt64(2 * Self.patterns.count))
       // What was not decided is said.
       let hits = after.limitHits.reduce(0, +) - before.limitHits.reduce(0, +)
