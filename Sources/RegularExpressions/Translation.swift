@@ -84,7 +84,7 @@ struct Translation {
     case .characterClass(let set): characterClass(set)
     case .sequence(let items):
       if place == .atom { put("(?:") }
-      for item in items { try write(item, in: .sequence) }
+      for item in Node.withoutSharedRuns(items, numbers) { try write(item, in: .sequence) }
       if place == .atom { put(")") }
     case .alternation(let branches):
       if place != .top { put("(?:") }

@@ -136,6 +136,32 @@ import Testing
     }
   }
 
+  /// Repeats that could share a run are said in another way; the first match is where PCRE2 finds it for the pattern as it is.
+  @Test func sharedRunsKeepTheFirstMatch() throws {
+    var state: UInt64 = 88_172_645_463_325_252
+    func pick<T>(_ list: [T]) -> T {
+      state ^= state << 13
+      state ^= state >> 7
+      state ^= state << 17
+      return list[Int(state % UInt64(list.count))]
+    }
+    let items = ["x*", "x*", "x*", "x+", "x*?", "y?", "x?", "(?:xy)?", "(?:y|xx)?", "(?:y?x)?", "y??", "y*", "[xy]*", "z", "(x)?", "(?:a|x*)?"]
+    var rewritten = 0
+    for _ in 0..<4000 {
+      let pattern = (0..<3 + Int(state % 6)).map { _ in pick(items) }.joined()
+      let translated = try #require(try RegularExpression(pattern, isCaseSensitive: true).pcre2(for: .ascii))
+      var message = ""
+      let plain = try #require(PatternMatcher(pattern, .ascii, message: &message))
+      let ours = try #require(PatternMatcher(translated, .ascii, message: &message))
+      if translated.contains("x*)?") { rewritten += 1 }
+      for _ in 0..<6 {
+        let text = (0..<Int(state % 12)).map { _ in pick([0x78, 0x78, 0x79, 0x7a] as [UInt8]) }
+        #expect(plain.firstMatch(in: text, usesJIT: false).span == ours.firstMatch(in: text, usesJIT: false).span, "\(pattern) as \(translated)")
+      }
+    }
+    #expect(rewritten > 500)
+  }
+
   /// Deterministic: patterns of the tables, cut, joined and stirred. Nothing traps; what reads compiles; the analysis holds.
   @Test func stirredPatterns() throws {
     var state: UInt64 = 0x9e37_79b9_7f4a_7c15

@@ -34,6 +34,8 @@ import Testing
       ("(?<!the|a)b", "(?is)(?<!the|a)b", "(*UCP)(?is)(?<!the|a)b"),
       ("(?<=a+)b", "(?is)(?<=a{1})b", "(*UCP)(?is)(?<=a{1})b"),
       (#"(?<=a\s+)b"#, #"(?is)(?:a[\x{9}-\x{d}\x{1c}- ]+)\Kb"#, "(*UCP)(?is)(?:a[\(RegularExpressionTests.space)]+)\\Kb"),
+      ("x*,?x*y?x*z", "(?is)x*(?:,x*)?(?:yx*)?z", "(*UCP)(?is)x*(?:,x*)?(?:yx*)?z"),
+      (#"x*(,?)x*z\1"#, #"(?is)x*(,?)x*z\g{1}"#, #"(*UCP)(?is)x*(,?)x*z\g{1}"#),
       (#"(?:a)\1"#, #"(?is)(?:a)\x{1}"#, #"(*UCP)(?is)(?:a)\x{1}"#),
     ]
     for (pattern, ascii, unicode) in table {
