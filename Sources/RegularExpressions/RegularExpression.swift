@@ -48,14 +48,18 @@ public struct RegularExpression: Sendable {
     let tree = try PatternParser.read(source, ignoresCase: !isCaseSensitive)
     root = tree.root
     remarks = tree.remarks
-    ascii = try Translation.of(tree, .ascii)
-    unicode = try Translation.of(tree, .unicode)
+    ascii = try Translation.of(root, .ascii)
+    unicode = try Translation.of(root, .unicode)
   }
 
   /// The pattern in PCRE2's spelling, complete with inline options (case included) and, for `unicode`, with `(*UCP)` at its very start,
   /// so nothing may be put before it; nil: no text of this kind can match. Options to compile it with: `ascii` PCRE2_NEVER_BACKSLASH_C;
   /// `unicode` also PCRE2_UTF | PCRE2_MATCH_INVALID_UTF; newline LF; parentheses nest up to PCRE2's default (250).
   public func pcre2(for kind: TextKind) -> String? { kind == .ascii ? ascii : unicode }
+
+  /// The same with callouts `(?C)` after each part that may have gone another way or taken many characters, and before long repeats of a
+  /// fixed number: whoever adds up what lies between them knows what a match has cost. Worked out on each call.
+  public func chargedPCRE2(for kind: TextKind) -> String? { (try? Translation.of(root, kind, isCharged: true)) ?? pcre2(for: kind) }
 
   /// What is true of every match. Worked out on each call, in time linear in the pattern.
   public func matchFacts() -> MatchFacts {

@@ -1,13 +1,13 @@
 // How far one step of a backtracking matcher may look. PCRE2's match limit counts the repeats that it enters, not the characters that
 // each then walks over; whoever bounds the time of a match by steps must know how long such a walk can be.
-// What must stay true: no repeat of one character takes more bytes than `longest`, or than a run of bytes of one of `sets`.
+// What must stay true: no repeat of one character takes more characters than `longest`, or more bytes than a run of one of `sets`.
 import Primitives
 
 /// What bounds the bytes that one step of a match may look at.
 public struct ScanFacts: Sendable, Equatable {
   /// The bytes of repeats without a longest length, each set once, at most `ScanAnalysis.mostSets` (beyond it they are united).
   public var sets: [ByteSet] = []
-  /// Bytes of the longest repeat that has a longest length.
+  /// Characters of the longest repeat that has a longest length.
   public var longest = 1
   /// The largest least number of one repeat: what it walks over before it may fail.
   public var longestFixed = 1
@@ -18,7 +18,6 @@ public struct ScanFacts: Sendable, Equatable {
 
 enum ScanAnalysis {
   static let mostSets = 4
-  private static let widestCharacter = 4
 
   static func facts(_ root: Node) -> ScanFacts {
     var facts = ScanFacts()
@@ -38,9 +37,9 @@ enum ScanAnalysis {
       add(no, to: &facts)
     case .repeat(let inner, let low, let high, _):
       guard inner.isSingleCharacter else { return add(inner, to: &facts) }
-      facts.longestFixed = max(facts.longestFixed, low * widestCharacter)
+      facts.longestFixed = max(facts.longestFixed, low)
       if let high {
-        facts.longest = max(facts.longest, max(low, high) * widestCharacter)
+        facts.longest = max(facts.longest, low, high)
       } else if let set = ByteAnalysis.facts(inner).all {
         add(set, to: &facts)
       }

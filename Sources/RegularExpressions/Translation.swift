@@ -6,6 +6,8 @@ import Primitives
 struct Translation {
   private let kind: RegularExpression.TextKind
   private let ignoresCase: Bool
+  /// Callouts say where a match is after each part that may have gone another way, or may have been long.
+  private var isCharged: Bool
   private var numbers: [Int: Int] = [:]  // of groups that something refers to; looked up only
   private var out: [UInt8] = []
   private var definitions: [String] = []
@@ -13,18 +15,19 @@ struct Translation {
   private var definedBytes = 0
 
   /// nil: no text of this kind can match.
-  static func of(_ tree: PatternTree, _ kind: RegularExpression.TextKind) throws(RegularExpressionError) -> String? {
-    var root = tree.root
+  static func of(_ root: Node, _ kind: RegularExpression.TextKind, isCharged: Bool = false) throws(RegularExpressionError) -> String? {
+    var root = root
     if kind == .ascii {
       guard let restricted = ASCIITree.restrict(root) else { return nil }
       root = restricted
     }
-    var translation = Translation(kind: kind, root: root)
+    var translation = Translation(kind: kind, root: root, isCharged: isCharged)
     return try translation.whole(root)
   }
 
-  private init(kind: RegularExpression.TextKind, root: Node) {
+  private init(kind: RegularExpression.TextKind, root: Node, isCharged: Bool) {
     self.kind = kind
+    self.isCharged = isCharged
     let survey = TreeSurvey(root)
     ignoresCase = survey.ignoresCase
     for capture in survey.captures where survey.referred.contains(capture) { numbers[capture] = numbers.count + 1 }
@@ -91,6 +94,7 @@ struct Translation {
       for (index, branch) in branches.enumerated() {
         if index > 0 { put("|") }
         try write(branch, in: .sequence)
+        callOut()
       }
       if place != .top { put(")") }
     case .capture(let inner, let number):
@@ -121,6 +125,7 @@ struct Translation {
 
   private mutating func repetition(_ inner: Node, _ low: Int, _ high: Int?, _ greed: Node.Greed) throws(RegularExpressionError) {
     if high == 0 { return }
+    if inner.isSingleCharacter, low > Translation.longFixed { callOut() }
     let copies = max(low, high ?? 0)
     if copies > 1, !inner.isSingleCharacter, inner.compiledSize > 4096 / copies, !inner.hasCapture(in: numbers) {
       // PCRE2 copies a repeated group; a subroutine is copied as a call, and is no atomic group.
@@ -129,14 +134,18 @@ struct Translation {
       try write(inner, in: .top)
       definitions.append(String(decoding: out, as: UTF8.self))
       out = saved
-      put("(?:(?&q\(definitions.count - 1)))")
+      put("(?:(?&q\(definitions.count - 1))")
+      callOut()
+      put(")")
     } else if inner.isSingleCharacter {
       try write(inner, in: .atom)
     } else {
       put("(?:")
       try write(inner, in: .top)
+      callOut()
       put(")")
     }
+    defer { if low != high { callOut() } }
     switch (low, high) {
     case (0, nil): put("*")
     case (1, nil): put("+")
@@ -150,6 +159,10 @@ struct Translation {
     case .possessive: put("+")
     }
   }
+
+  private mutating func callOut() { if isCharged { put("(?C)") } }
+  /// Repeats of a fixed number above this are charged before they begin.
+  private static let longFixed = 32
 
   private mutating func write(_ anchor: Node.Anchor) {
     let word: StaticString = "(?-i:[0-9A-Z_a-z])"
@@ -287,6 +300,10 @@ struct Translation {
   // MARK: Look-behind
 
   private mutating func lookBehind(_ inner: Node, _ isNegative: Bool) throws(RegularExpressionError) {
+    // It is no longer than what the pattern says.
+    let wasCharged = isCharged
+    isCharged = false
+    defer { isCharged = wasCharged }
     let branches: [Node]
     if case .alternation(let list) = inner { branches = list } else { branches = [inner] }
     if branches.allSatisfy({ $0.fixedWidth != nil }) {

@@ -471,7 +471,7 @@ final class EventTexts {
     let rest = search.text.pointee.count - start
     let extent = code.pointee.longest < 0 ? rest : min(code.pointee.longest, rest)
     guard extent > EventTexts.shortWalk, code.pointee.longestScan >= 0 else { return max(EventTexts.step, extent) }
-    var longest = max(EventTexts.step, code.pointee.longestScan)
+    var longest = max(EventTexts.step, code.pointee.longestScan * (search.kind == .ascii ? 1 : 4))
     for i in code.pointee.firstScanSet..<code.pointee.firstScanSet + code.pointee.scanSetCount where longest < extent {
       longest = max(longest, longestRun(of: table.scanSets[Int(i)], search.text))
     }

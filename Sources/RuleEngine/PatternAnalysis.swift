@@ -61,7 +61,7 @@ struct PatternAnalysis: Equatable, Sendable {
   var byteSets: [ByteMask] = []
   /// Each match has so many bytes of the set in a row.
   var runs: [(set: ByteMask, count: Int)] = []
-  /// How far a step of a match may look: so many bytes, or a run of one of these sets; -1: any number of bytes.
+  /// How far a step of a match may look: so many characters, or a run of one of these sets; -1: any number of bytes.
   var longestScan = 1
   var scanSets: [ByteMask] = []
 

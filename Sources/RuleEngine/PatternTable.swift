@@ -25,7 +25,7 @@ struct PatternCode {
   var setCount: Int32
   var firstRun: Int32
   var runCount: Int32
-  /// How far a step of a match may look: so many bytes (-1: any number), or a run of one of `scanSets`.
+  /// How far a step of a match may look: so many characters (-1: any number), or a run of one of `scanSets`.
   var longestScan: Int
   var firstScanSet: Int32
   var scanSetCount: Int32
@@ -291,7 +291,7 @@ final class PatternTable {
       refusedForms += 1
       return .refused
     }
-    guard let text = expression.pcre2(for: kind) else { return .impossible }
+    guard let text = form == .fast ? expression.pcre2(for: kind) : expression.chargedPCRE2(for: kind) else { return .impossible }
     let scan = form == .fast ? ScanFacts() : expression.matchFacts().scan
     guard let regex = try? Regex(Array(text.utf8), kind: kind, form: form, scan: scan, useJIT: useJIT) else {
       refusedForms += 1

@@ -2,8 +2,8 @@
 // Two kinds of text (all ASCII; UTF-8) and two forms:
 //   fast     the pattern as it is, under PCRE2's match limit. The limit holds for each place that a match could begin at, and a step may
 //            walk over as many characters as a repeat takes: whoever calls must know how many places and how long a walk.
-//   guarded  the pattern with a callout before each of its items. Each is charged, and so is every byte between one and the next: a limit
-//            on that charge (`RegexCharge`) holds for all places together, and is a bound of time. Several times slower.
+//   guarded  the pattern with callouts (`RegularExpression.chargedPCRE2`). Each is charged, and so is every byte between one and the next: a
+//            limit on that charge (`RegexCharge`) holds for all places together, and is a bound of time. Slower where there are many.
 // What must stay true: a match never costs more than the limits allow, and a limit is an answer of its own, never "no match". Where the
 // JIT's own stack does not suffice, the interpreter answers.
 import CPCRE2
@@ -25,7 +25,7 @@ struct RegexError: Error {
   var offset: Int
 }
 
-/// What a guarded match may still cost. A unit is about a nanosecond: a byte walked over is one, an item `item`.
+/// What a guarded match may still cost. A unit is about a nanosecond: a byte walked over is one, a callout `item`.
 struct RegexCharge {
   /// Negative: the limit was hit.
   var left = 0
@@ -97,7 +97,7 @@ struct Regex {
   /// It may match the empty text (PCRE2 cannot exclude it).
   let mayMatchEmpty: Bool
   let form: Form
-  /// What an item of the guarded form costs, and whether it has back-references.
+  /// What a callout of the guarded form costs, and whether it has back-references.
   private let itemCharge: Int
   private let countsGroups: Bool
 
@@ -111,7 +111,6 @@ struct Regex {
     var options = PCRE2_NEVER_BACKSLASH_C
     if kind == .unicode { options |= PCRE2_UTF | PCRE2_MATCH_INVALID_UTF }
     options |= PCRE2_USE_OFFSET_LIMIT
-    if form == .guarded { options |= PCRE2_AUTO_CALLOUT }
     var code: Int32 = 0
     var offset = 0
     let compiled = pattern.withUnsafeBufferPointer { pcre2_compile_8($0.baseAddress ?? Regex.nothing, $0.count, options, &code, &offset, context) }
