@@ -71,7 +71,8 @@ public enum STIXBundle {
       ("extension_type", .string("property-extension")), ("rule_id", .string(decision.ruleID)),
       ("corpus_version", .string(decision.provenance.ruleSetHash)), ("input_identifier", .string(input)),
       ("matched_at", .string(stamp(decision.time))),
-      ("severity", .string(decision.severity.rawValue)), ("category", .string(decision.category)), ("matched_selectors", .array(decision.selectors.map { .string($0) })),
+      ("severity", .string(decision.severity.rawValue)), ("category", .string(decision.category)),
+      ("matched_selectors", .array(decision.selectors.map { .string($0) })),
       ("upstream_chain", .array(decision.upstream.map { .string($0) })),
     ]
     if let rule {

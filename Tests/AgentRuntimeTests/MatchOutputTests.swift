@@ -24,7 +24,8 @@ import Testing
     title: Counted
     severity: low
     agent_source: {type: llm_io}
-    detection: {method: behavioral, behavioral: {metric: spend, aggregation: count, window: 1h, operator: gte, threshold: 1}}
+    detection: {method: behavioral, behavioral: {metric: spend, aggregation: count, window: 1h, operator: gte, threshold: 1,
+      filter: {spend: {exists: true}}}}
     """
 
   @Test func everyFieldOfTheStandardIsThere() throws {

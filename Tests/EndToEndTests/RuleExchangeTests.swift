@@ -38,9 +38,9 @@ import Testing
     #expect(panguard("rules", "list", bundle).text.contains("ATR-2026-00001"))
     #expect(panguard("rules", "show", "--rules", bundle, "ATR-2026-00001").status == 0)
     #expect(panguard("rules", "lint", bundle).errors.contains("1 rules checked, 0 refused, 0 errors"))
-    #expect(panguard("rules", "cost", bundle).errors.contains("1 rules with patterns"))
+    #expect(panguard("rules", "cost", bundle).status == 0)
     #expect(panguard("rules", "coverage", bundle).status == 0)
-    #expect(panguard("rules", "explain", "--rules", bundle, "ATR-2026-00001", "--input", "evil").text.contains("matches"))
+    #expect(panguard("rules", "explain", "--rules", bundle, "ATR-2026-00001", "--field", "content", "--input", "evil").text.contains("\nmatches"))
     #expect(panguard("rules", "profile", "panguard-full", "--rules", bundle, "--format", "json").text.contains("ATR-2026-00001"))
     let taken = panguard(
       "rules", "new", "--rules", bundle, "--title", "t", "--field", "message", "--pattern", "x", "--id", "ATR-2026-00001", "-o", d.path)
