@@ -90,14 +90,7 @@ public struct ConformanceRunner: ~Copyable {
   }
 
   private static func names(in directory: String) -> [String] {
-    guard let handle = opendir(directory) else { return [] }
-    defer { closedir(handle) }
-    var names: [String] = []
-    while let entry = readdir(handle) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
-      if !name.hasPrefix("."), isDirectory("\(directory)/\(name)") { names.append(name) }
-    }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    (directoryNames(directory) ?? []).filter { !$0.hasPrefix(".") && isDirectory("\(directory)/\($0)") }
   }
 
   // MARK: One fixture

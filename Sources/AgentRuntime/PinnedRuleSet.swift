@@ -25,7 +25,7 @@ public enum PinnedRuleSet {
         var info = stat()
         if lstat("\(directory)/\(provenanceName)", &info) == 0 { check(directory, &findings) }
         guard depth < Limits.ruleDirectoryDepth else { continue }
-        for name in names(in: directory) where !name.hasPrefix(".") && !name.hasSuffix(".yaml") && !name.hasSuffix(".yml") {
+        for name in directoryNames(directory) ?? [] where !name.hasPrefix(".") && !name.hasSuffix(".yaml") && !name.hasSuffix(".yml") {
           let child = "\(directory)/\(name)"
           if lstat(child, &info) == 0, info.st_mode & S_IFMT == S_IFDIR { pending.append((child, depth + 1)) }
         }
@@ -43,7 +43,7 @@ public enum PinnedRuleSet {
           hint: "import the set again with --replace, or keep rules of your own in another directory"))
       findings.refusedFiles.insert("\(directory)/\(name)")
     }
-    let yaml = RuleLoader.ruleFiles(below: directory).files.map { String($0.dropFirst(directory.count + 1)) }
+    let yaml = RuleLoader.ruleFiles(below: [directory]).files.map { String($0.dropFirst(directory.count + 1)) }
     guard let pinned = read("\(directory)/\(provenanceName)") else {
       findings.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "\(directory)/\(provenanceName)"), "not a provenance file of a rule set that this version reads"))
@@ -61,6 +61,16 @@ public enum PinnedRuleSet {
     for name in yaml where !known.contains(name) { refuse(name, "the file does not belong to the imported set; its rules are not used") }
   }
 
+  /// What the source of the set in `directory` called its version; nil where it is no imported set, or its source did not say.
+  public static func version(of directory: String) -> String? {
+    let path = "\(directory)/\(provenanceName)"
+    guard case .success(let bytes) = readDocumentFile(path, limit: 8 * Limits.documentBytes),
+      case .success(let root) = bytes.withUnsafeBytes({ JSONTree.parse($0, file: path, limit: 8 * Limits.ruleFiles) }),
+      root["format"]?.text == format, let version = root["source"]?["version"]?.text, !version.isEmpty
+    else { return nil }
+    return version
+  }
+
   /// The files that a provenance file names, in its order.
   public static func read(_ path: String) -> [(name: String, hash: String)]? {
     guard case .success(let bytes) = readDocumentFile(path, limit: 8 * Limits.documentBytes),
@@ -74,15 +84,5 @@ public enum PinnedRuleSet {
       result.append((name, hash))
     }
     return result
-  }
-
-  private static func names(in directory: String) -> [String] {
-    guard let handle = opendir(directory) else { return [] }
-    defer { closedir(handle) }
-    var names: [String] = []
-    while let entry = readdir(handle) {
-      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
-    }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }

@@ -7,11 +7,11 @@ import RuleEngine
 import RuleLanguage
 
 public struct RuleEvaluator: ~Copyable {
-  private let ruleSet: RuleSet
+  let ruleSet: RuleSet
   private var engine: RuleEngine
-  private var event = Event()
-  private var matches: [RuleMatch] = []
-  private var lineNumber: UInt64 = 0
+  var event = Event()
+  var matches: [RuleMatch] = []
+  private(set) var lineNumber: UInt64 = 0
   private var droppedBefore: UInt64 = 0
   /// Ids of the rules that the last line left undecided.
   public internal(set) var undecidedRules: [String] = []
@@ -31,23 +31,7 @@ public struct RuleEvaluator: ~Copyable {
   /// without one gets its number. A line with `atr.rule_id`, alone or as the event, is a recorded match: it feeds correlations, and what it
   /// completes is what matches. Throws JSONError where the line is not of that form.
   public mutating func evaluate(line: Bytes) throws -> [UInt8] {
-    lineNumber += 1
-    var id: Bytes?
-    var body: Bytes?
-    try JSONMembers.forEach(of: line) { key, value in
-      if key.equals("id") { id = value } else if key.equals("event") { body = value }
-    }
-    if body == nil, MatchStream.ruleID(of: line) != nil { body = line }
-    guard let body else { throw JSONError(offset: 0, message: "no \"event\" member") }
-    let previous = event.time
-    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: lineNumber, length: 0))
-    event.time = previous
-    try event.setFields(fromAgentJSON: body)
-    if let recorded = MatchStream.ruleID(of: event) {
-      engine.evaluate(matchOf: recorded, event, at: event.time, into: &matches)
-    } else {
-      engine.evaluate(event, at: event.time, into: &matches)
-    }
+    let id = try evaluateEvent(line)
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
@@ -65,14 +49,7 @@ public struct RuleEvaluator: ~Copyable {
       json.beginArray()
       if case .pattern(let conditions, _) = rule.detection { for index in match.conditions { json.value(conditions[index].name) } }
       json.endArray()
-      RuleEvaluator.write(match.details, of: rule, to: &json)
-      if match.threshold > 1 || match.observed > 1 {
-        json.key("observed")
-        json.value(match.observed)
-        json.key("threshold")
-        json.value(match.threshold)
-      }
-      appendRest(match, to: &json)
+      appendDetails(match, to: &json)
       json.endObject()
     }
     json.endArray()
@@ -84,6 +61,28 @@ public struct RuleEvaluator: ~Copyable {
     }
     json.endObject()
     return json.out
+  }
+
+  /// Makes `event` and `matches` those of the line; returns its id as it is written.
+  mutating func evaluateEvent(_ line: Bytes) throws -> Bytes? {
+    lineNumber += 1
+    var id: Bytes?
+    var body: Bytes?
+    try JSONMembers.forEach(of: line) { key, value in
+      if key.equals("id") { id = value } else if key.equals("event") { body = value }
+    }
+    if body == nil, MatchStream.ruleID(of: line) != nil { body = line }
+    guard let body else { throw JSONError(offset: 0, message: "no \"event\" member") }
+    let previous = event.time
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: lineNumber, length: 0))
+    event.time = previous
+    try event.setFields(fromAgentJSON: body)
+    if let recorded = MatchStream.ruleID(of: event) {
+      engine.evaluate(matchOf: recorded, event, at: event.time, into: &matches)
+    } else {
+      engine.evaluate(event, at: event.time, into: &matches)
+    }
+    return id
   }
 
   /// Rules that could not be decided since the last call: a limit was hit, or the event is not what they need. At most
@@ -101,13 +100,21 @@ public struct RuleEvaluator: ~Copyable {
   }
 
   /// What only some matches have.
-  private func appendRest(_ match: RuleMatch, to json: inout JSONWriter) {
+  func appendDetails(_ match: RuleMatch, to json: inout JSONWriter) {
+    let rule = ruleSet.rules[match.rule]
+    RuleEvaluator.write(match.details, of: rule, to: &json)
+    if match.threshold > 1 || match.observed > 1 {
+      json.key("observed")
+      json.value(match.observed)
+      json.key("threshold")
+      json.value(match.threshold)
+    }
     if !match.chain.isEmpty {
       json.key("evidence.upstream_chain")
       json.beginArray()
       for part in match.chain { json.value(part.eventID) }
       json.endArray()
-      let message = ChainMessage(ruleSet.rules[match.rule]).text(match)
+      let message = ChainMessage(rule).text(match)
       if !message.isEmpty {
         json.key("message")
         json.value(message)
@@ -121,7 +128,7 @@ public struct RuleEvaluator: ~Copyable {
     }
   }
 
-  private mutating func appendEvictions(to json: inout JSONWriter) {
+  mutating func appendEvictions(to json: inout JSONWriter) {
     guard engine.hasEvictionRecords else { return }
     json.key("events")
     json.beginArray()

@@ -1,4 +1,5 @@
-// An explanation as one JSON object, for programs: everything, nothing cut. Places are bytes of the field's value.
+// An explanation as one JSON object, for programs: everything, nothing cut. Places are bytes of the field's value, or of
+// `form_value` where there is one.
 import Primitives
 import RuleEngine
 import RuleLanguage
@@ -78,6 +79,12 @@ public enum RuleExplanationJSON {
     if let matched = c.report.matched {
       json.key("matched")
       json.value(matched)
+    }
+    if let text = c.report.formText {
+      json.key("form")
+      json.value(c.report.form.rawValue)
+      json.key("form_value")
+      json.value(text)
     }
     if let span = c.report.span { write("span", span, &json) }
     if let miss = c.nearMiss {

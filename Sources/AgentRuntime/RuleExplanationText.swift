@@ -96,9 +96,10 @@ public struct RuleExplanationText {
       return
     }
     if c.report.isHeld == nil { wrapped("a match limit was hit before the answer was known", indent: 13) }
-    if let span = c.report.span, let matched = c.report.matched {
+    if let matched = c.report.matched {
       label("matched", matched)
-      place(span, in: value)
+      if c.report.form != .given { label("form", "\(c.report.form.rawValue): the text as it is given does not match") }
+      if let span = c.report.span { place(span, in: c.report.formText ?? value) }
     } else if let miss = c.nearMiss {
       label("wanted", miss.alternative)
       label("got to", miss.prefix)

@@ -22,7 +22,7 @@ public struct RuleFileWatch {
   /// streams) that are watched in the same way.
   public mutating func changes(beside others: [String] = []) -> [String] {
     var now: [String: Mark] = [:]
-    for file in RuleLoader.files(below: paths) + others {
+    for file in RuleLoader.ruleFiles(below: paths).files + others {
       var info = stat()
       guard stat(file, &info) == 0 else { continue }
       now[file] = Mark(inode: UInt64(info.st_ino), size: Int64(info.st_size), seconds: info.st_mtim.tv_sec, nanoseconds: info.st_mtim.tv_nsec)
@@ -35,7 +35,8 @@ public struct RuleFileWatch {
   /// Rules to test again: those of the changed files or with a stream among them, and the correlations that stand on these.
   public static func affected(by changed: [String], in set: RuleSet) -> Set<String> {
     let files = Set(changed)
-    var ids = Set(set.rules.filter { files.contains($0.location.file) || !files.isDisjoint(with: streams(of: $0)) }.map(\.id))
+    var ids = Set(
+      set.rules.filter { rule in changed.contains { isRule(rule, in: $0) } || !files.isDisjoint(with: streams(of: rule)) }.map(\.id))
     var grew = true
     while grew {  // at most as often as correlations nest
       grew = false
@@ -49,7 +50,9 @@ public struct RuleFileWatch {
     }
     return ids
   }
+  /// A rule of a bundle is in "bundle!name".
+  private static func isRule(_ rule: Rule, in file: String) -> Bool { rule.location.file == file || rule.location.file.hasPrefix("\(file)!") }
   public static func streams(of rule: Rule) -> [String] {
-    rule.tests.compactMap { if case .stream(let path) = $0.input { path } else { nil } }
+    rule.tests.compactMap { if case .stream(let path) = $0.input { StreamFile.path(path, of: rule) } else { nil } }
   }
 }

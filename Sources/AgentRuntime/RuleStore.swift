@@ -15,6 +15,8 @@ public struct LoadedRules: Sendable {
   public var paths: [String]
   /// Ids that the configuration switched off.
   public var disabled: [String]
+  /// `corpus_version` of a match (SPEC.md, 7): what the one bundle or imported set that all rules come from says; else the hash.
+  public var corpusVersion = ""
 }
 
 /// What is done with the rules that are found.
@@ -51,10 +53,11 @@ public enum RuleStore {
     return candidates.first { isDirectory($0) }
   }
 
-  /// Loads `paths` (default: the shipped rules). A path that does not exist is a diagnostic. Which rules are evaluated is for their status
-  /// and the lane to decide; all are in the set and in its hash, and the hash says which are active.
+  /// Loads YAML files and directories of them (default: the shipped rules). Commands ask `load(paths:)` of RuleImport, which opens bundles and
+  /// comes here. A path that does not exist is a diagnostic. Which rules are evaluated is for their status and the lane to decide; all are
+  /// in the set and in its hash, and the hash says which are active.
   /// `documents` are rule files in memory, read after the paths; where they are given, be it none, no path means no path.
-  public static func load(paths requested: [String], documents: [RuleFile]? = nil, options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
+  public static func load(yaml requested: [String], documents: [RuleFile]? = nil, options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
     let paths = requested.isEmpty && documents == nil ? [defaultDirectory()].compactMap { $0 } : requested
     let files = RuleLoader.read(paths: paths, documents: documents ?? [])
     var set = RuleCache.load(files, takesRecordedMatches: options.takesRecordedMatches, in: options.cacheDirectory)
@@ -86,7 +89,9 @@ public enum RuleStore {
       if !rule.isActive { parts.append(Array("inactive".utf8)) }
     }
     for (number, profile) in set.profiles.enumerated() { parts += (["profile \(number) \(profile.name)"] + profile.ruleIDs).map { Array($0.utf8) } }
-    return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: options.disabled)
+    let hash = SHA256Hash.hex(of: parts)
+    let version = paths.count == 1 && documents == nil ? PinnedRuleSet.version(of: paths[0]) : nil
+    return LoadedRules(set: set, hash: hash, paths: paths, disabled: options.disabled, corpusVersion: version ?? hash)
   }
 
   // MARK: Cache of what is known about the patterns

@@ -147,7 +147,8 @@ public struct RuleTester: ~Copyable {
       case .unsupported(let why): return .cannotRun(why)
       }
     case .lines(let text): lines = RuleTester.split(Array(text.utf8))
-    case .stream(let path):  // beside the rule already: the loader has resolved it
+    case .stream(let given):
+      let path = StreamFile.path(given, of: ruleSet.rules[rule])
       switch readDocumentFile(path, limit: 64 * Limits.documentBytes) {
       case .success(let bytes): lines = RuleTester.split(bytes)
       case .failure(let error): return .cannotRun("\(path): \(error.diagnostic.message)")

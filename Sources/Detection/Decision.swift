@@ -109,6 +109,8 @@ public struct Decision: Hashable, Sendable {
   public var message = ""
   /// `agent.id` of the event; empty where it has none.
   public var agent = ""
+  /// What of the rule held in the last match, by name (see RuleMatch.selectors).
+  public var selectors: [String] = []
 
   public init(
     id: String, revision: Int, time: EventTime, subject: Subject, ruleID: String, ruleTitle: String, severity: Severity, category: String,

@@ -432,6 +432,7 @@ public struct Detector: ~Copyable {
     if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }
     let agent = match.group.first { $0.field == .known(.agentID) }?.value ?? event.text(.agentID)?.slice(0, Limits.subjectBytes + 4).string
     decision.agent = agent.map { clipped($0) } ?? ""
+    decision.selectors = match.selectors(of: ruleSet.rules[rule])
     return decision
   }
 }

@@ -135,6 +135,10 @@ public enum DecisionJSON {
       json.key("agent.id")
       json.value(d.agent)
     }
+    if !d.selectors.isEmpty {
+      json.key("matched_selectors")
+      list(d.selectors)
+    }
   }
 
   // Terms and lines are most of a record: their keys go out with the punctuation around them.
@@ -226,6 +230,7 @@ public enum DecisionJSON {
     decision.upstream = try root.texts("evidence.upstream_chain")
     decision.message = try root.optionalText("message") ?? ""
     decision.agent = try root.optionalText("agent.id") ?? ""
+    decision.selectors = try root.texts("matched_selectors")
     return decision
   }
 

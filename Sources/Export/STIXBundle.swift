@@ -4,12 +4,15 @@
 import Detection
 import Events
 import Primitives
+import RuleLanguage
 
 public enum STIXBundle {
   static let extensionID = "extension-definition--5f0a2f8e-4b0c-4f6e-9d53-5b1f3a0c7e21"
   static let identityID = "identity--0d3c1b9a-7f0e-4a41-8d8f-6f2b9c5e4a10"
 
-  public static func bytes(_ decisions: [Decision], version: String) -> [UInt8] {
+  /// `rules`: where a decision's rule is among them, field and operator of each selector stand beside its name.
+  public static func bytes(_ decisions: [Decision], version: String, rules: [Rule] = []) -> [UInt8] {
+    let rules = Dictionary(rules.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })  // only looked up
     var objects: [CanonicalJSON] = []
     let first = stamp(decisions.map(\.firstTime).min() ?? .zero)
     func object(_ type: String, _ id: String, _ created: String, _ members: [(String, CanonicalJSON)]) -> CanonicalJSON {
@@ -50,7 +53,7 @@ public enum STIXBundle {
             ("last_seen", .string(stamp(decision.lastTime))),
             ("count", .integer(Int64(clamping: min(decision.matchCount, 999_999_999)))),
             ("sighting_of_ref", .string(indicators[decision.ruleID] ?? "")),
-            ("extensions", .object([CanonicalJSON.Member(extensionID, match(decision))])),
+            ("extensions", .object([CanonicalJSON.Member(extensionID, match(decision, rules[decision.ruleID]))])),
           ]))
     }
     let hash = objects.reduce(into: [UInt8]()) { $0 += $1.bytes }.withUnsafeBytes { Fingerprint(of: $0) }
@@ -62,15 +65,26 @@ public enum STIXBundle {
   }
 
   /// The fields that SPEC.md section 7 demands.
-  private static func match(_ decision: Decision) -> CanonicalJSON {
+  private static func match(_ decision: Decision, _ rule: Rule?) -> CanonicalJSON {
     let input = decision.evidence.last.map { "\($0.fingerprint)" } ?? decision.id
-    let members: [(String, CanonicalJSON)] = [
+    var members: [(String, CanonicalJSON)] = [
       ("extension_type", .string("property-extension")), ("rule_id", .string(decision.ruleID)),
       ("corpus_version", .string(decision.provenance.ruleSetHash)), ("input_identifier", .string(input)),
       ("matched_at", .string(stamp(decision.time))),
-      ("severity", .string(decision.severity.rawValue)), ("category", .string(decision.category)), ("matched_selectors", .array([])),
+      ("severity", .string(decision.severity.rawValue)), ("category", .string(decision.category)),
+      ("matched_selectors", .array(decision.selectors.map { .string($0) })),
       ("upstream_chain", .array(decision.upstream.map { .string($0) })),
     ]
+    if let rule {
+      let conditions = MatchedCondition.of(decision, rule)
+      if !conditions.isEmpty {
+        let list = conditions.map { condition -> CanonicalJSON in
+          let texts = [("selector", condition.selector), ("field", condition.field), ("operator", condition.operation)]
+          return .object(texts.map { CanonicalJSON.Member($0.0, .string($0.1)) })
+        }
+        members.append(("matched_conditions", .array(list)))
+      }
+    }
     return .object(members.map { CanonicalJSON.Member($0.0, $0.1) })
   }
 

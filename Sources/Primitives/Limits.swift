@@ -107,6 +107,8 @@ public enum Limits {
   public static let evidencePerGroup = 16
   /// Evidence references in one decision. The first and the last ones are kept; the rest are counted.
   public static let evidencePerDecision = 16
+  /// Names of conditions in one match or decision. Rules of the corpus have fewer than fifty; beyond it the rest is left out.
+  public static let selectorsPerMatch = 64
   /// Subjects whose signals are being added up. Beyond it the longest-silent one is forgotten and counted.
   public static let subjects = 65_536
   /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.

@@ -93,6 +93,26 @@ public struct ConditionReport: Sendable {
   public var span: Range<Int>?
   /// The pattern, needle or value of the condition that matched first.
   public var matched: String?
+  /// The form of the text in which it matched, and that form where it is not the value; `span` is then a place in it.
+  public var form = TextForm.given
+  public var formText: String?
+
+  mutating func forget() {
+    span = nil
+    matched = nil
+    form = .given
+    formText = nil
+  }
+}
+
+/// What a condition is tested on, in this order.
+public enum TextForm: String, Sendable {
+  /// As the event has it; what is not UTF-8 is replaced.
+  case given
+  /// NFC without invisible characters.
+  case normalised
+  /// NFKC; only for conditions of another language than English.
+  case compatibility
 }
 
 /// A confirmation that hit a limit: the rule could not be decided on this event.

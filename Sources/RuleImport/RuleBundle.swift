@@ -62,7 +62,7 @@ public struct RuleBundle: Sendable {
   // MARK: Sources
 
   private static func readDirectory(_ path: String) -> RuleBundle {
-    let (paths, diagnostics) = RuleLoader.ruleFiles(below: path)
+    let (paths, diagnostics) = RuleLoader.ruleFiles(below: [path])
     let root = path.hasSuffix("/") ? String(path.dropLast()) : path
     var bundle = RuleBundle(kind: .directory, name: stem(root), sha256: "", diagnostics: diagnostics)
     var parts: [[UInt8]] = []

@@ -176,13 +176,8 @@ public enum RuleImporter {
 
   /// A directory that holds files only, as ours do.
   private static func removeFlatDirectory(_ path: String) {
-    guard let handle = opendir(path) else { return }
-    var names: [String] = []
-    while let entry = readdir(handle) {
-      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
-    }
-    closedir(handle)
-    for name in names where name != "." && name != ".." { unlink("\(path)/\(name)") }
+    guard let names = directoryNames(path) else { return }
+    for name in names { unlink("\(path)/\(name)") }
     rmdir(path)
   }
   private static func synchronise(_ directory: String) {
@@ -240,19 +235,23 @@ public enum RuleImporter {
 }
 
 extension RuleStore {
-  /// Loads directories and YAML files as they are, and bundles among `paths` through the same reader as `rules import`.
-  public static func load(pathsAndBundles paths: [String], options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
+  /// The door through which every command loads rules: directories and YAML files as they are, and bundles among `paths` (archives, wheels,
+  /// JSON) through the same reader as `rules import`. No path at all means the shipped rules.
+  public static func load(paths: [String], options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
     var documents: [RuleFile] = []
     var diagnostics: [Diagnostic] = []
     var failures = 0
     var plain: [String] = []
+    var version = ""
     for path in paths {
       guard RuleBundle.isBundle(path) else {
         plain.append(path)
         continue
       }
       do {
-        let plan = RuleImporter.plan(try RuleBundle.read(path))
+        let bundle = try RuleBundle.read(path)
+        version = bundle.version
+        let plan = RuleImporter.plan(bundle)
         documents += plan.files.map { RuleFile(name: "\(path)!\($0.name)", bytes: $0.bytes) }
         diagnostics += plan.rows.filter { $0.outcome == .refused }.map { Diagnostic(.error, $0.location, "\($0.id): \($0.reason)") }
         failures += plan.count(.refused)
@@ -262,11 +261,12 @@ extension RuleStore {
       }
     }
     let isPlain = failures == 0 && documents.isEmpty
-    var loaded = load(paths: plain, documents: isPlain ? nil : documents, options: options)
+    var loaded = load(yaml: plain, documents: isPlain ? nil : documents, options: options)
     if isPlain { return loaded }
     loaded.set.diagnostics += diagnostics
     loaded.set.refusedCount += failures
     loaded.paths = paths
+    if paths.count == 1, !version.isEmpty { loaded.corpusVersion = version }
     return loaded
   }
 }

@@ -74,10 +74,16 @@ final class ConditionReader {
         return "'\(section.path)' compares with \(shown(value)), and fields of this engine hold whole numbers"
       }
     }
-    if section.has("steps") { return "'\(section.path)' is a sequence of steps; write a correlation document" }
-    if section.has("metric") { return "'\(section.path)' is a metric condition; write detection.method: behavioral" }
+    for (key, form) in Self.draftForms where section.has(key) {
+      problems.warning(section.location, "'\(section.path)' is \(form.name), so the rule is skipped", hint: form.hint)
+      return "'\(section.path)' at line \(section.location.line) is \(form.name); \(form.hint)"
+    }
     return nil
   }
+  /// Forms of conditions that the JSON schema of the rule format has and its text does not evaluate, by the key that tells them.
+  private static let draftForms: [(key: String, form: (name: String, hint: String))] = [
+    ("steps", ("a sequence of steps", "write a correlation document")), ("metric", ("a metric condition", "write detection.method: behavioral")),
+  ]
 
   func field(_ section: Section) -> FieldReference? {
     guard let name = section.text("field", isRequired: true) else { return nil }

@@ -35,14 +35,9 @@ public enum ProfileReader {
     return library
   }
   private static func files(at path: String) -> [String] {
-    guard let handle = opendir(path) else { return [path] }  // a file, or what cannot be opened: reading says why
-    defer { closedir(handle) }
-    var names: [String] = []
-    while let entry = readdir(handle), names.count < Limits.knownProfiles {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
-      if !name.hasPrefix("."), name.hasSuffix(".yaml") || name.hasSuffix(".yml") { names.append("\(path)/\(name)") }
-    }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    guard let names = directoryNames(path) else { return [path] }  // a file, or what cannot be opened: reading says why
+    let documents = names.filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }
+    return documents.prefix(Limits.knownProfiles).map { "\(path)/\($0)" }
   }
 }
 

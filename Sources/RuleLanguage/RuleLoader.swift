@@ -60,10 +60,10 @@ public enum RuleLoader {
     return collection.finished()
   }
 
-  /// The files that `load` would read below `path`, in their order, and what was not looked at.
-  public static func ruleFiles(below path: String) -> (files: [String], diagnostics: [Diagnostic]) {
+  /// The files that `load` would read below `paths`, sorted within each path, and what was not looked at.
+  public static func ruleFiles(below paths: [String]) -> (files: [String], diagnostics: [Diagnostic]) {
     var collection = Collection()
-    let files = collection.files(below: path)
+    let files = paths.flatMap { collection.files(below: $0) }
     return (files, collection.diagnostics)
   }
 
@@ -77,14 +77,6 @@ public enum RuleLoader {
   public static func load(document text: String, file: String, takesRecordedMatches: Bool = false) -> RuleSet {
     var copy = text
     return copy.withUTF8 { load(document: Bytes($0), file: file, takesRecordedMatches: takesRecordedMatches) }
-  }
-}
-
-extension RuleLoader {
-  /// The files that `load(paths:)` would read, sorted within each path.
-  public static func files(below paths: [String]) -> [String] {
-    var collection = Collection()
-    return paths.flatMap { collection.files(below: $0) }
   }
 }
 
@@ -183,7 +175,10 @@ private struct Collection {
     var found: [String] = []
     var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
     while let (directory, depth) = pending.popLast() {
-      guard let names = names(in: directory) else { continue }
+      guard let names = directoryNames(directory) else {
+        refuse(directory, "cannot open: \(errorText(errno))")
+        continue
+      }
       for name in names where !name.hasPrefix(".") {
         let file = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
         var status = stat()
@@ -205,18 +200,6 @@ private struct Collection {
       }
     }
     return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-  }
-  private mutating func names(in directory: String) -> [String]? {
-    guard let handle = opendir(directory) else {
-      refuse(directory, "cannot open: \(errorText(errno))")
-      return nil
-    }
-    defer { closedir(handle) }
-    var names: [String] = []
-    while let entry = readdir(handle) {
-      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
-    }
-    return names
   }
   private mutating func refuse(_ path: String, _ message: String) {
     diagnostics.append(Diagnostic(.error, SourceLocation(file: path), message))

@@ -1,4 +1,5 @@
-// Reading a small file whole, for rules and configuration: regular files only (a FIFO or a device would block), bounded in size.
+// Reading a small file whole, for rules and configuration: regular files only (a FIFO or a device would block), bounded in size. And what
+// is in a directory, in an order that no file system decides.
 import Glibc
 import Primitives
 
@@ -26,6 +27,18 @@ public func readDocumentFile(_ path: String, limit: Int = Limits.documentBytes) 
     bytes.append(contentsOf: buffer[..<count])
     guard bytes.count <= limit else { return failure("the file has more than the \(limit) bytes that are read") }
   }
+}
+
+/// The names in a directory but "." and "..", sorted by their bytes; nil, with errno, where it cannot be opened.
+public func directoryNames(_ path: String) -> [String]? {
+  guard let handle = opendir(path) else { return nil }
+  defer { closedir(handle) }
+  var names: [String] = []
+  while let entry = readdir(handle) {
+    let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+    if name != ".", name != ".." { names.append(name) }
+  }
+  return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
 }
 
 public struct DocumentFileError: Error {

@@ -7,6 +7,7 @@ import Export
 import Glibc
 import LogSources
 import Primitives
+import RuleImport
 import RuleLanguage
 import Storage
 
@@ -127,7 +128,10 @@ extension DecisionsCommand {
         for decision in answer.decisions { json.raw(DecisionJSON.line(decision)) }
         json.endArray()
         output.line(json.out)
-      case .stix: output.line(STIXBundle.bytes(answer.decisions, version: Version.text))
+      case .stix:
+        let settings = try selection.configuration()
+        let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules)
+        output.line(STIXBundle.bytes(answer.decisions, version: Version.text, rules: loaded.set.rules))
       case .atr:
         let settings = try selection.configuration()
         let loaded = RuleStore.load(paths: rules.rules.isEmpty ? settings.ruleDirectories : rules.rules)

@@ -5,6 +5,7 @@ import Export
 import Glibc
 import Primitives
 import RuleEngine
+import RuleImport
 import Storage
 
 struct DoctorCommand: ParsableCommand {

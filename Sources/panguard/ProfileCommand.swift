@@ -2,6 +2,7 @@
 import AgentRuntime
 import ArgumentParser
 import Primitives
+import RuleImport
 import RuleLanguage
 
 extension RulesCommand {
@@ -9,7 +10,7 @@ extension RulesCommand {
     static let configuration = CommandConfiguration(
       commandName: "profile", abstract: "Resolve a profile: a named subset of the rules.",
       discussion: "Without an argument the known profiles are listed. Exit 1 if a profile has errors.")
-    @Option(name: .long, help: "A rule file or a directory of rules; may be given several times. Default: the shipped rules.", completion: .file())
+    @Option(name: .long, help: RuleSelection.help, completion: .file())
     var rules: [String] = []
     @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
     @Argument(help: "An id, id@version or a file.", completion: .file()) var profile: String?

@@ -102,7 +102,7 @@ struct ReplayCommand: ParsableCommand {
     }
     progress.finish()
     ReplayCommand.write(&evictions, &log, &screen, isShown: shown == .jsonl)
-    if shown == .stix { screen.line(STIXBundle.bytes(bundle, version: Version.text)) }
+    if shown == .stix { screen.line(STIXBundle.bytes(bundle, version: Version.text, rules: loaded.set.rules)) }
     if let unsigned { throw CommandFailure.environment(unsigned) }
     log?.flush()
     screen.flush()

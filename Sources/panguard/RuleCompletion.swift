@@ -3,6 +3,7 @@
 import AgentRuntime
 import ArgumentParser
 import Events
+import RuleImport
 import RuleLanguage
 
 enum RuleCompletion {
@@ -14,7 +15,9 @@ enum RuleCompletion {
         if argument == "--rules", i + 1 < arguments.count { paths.append(arguments[i + 1]) }
         if argument.hasPrefix("--rules=") { paths.append(String(argument.dropFirst("--rules=".count))) }
       }
-      return RuleStore.load(paths: paths).set.rules.map(\.id)
+      var options = RuleLoadOptions()
+      options.cacheDirectory = RuleStore.defaultCacheDirectory()
+      return RuleStore.load(paths: paths, options: options).set.rules.map(\.id)
     }
   }
   static var fields: CompletionKind { .list(Field.allNames) }

@@ -22,8 +22,10 @@ struct RulesCommand: ParsableCommand {
 
 /// Which rules a command works on.
 struct RuleSelection: ParsableArguments {
-  @Option(name: .long, help: "A rule file or a directory of rules; may be given several times. Default: the shipped rules.", completion: .file())
+  @Option(name: .long, help: RuleSelection.help, completion: .file())
   var rules: [String] = []
+  static let pathsHelp: ArgumentHelp = "Rules: files, directories, archives, wheels or JSON bundles."
+  static let help: ArgumentHelp = "Rules: a file, directory, archive, wheel or JSON bundle; may be given several times. Default: the shipped rules."
   @Option(name: .long, help: "How mature a rule must be to run: enforce, alert, hunt. Default: rules.lane of the configuration, else hunt.")
   var lane: RuleLane?
   @Flag(name: .long, help: "Run drafts and deprecated rules too.") var includeInactive = false
@@ -46,7 +48,7 @@ struct RuleSelection: ParsableArguments {
   func load(
     _ extra: [String] = [], settings: Configuration = Configuration(), reportsWarnings: Bool = false, takesRecordedMatches: Bool = false
   ) throws -> LoadedRules {
-    let loaded = RuleStore.load(pathsAndBundles: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
+    let loaded = RuleStore.load(paths: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
     guard !loaded.set.rules.isEmpty else {
       if !loaded.set.profiles.isEmpty {
@@ -65,13 +67,14 @@ func report(_ diagnostics: [Diagnostic], atLeast severity: Diagnostic.Severity) 
 
 extension RuleLane: ExpressibleByArgument {}
 
+enum EvalFormat: String, ExpressibleByArgument, CaseIterable { case jsonl, match }
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl }
 
 extension RulesCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "One line for each rule.")
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
+    @Argument(help: RuleSelection.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "table or jsonl.") var format: OutputFormat = .table
 
     func run() throws {
@@ -111,18 +114,19 @@ extension RulesCommand {
       abstract: "Run the cases that rules carry.",
       discussion: "Every case goes through the real parsers and the real engine. Exit 1 if one fails, or if none was run. Drafts are tested too.")
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
+    @Argument(help: RuleSelection.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "Only rules whose id contains this.") var filter: String?
     @Option(name: .long, help: "Answers of a reference engine to print beside ours (Tests/Differential/pyatr_cases.py).", completion: .file())
     var reference: String?
     @Flag(name: .long, help: "Stay, and test again what a saved file changes. Ctrl-C ends.") var watch = false
 
     func run() throws {
-      if watch { return RulesWatch(paths: selection.rules + paths, filter: filter).run() }
+      let options = selection.options(takesRecordedMatches: true)
+      if watch { return RulesWatch(paths: selection.rules + paths, filter: filter, options: options).run() }
       let answers = try reference.map { path in
         do { return try RuleTestReference.load(path) } catch { throw CommandFailure.environment("\(error)") }
       }
-      let loaded = RuleStore.load(pathsAndBundles: selection.rules + paths, options: selection.options(takesRecordedMatches: true))
+      let loaded = RuleStore.load(paths: selection.rules + paths, options: options)
       report(loaded.set.diagnostics, atLeast: .error)
       var tester = RuleTester(loaded.set)
       var progress = Progress("testing rules")
@@ -142,10 +146,13 @@ extension RulesCommand {
     static let configuration = CommandConfiguration(
       abstract: "Which rules match which events.",
       discussion:
-        #"Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each. A line with atr.rule_id is a recorded match: it feeds correlations."#
-    )
+        #"""
+        Reads {"id":..,"event":{..}} lines and prints {"id":..,"matches":[{"rule_id":..,"severity":..,"matched":[..]}]}, one for each; with \
+        --format match a line for each match, with the fields of SPEC.md section 7. A line with atr.rule_id is a recorded match: it feeds \
+        correlations.
+        """#)
     @OptionGroup var selection: RuleSelection
-    @Option(name: .long, help: "jsonl.") var format: OutputFormat = .jsonl
+    @Option(name: .long, help: "jsonl (one line for each event) or match (one for each match).") var format: EvalFormat = .jsonl
     @Argument(help: "A file of events; - is standard input.", completion: .file()) var input: String = "-"
 
     func run() throws {
@@ -158,12 +165,17 @@ extension RulesCommand {
         number += 1
         guard !line.trimmed.isEmpty else { return }
         do {
-          output.line(try evaluator.evaluate(line: line))
+          switch format {
+          case .jsonl: output.line(try evaluator.evaluate(line: line))
+          case .match:
+            let now = EventTime(seconds: Int64(time(nil)))
+            for match in try evaluator.matches(line: line, corpusVersion: loaded.corpusVersion, readTime: now) { output.line(match) }
+          }
         } catch {
           bad += 1
           printError("\(input):\(number): error: \(error); each line must be {\"id\":..,\"event\":{..}}")
           // One line for each event, also for one that cannot be read.
-          output.line(#"{"id":null,"error":"not an event","line":\#(number),"matches":[]}"#)
+          if format == .jsonl { output.line(#"{"id":null,"error":"not an event","line":\#(number),"matches":[]}"#) }
         }
       }
       output.flush()

@@ -17,7 +17,7 @@ extension RulesCommand {
         --events. Nanoseconds depend on the machine; everything else does not.
         """)
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
+    @Argument(help: RuleSelection.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "A file of texts, one for each line; - is standard input.", completion: .file()) var events: String?
     @Option(name: .long, help: "How many rules to show.") var top = 20
     @Option(name: .long, help: "table, json or jsonl (one rule for each line).") var format: OutputFormat = .table

@@ -16,7 +16,7 @@ extension RulesCommand {
         not what was detected.
         """)
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
+    @Argument(help: RuleSelection.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "table, json or markdown.") var format: CoverageFormat = .table
     @Option(name: .long, help: "Also write a layer for the ATT&CK Navigator (layer format 4.5) to this file.", completion: .file())
     var navigator: String?

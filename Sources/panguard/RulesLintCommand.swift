@@ -3,6 +3,7 @@ import AgentRuntime
 import ArgumentParser
 import Export
 import Primitives
+import RuleImport
 import RuleLanguage
 import RuleLinting
 import TypedYAML
@@ -18,7 +19,7 @@ extension RulesCommand {
         of harmless documents, and over their own cases in disguise. Exit 1 if there is an error, or, with --strict, a warning.
         """)
     @OptionGroup var selection: RuleSelection
-    @Argument(help: "Rule files or directories.", completion: .file()) var paths: [String] = []
+    @Argument(help: RuleSelection.pathsHelp, completion: .file()) var paths: [String] = []
     @Flag(name: .long, help: "Warnings fail too.") var strict = false
     @Option(name: .long, help: "text, json (one finding for each line) or sarif (2.1.0).") var format: Format = .text
     @Option(name: .long, help: "Harmless documents, as JSON lines; default: the shipped ones. 'none' for none.", completion: .file())

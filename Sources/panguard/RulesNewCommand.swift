@@ -4,6 +4,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Primitives
+import RuleImport
 import RuleLanguage
 
 extension RuleTemplate.Method: ExpressibleByArgument {}

@@ -2,19 +2,22 @@
 import AgentRuntime
 import Glibc
 import Primitives
+import RuleImport
 import RuleLanguage
 
 struct RulesWatch {
   var paths: [String]
   /// Only rules whose id contains this.
   var filter: String?
+  var options: RuleLoadOptions
   /// How often files are looked at, and how long they must have been still: editors write a file in several steps.
   private static let lookMilliseconds: Int32 = 300
   private static let stillMilliseconds: Int32 = 100
 
-  init(paths: [String], filter: String?) {
+  init(paths: [String], filter: String?, options: RuleLoadOptions) {
     self.paths = paths.isEmpty ? [RuleStore.defaultDirectory()].compactMap { $0 } : paths
     self.filter = filter
+    self.options = options
   }
 
   func run() {
@@ -24,7 +27,7 @@ struct RulesWatch {
     var changed = watch.changes()
     var isFirst = true
     while true {
-      let loaded = RuleStore.load(paths: paths)
+      let loaded = RuleStore.load(paths: paths, options: options)
       streams = loaded.set.rules.flatMap(RuleFileWatch.streams)
       if isFirst { _ = watch.changes(beside: streams) }  // now they are known
       show(loaded.set, changed: isFirst ? nil : changed)

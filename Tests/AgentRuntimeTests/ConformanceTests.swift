@@ -178,7 +178,7 @@ func sharedDirectory() -> String? {
       print("skipped: no shared data (set PANGUARD_SHARED)")
       return
     }
-    let loaded = RuleStore.load(paths: ["\(shared)/corpora/atr/\(name)"])
+    let loaded = RuleStore.load(yaml: ["\(shared)/corpora/atr/\(name)"])
     var runner = ConformanceRunner(loaded)
     let report = try runner.run("\(shared)/corpora/atr/conformance-v1.0", level: .L2, generatedAt: .zero)
     #expect(report.results.count == 226)

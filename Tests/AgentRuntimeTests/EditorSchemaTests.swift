@@ -26,7 +26,7 @@ import TypedYAML
   }
 
   private func files(_ path: String) -> [(file: String, bytes: [UInt8])] {
-    RuleLoader.files(below: [path]).compactMap { file in
+    RuleLoader.ruleFiles(below: [path]).files.compactMap { file in
       if case .success(let bytes) = readDocumentFile(file) { return (file, bytes) }
       return nil
     }

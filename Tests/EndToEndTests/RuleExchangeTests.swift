@@ -31,6 +31,28 @@ import Testing
     #expect(panguard("rules", "import", bundle, "--into", d["rules"], "--name", "../out").status == 2)
   }
 
+  /// Every command takes what `rules eval` takes.
+  @Test func bundlesServeEveryCommand() {
+    let d = TemporaryDirectory()
+    let bundle = d.write("{\"version\":\"2\",\"rules\":[\(Self.rule("ATR-2026-00001", "evil"))]}", to: "bundle.json")
+    #expect(panguard("rules", "list", bundle).text.contains("ATR-2026-00001"))
+    #expect(panguard("rules", "show", "--rules", bundle, "ATR-2026-00001").status == 0)
+    #expect(panguard("rules", "lint", bundle).errors.contains("1 rules checked, 0 refused, 0 errors"))
+    #expect(panguard("rules", "cost", bundle).status == 0)
+    #expect(panguard("rules", "coverage", bundle).status == 0)
+    #expect(panguard("rules", "explain", "--rules", bundle, "ATR-2026-00001", "--field", "content", "--input", "evil").text.contains("\nmatches"))
+    #expect(panguard("rules", "profile", "panguard-full", "--rules", bundle, "--format", "json").text.contains("ATR-2026-00001"))
+    let taken = panguard(
+      "rules", "new", "--rules", bundle, "--title", "t", "--field", "message", "--pattern", "x", "--id", "ATR-2026-00001", "-o", d.path)
+    #expect(taken.status == 2 && taken.errors.contains("is taken"), "\(taken)")
+    let events = d.write("{\"id\":\"e1\",\"event\":{\"content\":\"evil\"}}\n", to: "events")
+    #expect(panguard("rules", "eval", "--rules", bundle, events).text.contains(#"{"id":"e1","matches":[{"rule_id":"ATR-2026-00001""#))
+    let match = panguard("rules", "eval", "--rules", bundle, "--format", "match", events)
+    #expect(match.text.hasPrefix(#"{"rule_id":"ATR-2026-00001","corpus_version":"2","input_identifier":"e1","matched_at":"20"#), "\(match)")
+    #expect(match.text.contains(#""severity":"high","category":"uncategorized","matched_selectors":["1"]}"#), "\(match)")
+    #expect(panguard("rules", "eval", "--rules", bundle, "--format", "table", events).status == 2)
+  }
+
   @Test func refusalsAreNamedAndCount() {
     let d = TemporaryDirectory()
     let bad = Self.rule("ATR-2026-00002", "x").split(separator: "contains").joined(separator: "contaims")

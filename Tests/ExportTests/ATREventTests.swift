@@ -85,6 +85,30 @@ import Testing
     GoldenFile.check(String(decoding: STIXBundle.bytes(Sample.all, version: "9.9.9"), as: UTF8.self) + "\n", "stix-bundle.json")
   }
 
+  /// Names, fields and operators of what held; never what was found.
+  @Test func selectorsOfASighting() {
+    var decision = Sample.bruteForce
+    decision.selectors = ["order", "2"]
+    func condition(_ name: String, _ field: String, _ test: Condition.Test) -> Condition {
+      Condition(name: name, field: FieldReference(name: field), test: test, location: Sample.location)
+    }
+    let rule = Sample.rule(
+      .pattern(
+        conditions: [
+          condition("order", "user_input", .regex(["ignore (all|the) secret"], caseSensitive: false)), condition("other", "x", .exists(true)),
+          condition("2", "tool_args", .contains(["secret"], caseSensitive: false)),
+        ], expression: .all([])))
+    let names = #""matched_selectors":["order","2"]"#
+    let text = String(decoding: STIXBundle.bytes([decision], version: "9.9.9", rules: [rule]), as: UTF8.self)
+    #expect(text.contains(names) && !text.contains("secret"), "\(text)")
+    #expect(
+      text.contains(
+        #""matched_conditions":[{"field":"user_input","operator":"regex","selector":"order"},"#
+          + #"{"field":"tool_args","operator":"contains_i","selector":"2"}]"#), "\(text)")
+    let alone = String(decoding: STIXBundle.bytes([decision], version: "9.9.9"), as: UTF8.self)
+    #expect(alone.contains(names) && !alone.contains("matched_conditions"))
+  }
+
   @Test(
     arguments: [
       ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"),

@@ -48,6 +48,7 @@ struct Generator {
     d.severity = pick(Severity.allCases)
     d.category = text()
     d.techniques = (0..<below(4)).map { _ in text() }
+    d.selectors = (0..<below(3)).map { _ in text() }
     d.confidence = Confidence(thousandths: 1 + below(999))
     d.terms = (0..<below(4)).map { _ in
       ConfidenceTerm(

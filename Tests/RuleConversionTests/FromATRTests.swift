@@ -8,7 +8,7 @@ import TypedYAML
 
 private func hostRules() -> [RuleFile] {
   let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  return RuleLoader.ruleFiles(below: root.appendingPathComponent("rules/host").path).files.map {
+  return RuleLoader.ruleFiles(below: [root.appendingPathComponent("rules/host").path]).files.map {
     RuleFile(name: $0, bytes: Array(FileManager.default.contents(atPath: $0) ?? Data()))
   }
 }
@@ -235,7 +235,7 @@ private func text(_ converted: Converted) -> String {
     var files = hostRules()
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     let shared = ProcessInfo.processInfo.environment["PANGUARD_SHARED"] ?? root.deletingLastPathComponent().appendingPathComponent("shared").path
-    files += RuleLoader.ruleFiles(below: "\(shared)/corpora/atr/rules-642").files.map {
+    files += RuleLoader.ruleFiles(below: ["\(shared)/corpora/atr/rules-642"]).files.map {
       RuleFile(name: $0, bytes: Array(FileManager.default.contents(atPath: $0) ?? Data()))
     }
     for (i, each) in Self.patterns.enumerated() where each.yara != nil && !each.pattern.contains("\n") {

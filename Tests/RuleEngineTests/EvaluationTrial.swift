@@ -162,8 +162,9 @@ extension EvaluationTrial {
 
   static let words = [
     "\"", "{", "}", "[", "]", ",", ":", "\\u0000", "\\ud800", "\\udc00", "\u{0}", "é", "\u{301}", "\u{200b}", "😀", "\n", "-9223372036854775808",
-    "1e309", "null", "true", "\"content\":", "\"event_type\":\"tool_call\"", "\"spans\":", "\"kind\":\"TOOL\"", "needle", "ignore ", "aaaaaaaaaaaaaaaa",
-    "\u{ff}", "ſecret", "\"atr.rule_id\":\"ATR-2026-90003\",", "\"session.id\":", "忽略", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+    "1e309", "null", "true", "\"content\":", "\"event_type\":\"tool_call\"", "\"spans\":", "\"kind\":\"TOOL\"", "needle", "ignore ",
+    "aaaaaaaaaaaaaaaa", "\u{ff}",
+    "ſecret", "\"atr.rule_id\":\"ATR-2026-90003\",", "\"session.id\":", "忽略", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
   ]
 
   static let rules = """

@@ -117,12 +117,33 @@ import TypedYAML
       "b.json",
       #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","value":"x"}],"condition":"any"}}]"#
     )
-    let loaded = RuleStore.load(pathsAndBundles: ["\(scratch.path)/b.json"])
+    let loaded = RuleStore.load(paths: ["\(scratch.path)/b.json"])
     #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00001"])
     scratch.write("bad.json", "{}")
-    let bad = RuleStore.load(pathsAndBundles: ["\(scratch.path)/bad.json"])
+    let bad = RuleStore.load(paths: ["\(scratch.path)/bad.json"])
     #expect(bad.set.rules.isEmpty)
     #expect(bad.set.refusedCount == 1)
+  }
+
+  /// Files, directories and bundles through one door, at once; and what a match says of the corpus.
+  @Test func oneDoorForAllRules() throws {
+    let scratch = Scratch()
+    scratch.write("one.yaml", ruleYAML("ATR-2026-00001"))
+    scratch.write("more/two.yaml", ruleYAML("ATR-2026-00002"))
+    scratch.write(
+      "b.json",
+      #"{"version":"2.2.2","rules":[{"id":"ATR-2026-00003","title":"T","severity":"low","#
+        + #""detection":{"conditions":[{"field":"content","operator":"contains","value":"x"}],"condition":"any"}}]}"#)
+    let paths = ["one.yaml", "more", "b.json"].map { "\(scratch.path)/\($0)" }
+    let all = RuleStore.load(paths: paths)
+    #expect(all.set.rules.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002", "ATR-2026-00003"], "\(all.set.diagnostics)")
+    #expect(all.corpusVersion == all.hash)
+    #expect(RuleStore.load(paths: [paths[2]]).corpusVersion == "2.2.2")
+    // The same set, imported.
+    let plan = RuleImporter.plan(try RuleBundle.read(paths[2]))
+    let target = try RuleImporter.write(plan, name: "set", into: "\(scratch.path)/rules", replaces: false)
+    #expect(RuleStore.load(paths: [target]).corpusVersion == "2.2.2")
+    #expect(RuleStore.load(paths: [paths[1]]).corpusVersion.count == 64)
   }
 
   @Test func namesOfSets() {

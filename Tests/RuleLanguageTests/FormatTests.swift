@@ -52,6 +52,26 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
     #expect(set.diagnostics.map(\.severity) == [.warning])
     #expect(set.diagnostics.first?.message.contains("'\(key)'") == true)
   }
+  /// Forms of conditions that only the JSON schema has: the rule is listed and skipped, with the place, whatever else stands in it.
+  @Test(arguments: [
+    ("- {field: a, operator: contains, value: x}\n  - {metric: calls, operator: gt, threshold: 10, window: 5m, odd: 1}", "[2]", "a metric condition"),
+    ("one: {field: a, patterns: [x]}\n  burst: {metric: calls, operator: gt, threshold: 10}", ".burst", "a metric condition"),
+    ("one: {field: a, patterns: [x]}\n  seq: {ordered: true, within: 5m, steps: [{field: a}]}", ".seq", "a sequence of steps"),
+  ]) func draftConditionsAreSkippedWithTheirPlace(_ conditions: String, _ name: String, _ what: String) {
+    let text = agentRule("conditions:\n  \(conditions)\ncondition: one and missing")
+    let set = load(text)
+    guard case .skipped("pattern", let reason)? = set.rules.first?.detection else {
+      Issue.record("not skipped: \(set.diagnostics)")
+      return
+    }
+    #expect(set.refusedCount == 0)
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let line = (lines.firstIndex { $0.contains("metric:") || $0.contains("steps:") } ?? 0) + 1
+    #expect(reason.hasPrefix("'detection.conditions\(name)' at line \(line) is \(what); "), "\(reason)")
+    let warning = "warning: 'detection.conditions\(name)' is \(what), so the rule is skipped; write "
+    #expect(set.diagnostics.contains { "\($0)".hasPrefix("r.yaml:\(line):") && "\($0)".contains(warning) }, "\(set.diagnostics)")
+  }
+
   @Test func anUnknownMethodIsSkippedWithAReason() {
     let set = load(agentRule("method: telepathy\ntelepathy: {depth: 3}\ncondition: any"))
     guard case .skipped("telepathy", let reason)? = set.rules.first?.detection else {
