@@ -27,6 +27,7 @@ struct ConditionCode {
 /// One pattern, needle or value of a condition. Plain data; the table owns the memory.
 struct TestCode {
   var rule: Int32
+  var condition: Int32
   /// The field it reads.
   var slot: Int32
   /// Its number in the pattern table; -1: an exact value.
@@ -363,7 +364,8 @@ private struct Builder {
     let bytes = caseSensitive ? Array(value.utf8) : value.utf8.map(asciiLower)
     let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
     copy.copyMemory(from: bytes, byteCount: bytes.count)
-    tests.append(TestCode(rule: Int32(rule), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
+    tests.append(
+      TestCode(rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
   }
 
   private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ code: ConditionCode) -> Bool {
@@ -377,7 +379,7 @@ private struct Builder {
     }
     tests.append(
       TestCode(
-        rule: Int32(index), slot: code.slot, pattern: pattern,
+        rule: Int32(index), condition: Int32(conditions.count), slot: code.slot, pattern: pattern,
         // A condition with a language is tested on a form of the text too that no literal was sought in.
         isFiltered: code.language == 0 && table.isFiltered(pattern), needle: nil, needleCount: 0))
     return true

@@ -5,6 +5,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Primitives
+import RuleImport
 import RuleLanguage
 
 extension RulesCommand {
@@ -164,9 +165,10 @@ private struct Start {
     let event = BenchmarkTexts.benign(name: "", count: 1, bytes: 120)
     func once(cached: Bool) -> Int64 {
       let begin = MonotonicTime.now()
-      let directory = cached ? RuleStore.defaultCacheDirectory() : nil
-      let loaded = RuleStore.load(paths: selection.rules)
-      var evaluator = RuleEvaluator(loaded.set, cachedDatabase: RuleStore.cachedDatabase(for: loaded, in: directory))
+      var options = selection.options()
+      if !cached { options.cacheDirectory = nil }
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules, options: options)
+      var evaluator = RuleEvaluator(loaded, cacheDirectory: options.cacheDirectory)
       _ = event.lines[0].withUnsafeBytes { try? evaluator.evaluate(line: $0) }
       return MonotonicTime.now() - begin
     }
