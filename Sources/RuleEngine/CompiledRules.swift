@@ -365,7 +365,9 @@ private struct Builder {
     let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
     copy.copyMemory(from: bytes, byteCount: bytes.count)
     tests.append(
-      TestCode(rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
+      TestCode(
+        rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needle: copy,
+        needleCount: bytes.count))
   }
 
   private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ code: ConditionCode) -> Bool {
