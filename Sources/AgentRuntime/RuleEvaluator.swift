@@ -13,11 +13,14 @@ public struct RuleEvaluator: ~Copyable {
   var matches: [RuleMatch] = []
   private(set) var lineNumber: UInt64 = 0
   private var droppedBefore: UInt64 = 0
+  /// By rule: what is the same in each of its matches, encoded when it first matches.
+  private var encoded: [EncodedRule?]
   /// Ids of the rules that the last line left undecided.
   public internal(set) var undecidedRules: [String] = []
 
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
     self.ruleSet = ruleSet
+    encoded = Array(repeating: nil, count: ruleSet.rules.count)
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
   }
 
@@ -35,20 +38,12 @@ public struct RuleEvaluator: ~Copyable {
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
-    if let id { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) } else { json.value(lineNumber) }
+    if let id { RuleEvaluator.write(id: id, to: &json) } else { json.value(lineNumber) }
     json.key("matches")
     json.beginArray()
     for match in matches {
-      let rule = ruleSet.rules[match.rule]
       json.beginObject()
-      json.key("rule_id")
-      json.value(rule.id)
-      json.key("severity")
-      json.value(rule.severity.rawValue)
-      json.key("matched")
-      json.beginArray()
-      if case .pattern(let conditions, _) = rule.detection { for index in match.conditions { json.value(conditions[index].name) } }
-      json.endArray()
+      appendConstants(match, to: &json)
       appendDetails(match, to: &json)
       json.endObject()
     }
@@ -83,6 +78,21 @@ public struct RuleEvaluator: ~Copyable {
       engine.evaluate(event, at: event.time, into: &matches)
     }
     return id
+  }
+
+  /// What each match has: the rule and the names of the conditions that held.
+  private mutating func appendConstants(_ match: RuleMatch, to json: inout JSONWriter) {
+    if encoded[match.rule] == nil { encoded[match.rule] = EncodedRule(ruleSet.rules[match.rule]) }
+    guard let rule = encoded[match.rule] else { return }
+    json.raw(rule.members)
+    json.key("matched")
+    json.beginArray()
+    if !rule.conditions.isEmpty { for index in match.conditions { json.raw(rule.conditions[index]) } }
+    json.endArray()
+  }
+  /// As it is written; bytes that are not UTF-8 become U+FFFD.
+  private static func write(id: Bytes, to json: inout JSONWriter) {
+    if id.allSatisfy({ $0 < 0x80 }) { json.raw(Array(id)) } else { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) }
   }
 
   /// Rules that could not be decided since the last call: a limit was hit, or the event is not what they need. At most
@@ -143,5 +153,24 @@ public struct RuleEvaluator: ~Copyable {
       json.endObject()
     }
     json.endArray()
+  }
+}
+
+/// The part of a match's JSON that only depends on the rule.
+private struct EncodedRule {
+  /// `"rule_id":..,"severity":..`
+  var members: [UInt8]
+  /// Names of a pattern rule's conditions, quoted; empty for other rules.
+  var conditions: [[UInt8]] = []
+
+  init(_ rule: Rule) {
+    func quoted(_ text: String) -> [UInt8] {
+      var json = JSONWriter(reserving: 64)
+      json.value(text)
+      return json.out
+    }
+    members = Array("\"rule_id\":".utf8) + quoted(rule.id) + Array(",\"severity\":".utf8) + quoted(rule.severity.rawValue)
+    guard case .pattern(let list, _) = rule.detection else { return }
+    conditions = list.map { quoted($0.name) }
   }
 }

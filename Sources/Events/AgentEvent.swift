@@ -26,9 +26,17 @@ public enum AgentEventType: String, CaseIterable, Sendable {
   /// All fields that `content` is.
   public var contentFields: [Field] { self == .toolCall ? [.content, .toolArgs, .toolName] : [.content, defaultField] }
   public init?(_ name: Bytes) {
-    guard let type = AgentEventType.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
-    self = type
+    for (type, written) in AgentEventType.names where name.equals(written) {
+      self = type
+      return
+    }
+    return nil
   }
+  /// The raw values, where comparing them takes no string.
+  private static let names: [(AgentEventType, StaticString)] = [
+    (.llmInput, "llm_input"), (.toolCall, "tool_call"), (.toolResponse, "tool_response"), (.llmOutput, "llm_output"),
+    (.multiAgentMessage, "multi_agent_message"),
+  ]
 }
 
 extension Event {
@@ -93,7 +101,9 @@ extension Event {
     guard text.count > 0 else { return }
     let kept = keep(text)
     set(.content, kept)
-    for field in type?.contentFields ?? [] { set(field, kept) }
+    guard let type else { return }
+    set(type.defaultField, kept)
+    if type == .toolCall { set(.toolName, kept) }
   }
 
   /// `nulls`: names that the event says are absent.

@@ -305,15 +305,27 @@ public struct JSONError: Error, CustomStringConvertible {
 public struct JSONReader {
   private let bytes: Bytes
   public private(set) var position: Int
-  private var stack: [Bool] = []  // true: object
+  /// Open containers, and by bit (the innermost lowest) whether each is an object: `Limits.jsonDepth` is at most 64.
+  private var depth = 0
+  private var objects: UInt64 = 0
+  /// Texts are decoded; else keys and strings are only checked, and what a token shows of one with escapes is empty.
+  private let decodesText: Bool
   private var scratch: [UInt8] = []
   private enum Expect { case value, keyOrEnd, key, commaOrEnd, end, valueOrEnd }
   private var expect: Expect = .value
 
   public init(_ bytes: Bytes) {
+    self.init(bytes, decodesText: true)
+  }
+  fileprivate init(_ bytes: Bytes, decodesText: Bool) {
     self.bytes = bytes
+    self.decodesText = decodesText
     position = 0
   }
+  /// The last key or string has no escapes, and so lies in the document.
+  fileprivate private(set) var isPlainText = true
+  /// The last key or string as it is written, without its quotes.
+  fileprivate private(set) var writtenText = Bytes.none
 
   private func failure(_ message: String) -> JSONError { JSONError(offset: position, message: message) }
   private mutating func skipSpace() {
@@ -337,7 +349,7 @@ public struct JSONReader {
       case .commaOrEnd:
         guard position < bytes.count else { throw failure("unterminated JSON document") }
         let byte = bytes[position]
-        let isObject = stack[stack.count - 1]
+        let isObject = objects & 1 != 0
         if byte == 0x2c {
           position += 1
           expect = isObject ? .key : .value
@@ -363,9 +375,10 @@ public struct JSONReader {
         case 0x5d where expect == .valueOrEnd:
           return try close(body)
         case 0x7b, 0x5b:
-          guard stack.count < Limits.jsonDepth else { throw failure("nesting deeper than \(Limits.jsonDepth)") }
+          guard depth < Limits.jsonDepth else { throw failure("nesting deeper than \(Limits.jsonDepth)") }
           position += 1
-          stack.append(byte == 0x7b)
+          depth += 1
+          objects = objects << 1 | (byte == 0x7b ? 1 : 0)
           expect = byte == 0x7b ? .keyOrEnd : .valueOrEnd
           return try body(byte == 0x7b ? .beginObject : .beginArray)
         case 0x22:
@@ -396,10 +409,12 @@ public struct JSONReader {
     }
   }
 
-  private mutating func afterValue() { expect = stack.isEmpty ? .end : .commaOrEnd }
+  private mutating func afterValue() { expect = depth == 0 ? .end : .commaOrEnd }
   private mutating func close<Result>(_ body: (JSONToken) throws -> Result) throws -> Result {
     position += 1
-    let wasObject = stack.removeLast()
+    let wasObject = objects & 1 != 0
+    depth -= 1
+    objects >>= 1
     afterValue()
     return try body(wasObject ? .endObject : .endArray)
   }
@@ -435,54 +450,81 @@ public struct JSONReader {
   private mutating func readString() throws -> Bool {
     position += 1
     stringStart = position
-    while position < bytes.count {
-      let byte = bytes[position]
-      if byte == 0x22 {
-        position += 1
-        return true
-      }
-      if byte == 0x5c { break }
-      guard byte >= 0x20 else { throw failure("control character in a string") }
+    position = JSONReader.plainEnd(bytes, from: position)
+    isPlainText = position < bytes.count && bytes[position] == 0x22
+    if isPlainText {
+      writtenText = bytes.slice(stringStart, position)
       position += 1
+      return true
     }
     scratch.removeAll(keepingCapacity: true)
-    scratch.append(bytes.slice(stringStart, position))
+    if decodesText { scratch.append(bytes.slice(stringStart, position)) }
     while position < bytes.count {
       let byte = bytes[position]
       guard byte >= 0x20 else { throw failure("control character in a string") }
-      position += 1
-      if byte == 0x22 { return false }
+      if byte == 0x22 {
+        writtenText = bytes.slice(stringStart, position)
+        position += 1
+        return false
+      }
       guard byte == 0x5c else {
-        scratch.append(byte)
+        let end = JSONReader.plainEnd(bytes, from: position)
+        if decodesText { scratch.append(bytes.slice(position, end)) }
+        position = end
         continue
       }
-      guard position < bytes.count else { break }
-      let escape = bytes[position]
       position += 1
-      switch escape {
-      case 0x22, 0x5c, 0x2f: scratch.append(escape)
-      case 0x62: scratch.append(8)
-      case 0x66: scratch.append(12)
-      case 0x6e: scratch.append(10)
-      case 0x72: scratch.append(13)
-      case 0x74: scratch.append(9)
-      case 0x75:
-        guard var code = readHex4() else { throw failure("malformed \\u escape") }
-        if code >= 0xd800, code <= 0xdbff, bytes.from(position).starts(with: "\\u") {
-          let before = position
-          position += 2
-          if let low = readHex4(), low >= 0xdc00, low <= 0xdfff {
-            code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
-          } else {
-            position = before
-          }
-        }
-        let scalar = Unicode.Scalar(code) ?? "\u{fffd}"
-        scratch.append(contentsOf: UTF8.encode(scalar)!)
-      default: throw failure("unknown escape in a string")
-      }
+      guard position < bytes.count else { break }
+      try readEscape()
     }
     throw failure("unterminated string")
+  }
+  /// `position` is behind the backslash.
+  private mutating func readEscape() throws {
+    let escape = bytes[position]
+    position += 1
+    switch escape {
+    case 0x22, 0x5c, 0x2f: scratch.append(escape)
+    case 0x62: scratch.append(8)
+    case 0x66: scratch.append(12)
+    case 0x6e: scratch.append(10)
+    case 0x72: scratch.append(13)
+    case 0x74: scratch.append(9)
+    case 0x75:
+      guard var code = readHex4() else { throw failure("malformed \\u escape") }
+      if code >= 0xd800, code <= 0xdbff, bytes.from(position).starts(with: "\\u") {
+        let before = position
+        position += 2
+        if let low = readHex4(), low >= 0xdc00, low <= 0xdfff {
+          code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
+        } else {
+          position = before
+        }
+      }
+      let scalar = Unicode.Scalar(code) ?? "\u{fffd}"
+      scratch.append(contentsOf: UTF8.encode(scalar)!)
+    default: throw failure("unknown escape in a string")
+    }
+    if !decodesText { scratch.removeAll(keepingCapacity: true) }
+  }
+  /// The first quote, backslash or control character at or after `start`; the end where there is none. Eight bytes at a time.
+  @inline(__always)
+  private static func plainEnd(_ bytes: Bytes, from start: Int) -> Int {
+    let low: UInt64 = 0x0101_0101_0101_0101
+    var i = start
+    while i + 8 <= bytes.count {
+      // The lowest high bit of the sum is exact: each term borrows only beyond its own first byte.
+      let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self))
+      let quote = word ^ (low &* 0x22)
+      let backslash = word ^ (low &* 0x5c)
+      let special =
+        ((word &- (low &* 0x20)) & ~word) | ((quote &- low) & ~quote) | ((backslash &- low) & ~backslash)
+      let marks = special & (low &* 0x80)
+      if marks != 0 { return i + marks.trailingZeroBitCount >> 3 }
+      i += 8
+    }
+    while i < bytes.count, bytes[i] >= 0x20, bytes[i] != 0x22, bytes[i] != 0x5c { i += 1 }
+    return i
   }
   private mutating func readHex4() -> UInt32? {
     guard position + 4 <= bytes.count else { return nil }
@@ -501,50 +543,45 @@ public struct JSONReader {
 public enum JSONMembers {
   /// Calls `body` with each member's decoded key and the text of its value. Throws JSONError where `bytes` is not one JSON object.
   public static func forEach(of bytes: Bytes, _ body: (_ key: Bytes, _ value: Bytes) throws -> Void) throws {
-    var key: [UInt8] = []
-    try walk(bytes, isObject: true, key: &key) { name, value in try name.withUnsafeBytes { try body($0, value) } }
+    try walk(bytes, isObject: true, body)
   }
   /// The text of each element. Throws JSONError where `bytes` is not one JSON array.
   public static func elements(of bytes: Bytes) throws -> [Bytes] {
-    var key: [UInt8] = []
     var out: [Bytes] = []
-    try walk(bytes, isObject: false, key: &key) { _, value in out.append(value) }
+    try walk(bytes, isObject: false) { _, value in out.append(value) }
     return out
   }
 
-  private static func walk(_ bytes: Bytes, isObject: Bool, key: inout [UInt8], _ body: ([UInt8], Bytes) throws -> Void) throws {
-    enum Step { case open, close, key, scalar, innerKey }
-    var reader = JSONReader(bytes)
+  private static func walk(_ bytes: Bytes, isObject: Bool, _ body: (Bytes, Bytes) throws -> Void) throws {
+    enum Step { case openObject, openArray, close, key, scalar }
+    var reader = JSONReader(bytes, decodesText: false)
     var depth = 0
     var valueStart = 0
+    var key = Bytes.none
+    var isPlainKey = true
     while true {
       let before = reader.position
-      var isArray = false
       let step: Step? = try reader.next { token -> Step in
         switch token {
-        case .beginObject: return .open
-        case .beginArray:
-          isArray = true
-          return .open
+        case .beginObject: return .openObject
+        case .beginArray: return .openArray
         case .endObject, .endArray: return .close
-        case .key(let name):
-          guard depth == 1 else { return .innerKey }
-          key.removeAll(keepingCapacity: true)
-          key.append(name)
-          return .key
+        case .key: return .key
         default: return .scalar
         }
       }
       guard let step else { return }
-      if depth == 0, step != .open || isArray == isObject {
+      if depth == 0, step != (isObject ? .openObject : .openArray) {
         throw JSONError(offset: before, message: isObject ? "expected a JSON object" : "expected a JSON array")
       }
       switch step {
-      case .innerKey: continue
       case .key:
+        guard depth == 1 else { continue }
+        key = reader.writtenText
+        isPlainKey = reader.isPlainText
         valueStart = reader.position
         continue
-      case .open:
+      case .openObject, .openArray:
         if depth == 1, !isObject { valueStart = before }
         depth += 1
         continue
@@ -559,7 +596,17 @@ public enum JSONMembers {
       var value = bytes.slice(valueStart, reader.position).trimmed
       if !isObject, value.starts(with: ",") { value = value.from(1).trimmed }
       while let first = value.first, first == 0x0a || first == 0x0d || first == 0x20 || first == 0x09 { value = value.from(1) }
-      try body(key, value)
+      if isPlainKey { try body(key, value) } else { try withDecoded(key) { try body($0, value) } }
+    }
+  }
+  /// `written`: a string without its quotes, known to be well-formed.
+  private static func withDecoded(_ written: Bytes, _ body: (Bytes) throws -> Void) throws {
+    var quoted: [UInt8] = [0x22]
+    quoted.append(contentsOf: written)
+    quoted.append(0x22)
+    try quoted.withUnsafeBytes { all in
+      var reader = JSONReader(all)
+      _ = try reader.next { token in if case .string(let text) = token { try body(text) } }
     }
   }
 }

@@ -285,6 +285,14 @@ struct Translation {
         isNegated = true
       }
     }
+    if kind == .unicode, !isNegated, set.ranges.last?.upperBound == 0x10ffff {
+      // All but a few: PCRE2 looks at each member of a caseless range when it compiles it. What is left out may have no other case.
+      let other = set.inverted
+      if let few = other.members(limit: 64), few.allSatisfy({ !CaseTable.hasOthers($0) }) {
+        set = other
+        isNegated = true
+      }
+    }
     if set.isEverything { return put(isNegated ? "(?!)" : ".") }
     if set.isEmpty { return put(isNegated ? "." : "(?!)") }
     // In ASCII texts sets are closed under case already.

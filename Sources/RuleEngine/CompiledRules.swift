@@ -27,6 +27,7 @@ struct ConditionCode {
 /// One pattern, needle or value of a condition. Plain data; the table owns the memory.
 struct TestCode {
   var rule: Int32
+  var condition: Int32
   /// The field it reads.
   var slot: Int32
   /// Its number in the pattern table; -1: an exact value.
@@ -51,6 +52,11 @@ struct RuleCode {
   var conditionCount: Int32 = 0
   /// behavioral: index of its window rule.
   var window: Int32 = -1
+  /// One condition suffices, and none is negated: only those with a candidate, and those that need none, are worth a test. The latter are
+  /// a range of `openConditions`.
+  var isAny = false
+  var firstOpen: Int32 = 0
+  var openCount: Int32 = 0
 }
 
 final class CompiledRules {
@@ -67,6 +73,7 @@ final class CompiledRules {
   private(set) var isKnown: [Bool] = []
   /// Those among them that are bits of the kind, without repetitions, by field.
   private(set) var kindBits: [(field: Field, conditions: [Int32])] = []
+  private(set) var openConditions: [Int32] = []
   private(set) var expressions: [Expression?] = []
   private(set) var windows: [WindowRule] = []
   private(set) var baselines: [BaselineRule] = []
@@ -98,6 +105,7 @@ final class CompiledRules {
     nodes = builder.nodes
     isKnown = builder.isKnown
     kindBits = builder.kindBits
+    openConditions = builder.openConditions
     expressions = builder.expressions
     windows = builder.windows
     baselines = builder.baselines
@@ -146,6 +154,7 @@ private struct Builder {
   var nodes: [ProgramNode] = []
   var isKnown: [Bool] = []
   var kindBits: [(field: Field, conditions: [Int32])] = []
+  var openConditions: [Int32] = []
   var expressions: [Expression?] = []
   var windows: [WindowRule] = []
   var baselines: [BaselineRule] = []
@@ -245,6 +254,12 @@ private struct Builder {
       let known = isKnown
       let split = Program.split(expression) { known[base + $0] }
       rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
+      if Program.isAny(expression), source.allSatisfy({ !$0.isNegated }) {
+        rules[index].isAny = true
+        rules[index].firstOpen = Int32(openConditions.count)
+        for i in Program.conditions(expression) where !conditions[base + i].isFiltered { openConditions.append(Int32(base + i)) }
+        rules[index].openCount = Int32(openConditions.count) - rules[index].firstOpen
+      }
       for i in Program.mandatory(expression) where !source[i].isNegated {
         if case .exists(false) = source[i].test { continue }
         require(source[i].field, rule: index)
@@ -363,7 +378,10 @@ private struct Builder {
     let bytes = caseSensitive ? Array(value.utf8) : value.utf8.map(asciiLower)
     let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
     copy.copyMemory(from: bytes, byteCount: bytes.count)
-    tests.append(TestCode(rule: Int32(rule), slot: slot, pattern: -1, isFiltered: false, needle: copy, needleCount: bytes.count))
+    tests.append(
+      TestCode(
+        rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needle: copy,
+        needleCount: bytes.count))
   }
 
   private mutating func addPattern(_ source: PatternSource, _ condition: Condition, _ rule: Rule, _ index: Int, _ code: ConditionCode) -> Bool {
@@ -377,7 +395,7 @@ private struct Builder {
     }
     tests.append(
       TestCode(
-        rule: Int32(index), slot: code.slot, pattern: pattern,
+        rule: Int32(index), condition: Int32(conditions.count), slot: code.slot, pattern: pattern,
         // A condition with a language is tested on a form of the text too that no literal was sought in.
         isFiltered: code.language == 0 && table.isFiltered(pattern), needle: nil, needleCount: 0))
     return true

@@ -23,7 +23,7 @@ private struct EventText {
   let hits: UnsafeMutablePointer<LiteralHits>
   /// By pattern: `EventTexts.State`.
   let states: UnsafeMutablePointer<UInt8>
-  /// Patterns whose state is not `untouched`.
+  /// Patterns whose state is not the one that they begin with.
   let touched: UnsafeMutablePointer<Int32>
   var touchedCount = 0
   /// By set of runs: the longest run, or -1.
@@ -62,6 +62,12 @@ final class EventTexts {
   private var costly = 0
   private let codes: UnsafeMutablePointer<PatternCode>
   private let nothing: UnsafeMutablePointer<UInt8>
+  /// The table's lists, where reading them takes no reference count.
+  private let sets: UnsafeMutablePointer<ByteMask>
+  private let runs: UnsafeMutablePointer<(set: Int32, count: Int)>
+  private let runSets: UnsafeMutablePointer<ByteMask>
+  /// By pattern: the range of its other sets, apart from the rest of its code because the scan asks for so many.
+  private let others: UnsafeMutablePointer<(first: Int32, end: Int32)>
   private var scratch: [UInt8] = []
   var counters = TextCounters()
   /// By pattern, where costs are asked for; see PatternCosts.
@@ -74,6 +80,15 @@ final class EventTexts {
     texts = .allocate(capacity: capacity)
     nothing = .allocate(capacity: 1)
     nothing.initialize(to: 0)
+    func flat<T>(_ list: [T]) -> UnsafeMutablePointer<T> {
+      let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
+      copy.initialize(from: list, count: list.count)
+      return copy
+    }
+    sets = flat(table.sets)
+    runs = flat(table.runs)
+    runSets = flat(table.runSets)
+    others = flat((0..<table.count).map { (table.codes[$0].firstOther, table.codes[$0].firstOther + table.codes[$0].otherCount) })
   }
   deinit {
     clear()
@@ -88,13 +103,17 @@ final class EventTexts {
     }
     texts.deallocate()
     nothing.deallocate()
+    sets.deallocate()
+    runs.deallocate()
+    runSets.deallocate()
+    others.deallocate()
   }
 
   /// Forgets all texts.
   func clear() {
     for i in 0..<Int(count) {
       let text = texts + i
-      for n in 0..<text.pointee.touchedCount { text.pointee.states[Int(text.pointee.touched[n])] = State.untouched }
+      for n in 0..<text.pointee.touchedCount { text.pointee.states[Int(text.pointee.touched[n])] = fresh(text.pointee.touched[n]) }
       text.pointee.touchedCount = 0
       text.pointee.owned?.deallocate()
       text.pointee.owned = nil
@@ -173,6 +192,10 @@ final class EventTexts {
     texts[Int(number)].hasPlaces = false
   }
 
+  /// The state of a pattern on a text that nothing is known of: "no" for one that needs a literal, until the scan has found it.
+  @inline(__always)
+  private func fresh(_ pattern: Int32) -> UInt8 { codes[Int(pattern)].isFiltered ? State.no : State.untouched }
+
   private func next() -> Int32 {
     if Int(count) == made { make() }
     let text = texts + Int(count)
@@ -200,6 +223,7 @@ final class EventTexts {
     hits.initialize(to: LiteralHits(literalCount: table.scanner.literalCount, placedCount: table.scanner.placedCount))
     let states = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, table.count))
     states.initialize(repeating: State.untouched, count: max(1, table.count))
+    for pattern in 0..<table.count { states[pattern] = fresh(Int32(pattern)) }
     let touched = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.count))
     touched.initialize(repeating: 0, count: max(1, table.count))
     let runs = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.runSets.count))
@@ -225,7 +249,7 @@ final class EventTexts {
       let literal = Int(hits.pointee.found[n])
       for i in first[literal]..<first[literal + 1] {
         let pattern = patterns[Int(i)]
-        if text.pointee.states[Int(pattern)] == State.untouched, hasOthers(pattern, hits) { touch(text, pattern, State.candidate) }
+        if text.pointee.states[Int(pattern)] != State.candidate, hasOthers(pattern, hits) { touch(text, pattern, State.candidate) }
       }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
@@ -233,9 +257,10 @@ final class EventTexts {
   /// Whether a literal of each of the pattern's other sets was found too; if not, it stays untouched and so is no match.
   @inline(__always)
   private func hasOthers(_ pattern: Int32, _ hits: UnsafeMutablePointer<LiteralHits>) -> Bool {
-    let code = codes + Int(pattern)
+    let sets = others[Int(pattern)]
+    if sets.first == sets.end { return true }
     let first = table.otherFirst
-    for set in Int(code.pointee.firstOther)..<Int(code.pointee.firstOther + code.pointee.otherCount) {
+    for set in Int(sets.first)..<Int(sets.end) {
       var at = first[set]
       while at < first[set + 1], hits.pointee.mark(table.otherLiterals[Int(at)]) == nil { at += 1 }
       if at == first[set + 1] { return false }
@@ -266,9 +291,7 @@ final class EventTexts {
     case State.no: return .no
     case State.yes: return .yes
     case State.unknown: return .unknown
-    case State.untouched:
-      if codes[Int(pattern)].isFiltered { return .no }
-      touch(text, pattern, State.candidate)
+    case State.untouched: touch(text, pattern, State.candidate)
     default: break
     }
     let truth = costs == nil ? confirm(pattern, number) : timed(pattern, number)
@@ -337,24 +360,58 @@ final class EventTexts {
   private func hasBytes(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
     if code.pointee.setCount == 0, code.pointee.runCount == 0 { return true }
     let mask = mask(text)
-    for i in code.pointee.firstSet..<code.pointee.firstSet + code.pointee.setCount where !table.sets[Int(i)].meets(mask) { return false }
+    for i in code.pointee.firstSet..<code.pointee.firstSet + code.pointee.setCount where !sets[Int(i)].meets(mask) { return false }
     for i in code.pointee.firstRun..<code.pointee.firstRun + code.pointee.runCount {
-      let run = table.runs[Int(i)]
-      if longestRun(of: run.set, text) < run.count { return false }
+      let run = runs[Int(i)]
+      if text.pointee.count <= EventTexts.longText {
+        if !EventTexts.hasRun(of: runSets[Int(run.set)], run.count, text.pointee.bytes) { return false }
+      } else if longestRun(of: run.set, text) < run.count {
+        return false
+      }
     }
     return true
   }
+  /// Whether `count` bytes in a row are in the set. Looks at the last place where such a run could end, and skips what that excludes.
+  private static func hasRun(of set: ByteMask, _ count: Int, _ text: Bytes) -> Bool {
+    if count < 1 { return true }
+    var start = 0
+    // Bytes from `start` on that are known to be in the set.
+    var known = 0
+    while start + count <= text.count {
+      var at = start + count - 1
+      while at >= start + known, set.contains(text[at]) { at -= 1 }
+      if at < start + known { return true }
+      known = start + count - 1 - at
+      start = at + 1
+    }
+    return false
+  }
   private func mask(_ text: UnsafeMutablePointer<EventText>) -> ByteMask {
     if let known = text.pointee.mask { return known }
-    var mask = ByteMask()
-    for byte in text.pointee.bytes { mask.insert(byte) }
+    let mask = EventTexts.mask(of: text.pointee.bytes)
     text.pointee.mask = mask
     return mask
+  }
+  /// One flag for each value, set without looking, and then the flags as bits: no byte waits for the one before it.
+  private static func mask(of text: Bytes) -> ByteMask {
+    withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { flags -> ByteMask in
+      flags.initializeMemory(as: UInt8.self, repeating: 0)
+      for byte in text { flags[Int(byte)] = 1 }
+      func word(_ first: Int) -> UInt64 {
+        var bits: UInt64 = 0
+        for i in 0..<8 {
+          let eight = UInt64(littleEndian: flags.load(fromByteOffset: first + i * 8, as: UInt64.self))
+          bits |= ((eight &* 0x0102_0408_1020_4080) &>> 56) &<< UInt64(i * 8)
+        }
+        return bits
+      }
+      return ByteMask(a: word(0), b: word(64), c: word(128), d: word(192))
+    }
   }
   private func longestRun(of set: Int32, _ text: UnsafeMutablePointer<EventText>) -> Int {
     let known = text.pointee.runs[Int(set)]
     if known >= 0 { return Int(known) }
-    let wanted = table.runSets[Int(set)]
+    let wanted = runSets[Int(set)]
     var longest = 0
     var run = 0
     for byte in text.pointee.bytes {

@@ -95,7 +95,7 @@ final class LiteralScanner {
 
   /// One literal under its gram. Plain data.
   private struct Entry {
-    /// Eight bytes of the literal; of a shorter one its first four and its last four.
+    /// Eight bytes of the literal; of a shorter one its first four and its last four; of two or three bytes these.
     var word: UInt64
     var literal: Int32
     /// Where the literal's bytes begin in `bytes`.
@@ -185,6 +185,8 @@ final class LiteralScanner {
         word = LiteralScanner.word(bytes + Int(offsets[index]) + wordAt)
       } else if literal.count >= 4 {
         word = LiteralScanner.ends(bytes + Int(offsets[index]), literal.count)
+      } else {
+        for (at, byte) in literal.enumerated() { word |= UInt64(byte) << UInt64(at * 8) }
       }
       (entries + n).initialize(
         to: Entry(
@@ -387,9 +389,13 @@ final class LiteralScanner {
       let start = i - Int(e.gramAt)
       let length = Int(e.length)
       if start >= 0, start + length <= count {
-        var isSame = true
-        for k in 0..<length where asciiLower(base[start + k]) != bytes[Int(e.bytesAt) + k] { isSame = false }
-        if isSame { hits.pointee.add(e.literal, at: start) }
+        // The text's last three bytes have no fourth behind them to be read with.
+        let four =
+          start + 4 <= count
+          ? LiteralScanner.half(base + start)
+          : UInt32(base[start]) | UInt32(base[start + 1]) &<< 8 | (length > 2 ? UInt32(base[start + 2]) &<< 16 : 0)
+        let mask: UInt64 = length > 2 ? 0xff_ffff : 0xffff
+        if LiteralScanner.folded(UInt64(four)) & mask == e.word { hits.pointee.add(e.literal, at: start) }
       }
       if e.isLast { return }
       entry += 1

@@ -107,8 +107,12 @@ enum TraceSource {
     "trace", "trace.spans", "spans", "trace.resourceSpans", "resourceSpans",
   ].map { FieldReference(name: $0) }
 
+  /// None of them is a field of the table: an event without others carries no trace.
+  private static let areExtra = fields.allSatisfy { if case .extra = $0 { true } else { false } }
+
   /// nil: the event carries none. What an agent reads or says is never one, whatever it looks like.
   static func traces(_ event: borrowing Event) throws(TraceError) -> [[TraceSpan]]? {
+    if event.extraCount == 0, areExtra { return nil }
     for field in fields {
       guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
       if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }

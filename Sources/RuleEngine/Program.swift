@@ -111,6 +111,16 @@ enum Program {
     }
   }
 
+  /// Nothing but alternatives, in whatever depth.
+  static func isAny(_ expression: Expression) -> Bool {
+    switch expression {
+    case .condition: true
+    case .any(let parts): !parts.isEmpty && parts.allSatisfy(isAny)
+    case .all(let parts): parts.count == 1 && isAny(parts[0])
+    case .not: false
+    }
+  }
+
   static func mandatory(_ expression: Expression) -> [Int] { split(expression) { _ in true }.guards }
 
   static func depth(_ expression: Expression) -> Int {

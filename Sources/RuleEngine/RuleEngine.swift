@@ -27,6 +27,13 @@ public struct RuleEngine: ~Copyable {
   private let words: Int
   /// By field slot: the event (by number) that its text was looked up for, and the text's number; -1: the field is absent.
   private let slotTexts: UnsafeMutablePointer<(event: UInt64, text: Int32)>
+  /// By field slot: the event (by number) whose candidates are all known from `wake`; by condition: the event in which it has one.
+  private let slotWoken: UnsafeMutablePointer<UInt64>
+  private let hot: UnsafeMutablePointer<UInt64>
+  /// By rule, its last condition that was marked, and the event it was in; by condition, the one marked before it, or -1.
+  private let ruleHot: UnsafeMutablePointer<(event: UInt64, condition: Int32)>
+  private let hotBefore: UnsafeMutablePointer<Int32>
+  private let openConditions: UnsafeMutablePointer<Int32>
   private let ruleCount: Int
   /// By bit of a kind: the condition that it stands for.
   private let bitConditions: UnsafeMutablePointer<Int32>
@@ -85,6 +92,15 @@ public struct RuleEngine: ~Copyable {
     texts = EventTexts(compiled.table)
     slotTexts = .allocate(capacity: compiled.slotCount)
     slotTexts.initialize(repeating: (0, -1), count: compiled.slotCount)
+    slotWoken = .allocate(capacity: compiled.slotCount)
+    slotWoken.initialize(repeating: 0, count: compiled.slotCount)
+    hot = .allocate(capacity: max(1, compiled.conditions.count))
+    hot.initialize(repeating: 0, count: max(1, compiled.conditions.count))
+    ruleHot = .allocate(capacity: max(1, compiled.rules.count))
+    ruleHot.initialize(repeating: (0, -1), count: max(1, compiled.rules.count))
+    hotBefore = .allocate(capacity: max(1, compiled.conditions.count))
+    hotBefore.initialize(repeating: -1, count: max(1, compiled.conditions.count))
+    openConditions = flat(compiled.openConditions)
     fingerprints = .allocate(capacity: compiled.slotCount)
     fingerprints.initialize(repeating: (0, Fingerprint(high: 0, low: 0)), count: compiled.slotCount)
     formatted = .allocate(byteCount: RuleEngine.formattedCapacity, alignment: 8)
@@ -109,6 +125,11 @@ public struct RuleEngine: ~Copyable {
     groupSlots.deallocate()
     work.deallocate()
     slotTexts.deallocate()
+    slotWoken.deallocate()
+    hot.deallocate()
+    ruleHot.deallocate()
+    hotBefore.deallocate()
+    openConditions.deallocate()
     fingerprints.deallocate()
     for i in 0..<bitFieldCount { bitFields[i].table.deallocate() }
     bitFields.deallocate()
@@ -191,7 +212,10 @@ public struct RuleEngine: ~Copyable {
     let kind = kind(of: event, temporary: &temporary)
     for i in 0..<kind.scanCount {
       let scan = kind.scans[i]
-      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 { _ = textNumber(scan.slot, event) }
+      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 {
+        _ = textNumber(scan.slot, event)
+        slotWoken[Int(scan.slot)] = base.events
+      }
     }
     work.update(from: kind.direct, count: words)
     wake(kind)
@@ -226,7 +250,7 @@ public struct RuleEngine: ~Copyable {
     }
   }
 
-  /// Sets the bits of rules that have a candidate on a text of the field they read.
+  /// Sets the bits of rules that have a candidate on a text of the field they read, and marks the conditions that have it.
   @inline(__always)
   private func wake(_ kind: EventKind) {
     let table = compiled.table
@@ -239,6 +263,12 @@ public struct RuleEngine: ~Copyable {
           let slot = slotTexts[Int(test.pointee.slot)]
           guard slot.text == owner, slot.event == base.events else { continue }
           let rule = Int(test.pointee.rule)
+          let condition = Int(test.pointee.condition)
+          if hot[condition] != base.events {
+            hot[condition] = base.events
+            hotBefore[condition] = ruleHot[rule].event == base.events ? ruleHot[rule].condition : -1
+            ruleHot[rule] = (base.events, Int32(condition))
+          }
           work[rule >> 6] |= kind.woken[rule >> 6] & 1 << UInt64(rule & 63)
         }
       }
@@ -349,11 +379,9 @@ public struct RuleEngine: ~Copyable {
       guard let expression = compiled.expressions[rule] else { continue }
       let (canMatch, needsHit) = possibilities(of: expression, Int(code.firstCondition), event)
       guard canMatch else { continue }
-      guard needsHit else {
-        direct[rule >> 6] |= 1 << UInt64(rule & 63)
-        continue
-      }
-      woken[rule >> 6] |= 1 << UInt64(rule & 63)
+      if needsHit { woken[rule >> 6] |= 1 << UInt64(rule & 63) } else { direct[rule >> 6] |= 1 << UInt64(rule & 63) }
+      // `holds` relies on it that such a rule's fields were scanned.
+      guard needsHit || code.isAny else { continue }
       for i in code.firstCondition..<code.firstCondition + code.conditionCount where conditions[Int(i)].isFiltered {
         let slot = conditions[Int(i)].slot
         if let at = scans.firstIndex(where: { $0.slot == slot }) {
@@ -438,6 +466,7 @@ public struct RuleEngine: ~Copyable {
 
   @inline(__always)
   private mutating func holds(_ rule: Int, _ event: borrowing Event) -> Bool {
+    if rules[rule].isAny { return holdsAny(rule, event) }
     var at = rules[rule].guardedEntry
     while at >= 0 {
       let node = nodes[Int(at)]
@@ -448,6 +477,27 @@ public struct RuleEngine: ~Copyable {
       }
     }
     return at == Program.accept
+  }
+
+  /// A rule of alternatives: of its filtered conditions only those that `wake` has marked can hold.
+  @inline(__always)
+  private mutating func holdsAny(_ rule: Int, _ event: borrowing Event) -> Bool {
+    var marked = ruleHot[rule].event == base.events ? ruleHot[rule].condition : -1
+    while marked >= 0 {
+      switch test(Int(marked), event) {
+      case .yes: return true
+      case .no: marked = hotBefore[Int(marked)]
+      case .unknown: return holdsDespiteLimit(rule, event)
+      }
+    }
+    for i in rules[rule].firstOpen..<rules[rule].firstOpen + rules[rule].openCount {
+      switch test(Int(openConditions[Int(i)]), event) {
+      case .yes: return true
+      case .no: break
+      case .unknown: return holdsDespiteLimit(rule, event)
+      }
+    }
+    return false
   }
 
   /// A limit was hit: the rule is decided by its other conditions where they suffice, and recorded where they do not.
@@ -468,8 +518,16 @@ public struct RuleEngine: ~Copyable {
     return result == .yes
   }
 
+  @inline(__always)
   private mutating func test(_ index: Int, _ event: borrowing Event) -> Truth {
-    let condition = conditions[index]
+    let condition = conditions + index
+    // The field was scanned, and none of the condition's literals is in it.
+    if condition.pointee.isFiltered, hot[index] != base.events, slotWoken[Int(condition.pointee.slot)] == base.events {
+      return condition.pointee.isNegated ? .yes : .no
+    }
+    return testInFull(condition.pointee, event)
+  }
+  private mutating func testInFull(_ condition: ConditionCode, _ event: borrowing Event) -> Truth {
     let truth = condition.language == 0 ? plainTest(condition, event) : languageTest(condition, event)
     return condition.isNegated ? truth.negated : truth
   }
@@ -545,6 +603,7 @@ public struct RuleEngine: ~Copyable {
   public mutating func addDetails(to match: inout RuleMatch, _ event: borrowing Event) {
     guard rules[match.rule].kind == .pattern, match.evidence.isEmpty else { return }
     let first = Int(rules[match.rule].firstCondition)
+    match.conditions.reserveCapacity(4)
     for i in 0..<Int(rules[match.rule].conditionCount) where test(first + i, event) == .yes { match.conditions.append(i) }
     readLines(event)
     match.evidence = orderedLines
@@ -558,8 +617,8 @@ public struct RuleEngine: ~Copyable {
     orderedLines = eventLines.count == 1 ? eventLines : EvidenceList.ordered(eventLines)
   }
   mutating func forgetLines() {
-    eventLines.removeAll(keepingCapacity: true)
     orderedLines = []
+    eventLines.removeAll(keepingCapacity: true)
   }
 
   // MARK: Windows

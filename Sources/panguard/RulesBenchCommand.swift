@@ -5,6 +5,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Primitives
+import RuleImport
 import RuleLanguage
 
 extension RulesCommand {
@@ -31,7 +32,8 @@ extension RulesCommand {
       let start = Start.measure(selection)
       let loaded = try selection.load()
       var kinds = [
-        BenchmarkTexts.benign(name: "120-byte texts", count: 2000, bytes: 120), BenchmarkTexts.benign(name: "2 KB documents", count: 400, bytes: 2048),
+        BenchmarkTexts.benign(name: "120-byte texts", count: 2000, bytes: 120),
+        BenchmarkTexts.benign(name: "2 KB documents", count: 400, bytes: 2048),
       ]
       if let attacks = BenchmarkTexts.attacks(of: loaded.set, count: 1) { kinds.append(attacks) }
       let peer = python == "none" ? nil : Peer.run(python: python, rules: peerRules(loaded), kinds: kinds, seconds: seconds)
@@ -78,7 +80,8 @@ extension RulesCommand {
           ]))
       }
       output.line("")
-      output.line("start without a cache \(decimal(Int(start.cold), 1_000_000)) ms, with it \(decimal(Int(start.warm), 1_000_000)) ms" + (peer.map { "; pyatr \($0.loadMilliseconds) ms" } ?? ""))
+      let starts = (decimal(Int(start.cold), 1_000_000), decimal(Int(start.warm), 1_000_000))
+      output.line("start without a cache \(starts.0) ms, with it \(starts.1) ms" + (peer.map { "; pyatr \($0.loadMilliseconds) ms" } ?? ""))
       output.line("resident memory \(SelfMetrics.residentBytes() / 1_048_576) MiB, peak \(SelfMetrics.peakResidentBytes() / 1_048_576) MiB")
       if peer == nil { output.line("pyatr: not asked (\(python == "none" ? "--python none" : "\(python) has no module pyatr"))") }
     }
@@ -133,7 +136,8 @@ extension RulesCommand {
         _ = BenchmarkFigures.measure(&evaluator, text, nanoseconds: 1)
         let figures = BenchmarkFigures.measure(&evaluator, text, nanoseconds: 300_000_000)
         let each = figures.cpuNanoseconds / Int64(figures.events)
-        output.line(columns([bytes >= 1 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB", decimal(Int(each), 1_000_000), "\(figures.megabytesPerSecond)"]))
+        let size = bytes >= 1 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
+        output.line(columns([size, decimal(Int(each), 1_000_000), "\(figures.megabytesPerSecond)"]))
         output.flush()
       }
     }
@@ -164,9 +168,10 @@ private struct Start {
     let event = BenchmarkTexts.benign(name: "", count: 1, bytes: 120)
     func once(cached: Bool) -> Int64 {
       let begin = MonotonicTime.now()
-      let directory = cached ? RuleStore.defaultCacheDirectory() : nil
-      let loaded = RuleStore.load(paths: selection.rules)
-      var evaluator = RuleEvaluator(loaded.set, cachedDatabase: RuleStore.cachedDatabase(for: loaded, in: directory))
+      var options = selection.options()
+      if !cached { options.cacheDirectory = nil }
+      let loaded = RuleStore.load(pathsAndBundles: selection.rules, options: options)
+      var evaluator = RuleEvaluator(loaded, cacheDirectory: options.cacheDirectory)
       _ = event.lines[0].withUnsafeBytes { try? evaluator.evaluate(line: $0) }
       return MonotonicTime.now() - begin
     }
