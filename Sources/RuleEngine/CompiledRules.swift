@@ -52,7 +52,7 @@ struct RuleCode {
   var conditionCount: Int32 = 0
   /// behavioral: index of its window rule.
   var window: Int32 = -1
-  /// One condition suffices, and none is negated: only those with a candidate, and those that need none, are worth a test. The latter are
+  /// Any one of its conditions suffices, and none is negated: only those with a candidate, and those that need none, are worth a test. The latter are
   /// a range of `openConditions`.
   var isAny = false
   var firstOpen: Int32 = 0
@@ -254,10 +254,11 @@ private struct Builder {
       let known = isKnown
       let split = Program.split(expression) { known[base + $0] }
       rules[index].guardedEntry = Program.compile(split.rest, base: base, cost: cost, into: &nodes)
-      if Program.isAny(expression), source.allSatisfy({ !$0.isNegated }) {
+      let used = Program.conditions(expression)
+      if Program.isAny(expression), source.allSatisfy({ !$0.isNegated }), Set(used).count == source.count {
         rules[index].isAny = true
         rules[index].firstOpen = Int32(openConditions.count)
-        for i in Program.conditions(expression) where !conditions[base + i].isFiltered { openConditions.append(Int32(base + i)) }
+        for i in used where !conditions[base + i].isFiltered { openConditions.append(Int32(base + i)) }
         rules[index].openCount = Int32(openConditions.count) - rules[index].firstOpen
       }
       for i in Program.mandatory(expression) where !source[i].isNegated {

@@ -170,7 +170,7 @@ private struct Start {
       let begin = MonotonicTime.now()
       var options = selection.options()
       if !cached { options.cacheDirectory = nil }
-      let loaded = RuleStore.load(pathsAndBundles: selection.rules, options: options)
+      let loaded = RuleStore.load(paths: selection.rules, options: options)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: options.cacheDirectory)
       _ = event.lines[0].withUnsafeBytes { try? evaluator.evaluate(line: $0) }
       return MonotonicTime.now() - begin
