@@ -122,7 +122,9 @@ public enum RuleImporter {
       guard let first = taken[plan.rows[i].id] else { continue }
       refused.insert(fileName(plan.rows[i].id))
       plan.rows[i].outcome = .refused
-      plan.rows[i].reason = "rule id \(plan.rows[i].id) is taken: it is already at \(first)"
+      // The reason goes into the provenance, which names no path.
+      plan.rows[i].reason = "rule id \(plan.rows[i].id) is taken by a rule that is already in the rules directory"
+      plan.rows[i].more = [.init(reason: "the rule that has the id", location: first)]
     }
     guard !refused.isEmpty else { return plan }
     let kept = plan.files.indices.filter { !refused.contains(plan.files[$0].name) }

@@ -26,7 +26,8 @@ import Testing
     // Under another name its rules would be there twice.
     let twice = panguard("rules", "import", bundle, "--into", d["rules"], "--name", "twice")
     #expect(twice.status == 3, "\(twice)")
-    #expect(twice.text.contains("refused ATR-2026-00001: rule id ATR-2026-00001 is taken: it is already at "))
+    #expect(twice.text.contains("refused ATR-2026-00001: rule id ATR-2026-00001 is taken by a rule that is already "))
+    #expect(twice.text.contains("ATR-2026-00001.yaml:1:1: refused ATR-2026-00001: the rule that has the id"), "\(twice)")
     #expect(!d.exists("rules/twice"))
     #expect(panguard("rules", "list", d["rules"], "--format", "jsonl").text.contains("ATR-2026-00001"))
     // From standard input, under a name of its own.
