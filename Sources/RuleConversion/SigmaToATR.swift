@@ -238,7 +238,7 @@ private struct SigmaReading {
     }
     for (i, item) in order.enumerated() where !isReached[i] {
       guard case .correlation(let correlation) = item else { continue }
-      fail(correlation.location, "the rules that it names lead back to it")
+      fail(correlation.location, "the rules that it names lead back to themselves")
       result.leftOut += 1
     }
     return written

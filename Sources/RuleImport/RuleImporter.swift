@@ -157,7 +157,11 @@ public enum RuleImporter {
       if errors[middle].location < row.location { low = middle + 1 } else { high = middle }
     }
     let mine = errors[low...].prefix { error in end.map { error.location < $0 } ?? true }
-    let all = mine.map { RuleImportPlan.Row.Error(reason: $0.message + ($0.hint.isEmpty ? "" : "; \($0.hint)"), location: $0.location) }
+    var all: [RuleImportPlan.Row.Error] = []
+    // Two readers of one key may say the same of it; sorted, they stand side by side.
+    for (i, error) in zip(mine.indices, mine) where i == mine.startIndex || mine[i - 1] != error {
+      all.append(.init(reason: error.message + (error.hint.isEmpty ? "" : "; \(error.hint)"), location: error.location))
+    }
     row.reason = all.first?.reason ?? "refused"
     if let first = all.first { row.location = first.location }
     row.more = Array(all.dropFirst())

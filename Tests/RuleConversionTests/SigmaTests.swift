@@ -488,7 +488,7 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     let converted = convert(success, named("a", "b"), named("b", "a"), named("c", "a"))
     #expect(converted.leftOut == 3)
     #expect(converted.documents.count == 1)
-    #expect(converted.diagnostics.filter { $0.severity == .error }.allSatisfy { $0.message.contains("lead back to it") })
+    #expect(converted.diagnostics.filter { $0.severity == .error }.allSatisfy { $0.message.contains("lead back to themselves") })
   }
 
   /// A rule that a correlation refers to is written, and its author told, where the correlation is left out.

@@ -39,6 +39,8 @@ import TypedYAML
     #expect(row.reason.contains("hihg"))
     #expect(row.more.map { "\($0.location)" } == ["in.yaml:20:37"])
     #expect(row.more.first?.reason.contains("containz") == true)
+    let twice = try self.plan("id: ATR-2026-00001\ntitle: T\nseverity: low\ndetection: x\n")
+    #expect(twice.rows.map { $0.more.count } == [0])
   }
 
   @Test func placesInJSONAreThoseOfTheBundle() throws {
