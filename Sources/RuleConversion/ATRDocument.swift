@@ -11,6 +11,8 @@ struct ATRCondition {
   var operation: String
   var values: [Node]
   var isCaseSensitive: Bool
+  /// Only in text of this language; nil: in any.
+  var language: Node?
   var location: SourceLocation
 }
 
@@ -21,6 +23,8 @@ struct ATRDocument {
   var isCorrelation: Bool { root["correlation"] != nil || root["correlation_logic"] != nil || root["source_rules"] != nil }
   var id: String { text("id") }
   var method: String { root["detection"]?["method"]?.text ?? (isCorrelation ? "correlation" : "pattern") }
+  /// The rules that a correlation names by their ids.
+  var sourceRules: [String] { isCorrelation ? root["source_rules"]?.list?.compactMap { $0["rule_id"]?.text } ?? [] : [] }
   func text(_ key: String) -> String { described[key]?.text ?? root[key]?.text ?? "" }
 
   /// Reads the rules of `files`; what the loader refuses is reported and left out.
@@ -50,7 +54,8 @@ struct ATRDocument {
       guard let value else { return nil }
       out.append(
         ATRCondition(
-          name: name, field: field, operation: operation, values: value.list ?? [value], isCaseSensitive: isCaseSensitive, location: item.location))
+          name: name, field: field, operation: operation, values: value.list ?? [value], isCaseSensitive: isCaseSensitive,
+          language: item["language"], location: item.location))
     }
     return out.isEmpty ? nil : out
   }

@@ -9,25 +9,30 @@ public enum ATRToSigma {
   public static func convert(_ files: [RuleFile]) -> Converted {
     var result = Converted()
     let documents = ATRDocument.read(files, into: &result)
-    // Names that correlations refer to: Sigma's ids of the rules here.
-    let ids = Set(documents.map(\.id))
-    for document in documents {
+    let indexOfID = Dictionary(documents.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+    var written = [[Converted.Document]](repeating: [], count: documents.count)
+    // Ids of what has been written: a correlation stands on its rules, so it comes behind them.
+    var ids: Set<String> = []
+    for i in dependencyOrder(documents.map { $0.sourceRules.compactMap { indexOfID[$0] } }) {
+      let document = documents[i]
       let problems = Problems()
-      defer { result.diagnostics += problems.finished(file: document.root.location.file) }
-      let written = SigmaWriter(document: document, ids: ids, problems: problems).write()
-      guard problems.errorCount == 0, !written.isEmpty else {
-        result.leftOut += 1
-        continue
-      }
-      for (suffix, node) in written {
+      let nodes = SigmaWriter(document: document, ids: ids, problems: problems).write()
+      for (suffix, node) in problems.errorCount == 0 ? nodes : [] {
         guard let bytes = YAMLEmitter.emit(node) else {
           problems.error(document.root.location, "the rule has characters that YAML excludes")
-          result.leftOut += 1
-          continue
+          break
         }
-        result.documents.append(Converted.Document(id: document.id, name: SigmaWriter.fileName(document.id) + suffix, bytes: bytes))
+        written[i].append(Converted.Document(id: document.id, name: SigmaWriter.fileName(document.id) + suffix, bytes: bytes))
       }
+      if problems.errorCount > 0 || written[i].isEmpty {
+        written[i] = []
+        result.leftOut += 1
+      } else {
+        ids.insert(document.id)
+      }
+      result.diagnostics += problems.finished(file: document.root.location.file)
     }
+    result.documents = written.flatMap { $0 }
     return result
   }
 }
@@ -140,6 +145,10 @@ private struct SigmaWriter {
   }
 
   private func selection(_ condition: ATRCondition) -> Node? {
+    if let language = condition.language {
+      problems.error(language.location, "\(document.id): Sigma has no word for the language of a text")
+      return nil
+    }
     let values = condition.values
     let cased = condition.isCaseSensitive ? "|cased" : ""
     func wild(_ node: Node) -> Node { .text(SigmaWriter.escaped(node.text ?? "")) }
@@ -183,8 +192,12 @@ private struct SigmaWriter {
     guard ["count", "distinct_count"].contains(aggregation) else {
       return failure("aggregation \(shown(aggregation)) has no counterpart in Sigma, which counts events and values", at: behavioral.location)
     }
-    guard ["gt", "gte", "lt", "lte", "eq"].contains(comparison), let threshold = behavioral["threshold"]?.text else {
+    guard ["gt", "gte", "lt", "lte", "eq"].contains(comparison), let written = behavioral["threshold"]?.text else {
       return failure("operator \(shown(comparison)) has no counterpart in Sigma", at: behavioral.location)
+    }
+    guard let threshold = threshold(written, comparison, isCount: aggregation == "count", behavioral["min_events"]) else { return [] }
+    if let cooldown = behavioral["cooldown"] {
+      problems.warning(cooldown.location, "\(document.id): Sigma has no cooldown: the rule alerts again as long as it holds")
     }
     guard let window = behavioral["window"]?.text.flatMap(SigmaWriter.timespan) else {
       return failure("the window is no whole number of seconds", at: behavioral.location)
@@ -212,6 +225,19 @@ private struct SigmaWriter {
     let head = head(id: uuid(of: document.id), title: oneLine(document.text("title")), hasLogSource: false, level: level)
     let at = head.firstIndex { $0.0 == "level" } ?? head.count
     return [(".event", base), ("", .mapping(head[..<at] + [("correlation", .mapping(correlation))] + head[at...]))]
+  }
+
+  /// `min_events` asks for so many events besides: where events are counted that is a higher threshold, and where their values are, a lower
+  /// number than that of the values says nothing. nil where it says more, which is reported.
+  private func threshold(_ written: String, _ comparison: String, isCount: Bool, _ least: Node?) -> String? {
+    guard let node = least, let least = node.text.flatMap({ Int64($0) }), least > 1 else { return written }
+    let leastThreshold = comparison == "gt" ? least - 1 : least
+    if comparison == "gt" || comparison == "gte", let threshold = Int64(written) {
+      if threshold >= leastThreshold { return written }
+      if isCount { return "\(leastThreshold)" }
+    }
+    problems.error(node.location, "\(document.id): 'min_events' has no counterpart in Sigma")
+    return nil
   }
 
   /// One field of a filter as Sigma's items.
@@ -254,7 +280,7 @@ private struct SigmaWriter {
       guard let id = source["rule_id"]?.text else {
         return failure("source '\(shown(alias))' names rules by a pattern, which Sigma cannot", at: source.location)
       }
-      if !ids.contains(id) { problems.warning(source.location, "\(document.id): rule \(shown(id)) is not converted with it; its Sigma id is named") }
+      guard ids.contains(id) else { return failure("it needs rule \(shown(id)), which is left out", at: source.location) }
       rules[alias] = uuid(of: id)
       order.append(alias)
     }

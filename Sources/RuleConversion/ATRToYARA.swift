@@ -131,6 +131,10 @@ private struct YARAWriter {
     var strings: [String] = []
     var tests: [(name: String, text: String)] = []
     for (i, condition) in conditions.enumerated() {
+      if let language = condition.language {
+        fail("YARA has no word for the language of a text", at: language.location)
+        return nil
+      }
       var alternatives: [String] = []
       for value in condition.values {
         guard let text = value.text ?? (condition.operation == "exact" ? "" : nil) else { continue }
@@ -166,7 +170,10 @@ private struct YARAWriter {
       do {
         let pattern = try YARAPattern(text, ignoresCase: !condition.isCaseSensitive)
         if pattern.isNarrower {
-          problems.note(location, "\(document.id): YARA matches bytes, so letters and digits beyond ASCII count otherwise in this pattern")
+          problems.note(location, "\(document.id): YARA matches bytes, so letters, digits and spaces beyond ASCII are none in this pattern")
+        }
+        if pattern.countsBytes {
+          problems.note(location, "\(document.id): YARA counts bytes, so each character beyond ASCII is two to four of those this pattern counts")
         }
         strings.append("\(name) = \(pattern.text)")
         return name

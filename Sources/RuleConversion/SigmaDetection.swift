@@ -96,6 +96,48 @@ struct SigmaDetection {
     "contains", "startswith", "endswith", "re", "cidr", "all", "base64", "base64offset", "wide", "utf16le", "utf16be", "utf16", "windash", "lt",
     "lte", "gt", "gte", "exists", "cased", "neq", "i", "m", "s",
   ]
+  /// What a key may ask for, in this order of words, and what may stand beside it. All else is refused: half of it would be another rule.
+  private struct Form {
+    let words: [String]
+    let beside: [String]
+    init(_ words: [String], _ beside: [String]) {
+      self.words = words
+      self.beside = beside
+    }
+  }
+  private static let forms: [Form] = [
+    Form([], ["all", "neq", "cased", "windash"]), Form(["contains"], ["all", "neq", "cased", "windash"]),
+    Form(["startswith"], ["all", "neq", "cased", "windash"]), Form(["endswith"], ["all", "neq", "cased", "windash"]),
+    Form(["base64"], ["all", "neq", "cased"] + encodings), Form(["base64", "contains"], ["all", "neq", "cased"] + encodings),
+    Form(["base64offset", "contains"], ["all", "neq", "cased"] + encodings), Form(["re"], ["all", "neq", "i", "m", "s"]),
+    Form(["cidr"], ["all", "neq"]), Form(["lt"], ["all", "neq"]), Form(["lte"], ["all", "neq"]), Form(["gt"], ["all", "neq"]),
+    Form(["gte"], ["all", "neq"]), Form(["exists"], []),
+  ]
+  private static let encodings = ["wide", "utf16le", "utf16be", "utf16"]
+
+  /// Why these modifiers cannot stand together; nil: they can.
+  private static func problem(_ words: [String]) -> String? {
+    if let twice = words.first(where: { word in words.count { $0 == word } > 1 }) { return "modifier '\(twice)' stands there twice" }
+    let main = forms.flatMap(\.words)
+    let asked = words.filter(main.contains)
+    let beside = words.filter { !main.contains($0) }
+    if asked == ["base64offset"] { return "modifier 'base64offset' is for a part of a text: write base64offset|contains" }
+    guard let form = forms.first(where: { $0.words == asked }) else {
+      return "modifiers \(asked.joined(separator: "|")) have no common meaning in this order"
+    }
+    if let wide = beside.first(where: encodings.contains) {
+      // Reported, with the reason, where the values are read.
+      guard asked.first?.hasPrefix("base64") == true else { return nil }
+      if beside.count(where: encodings.contains) > 1 { return "modifiers for more than one encoding stand before '\(asked[0])'" }
+      guard let at = words.firstIndex(of: wide), let base64 = words.firstIndex(of: asked[0]), at < base64 else {
+        return "modifier '\(wide)' means nothing behind '\(asked[0])'"
+      }
+    }
+    return beside.first { !form.beside.contains($0) }.map { word in
+      "modifier '\(word)' means nothing \(asked.isEmpty ? "alone" : "with '\(asked.joined(separator: "|"))'")"
+    }
+  }
+
   private static let unsupported = [
     "fieldref": "compares two fields, which ATR conditions cannot", "expand": "fills in a placeholder, whose values this rule does not have",
     "minute": "tests a part of a time", "hour": "tests a part of a time", "day": "tests a part of a time", "week": "tests a part of a time",
@@ -109,6 +151,10 @@ struct SigmaDetection {
     for word in modifiers.words where !Self.supported.contains(word) {
       let reason = Self.unsupported[word].map { "modifier '\(word)' \($0)" } ?? "unknown modifier '\(shown(word))'"
       problems.error(entry.keyLocation, "\(reason)", hint: Self.unsupported[word] == nil ? problems.suggestion(for: word, in: Self.supported) : "")
+      return nil
+    }
+    if let problem = Self.problem(modifiers.words) {
+      problems.error(entry.keyLocation, "'\(shown(entry.key))': \(problem)")
       return nil
     }
     // A key that is only modifiers applies to keywords.
@@ -154,7 +200,8 @@ struct SigmaDetection {
       if case .test(let test, _) = question, test.values != ["^"],
         let index = out.firstIndex(where: {
           if case .test(let other, _) = $0 {
-            other.kind == test.kind && other.isCaseSensitive == test.isCaseSensitive && other.values != ["^"] && !isComparison(test.kind)
+            other.field == test.field && other.kind == test.kind && other.isCaseSensitive == test.isCaseSensitive && other.values != ["^"]
+              && !isComparison(test.kind)
           } else {
             false
           }
@@ -172,7 +219,13 @@ struct SigmaDetection {
   private func isComparison(_ kind: FieldTest.Kind) -> Bool { if case .compare = kind { true } else { false } }
 
   private func value(_ node: Node, _ field: String, _ modifiers: Modifiers, isKeyword: Bool, _ name: String) -> Question? {
-    if node.isNull { return .not(.test(.exists(field, node.location), name: name)) }
+    if node.isNull {
+      if let word = modifiers.words.first(where: { $0 != "all" && $0 != "neq" }) {
+        problems.error(node.location, "modifier '\(word)' needs a value, and there is none")
+        return nil
+      }
+      return .not(.test(.exists(field, node.location), name: name))
+    }
     guard let text = node.text else {
       problems.error(node.location, "a value of field '\(shown(field))' is \(node.kindName)")
       return nil
@@ -195,7 +248,15 @@ struct SigmaDetection {
       }
       return test(.regex, pattern, caseSensitive: false, nil)
     }
-    if modifiers.has("re") { return expression(text, node, modifiers, test) }
+    let undecoded = Wildcards.isPercentEncoded(text) ? SigmaLogSource.undecoded[field] : nil
+    if modifiers.has("re") {
+      guard undecoded == nil else {
+        problems.error(
+          node.location, "the pattern looks for percent-encoding, and \(field) is decoded", hint: "write it for c-uri, which is as it was logged")
+        return nil
+      }
+      return expression(text, node, modifiers, test)
+    }
     if text.isEmpty {
       guard ["contains", "startswith", "endswith"].allSatisfy({ !modifiers.has($0) }) else { return .test(.exists(field, node.location), name: name) }
       return test(.exact, "", caseSensitive: false, nil)
@@ -212,6 +273,13 @@ struct SigmaDetection {
     var wildcards = Wildcards(text)
     if modifiers.has("contains") || modifiers.has("endswith") || isKeyword { wildcards.openStart() }
     if modifiers.has("contains") || modifiers.has("startswith") || isKeyword { wildcards.openEnd() }
+    if let undecoded {
+      let pattern = wildcards.pattern(within: undecoded, anyDash: modifiers.has("windash"))
+      return .test(
+        FieldTest(
+          field: "url.original", kind: .regex, values: [pattern], isCaseSensitive: modifiers.has("cased"), location: node.location, sample: nil),
+        name: name)
+    }
     let (kind, value) = wildcards.test(anyDash: modifiers.has("windash"))
     return test(kind, value, caseSensitive: modifiers.has("cased"), wildcards.sample)
   }
@@ -227,7 +295,21 @@ struct SigmaDetection {
       return nil
     }
     let flags = ["m", "s"].filter(modifiers.has).joined()
-    return test(.regex, flags.isEmpty ? text : "(?\(flags))\(text)", !modifiers.has("i"), nil)
+    let prefix = flags.isEmpty ? "" : "(?\(flags))"
+    let pattern = prefix + text
+    let isHostRule = source.agentSource.hasPrefix("host_")
+    if let problem = RegexSyntax.problem(in: pattern, caseSensitive: !modifiers.has("i"), isStrict: isHostRule), !problem.isForeign || isHostRule {
+      let offset = min(max(0, problem.offset - prefix.utf8.count), text.utf8.count)
+      var location = node.location
+      var place = " at byte \(offset)"
+      if case .scalar(let scalar) = node.content, scalar.isVerbatim {
+        location.column += scalar.quoteWidth + offset
+        place = ""
+      }
+      problems.error(location, "bad regular expression\(place): \(problem.message)")
+      return nil
+    }
+    return test(.regex, pattern, !modifiers.has("i"), nil)
   }
 
   /// nil: no encoding is asked for. .some(nil): reported.

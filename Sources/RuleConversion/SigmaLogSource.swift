@@ -1,6 +1,7 @@
 // Which events a Sigma log source means, and what Sigma's field names are called in them (docs/events.md). Names by Sigma's taxonomy
 // appendix; a field that is in no table is refused rather than guessed, except where the log's own names are kept.
 import Events
+import Primitives
 
 struct SigmaLogSource {
   /// `agent_source.type` of the host profile.
@@ -21,6 +22,18 @@ struct SigmaLogSource {
     return keepsNames ? field : nil
   }
 
+  /// A field whose events have it decoded -> the part of `url.original` that it was, as patterns of what stands before it, of one character
+  /// of it and of what ends it: texts that are encoded are found only there.
+  struct Undecoded {
+    var before: String
+    var character: String
+    var end: String
+  }
+  static let undecoded = [
+    "url.path": Undecoded(before: "^", character: "[^?]", end: "(?:\\?|\(Wildcards.end))"),
+    "url.query": Undecoded(before: "^[^?]*\\?", character: "[\\s\\S]", end: Wildcards.end),
+  ]
+
   /// nil where this log source has no counterpart here.
   static func find(product: String, category: String, service: String) -> SigmaLogSource? {
     // Rules for agents, as `--to sigma` writes them.
@@ -28,13 +41,26 @@ struct SigmaLogSource {
       return SigmaLogSource(
         agentSource: category.replacing("-", with: "_"), discriminator: nil, fields: [:], keepsNames: true, category: "uncategorized")
     }
-    guard product.isEmpty || ["linux", "nginx", "apache", "zeek", "ecs"].contains(product) || categories[category] != nil && product == "unix" else {
+    guard product.isEmpty || products.contains(product) || categories[category] != nil && product == "unix" else {
       return nil
     }
     if !category.isEmpty { return categories[category] }
     if !service.isEmpty { return services[service] }
     return product == "linux" ? services["syslog"] : ["nginx", "apache"].contains(product) ? categories["webserver"] : product == "ecs" ? ecs : nil
   }
+
+  /// What of a log source that is not found could be another word: the nearest one, or all that there are.
+  static func hint(product: String, category: String, service: String) -> String {
+    func known(_ kind: String, _ word: String, _ table: [String: SigmaLogSource]) -> String {
+      let names = table.keys.sorted()
+      return nearest(word, in: names).map { "did you mean \(kind) '\($0)'?" } ?? "\(kind) may be \(names.joined(separator: ", "))"
+    }
+    let isKnownProduct = product.isEmpty || products.contains(product)
+    if isKnownProduct, !category.isEmpty { return known("category", category, categories) }
+    if isKnownProduct, !service.isEmpty { return known("service", service, services) }
+    return "product may be \(products.joined(separator: ", ")); without one, category may be \(categories.keys.sorted().joined(separator: ", "))"
+  }
+  private static let products = ["linux", "nginx", "apache", "zeek", "ecs"]
 
   /// Rules that name ECS fields and no log source of Sigma's own: what `--to sigma` writes.
   private static let ecs = SigmaLogSource(agentSource: "host_log", discriminator: nil, fields: [:], keepsNames: true, category: "execution")
@@ -61,6 +87,20 @@ struct SigmaLogSource {
     "user": "user.name", "User": "user.name", "USER": "user.name", "src_ip": "source.ip", "rhost": "source.address", "hostname": "host.name",
     "pam_message": "message", "pam_user": "user.name", "pam_rhost": "source.address", "message": "message", "CommandLine": "process.command_line",
   ]
+  private static let sshd = [
+    "user": "user.name", "User": "user.name", "src_ip": "source.ip", "src_port": "source.port", "rhost": "source.address", "hostname": "host.name",
+    "message": "message",
+  ]
+  /// The words in capitals are those of sudo's own line, where USER is the account that was asked for; the caller stands before them.
+  private static let sudo = [
+    "user": "user.name", "User": "user.name", "USER": "user.effective.name", "GROUP": "group.name", "COMMAND": "process.command_line",
+    "CommandLine": "process.command_line", "Image": "process.executable", "PWD": "process.working_directory",
+    "CurrentDirectory": "process.working_directory", "TTY": "process.tty", "hostname": "host.name", "message": "message",
+  ]
+  private static let cron = [
+    "user": "user.name", "User": "user.name", "CommandLine": "process.command_line", "COMMAND": "process.command_line", "hostname": "host.name",
+    "message": "message",
+  ]
 
   private static let categories: [String: SigmaLogSource] = [
     "process_creation": SigmaLogSource(
@@ -83,14 +123,18 @@ struct SigmaLogSource {
     "webserver": SigmaLogSource(
       agentSource: "host_log", discriminator: ("event.category", ["web"]), fields: web, keepsNames: false, category: "initial-access"),
   ]
-  private static func log(_ providers: [String], _ category: String) -> SigmaLogSource {
+  /// Lines of any program: those that no parser knows keep the names of their key=value pairs.
+  private static func log(_ category: String) -> SigmaLogSource {
+    SigmaLogSource(agentSource: "host_log", discriminator: nil, fields: auth, keepsNames: true, category: category)
+  }
+  /// Lines of one program, which its parser takes apart: no field has a name but those of `fields` and of the host profile.
+  private static func service(_ provider: String, _ fields: [String: String], _ category: String) -> SigmaLogSource {
     SigmaLogSource(
-      agentSource: "host_log", discriminator: providers.isEmpty ? nil : ("event.provider", providers), fields: auth, keepsNames: true,
-      category: category)
+      agentSource: "host_log", discriminator: ("event.provider", [provider]), fields: fields, keepsNames: false, category: category)
   }
   private static let services: [String: SigmaLogSource] = [
-    "auth": log([], "credential-access"), "sshd": log(["sshd"], "credential-access"), "sudo": log(["sudo"], "privilege-escalation"),
-    "syslog": log([], "execution"), "cron": log(["cron"], "persistence"),
+    "auth": log("credential-access"), "syslog": log("execution"), "sshd": service("sshd", sshd, "credential-access"),
+    "sudo": service("sudo", sudo, "privilege-escalation"), "cron": service("cron", cron, "persistence"),
     // The records of auditd are key=value; their names are kept.
     "auditd": SigmaLogSource(agentSource: "host_log", discriminator: nil, fields: [:], keepsNames: true, category: "execution"),
   ]

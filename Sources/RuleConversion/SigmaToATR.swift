@@ -117,7 +117,9 @@ private struct SigmaReading {
     func word(_ key: String) -> String { logSource.text(key)?.lowercased() ?? "" }
     guard let source = SigmaLogSource.find(product: word("product"), category: word("category"), service: word("service")) else {
       let asked = ["product", "category", "service"].compactMap { key in word(key).isEmpty ? nil : "\(key) \(shown(word(key)))" }
-      problems.error(logSource.location, "log source \(asked.joined(separator: ", ")) has no counterpart here: linux and network ones have")
+      problems.error(
+        logSource.location, "log source \(asked.joined(separator: ", ")) has no counterpart here",
+        hint: SigmaLogSource.hint(product: word("product"), category: word("category"), service: word("service")))
       return nil
     }
     guard let read = SigmaDetection(problems: problems, source: source).read(detection) else { return nil }
@@ -158,12 +160,56 @@ private struct SigmaReading {
   // MARK: Writing
 
   private struct Output {
+    /// Where in `order` it comes from.
+    var item: Int
     var id: String
     var root: Node
     var location: SourceLocation
   }
+  /// A correlation that can be said: as one, or as a count.
+  private struct Written {
+    var id: String
+    /// Its group-by: Sigma's names -> ATR's.
+    var groupBy: [String: String]
+    var source: SigmaLogSource?
+    /// The items that the document names.
+    var needs: [Int]
+    var form: Form
+    enum Form {
+      case count(Count, of: SigmaRule)
+      case correlation(sources: [(alias: String, id: String)], logic: [(String, Node)])
+    }
+  }
+  /// What a correlation names, and which item that is.
+  private typealias Reference = (name: String, location: SourceLocation, item: Int?)
 
   mutating func finished() -> Converted {
+    let references = self.references()
+    var written = writeCorrelations(references)
+    var failed: Set<Int> = []
+    var outputs = self.outputs(written, references, &failed)
+    var checked = check(outputs)
+    let refused = outputs.filter { output in
+      guard case .correlation = order[output.item] else { return false }
+      return checked.reasons[output.id] != nil
+    }
+    if !refused.isEmpty {
+      // Their rules are no longer only theirs. All that hang on them are refused with them, so once more is enough.
+      for output in refused {
+        fail(output.location, "the converted rule would be refused: \(checked.reasons[output.id] ?? "")")
+        result.leftOut += 1
+        written[output.item] = nil
+      }
+      outputs = self.outputs(written, references, &failed)
+      checked = check(outputs)
+    }
+    noteBereaved(written, references)
+    emit(outputs, checked)
+    result.diagnostics.sort { $0.location != $1.location ? $0.location < $1.location : $0.message < $1.message }
+    return result
+  }
+
+  private func references() -> [[Reference]] {
     var rules: [String: Int] = [:]  // by id and by name
     var correlations: [String: Int] = [:]
     for (i, item) in order.enumerated() {
@@ -173,70 +219,134 @@ private struct SigmaReading {
         for key in [correlation.id, correlation.name] where !key.isEmpty && correlations[key] == nil { correlations[key] = i }
       }
     }
-    // What only correlations need is not an alert of its own, and where a correlation has become a count it is not needed at all.
-    var isBase = [Bool](repeating: false, count: order.count)
-    var isNeeded = [Bool](repeating: false, count: order.count)
-    var outputs = [[Output]](repeating: [], count: order.count)
-    for (i, item) in order.enumerated() {
-      guard case .correlation(let correlation) = item else { continue }
-      let sources = correlation.rules.map { reference in (reference, rules[reference.name] ?? correlations[reference.name]) }
-      if !correlation.generates { for (_, index) in sources { if let index { isBase[index] = true } } }
-      defer { finishProblems(correlation.location.file) }
-      guard let written = write(correlation, sources: sources) else {
-        result.leftOut += 1
-        continue
-      }
-      outputs[i] = [written.output]
-      for index in written.needs { isNeeded[index] = true }
+    return order.map { item in
+      guard case .correlation(let correlation) = item else { return [] }
+      return correlation.rules.map { ($0.name, $0.location, rules[$0.name] ?? correlations[$0.name]) }
     }
-    for (i, item) in order.enumerated() {
-      guard case .rule(let rule) = item, !isBase[i] || isNeeded[i] else { continue }
-      let written = write(rule, isBase: isBase[i])
-      finishProblems(rule.location.file)
-      if written.isEmpty { result.leftOut += 1 }
-      outputs[i] = written
-    }
-    emit(outputs.flatMap { $0 })
-    result.diagnostics.sort { $0.location != $1.location ? $0.location < $1.location : $0.message < $1.message }
-    return result
   }
 
-  /// Writes what the loader of rules takes, so that nothing is handed out that this program would refuse.
-  private mutating func emit(_ outputs: [Output]) {
-    var files: [(output: Output, file: RuleFile)] = []
-    for output in outputs {
+  /// Each behind the correlations that it names: what became of those decides what it can say.
+  private mutating func writeCorrelations(_ references: [[Reference]]) -> [Written?] {
+    var written = [Written?](repeating: nil, count: order.count)
+    var isReached = [Bool](repeating: false, count: order.count)
+    for i in dependencyOrder(references.map { $0.compactMap(\.item) }) {
+      isReached[i] = true
+      guard case .correlation(let correlation) = order[i] else { continue }
+      written[i] = write(correlation, references[i], written)
+      if written[i] == nil { result.leftOut += 1 }
+      finishProblems(correlation.location.file)
+    }
+    for (i, item) in order.enumerated() where !isReached[i] {
+      guard case .correlation(let correlation) = item else { continue }
+      fail(correlation.location, "the rules that it names lead back to themselves")
+      result.leftOut += 1
+    }
+    return written
+  }
+
+  /// What only correlations need is not an alert of its own, and where a correlation has become a count it is not needed at all.
+  /// `failed`: rules that have been reported.
+  private mutating func outputs(_ written: [Written?], _ references: [[Reference]], _ failed: inout Set<Int>) -> [Output] {
+    let isBase = basesOf(written, references)
+    var isNeeded = [Bool](repeating: false, count: order.count)
+    for index in written.flatMap({ $0?.needs ?? [] }) { isNeeded[index] = true }
+    var outputs: [Output] = []
+    for (i, item) in order.enumerated() {
+      switch item {
+      case .correlation(let correlation):
+        guard let correlated = written[i] else { continue }
+        outputs.append(Output(item: i, id: correlated.id, root: root(correlated, correlation, isBase: isBase[i]), location: correlation.location))
+      case .rule(let rule):
+        guard !failed.contains(i), !isBase[i] || isNeeded[i] else { continue }
+        let documents = write(rule, item: i, isBase: isBase[i])
+        finishProblems(rule.location.file)
+        if documents.isEmpty, failed.insert(i).inserted { result.leftOut += 1 }
+        outputs += documents
+      }
+    }
+    return outputs
+  }
+  private func basesOf(_ written: [Written?], _ references: [[Reference]]) -> [Bool] {
+    var isBase = [Bool](repeating: false, count: order.count)
+    for (i, item) in order.enumerated() {
+      guard case .correlation(let correlation) = item, written[i] != nil, !correlation.generates else { continue }
+      for index in references[i].compactMap(\.item) { isBase[index] = true }
+    }
+    return isBase
+  }
+  /// A rule was written for its correlation's sake; without that, it alerts, and its author should know.
+  private mutating func noteBereaved(_ written: [Written?], _ references: [[Reference]]) {
+    let isBase = basesOf(written, references)
+    var isBereaved = [Bool](repeating: false, count: order.count)
+    for (i, item) in order.enumerated() {
+      guard case .correlation(let correlation) = item, written[i] == nil, !correlation.generates else { continue }
+      for index in references[i].compactMap(\.item) where !isBase[index] { isBereaved[index] = true }
+    }
+    for (i, item) in order.enumerated() where isBereaved[i] {
+      let location: SourceLocation
+      switch item {
+      case .rule(let rule): location = rule.location
+      case .correlation(let correlation):
+        guard written[i] != nil else { continue }
+        location = correlation.location
+      }
+      result.diagnostics.append(Diagnostic(.warning, location, "the correlation that this is for is left out, so it alerts by itself"))
+    }
+  }
+
+  private struct Checked {
+    /// By id; nil: it cannot be written at all.
+    var bytes: [String: [UInt8]] = [:]
+    /// Of what is refused, by id.
+    var reasons: [String: String] = [:]
+  }
+  /// Asks the loader of rules, so that nothing is handed out that this program would refuse. Of several documents with one id, the first.
+  private func check(_ outputs: [Output]) -> Checked {
+    var checked = Checked()
+    var files: [RuleFile] = []
+    for output in outputs where checked.bytes[output.id] == nil && checked.reasons[output.id] == nil {
       guard let bytes = YAMLEmitter.emit(output.root) else {
-        fail(output.location, "the rule is larger than a rule may be, or has characters that YAML excludes")
-        result.leftOut += 1
+        checked.reasons[output.id] = "it is larger than a rule may be, or has characters that YAML excludes"
         continue
       }
-      files.append((output, RuleFile(name: output.id, bytes: bytes)))
+      checked.bytes[output.id] = bytes
+      files.append(RuleFile(name: output.id, bytes: bytes))
     }
-    let loaded = RuleLoader.load(paths: [], documents: files.map(\.file))
+    let loaded = RuleLoader.load(paths: [], documents: files)
     let accepted = Set(loaded.rules.map(\.id))
     let errors = Dictionary(grouping: loaded.diagnostics.filter { $0.severity == .error }, by: \.location.file)
+    for file in files where !accepted.contains(file.name) {
+      checked.reasons[file.name] = errors[file.name]?.first?.message ?? "it needs a rule that is refused"
+    }
+    return checked
+  }
+
+  private mutating func emit(_ outputs: [Output], _ checked: Checked) {
     var seen: Set<String> = []
-    for (output, file) in files {
+    for output in outputs {
       guard seen.insert(output.id).inserted else {
         fail(output.location, "another rule has the same id")
         result.leftOut += 1
         continue
       }
-      guard accepted.contains(output.id) else {
-        let reason = errors[output.id]?.first
-        fail(output.location, "the converted rule would be refused: \(reason?.message ?? "it needs a rule that is refused")")
+      guard checked.reasons[output.id] == nil, let bytes = checked.bytes[output.id] else {
+        fail(output.location, "the converted rule would be refused: \(checked.reasons[output.id] ?? "")")
         result.leftOut += 1
         continue
       }
-      result.documents.append(Converted.Document(id: output.id, name: output.id, bytes: file.bytes))
+      result.documents.append(Converted.Document(id: output.id, name: output.id, bytes: bytes))
     }
   }
 
   private mutating func fail(_ location: SourceLocation, _ message: String) { result.diagnostics.append(Diagnostic(.error, location, message)) }
 
-  private func write(_ rule: SigmaRule, isBase: Bool) -> [Output] {
-    if rule.aggregation != nil { return aggregation(rule) }
-    return [Output(id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: isBase), location: rule.location)]
+  private func write(_ rule: SigmaRule, item: Int, isBase: Bool) -> [Output] {
+    if rule.aggregation != nil { return aggregation(rule, item: item) }
+    return [Output(item: item, id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: isBase), location: rule.location)]
+  }
+  /// Of the document that says what the rule says: not that of the events it counts.
+  private func documentID(_ rule: SigmaRule) -> String {
+    rule.aggregation == nil || whole(rule).filter != nil ? rule.atrID : "ATR-COR-" + rule.atrID.dropFirst(4)
   }
 
   /// The log source's discriminator and the detection.
@@ -322,7 +432,7 @@ private struct SigmaReading {
   }
 
   /// Behavioral, where the question is a filter; nil where it is more.
-  private func behavioral(_ rule: SigmaRule, _ count: Count, head: SigmaHead, id: String) -> Node? {
+  private func behavioral(_ rule: SigmaRule, _ count: Count, head: SigmaHead, id: String, isBase: Bool = false) -> Node? {
     guard let filter = whole(rule).filter else { return nil }
     let behavioral: [(String, Node)] = [
       ("metric", .text(count.distinctField ?? "events")), ("aggregation", .text(count.distinctField == nil ? "count" : "distinct_count")),
@@ -331,11 +441,11 @@ private struct SigmaReading {
     ]
     var detection: [(String, Node)] = [("method", .text("behavioral")), ("behavioral", .mapping(behavioral))]
     if !head.falsePositives.isEmpty { detection.append(("false_positives", .texts(head.falsePositives))) }
-    return document(head, id: id, source: rule.source, isBase: false, detection: .mapping(detection), tests: nil)
+    return document(head, id: id, source: rule.source, isBase: isBase, detection: .mapping(detection), tests: nil)
   }
 
   /// `| count() by field > n` with `timeframe`, as rules were written before correlations.
-  private func aggregation(_ rule: SigmaRule) -> [Output] {
+  private func aggregation(_ rule: SigmaRule, item: Int) -> [Output] {
     guard let (text, location) = rule.aggregation else { return [] }
     func failure(_ message: String) -> [Output] {
       problems.error(location, "aggregation '\(shown(text))': \(message)")
@@ -345,7 +455,8 @@ private struct SigmaReading {
     guard let call = words.first, call.hasPrefix("count("), call.hasSuffix(")") else {
       return failure("only count() and count(field) have a counterpart")
     }
-    guard let window = rule.timeframe, Nanoseconds(duration: window) != nil else { return failure("it needs a 'timeframe'") }
+    guard let window = rule.timeframe else { return failure("it needs a 'timeframe'") }
+    guard Nanoseconds(duration: window) != nil else { return failure("timeframe '\(shown(window))' is no duration here: write it in s, m, h or d") }
     let field = String(call.dropFirst(6).dropLast())
     let hasGroup = words.count == 5 && words[1] == "by"
     guard hasGroup || words.count == 3, let number = fixedPoint(words[words.count - 1], digits: 0),
@@ -359,28 +470,31 @@ private struct SigmaReading {
     let distinct = field.isEmpty ? nil : names.first
     let groupBy = hasGroup ? [names.last ?? ""] : []
     let count = Count(distinctField: distinct, groupBy: groupBy, comparison: comparison, threshold: number, window: window)
-    if let node = behavioral(rule, count, head: rule.head, id: rule.atrID) { return [Output(id: rule.atrID, root: node, location: rule.location)] }
+    if let node = behavioral(rule, count, head: rule.head, id: rule.atrID) {
+      return [Output(item: item, id: rule.atrID, root: node, location: rule.location)]
+    }
     guard distinct == nil else {
       return failure("distinct values can be counted where the selections are one conjunction of fields, which these are not")
     }
     // Its own correlation over the rule.
-    let correlationID = "ATR-COR-" + rule.atrID.dropFirst(4)
-    let base = Output(id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: true), location: rule.location)
+    let correlationID = documentID(rule)
+    let base = Output(item: item, id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: true), location: rule.location)
     let logic: [(String, Node)] = [
       ("type", .text("count_threshold")), ("alias", .text("event")), ("count", .plain("\(comparison == "gt" ? number + 1 : number)")),
       ("join_keys", .texts(groupBy)), ("window", .text(window)),
     ]
     let node = correlation(rule.head, id: correlationID, category: rule.source, sources: [("event", rule.atrID)], logic: logic)
-    return [base, Output(id: correlationID, root: node, location: rule.location)]
+    return [base, Output(item: item, id: correlationID, root: node, location: rule.location)]
   }
 
   // MARK: Correlations
 
   private func correlation(
-    _ head: SigmaHead, id: String, category: SigmaLogSource?, sources: [(alias: String, id: String)], logic: [(String, Node)]
+    _ head: SigmaHead, id: String, category: SigmaLogSource?, sources: [(alias: String, id: String)], logic: [(String, Node)], isBase: Bool = false
   ) -> Node {
     let described: [(String, Node)] =
-      [("schema_version", .text("1.0")), ("id", .text(id))] + description(head, severity: head.severity, isBase: false)
+      [("schema_version", .text("1.0")), ("id", .text(id))]
+      + description(head, severity: isBase ? "informational" : head.severity, isBase: isBase)
     let falsePositives: [(String, Node)] = head.falsePositives.isEmpty ? [] : [("false_positives", .texts(head.falsePositives))]
     return .mapping([
       (
@@ -393,62 +507,72 @@ private struct SigmaReading {
       ),
       ("source_rules", .list(sources.map { .mapping([("alias", .text($0.alias)), ("rule_id", .text($0.id))]) })),
       ("correlation_logic", .mapping(logic)), ("agent_source", .mapping([("type", .text(category?.agentSource ?? "host_log"))])),
-      ("response", .mapping([("actions", .texts(["alert"]))])),
+      ("response", .mapping([("actions", .texts([isBase ? "log_only" : "alert"]))])),
     ])
   }
 
-  /// nil where something was reported. `needs`: which items the output names.
-  private func write(
-    _ correlation: SigmaCorrelation, sources: [((name: String, location: SourceLocation), Int?)]
-  ) -> (output: Output, needs: [Int])? {
+  /// nil where something was reported. `others`: the correlations that it names are among them.
+  private func write(_ correlation: SigmaCorrelation, _ references: [Reference], _ others: [Written?]) -> Written? {
     let errorsBefore = problems.errorCount
-    for (reference, index) in sources where index == nil {
-      problems.error(reference.location, "rule '\(shown(reference.name))' is not among the files, or was left out", hint: "convert them together")
+    for reference in references {
+      if let index = reference.item {
+        guard case .correlation = order[index], others[index] == nil else { continue }
+        problems.error(reference.location, "correlation '\(shown(reference.name))' is left out")
+      } else {
+        problems.error(reference.location, "rule '\(shown(reference.name))' is not among the files, or was left out", hint: "convert them together")
+      }
     }
-    guard problems.errorCount == errorsBefore, !sources.isEmpty else { return nil }
-    let indices = sources.compactMap(\.1)
-    let groupBy = correlation.groupBy.compactMap { field($0.name, $0.location, correlation, indices) }
+    guard problems.errorCount == errorsBefore, !references.isEmpty else { return nil }
+    let indices = references.compactMap(\.item)
+    let groupBy = correlation.groupBy.compactMap { field($0.name, $0.location, correlation, indices, others) }
     guard problems.errorCount == errorsBefore else { return nil }
-    func output(_ node: Node, _ needs: [Int]) -> (Output, [Int]) {
-      (Output(id: correlation.atrID, root: node, location: correlation.location), needs)
-    }
-    let firstSource = indices.lazy.compactMap { self.source($0) }.first
-    if correlation.type.hasSuffix("count") {
-      guard indices.count == 1, let index = indices.first else {
-        problems.error(correlation.location, "\(correlation.type) over several rules has no counterpart: ATR counts one rule")
-        return nil
-      }
-      guard let condition = correlation.condition.first, condition.key == "gt" || condition.key == "gte" else {
-        problems.error(correlation.location, "only gt and gte have a counterpart: an alert for too few events needs a clock, not an event")
-        return nil
-      }
-      return count(correlation, index, groupBy, condition, firstSource, output)
-    }
-    let aliases = sources.enumerated().map { "rule_\($0.offset + 1)" }
+    var written = Written(
+      id: correlation.atrID, groupBy: Dictionary(zip(correlation.groupBy.map(\.name), groupBy), uniquingKeysWith: { first, _ in first }),
+      source: indices.lazy.compactMap { source($0, others) }.first, needs: indices, form: .correlation(sources: [], logic: []))
+    if correlation.type.hasSuffix("count") { return count(correlation, indices, groupBy, written, others) }
+    let aliases = indices.indices.map { "rule_\($0 + 1)" }
     var logic: [(String, Node)] = [
       ("type", .text(correlation.type == "temporal" ? "temporal_unordered" : "temporal_sequence")), ("sequence", .texts(aliases)),
     ]
     if !groupBy.isEmpty { logic.append(("join_keys", .texts(groupBy))) }
     logic.append(("window", .text(correlation.timespan)))
-    let named = zip(aliases, indices).map { ($0, atrID($1)) }
-    return output(self.correlation(correlation.head, id: correlation.atrID, category: firstSource, sources: named, logic: logic), indices)
+    written.form = .correlation(sources: Array(zip(aliases, indices.map { documentID($0, others) })), logic: logic)
+    return written
+  }
+  /// `isBase`: it is only there for other correlations.
+  private func root(_ written: Written, _ correlation: SigmaCorrelation, isBase: Bool) -> Node {
+    switch written.form {
+    case .count(let count, let rule): behavioral(rule, count, head: correlation.head, id: written.id, isBase: isBase) ?? .mapping([])
+    case .correlation(let sources, let logic):
+      self.correlation(correlation.head, id: written.id, category: written.source, sources: sources, logic: logic, isBase: isBase)
+    }
   }
 
   private func count(
-    _ correlation: SigmaCorrelation, _ index: Int, _ groupBy: [String], _ condition: (key: String, value: Int64), _ source: SigmaLogSource?,
-    _ output: (Node, [Int]) -> (Output, [Int])
-  ) -> (output: Output, needs: [Int])? {
+    _ correlation: SigmaCorrelation, _ indices: [Int], _ groupBy: [String], _ frame: Written, _ others: [Written?]
+  ) -> Written? {
+    var written = frame
+    guard indices.count == 1, let index = indices.first else {
+      problems.error(correlation.location, "\(correlation.type) over several rules has no counterpart: ATR counts one rule")
+      return nil
+    }
+    guard let condition = correlation.condition.first, condition.key == "gt" || condition.key == "gte" else {
+      problems.error(correlation.location, "only gt and gte have a counterpart: an alert for too few events needs a clock, not an event")
+      return nil
+    }
     if case .rule(let rule) = order[index], rule.aggregation == nil {
       var distinct: String?
       if let name = correlation.field {
-        guard let known = field(name, correlation.location, correlation, [index]) else { return nil }
+        guard let known = field(name, correlation.location, correlation, [index], others) else { return nil }
         distinct = known
       }
       let count = Count(
         distinctField: distinct, groupBy: groupBy, comparison: condition.key, threshold: condition.value, window: correlation.timespan)
-      let id = correlation.countID
-      if let node = behavioral(rule, count, head: correlation.head, id: id) {
-        return (Output(id: id, root: node, location: correlation.location), correlation.generates ? [index] : [])
+      if behavioral(rule, count, head: correlation.head, id: correlation.countID) != nil {
+        written.id = correlation.countID
+        written.needs = []
+        written.form = .count(count, of: rule)
+        return written
       }
     }
     guard correlation.field == nil else {
@@ -462,27 +586,42 @@ private struct SigmaReading {
     ]
     if !groupBy.isEmpty { logic.append(("join_keys", .texts(groupBy))) }
     logic.append(("window", .text(correlation.timespan)))
-    let named = [("rule_1", atrID(index))]
-    return output(self.correlation(correlation.head, id: correlation.atrID, category: source, sources: named, logic: logic), [index])
+    written.form = .correlation(sources: [("rule_1", documentID(index, others))], logic: logic)
+    return written
   }
 
-  private func atrID(_ index: Int) -> String {
+  private func documentID(_ index: Int, _ others: [Written?]) -> String {
     switch order[index] {
-    case .rule(let rule): rule.atrID
-    case .correlation(let correlation): correlation.atrID
+    case .rule(let rule): documentID(rule)
+    case .correlation(let correlation): others[index]?.id ?? correlation.atrID
     }
   }
-  private func source(_ index: Int) -> SigmaLogSource? { if case .rule(let rule) = order[index] { rule.source } else { nil } }
+  private func source(_ index: Int, _ others: [Written?]) -> SigmaLogSource? {
+    if case .rule(let rule) = order[index] { rule.source } else { others[index]?.source }
+  }
 
   /// ATR's name for a field of group-by; the same in all rules, else reported.
-  private func field(_ name: String, _ location: SourceLocation, _ correlation: SigmaCorrelation, _ indices: [Int]) -> String? {
+  private func field(
+    _ name: String, _ location: SourceLocation, _ correlation: SigmaCorrelation, _ indices: [Int], _ others: [Written?]
+  ) -> String? {
+    let alias = correlation.aliases?[name]
     var names: [String] = []
     for index in indices {
-      guard case .rule(let rule) = order[index] else { continue }
-      let alias = correlation.aliases?[name]
-      let sigmaName = (alias?[rule.name] ?? alias?[rule.id])?.text ?? name
-      guard let known = rule.source.name(sigmaName) else {
-        problems.error(location, "field '\(shown(sigmaName))' has no counterpart in events of rule '\(shown(rule.title))'")
+      let sigmaName: String
+      let title: String
+      let known: String?
+      switch order[index] {
+      case .rule(let rule):
+        sigmaName = (alias?[rule.name] ?? alias?[rule.id])?.text ?? name
+        title = rule.title
+        known = rule.source.name(sigmaName)
+      case .correlation(let other):
+        sigmaName = (alias?[other.name] ?? alias?[other.id])?.text ?? name
+        title = other.head.title
+        known = others[index].flatMap { $0.groupBy[sigmaName] ?? $0.source?.name(sigmaName) }
+      }
+      guard let known else {
+        problems.error(location, "field '\(shown(sigmaName))' has no counterpart in events of rule '\(shown(title))'")
         return nil
       }
       if !names.contains(known) { names.append(known) }

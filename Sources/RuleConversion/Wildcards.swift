@@ -65,15 +65,31 @@ struct Wildcards {
       case (true, false): break
       }
     }
-    var pattern = parts.first == .star ? "" : "^"
+    let pattern = (parts.first == .star ? "" : "^") + inside(character: "[\\s\\S]", anyDash: anyDash)
+    return (.regex, parts.last == .star ? pattern : pattern + Wildcards.end)
+  }
+  /// A pattern of what stands between a star at the beginning and one at the end.
+  private func inside(character: String, anyDash: Bool) -> String {
+    var pattern = ""
     for (i, part) in parts.enumerated() {
       switch part {
       case .text(let text): pattern += anyDash ? Wildcards.escapedAnyDash(text) : Wildcards.escaped(text)
-      case .one: pattern += "[\\s\\S]"
-      case .star: if i > 0, i < parts.count - 1 { pattern += "[\\s\\S]*" }
+      case .one: pattern += character
+      case .star: if i > 0, i < parts.count - 1 { pattern += character + "*" }
       }
     }
-    return (.regex, parts.last == .star ? pattern : pattern + Wildcards.end)
+    return pattern
+  }
+  /// A pattern for the whole of which the text is a part.
+  func pattern(within part: SigmaLogSource.Undecoded, anyDash: Bool) -> String {
+    part.before + (parts.first == .star ? part.character + "*" : "") + inside(character: part.character, anyDash: anyDash)
+      + (parts.last == .star ? "" : part.end)
+  }
+  /// Whether it holds a byte as URLs encode them, `%2e`.
+  static func isPercentEncoded(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20) }
+    return bytes.indices.dropLast(2).contains { bytes[$0] == 0x25 && isDigit(bytes[$0 + 1]) && isDigit(bytes[$0 + 2]) }
   }
 
   /// End of the text in every dialect: `$` also stands before a last newline, `\z` and `\Z` differ.

@@ -8,6 +8,8 @@ struct YARAPattern {
   private(set) var text: String
   /// The case of letters beyond ASCII, \w and \d beyond ASCII: YARA sees bytes.
   private(set) var isNarrower = false
+  /// A `.` or a negated class stands where the number of characters matters: beyond ASCII, each is several bytes.
+  private(set) var countsBytes = false
 
   init(_ pattern: String, ignoresCase: Bool) throws(ConversionError) {
     var reading = Reading(pattern: Array(pattern.unicodeScalars), ignoresCase: ignoresCase)
@@ -17,6 +19,7 @@ struct YARAPattern {
     guard !reading.out.isEmpty, !reading.out.allSatisfy({ "^$()".contains($0) }) else { throw ConversionError(message: "it matches everything") }
     text = "/\(reading.out)/" + (reading.ignoresCase ? "i" : "") + (reading.dotTakesNewline ? "s" : "")
     isNarrower = reading.isNarrower
+    countsBytes = reading.countsBytes
   }
 
   private struct Reading {
@@ -28,6 +31,7 @@ struct YARAPattern {
     var isMultiline = false
     var hasAnchor = false
     var isNarrower = false
+    var countsBytes = false
     var splits = 0
     var depth = 0
     private var hasAtom = false
@@ -76,6 +80,7 @@ struct YARAPattern {
           hasAtom = true
           wasQuantified = false
           at += 1
+          noteWide()
         default:
           put(literal: character)
           at += 1
@@ -83,6 +88,9 @@ struct YARAPattern {
       }
       guard hasAtom || out.isEmpty else { throw failure("an empty alternative") }
     }
+
+    /// Behind what takes any byte where the pattern means any character. Any number of them is the same.
+    private mutating func noteWide() { if peek() != "*", peek() != "+" { countsBytes = true } }
 
     private mutating func put(literal character: Unicode.Scalar) {
       hasAtom = true
@@ -231,10 +239,11 @@ struct YARAPattern {
         hasAnchor = true
         out += "$"
       default:
-        if "dDwW".unicodeScalars.contains(next) { isNarrower = true }
+        if "dDwWsS".unicodeScalars.contains(next) { isNarrower = true }
         out += "\\" + String(next)
       }
       at += 2
+      if "DWS".unicodeScalars.contains(next) { noteWide() }
     }
 
     /// ASCII members stay a class; single characters beyond ASCII become alternatives beside it.
@@ -246,6 +255,7 @@ struct YARAPattern {
       var others: [String] = []
       var isFirst = true
       // [\s\S] and its like: any byte.
+      var isWide = isNegated
       var previous: Unicode.Scalar?
       while let character = peek(), character != "]" || isFirst {
         isFirst = false
@@ -258,7 +268,8 @@ struct YARAPattern {
           continue
         }
         if character == "\\", let next = peek(1), "dDwWsS".unicodeScalars.contains(next) {
-          if "dDwW".unicodeScalars.contains(next) { isNarrower = true }
+          if "dDwWsS".unicodeScalars.contains(next) { isNarrower = true }
+          isWide = isWide || "DWS".unicodeScalars.contains(next)
           ascii += "\\" + String(next)
           previous = nil
           at += 2
@@ -280,8 +291,8 @@ struct YARAPattern {
       guard !(isNegated && !others.isEmpty) else { throw failure("a negated class with characters beyond ASCII") }
       hasAtom = true
       wasQuantified = false
-      // A negated class takes one byte here, one character there: a sequence of bytes is that character again only where it may repeat.
-      if isNegated { isNarrower = true }
+      // One byte here, one character there: a sequence of bytes is that character again only where it may repeat.
+      if isWide { noteWide() }
       let plain = ascii.isEmpty ? [] : ["[\(isNegated ? "^" : "")\(ascii)]"]
       splits += others.count
       out += others.isEmpty ? plain.joined() : "(" + (plain + others).joined(separator: "|") + ")"

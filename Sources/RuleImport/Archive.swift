@@ -15,6 +15,8 @@ public struct ArchiveEntry: Sendable {
     case bytes([UInt8])
     /// Not read, and why.
     case refused(String)
+    /// A link or a device: there is nothing of its own to read.
+    case shut(String)
   }
   public var content: Content
 }
@@ -80,7 +82,12 @@ private struct Reading {
       let name = library.name(entry) ?? "entry \(count)"
       let isFile = library.fileType(entry) == S_IFREG && library.hardlink(entry) == nil
       let declared = library.sizeIsSet(entry) != 0 ? max(0, library.size(entry)) : 0
-      guard isFile, let limit = wants(name) else {
+      guard isFile else {
+        try spend(declared)
+        if library.fileType(entry) != S_IFDIR { entries.append(ArchiveEntry(name: name, content: .shut(Self.kind(library, entry)))) }
+        continue
+      }
+      guard let limit = wants(name) else {
         // Skipping costs unpacking too, where the whole archive is one packed stream.
         try spend(declared)
         continue
@@ -92,6 +99,10 @@ private struct Reading {
       }
       entries.append(ArchiveEntry(name: name, content: try read(limit: limit)))
     }
+  }
+
+  private static func kind(_ library: LibArchive, _ entry: OpaquePointer) -> String {
+    library.hardlink(entry) != nil || library.fileType(entry) == S_IFLNK ? "a link, which is not followed" : "no regular file"
   }
 
   private mutating func spend(_ bytes: Int64) throws(DocumentFileError) {

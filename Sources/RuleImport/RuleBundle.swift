@@ -24,6 +24,19 @@ public struct RuleBundle: Sendable {
   /// What was left out, and why.
   public var diagnostics: [Diagnostic] = []
 
+  /// With the places of what was made from JSON as they are in the source, also where the message ends in one.
+  public static func placed(_ diagnostic: Diagnostic, madeFiles: Set<String>) -> Diagnostic {
+    guard madeFiles.contains(diagnostic.location.file) else { return diagnostic }
+    var copy = diagnostic
+    copy.location = SourceLocation(file: diagnostic.location.file)
+    // "... at bundle.json:1:36:1:1"
+    let parts = copy.message.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count > 2, parts.suffix(2).allSatisfy({ Int($0) != nil }) else { return copy }
+    let place = parts.dropLast(2).joined(separator: ":")
+    if let space = place.lastIndex(of: " "), madeFiles.contains(String(place[place.index(after: space)...])) { copy.message = place }
+    return copy
+  }
+
   /// Reads `path`; "-" is standard input. Fails where nothing of it can be read.
   public static func read(_ path: String) throws(DocumentFileError) -> RuleBundle {
     if path != "-", isDirectory(path) { return readDirectory(path) }
@@ -36,8 +49,7 @@ public struct RuleBundle: Sendable {
     let hash = SHA256Hash.hex(of: bytes)
     if Archive.isArchive(bytes) { return try readArchive(bytes, file: file, hash: hash) }
     let first = bytes.first { ![0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf].contains($0) }
-    let isNamedYAML = file.hasSuffix(".yaml") || file.hasSuffix(".yml")
-    guard !isNamedYAML, first == 0x5b || first == 0x7b else {
+    guard !hasYAMLSuffix(file), first == 0x5b || first == 0x7b else {
       return RuleBundle(kind: .yaml, name: stem(file), sha256: hash, files: [RuleFile(name: file, bytes: bytes)])
     }
     var bundle = RuleBundle(kind: .json, name: stem(file), sha256: hash)
@@ -49,8 +61,8 @@ public struct RuleBundle: Sendable {
   public static func isBundle(_ path: String) -> Bool {
     guard path != "-" else { return true }
     var info = stat()
-    guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG, !path.hasSuffix(".yaml"), !path.hasSuffix(".yml") else { return false }
-    if path.hasSuffix(".json") { return true }
+    guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG, !hasYAMLSuffix(path) else { return false }
+    if isJSON(path) { return true }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
@@ -84,17 +96,23 @@ public struct RuleBundle: Sendable {
   private static func readArchive(_ bytes: [UInt8], file: String, hash: String) throws(DocumentFileError) -> RuleBundle {
     let entries = try Archive.files(in: bytes, file: file) { name in
       if isYAML(name) || isMetadata(name) || isLicense(name) { return Limits.documentBytes }
-      if name.hasSuffix(".json") { return Limits.ruleBundleBytes }
+      if isJSON(name) { return Limits.ruleBundleBytes }
       return isPacked(name) ? 0 : nil
     }.get()
     var bundle = RuleBundle(kind: .archive, name: stem(file), sha256: hash)
     var json: [(name: String, bytes: [UInt8])] = []
     for entry in entries {
       let label = "\(file)!\(shown(entry.name))"
-      guard case .bytes(let content) = entry.content else {
-        guard case .refused(let reason) = entry.content else { continue }
+      let content: [UInt8]
+      switch entry.content {
+      case .bytes(let bytes): content = bytes
+      case .refused(let reason):
         let text = isPacked(entry.name) ? "an archive inside an archive is not opened" : reason
         bundle.diagnostics.append(Diagnostic(isPacked(entry.name) ? .note : .error, SourceLocation(file: label), text))
+        continue
+      case .shut(let reason):
+        // What is named like a rule was meant to be one.
+        bundle.diagnostics.append(Diagnostic(isYAML(entry.name) || isJSON(entry.name) ? .error : .note, SourceLocation(file: label), reason))
         continue
       }
       if isYAML(entry.name) {
@@ -104,7 +122,7 @@ public struct RuleBundle: Sendable {
         bundle.readMetadata(content)
       } else if isLicense(entry.name), bundle.license.isEmpty {
         bundle.license = firstLine(of: content)
-      } else if entry.name.hasSuffix(".json") {
+      } else if isJSON(entry.name) {
         json.append((label, content))
       }
     }
@@ -117,7 +135,13 @@ public struct RuleBundle: Sendable {
 
   /// JSON beside YAML is about the rules (indexes, fixtures), not the rules again.
   private mutating func addJSONFiles(_ json: [(name: String, bytes: [UInt8])]) throws(DocumentFileError) {
-    guard files.isEmpty else { return }
+    guard files.isEmpty else {
+      if let first = json.first {
+        let count = json.count == 1 ? "not read" : "not read, nor are \(json.count - 1) more such files"
+        diagnostics.append(Diagnostic(.note, SourceLocation(file: first.name), "JSON beside YAML rules is \(count)"))
+      }
+      return
+    }
     for (name, bytes) in json {
       do { try addJSON(bytes, file: name) } catch {
         guard json.count > 1 else { throw error }
@@ -148,7 +172,7 @@ public struct RuleBundle: Sendable {
     guard rules.count <= Limits.ruleFiles else { throw failure("more than \(Limits.ruleFiles) rules") }
     for rule in rules {
       guard rule.entries != nil else {
-        diagnostics.append(Diagnostic(.error, rule.location, "a rule must be an object, not \(rule.kindName)"))
+        diagnostics.append(Diagnostic(.error, rule.location, "a rule must be an object, not \(kind(of: rule))"))
         continue
       }
       guard let yaml = YAMLEmitter.emit(rule) else {
@@ -160,6 +184,13 @@ public struct RuleBundle: Sendable {
       madeFiles.insert(place)
       files.append(RuleFile(name: place, bytes: yaml))
     }
+  }
+
+  /// In JSON's words.
+  private func kind(of node: Node) -> String {
+    guard case .scalar(let scalar) = node.content else { return node.list == nil ? "an object" : "an array" }
+    if !scalar.isPlain { return "a text" }
+    return scalar.isNull ? "null" : ["true", "false"].contains(scalar.text) ? scalar.text : "the number \(shown(scalar.text))"
   }
 
   /// Name, version and licence from a wheel's METADATA (core metadata: headers, then an empty line).
@@ -194,18 +225,21 @@ public struct RuleBundle: Sendable {
   // MARK: Names
 
   private static func base(_ name: String) -> Substring { name.split(separator: "/").last ?? "" }
-  private static func isYAML(_ name: String) -> Bool { (name.hasSuffix(".yaml") || name.hasSuffix(".yml")) && !base(name).hasPrefix(".") }
+  private static func has(_ suffix: String, _ name: String) -> Bool { name.suffix(suffix.count).lowercased() == suffix }
+  private static func hasYAMLSuffix(_ name: String) -> Bool { has(".yaml", name) || has(".yml", name) }
+  private static func isYAML(_ name: String) -> Bool { hasYAMLSuffix(name) && !base(name).hasPrefix(".") }
+  private static func isJSON(_ name: String) -> Bool { has(".json", name) }
   private static func isMetadata(_ name: String) -> Bool { name.hasSuffix(".dist-info/METADATA") }
   private static func isLicense(_ name: String) -> Bool {
     name.split(separator: "/").count <= 2 && ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"].contains(String(base(name)))
   }
   private static let packedSuffixes = [".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tar", ".zip", ".whl"]
-  private static func isPacked(_ name: String) -> Bool { packedSuffixes.contains { name.hasSuffix($0) } }
+  private static func isPacked(_ name: String) -> Bool { packedSuffixes.contains { has($0, name) } }
 
   /// "rules" of "/a/b/rules.tar.gz"; "rules" where nothing is left.
   static func stem(_ path: String) -> String {
     var name = String(base(path))
-    for suffix in packedSuffixes + [".json", ".yaml", ".yml"] where name.hasSuffix(suffix) {
+    for suffix in packedSuffixes + [".json", ".yaml", ".yml"] where has(suffix, name) {
       name = String(name.dropLast(suffix.count))
       break
     }

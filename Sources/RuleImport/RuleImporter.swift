@@ -22,6 +22,12 @@ public struct RuleImportPlan: Sendable {
     public var outcome: Outcome
     public var reason: String
     public var location: SourceLocation
+    /// What else is wrong with it, in the document's order.
+    public var more: [Error] = []
+    public struct Error: Sendable {
+      public var reason: String
+      public var location: SourceLocation
+    }
   }
   public var bundle: RuleBundle
   /// In the order of the source.
@@ -65,12 +71,17 @@ public enum RuleImporter {
     }
     let set = RuleLoader.load(paths: [], documents: documents)
     let accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
-    let errors = Dictionary(grouping: set.diagnostics.filter { $0.severity == .error }, by: \.location.file)
+    let found = set.diagnostics.filter { $0.severity == .error }.map { RuleBundle.placed($0, madeFiles: bundle.madeFiles) }
+    let errors = Dictionary(grouping: found, by: \.location.file)
+    let starts = Dictionary(grouping: rules.map { rows[$0.row].location }, by: \.file)
     var files: [RuleFile] = []
     var notes: [Diagnostic] = []
     for (row, file) in rules {
       guard let rule = accepted[rows[row].location] else {
-        rows[row].reason = reason(rows[row], among: errors[rows[row].location.file] ?? [])
+        let start = rows[row].location
+        let isMade = bundle.madeFiles.contains(start.file)
+        if isMade { rows[row].location = SourceLocation(file: start.file) }
+        explain(&rows[row], errors[start.file] ?? [], before: isMade ? nil : next(behind: start, in: starts[start.file] ?? []))
         continue
       }
       rows[row].id = rule.id
@@ -87,22 +98,73 @@ public enum RuleImporter {
     for row in rows.indices where bundle.madeFiles.contains(rows[row].location.file) {
       rows[row].location = SourceLocation(file: rows[row].location.file)
     }
+    notes = notes.map { RuleBundle.placed($0, madeFiles: bundle.madeFiles) }
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     let left = bundle.diagnostics.map {
       RuleImportPlan.Row(id: "", outcome: $0.severity == .error ? .refused : .notARule, reason: $0.message, location: $0.location)
     }
     return RuleImportPlan(
       bundle: bundle, rows: rows + left, diagnostics: bundle.diagnostics + set.diagnostics, notes: notes, files: files,
-      hashes: files.map { SHA256Hash.hex(of: $0.bytes) }, setHash: SHA256Hash.hex(of: files.flatMap { [Array($0.name.utf8), $0.bytes] }))
+      hashes: files.map { SHA256Hash.hex(of: $0.bytes) }, setHash: setHash(files))
   }
+
+  /// The plan without the rules that are already below `directory`, outside the set `name`: there they would be the second of their id, and
+  /// unused. They are refused, with the place of the first.
+  public static func refuseTaken(_ plan: RuleImportPlan, in directory: String, besides name: String) -> RuleImportPlan {
+    guard isDirectory(directory) else { return plan }
+    let root = directory.hasSuffix("/") && directory.utf8.count > 1 ? String(directory.dropLast()) : directory
+    let own = root == "/" ? "/\(name)/" : "\(root)/\(name)/"
+    let there = RuleStore.load(paths: [root]).set.rules.filter { !$0.location.file.hasPrefix(own) }
+    let taken = Dictionary(there.map { ($0.id, $0.location) }, uniquingKeysWith: { first, _ in first })
+    var plan = plan
+    var refused: Set<String> = []
+    for i in plan.rows.indices where plan.rows[i].outcome == .imported || plan.rows[i].outcome == .skipped {
+      guard let first = taken[plan.rows[i].id] else { continue }
+      refused.insert(fileName(plan.rows[i].id))
+      plan.rows[i].outcome = .refused
+      // The reason goes into the provenance, which names no path.
+      plan.rows[i].reason = "rule id \(plan.rows[i].id) is taken by a rule that is already in the rules directory"
+      plan.rows[i].more = [.init(reason: "the rule that has the id", location: first)]
+    }
+    guard !refused.isEmpty else { return plan }
+    let kept = plan.files.indices.filter { !refused.contains(plan.files[$0].name) }
+    plan.hashes = kept.map { plan.hashes[$0] }
+    plan.files = kept.map { plan.files[$0] }
+    plan.setHash = setHash(plan.files)
+    return plan
+  }
+  private static func setHash(_ files: [RuleFile]) -> String { SHA256Hash.hex(of: files.flatMap { [Array($0.name.utf8), $0.bytes] }) }
 
   private static func isRule(_ root: Node) -> Bool {
     root["correlation"] != nil || root["source_rules"] != nil || root["detection"] != nil || root["id"]?.text?.hasPrefix("ATR-") == true
   }
-  /// The first error of the document: from its beginning on, among those of its file.
-  private static func reason(_ row: RuleImportPlan.Row, among errors: [Diagnostic]) -> String {
-    let named = errors.first { $0.message.hasPrefix("\(row.id) ") || $0.message.contains("rule id \(row.id) ") && $0.location == row.location }
-    return (named ?? errors.first { $0.location >= row.location })?.message ?? "refused"
+  /// The first of `starts` behind `location`; they are in order.
+  private static func next(behind location: SourceLocation, in starts: [SourceLocation]) -> SourceLocation? {
+    var low = 0
+    var high = starts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if location < starts[middle] { high = middle } else { low = middle + 1 }
+    }
+    return low < starts.count ? starts[low] : nil
+  }
+  /// The errors of its own part of the file, which are in order; the row stands at the first of them.
+  private static func explain(_ row: inout RuleImportPlan.Row, _ errors: [Diagnostic], before end: SourceLocation?) {
+    var low = 0
+    var high = errors.count
+    while low < high {
+      let middle = (low + high) / 2
+      if errors[middle].location < row.location { low = middle + 1 } else { high = middle }
+    }
+    let mine = errors[low...].prefix { error in end.map { error.location < $0 } ?? true }
+    var all: [RuleImportPlan.Row.Error] = []
+    // Two readers of one key may say the same of it; sorted, they stand side by side.
+    for (i, error) in zip(mine.indices, mine) where i == mine.startIndex || mine[i - 1] != error {
+      all.append(.init(reason: error.message + (error.hint.isEmpty ? "" : "; \(error.hint)"), location: error.location))
+    }
+    row.reason = all.first?.reason ?? "refused"
+    if let first = all.first { row.location = first.location }
+    row.more = Array(all.dropFirst())
   }
   /// Ids have only letters, digits and "-_.:". The loader does not read files that begin with a dot.
   static func fileName(_ id: String) -> String { (id.hasPrefix(".") ? "_" : "") + id + ".yaml" }
@@ -253,7 +315,10 @@ extension RuleStore {
         version = bundle.version
         let plan = RuleImporter.plan(bundle)
         documents += plan.files.map { RuleFile(name: "\(path)!\($0.name)", bytes: $0.bytes) }
-        diagnostics += plan.rows.filter { $0.outcome == .refused }.map { Diagnostic(.error, $0.location, "\($0.id): \($0.reason)") }
+        for row in plan.rows where row.outcome == .refused {
+          let all = [RuleImportPlan.Row.Error(reason: row.reason, location: row.location)] + row.more
+          diagnostics += all.map { Diagnostic(.error, $0.location, row.id.isEmpty ? $0.reason : "\(row.id): \($0.reason)") }
+        }
         failures += plan.count(.refused)
       } catch {
         diagnostics.append(error.diagnostic)

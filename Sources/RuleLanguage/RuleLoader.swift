@@ -16,7 +16,7 @@ public struct RuleFile: Sendable, Equatable {
 }
 
 public enum RuleLoader {
-  /// Loads every `*.yaml` and `*.yml` below `paths` (files are taken whatever their name), in the order of their names. Files that
+  /// Loads every `*.yaml` and `*.yml`, in any case, below `paths` (files are taken whatever their name), in the order of their names. Files that
   /// begin with "." are not read. Directories behind symbolic links are not entered.
   /// `documents` are read after them, as if they were files.
   /// `takesRecordedMatches`: matches of rules that are not loaded can come from recorded events, so a correlation that names such a
@@ -189,7 +189,7 @@ private struct Collection {
           } else {
             pending.append((file, depth + 1))
           }
-        } else if name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+        } else if [".yaml", ".yml"].contains(where: { name.suffix($0.count).lowercased() == $0 }) {
           fileCount += 1
           guard fileCount <= Limits.ruleFiles else {
             refuse(path, "more than \(Limits.ruleFiles) rule files")

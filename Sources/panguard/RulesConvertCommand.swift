@@ -29,15 +29,18 @@ extension RulesCommand {
       guard (from == .sigma) == (target == .atr) else {
         throw ValidationError("write --from sigma, or --to sigma, or --to yara: '\(from.rawValue)' to '\(target.rawValue)' is no conversion")
       }
+      guard sources.count(where: { $0 == "-" }) <= 1 else { throw ValidationError("standard input can be read once: write - once") }
     }
 
     func run() throws {
       var files: [RuleFile] = []
+      var madeFiles: Set<String> = []
       for source in sources {
         do {
           let bundle = try RuleBundle.read(source)
           report(bundle.diagnostics, atLeast: .error)
           files += bundle.files
+          madeFiles.formUnion(bundle.madeFiles)
         } catch { throw CommandFailure.environment("\(error.diagnostic)") }
       }
       let converted =
@@ -46,7 +49,8 @@ extension RulesCommand {
         case .sigma: ATRToSigma.convert(files)
         case .yara: ATRToYARA.convert(files)
         }
-      report(converted.diagnostics, atLeast: .note)
+      // What was made from JSON has lines of our own, and its name says the place in the source.
+      report(converted.diagnostics.map { RuleBundle.placed($0, madeFiles: madeFiles) }, atLeast: .note)
       try write(converted)
       printError("\(converted.documents.count) written, \(converted.leftOut) left out")
       if converted.leftOut > 0 { throw CommandFailure.findings }
@@ -64,10 +68,15 @@ extension RulesCommand {
       }
       guard makeDirectory(out, mode: 0o755) else { throw CommandFailure.environment("cannot make \(out): \(errorText(errno))") }
       let suffix = to == .yara ? ".yar" : to == .sigma ? ".yml" : ".yaml"
-      for document in converted.documents {
-        let path = "\(out)/\(document.name)\(suffix)"
+      let paths = converted.documents.map { "\(out)/\($0.name)\(suffix)" }
+      // All of them before the first is written: half of a conversion is worse than none.
+      var seen: Set<String> = []
+      for path in paths {
+        guard seen.insert(path).inserted else { throw CommandFailure.environment("two rules would be written to \(path)") }
         var info = stat()
         guard replace || lstat(path, &info) != 0 else { throw CommandFailure.environment("\(path) exists; --replace overwrites it") }
+      }
+      for (path, document) in zip(paths, converted.documents) {
         guard writeAtomically(document.bytes, to: path, mode: 0o644) else {
           throw CommandFailure.environment("cannot write \(path): \(errorText(errno))")
         }

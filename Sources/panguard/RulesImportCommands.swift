@@ -13,7 +13,7 @@ extension RulesCommand {
       abstract: "Check a set of rules from elsewhere and pin it into the rules directory.",
       discussion: """
         SOURCE is a directory or archive (zip; tar, also packed) of ATR YAML, a wheel or JSON bundle of rules, or - for one of them on
-        standard input. Each rule becomes one file, beside provenance.json with the hash of the source and of every file; a set whose files
+        standard input. A rule whose id is already in the rules directory, in another set, is refused. Each rule becomes one file, beside provenance.json with the hash of the source and of every file; a set whose files
         have changed since is not used. Every rule that is refused or skipped is listed with the reason. Exit 1 if one was refused.
         """)
     @Argument(help: "Directory, archive, wheel, JSON bundle, YAML file, or -.", completion: .file()) var source: String
@@ -28,15 +28,15 @@ extension RulesCommand {
       var bundle: RuleBundle
       do { bundle = try RuleBundle.read(source) } catch { throw CommandFailure.environment("\(error.diagnostic)") }
       if let license, bundle.license.isEmpty { bundle.license = license }
-      let plan = RuleImporter.plan(bundle)
+      var plan = RuleImporter.plan(bundle)
       let name = name ?? RuleImporter.setName(of: bundle)
       guard RuleImporter.isSetName(name) else { throw CommandFailure.usage("'\(name)' cannot name a set: write letters, digits, '-', '_', '.'") }
+      let directory = into ?? RuleStore.defaultDirectory()
+      if let directory { plan = RuleImporter.refuseTaken(plan, in: directory, besides: name) }
       report(plan.notes, atLeast: .warning)
       var target: String?
       if !dryRun, !plan.files.isEmpty {
-        guard let directory = into ?? RuleStore.defaultDirectory() else {
-          throw CommandFailure.usage("there is no rules directory here; name one with --into")
-        }
+        guard let directory else { throw CommandFailure.usage("there is no rules directory here; name one with --into") }
         do { target = try RuleImporter.write(plan, name: name, into: directory, replaces: replace) } catch {
           throw CommandFailure.environment(error.description)
         }
@@ -50,7 +50,9 @@ extension RulesCommand {
 
     private func printTable(_ plan: RuleImportPlan, _ name: String, _ target: String?, _ output: inout Output) {
       for row in plan.rows where row.outcome != .imported {
-        output.line("\(row.location): \(row.outcome.rawValue) \(row.id.isEmpty ? "-" : row.id): \(TerminalText.escaped(row.reason))")
+        let subject = "\(row.outcome.rawValue) \(row.id.isEmpty ? "-" : row.id)"
+        output.line("\(row.location): \(subject): \(TerminalText.escaped(row.reason))")
+        for error in row.more { output.line("\(error.location): \(subject): \(TerminalText.escaped(error.reason))") }
       }
       let source = plan.bundle
       output.line("source    \(source.kind.rawValue) \(source.name) \(source.version)".trimmedRight)
@@ -95,6 +97,17 @@ extension RulesCommand {
         json.value(row.reason)
         json.key("location")
         json.value("\(row.location)")
+        json.key("more")
+        json.beginArray()
+        for error in row.more {
+          json.beginObject()
+          json.key("reason")
+          json.value(error.reason)
+          json.key("location")
+          json.value("\(error.location)")
+          json.endObject()
+        }
+        json.endArray()
         json.endObject()
       }
       json.endArray()
@@ -115,11 +128,19 @@ extension RulesCommand {
     @Option(name: .long, help: "Recorded events; - is standard input.", completion: .file()) var events: String?
     @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
 
+    func validate() throws {
+      guard [old, new, events].count(where: { $0 == "-" }) <= 1 else { throw ValidationError("standard input can be read once: write - once") }
+    }
+
     func run() throws {
       let plans = try [old, new].map { path -> RuleImportPlan in
         do {
           let plan = RuleImporter.plan(try RuleBundle.read(path))
-          for row in plan.rows where row.outcome == .refused { printError("\(row.location): refused \(row.id): \(row.reason)") }
+          for row in plan.rows where row.outcome == .refused {
+            let subject = "refused \(row.id.isEmpty ? "-" : row.id)"
+            printError("\(row.location): \(subject): \(TerminalText.escaped(row.reason))")
+            for error in row.more { printError("\(error.location): \(subject): \(TerminalText.escaped(error.reason))") }
+          }
           return plan
         } catch let error as DocumentFileError { throw CommandFailure.environment("\(error.diagnostic)") }
       }

@@ -23,11 +23,17 @@ import Testing
     #expect(again.status == 3, "\(again)")
     #expect(again.errors.contains("--replace"))
     #expect(panguard("rules", "import", bundle, "--into", d["rules"], "--replace").status == 0)
+    // Under another name its rules would be there twice.
+    let twice = panguard("rules", "import", bundle, "--into", d["rules"], "--name", "twice")
+    #expect(twice.status == 3, "\(twice)")
+    #expect(twice.text.contains("refused ATR-2026-00001: rule id ATR-2026-00001 is taken by a rule that is already "))
+    #expect(twice.text.contains("ATR-2026-00001.yaml:1:1: refused ATR-2026-00001: the rule that has the id"), "\(twice)")
+    #expect(!d.exists("rules/twice"))
     #expect(panguard("rules", "list", d["rules"], "--format", "jsonl").text.contains("ATR-2026-00001"))
     // From standard input, under a name of its own.
-    let piped = panguard(["rules", "import", "-", "--into", d["rules"], "--name", "piped"], input: bundle)
+    let piped = panguard(["rules", "import", "-", "--into", d["others"], "--name", "piped"], input: bundle)
     #expect(piped.status == 0, "\(piped)")
-    #expect(d.exists("rules/piped/provenance.json"))
+    #expect(d.exists("others/piped/provenance.json"))
     #expect(panguard("rules", "import", bundle, "--into", d["rules"], "--name", "../out").status == 2)
   }
 
@@ -89,6 +95,12 @@ import Testing
     #expect(result.text.contains("1 added, 0 removed, 1 changed, 0 unchanged"))
     #expect(result.text.contains("ATR-2026-00001  +1 (e2)  -1 (e1)  0 as before"))
     #expect(panguard("rules", "diff", old, old, "--events", events).status == 0)
+    // Standard input cannot be read twice.
+    for arguments in [["-", "-"], ["-", new, "--events", "-"]] {
+      let result = panguard(["rules", "diff"] + arguments, input: old)
+      #expect(result.status == 2, "\(result)")
+    }
+    #expect(panguard(["rules", "diff", "-", old], input: old).status == 0)
     let json = panguard("rules", "diff", old, new, "--format", "json")
     #expect(json.text.contains(#""removed_patterns":["evil"],"added_patterns":["worse"]"#), "\(json)")
   }
@@ -123,6 +135,29 @@ import Testing
     #expect(panguard("rules", "convert", "--from", "sigma", "--to", "yara", sigma).status == 2)
   }
 
+  /// Nothing is written where a file is in the way, and not half of it.
+  @Test func filesInTheWayAreFoundFirst() {
+    let d = TemporaryDirectory()
+    let rules = d.write("[\(Self.rule("ATR-2026-00001", "evil")),\(Self.rule("ATR-2026-00002", "worse"))]", to: "rules.json")
+    mkdir(d["out"], 0o755)
+    d.append("mine", to: "out/atr_2026_00002.yml")
+    let result = panguard("rules", "convert", "--to", "sigma", rules, "--out", d["out"])
+    #expect(result.status == 3, "\(result)")
+    #expect(result.errors.contains("atr_2026_00002.yml exists"))
+    #expect(!d.exists("out/atr_2026_00001.yml"))
+    #expect(panguard("rules", "convert", "--to", "sigma", rules, "--out", d["out"], "--replace").status == 0)
+    #expect(d.exists("out/atr_2026_00001.yml"))
+  }
+
+  /// A rule of a bundle is named by its place there, not by a line of what was made of it.
+  @Test func conversionsNameThePlaceInTheBundle() {
+    let d = TemporaryDirectory()
+    let bad = Self.rule("ATR-2026-00001", "x").split(separator: "contains").joined(separator: "contaims")
+    let result = panguard("rules", "convert", "--to", "yara", d.write("[\n\(bad)]", to: "bundle.json"))
+    #expect(result.status == 1, "\(result)")
+    #expect(result.errors.contains("bundle.json:2:1: error: "))
+  }
+
   @Test func ourRulesBecomeSigmaAndYARA() {
     for (target, sign) in [("sigma", "logsource:"), ("yara", "condition:")] {
       let result = panguard("rules", "convert", "--to", target, Product.rules)
@@ -142,8 +177,8 @@ import Testing
     #expect(whole.text.contains(" 0 refused"))
     let unpacked = bash("unzip -q -o '\(wheel)' 'pyatr/_bundled_rules.json' -d '\(d.path)'", d)
     guard unpacked.status == 0 else { return skip("there is no unzip") }
-    #expect(panguard("rules", "import", d["pyatr/_bundled_rules.json"], "--into", d["rules"], "--name", "json").status == 0)
-    let sets = bash("grep -h set_sha256 '\(d.path)'/rules/*/provenance.json | sort -u | wc -l", d)
+    #expect(panguard("rules", "import", d["pyatr/_bundled_rules.json"], "--into", d["others"], "--name", "json").status == 0)
+    let sets = bash("grep -h set_sha256 '\(d.path)'/rules/*/provenance.json '\(d.path)'/others/*/provenance.json | sort -u | wc -l", d)
     #expect(sets.text.contains("1"))
   }
 }

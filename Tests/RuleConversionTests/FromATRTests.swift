@@ -127,11 +127,78 @@ private func text(_ converted: Converted) -> String {
       "whole number of seconds"
     ),
     ("method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 5}", "no selection to count"),
+    (
+      "method: behavioral\nbehavioral: {metric: user.name, aggregation: distinct_count, window: 5m, operator: gte, threshold: 3, min_events: 9, "
+        + "filter: {a: b}}", "'min_events' has no counterpart"
+    ),
+    (
+      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: eq, threshold: 3, min_events: 9, filter: {a: b}}",
+      "'min_events' has no counterpart"
+    ),
+    ("conditions:\n  a: {field: content, patterns: [x], language: es}\ncondition: a", "no word for the language"),
   ]) func whatSigmaCannotSay(_ detection: String, _ message: String) {
     let converted = ATRToSigma.convert([rule(detection)])
     #expect(converted.documents.isEmpty)
     #expect(converted.leftOut == 1)
     #expect(converted.diagnostics.contains { $0.message.contains(message) && $0.location.file == "r.yaml" }, "\(converted.diagnostics)")
+  }
+}
+
+@Suite struct ATRToSigmaOmissionTests {
+  private func behavioral(_ rest: String) -> Converted {
+    ATRToSigma.convert([
+      rule("method: behavioral\nbehavioral: {metric: user.name, window: 5m, filter: {event.action: ssh-login}, \(rest)}")
+    ])
+  }
+  /// The number of events that a rule asks for besides is a threshold, or says nothing, and is never dropped.
+  @Test(arguments: [
+    ("aggregation: count, operator: gte, threshold: 3, min_events: 9", "gte: 9"),
+    ("aggregation: count, operator: gt, threshold: 3, min_events: 9", "gt: 8"),
+    ("aggregation: count, operator: gte, threshold: 30, min_events: 9", "gte: 30"),
+    ("aggregation: distinct_count, operator: gte, threshold: 9, min_events: 9", "gte: 9"),
+    ("aggregation: distinct_count, operator: gt, threshold: 8, min_events: 9", "gt: 8"),
+  ]) func leastEvents(_ body: String, _ condition: String) {
+    let converted = behavioral(body)
+    #expect(text(converted).contains("    \(condition)\n"), "\(text(converted)) \(converted.diagnostics)")
+    #expect(converted.diagnostics.isEmpty)
+  }
+
+  @Test func cooldownsAreNamed() {
+    let converted = behavioral("aggregation: count, operator: gte, threshold: 3, cooldown: 1h")
+    #expect(converted.documents.count == 2)
+    #expect(converted.diagnostics.map(\.severity) == [.warning])
+    #expect(converted.diagnostics.first?.message.contains("no cooldown") == true)
+  }
+
+  /// A correlation stands on rules; one that is left out takes it along, wherever it stands, and what stands on that.
+  @Test func correlationsGoWithTheirRules() {
+    func correlation(_ id: String, _ first: String, _ second: String) -> RuleFile {
+      RuleFile(
+        name: "\(id).yaml",
+        bytes: Array(
+          """
+          correlation: {id: \(id), title: A correlation, severity: high}
+          source_rules: [{alias: a, rule_id: \(first)}, {alias: b, rule_id: \(second)}]
+          correlation_logic: {type: temporal_sequence, sequence: [a, b], join_keys: [source.ip], window: 5m}
+          agent_source: {type: host_log}
+          """.utf8))
+    }
+    let plain = rule("conditions:\n  a: {field: message, patterns: [x]}\ncondition: a", id: "ATR-2026-00001")
+    let other = rule("conditions:\n  a: {field: message, patterns: [y]}\ncondition: a", id: "ATR-2026-00002")
+    let spanish = rule("conditions:\n  a: {field: message, patterns: [z], language: es}\ncondition: a", id: "ATR-2026-00003")
+    let converted = ATRToSigma.convert([
+      correlation("ATR-COR-2026-00003", "ATR-COR-2026-00002", "ATR-2026-00001"),
+      correlation("ATR-COR-2026-00001", "ATR-2026-00001", "ATR-2026-00002"),
+      correlation("ATR-COR-2026-00002", "ATR-2026-00001", "ATR-2026-00003"), plain, other, spanish,
+    ])
+    #expect(Set(converted.documents.map(\.id)) == ["ATR-COR-2026-00001", "ATR-2026-00001", "ATR-2026-00002"])
+    #expect(converted.leftOut == 3)
+    let errors = converted.diagnostics.filter { $0.severity == .error }.map(\.message).sorted()
+    #expect(
+      errors == [
+        "ATR-2026-00003: Sigma has no word for the language of a text", "ATR-COR-2026-00002: it needs rule ATR-2026-00003, which is left out",
+        "ATR-COR-2026-00003: it needs rule ATR-COR-2026-00002, which is left out",
+      ])
   }
 }
 
@@ -207,6 +274,23 @@ private func text(_ converted: Converted) -> String {
     let written = text(converted).split(separator: "\n").first { $0.contains("$c1_1 = ") }.map { String($0.drop { $0 != "=" }.dropFirst(2)) }
     #expect(written == expected, "\(converted.diagnostics)")
     if expected == nil { #expect(converted.diagnostics.contains { $0.severity == .error }) }
+  }
+
+  @Test(arguments: [
+    (".{0,20}x", true), ("a.b", true), ("[^a]{3}", true), ("\\Wx", true), ("[\\s\\S]{2}x", true), ("(.|a)x", true), (".*x", false), (".+x", false),
+    ("[^a]*x", false), ("[\\s\\S]*x", false), ("abc", false), ("[a-z]{3}", false),
+  ]) func countedBytesAreNamed(_ pattern: String, _ isNamed: Bool) {
+    let converted = ATRToYARA.convert([rule("conditions:\n  c: {field: content, patterns: ['\(pattern)']}\ncondition: c", source: "llm_io")])
+    #expect(converted.documents.count == 1)
+    #expect(converted.diagnostics.contains { $0.message.contains("counts bytes") } == isNamed, "\(converted.diagnostics)")
+  }
+
+  @Test func conditionsOfOneLanguageAreLeftOut() {
+    let converted = ATRToYARA.convert([
+      rule("conditions:\n  c: {field: content, patterns: ['x'], language: es}\ncondition: c", source: "llm_io")
+    ])
+    #expect(converted.documents.isEmpty)
+    #expect(converted.diagnostics.contains { $0.severity == .error && $0.message.contains("language") })
   }
 
   @Test func textsAndExpressions() {

@@ -157,6 +157,45 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     MatchCase(
       detection: "sel:\n  dst_port: 22\ncondition: sel", hits: [#"{"event.category":"network","destination.port":22}"#],
       misses: [#"{"event.category":"network","destination.port":222}"#], logsource: "{category: firewall}"),
+    // sudo's USER is the account that was asked for, not the caller (the pattern is that of CVE-2019-14287).
+    MatchCase(
+      detection: "sel:\n  USER: ['#-*', '#*4294967295']\n  COMMAND|contains: sh\n  PWD|startswith: /home\ncondition: sel",
+      hits: [
+        ##"{"event.provider":"sudo","user.name":"eve","user.effective.name":"#-1","process.command_line":"/bin/sh","process.working_directory":"/home/e"}"##
+      ],
+      misses: [
+        ##"{"event.provider":"sudo","user.name":"#-1","user.effective.name":"r","process.command_line":"/bin/sh","process.working_directory":"/home/e"}"##
+      ], logsource: "{product: linux, service: sudo}"),
+    // Path and query are decoded; what is written encoded is sought in its part of the URL as it was logged.
+    MatchCase(
+      detection: "sel:\n  cs-uri-query|contains: ['%20union%20select', plain]\ncondition: sel",
+      hits: [
+        #"{"event.category":"web","url.original":"/a?b=1%20UNION%20select","url.query":"b=1 UNION select"}"#,
+        #"{"event.category":"web","url.original":"/a?plain","url.query":"plain"}"#,
+      ],
+      misses: [
+        #"{"event.category":"web","url.original":"/a%20union%20select","url.path":"/a union select"}"#,
+        #"{"event.category":"web","url.original":"/plain","url.path":"/plain"}"#,
+      ], logsource: "{category: webserver}"),
+    MatchCase(
+      detection: "sel:\n  cs-uri-query|startswith: 'a%3d'\n  cs-uri-stem|endswith: '%2e'\ncondition: sel",
+      hits: [#"{"event.category":"web","url.original":"/b%2E?A%3Dc"}"#],
+      misses: [
+        #"{"event.category":"web","url.original":"/b%2e?xa%3dc"}"#, #"{"event.category":"web","url.original":"/b%2ec?a%3dc"}"#,
+        #"{"event.category":"web","url.original":"/b?a%3dc&d=%2e"}"#,
+      ], logsource: "{category: webserver}"),
+    MatchCase(
+      detection: "sel:\n  cs-uri-stem: '/a%20*b?'\ncondition: sel",
+      hits: [#"{"event.category":"web","url.original":"/a%20xbc?q"}"#, #"{"event.category":"web","url.original":"/a%20bc"}"#],
+      misses: [#"{"event.category":"web","url.original":"/a%20x?bc"}"#, #"{"event.category":"web","url.original":"/a%20bcd"}"#],
+      logsource: "{category: webserver}"),
+    // Modifiers that may stand together, in one key.
+    MatchCase(
+      detection: "sel:\n  message|contains|all|cased|windash: [' -A', b]\ncondition: sel", hits: [#"{"message":"b /A"}"#],
+      misses: [#"{"message":"b /a"}"#, #"{"message":" -A"}"#]),
+    MatchCase(
+      detection: "sel:\n  message|exists: true\n  message|re|i|neq: 'a+'\n  attempts|lt|neq: 5\ncondition: sel",
+      hits: [#"{"message":"b","attempts":"5"}"#], misses: [#"{"message":"bA","attempts":"5"}"#, #"{"message":"b","attempts":"4"}"#]),
   ]
 
   @Test(arguments: cases) func meansTheSame(_ each: MatchCase) {
@@ -218,7 +257,13 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     ("sel:\n  Hashes: x\ncondition: sel", "{product: linux, category: process_creation}", "no counterpart in events", 10),
     ("sel:\n  a|gt: x\ncondition: sel", "{product: linux, service: syslog}", "no integer", 10),
     ("sel:\n  a|cidr: '2001:db8::/33'\ncondition: sel", "{product: linux, service: syslog}", "no simple pattern", 10),
-    ("sel:\n  a|re: '(unclosed'\ncondition: sel", "{product: linux, service: syslog}", "would be refused", 1),
+    ("sel:\n  a|re: '(unclosed'\ncondition: sel", "{product: linux, service: syslog}", "bad regular expression", 10),
+    ("sel:\n  x|contains: y\n  a|re|m: ['b', '(unclosed']\ncondition: sel", "{product: linux, service: syslog}", "bad regular expression", 11),
+    ("sel:\n  a: b\ncondition: sel | count() by a > 5\ntimeframe: 1M", "{product: linux, service: syslog}", "timeframe '1M' is no duration", 11),
+    ("sel:\n  cs-uri-query|re: '%2e%2e'\ncondition: sel", "{category: webserver}", "url.query is decoded", 10),
+    ("sel:\n  Uid: 0\ncondition: sel", "{product: linux, service: sudo}", "no counterpart in events", 10),
+    ("sel:\n  CMD: x\ncondition: sel", "{product: linux, service: cron}", "no counterpart in events", 10),
+    ("sel:\n  port: 22\ncondition: sel", "{product: linux, service: sshd}", "no counterpart in events", 10),
     ("sel:\n  a: b\ncondition: sel and other", "{product: linux, service: syslog}", "no selection is named 'other'", 11),
     ("sel:\n  a: b\ncondition: 2 of sel*", "{product: linux, service: syslog}", "no counterpart; 1 and all have", 11),
     ("sel:\n  a: b\ncondition: (sel", "{product: linux, service: syslog}", "')' is missing", 11),
@@ -240,6 +285,30 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     #expect(error.message.contains(message), "\(error)")
     #expect(error.location.file == "s1.yml")
     #expect(abs(error.location.line - line) <= 1, "\(error)")
+  }
+
+  /// Two modifiers of which one would be dropped.
+  @Test(arguments: [
+    "base64|startswith", "base64|endswith", "windash|base64offset|contains", "re|startswith", "re|contains", "re|windash", "re|cased",
+    "cidr|contains", "contains|startswith", "startswith|endswith", "exists|contains", "exists|neq", "contains|base64", "base64|base64offset|contains",
+    "base64offset", "base64|wide", "wide|utf16be|base64", "i", "contains|i", "gt|lt", "gt|contains", "gt|cased", "contains|contains", "cidr|re",
+    "cidr|windash", "base64|windash", "all|re|exists",
+  ]) func modifiersWithoutACommonMeaning(_ modifiers: String) throws {
+    let converted = convert(sigma("sel:\n  a|\(modifiers): '1'\ncondition: sel"))
+    #expect(converted.documents.isEmpty)
+    #expect(converted.leftOut == 1)
+    let error = try #require(converted.diagnostics.first { $0.severity == .error })
+    #expect(error.message.contains("modifier"), "\(error)")
+    #expect(error.location.line == 10, "\(error)")
+  }
+
+  @Test(arguments: [
+    ("{product: linux, service: sshdd}", "did you mean service 'sshd'?"), ("{product: linux, service: clamav}", "service may be auditd, auth, cron"),
+    ("{product: linux, category: proces_creation}", "did you mean category 'process_creation'?"),
+    ("{product: windows}", "product may be linux, nginx"),
+  ]) func unknownLogSourcesAreToldTheKnownOnes(_ source: String, _ hint: String) throws {
+    let error = try #require(convert(sigma("sel:\n  a: b\ncondition: sel", logsource: source)).diagnostics.first)
+    #expect(error.hint.contains(hint), "\(error)")
   }
 
   @Test func oneBadRuleDoesNotTakeTheOthers() {
@@ -376,6 +445,64 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     default: Issue.record("another type")
     }
     #expect(correlation.window == .wallTime(.minutes(5)))
+  }
+
+  /// A count that becomes behavioral has another id than a correlation, and a sequence over it must name that.
+  @Test func aSequenceOverACount() throws {
+    func named(_ id: String, _ name: String, _ body: String) -> String {
+      "title: \(name)\nid: 00000000-0000-0000-0000-0000000000\(id)\nname: \(name)\nlevel: high\ndate: 2026-01-05\ncorrelation:\n"
+        + body.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n")
+    }
+    // The sequence first: it stands before what it names.
+    let sequence = named("d1", "broken_in", "type: temporal_ordered\nrules: [many, login]\ngroup-by: [src_ip]\ntimespan: 1h")
+    let many = named("d2", "many", "type: event_count\nrules: [failed_login]\ngroup-by: [src_ip]\ntimespan: 10m\ncondition: {gte: 3}")
+    let converted = convert(sequence, failed + "\n---\n" + success, many)
+    #expect(converted.diagnostics.map(\.description) == [])
+    #expect(converted.leftOut == 0)
+    let set = load(converted)
+    #expect(set.refusedCount == 0)
+    let rule = try #require(set.rules.first { $0.id.hasPrefix("ATR-COR-") })
+    guard case .correlation(let correlation) = rule.detection else {
+      Issue.record("no correlation")
+      return
+    }
+    let count = try #require(set.rules.first { if case .behavioral = $0.detection { true } else { false } })
+    #expect(correlation.sourceRules.first?.ruleIDPattern == count.id)
+    #expect(correlation.joinKeys == [.known(.sourceIP)])
+    // What only the sequence needs is no alert of its own.
+    #expect(count.severity == .informational)
+    #expect(rule.severity == .high)
+    var evaluator = RuleEvaluator(set)
+    func fires(_ outcome: String) throws -> Bool {
+      let event = Array(
+        #"{"event":{"event.provider":"sshd","event.action":"ssh-login","event.outcome":"\#(outcome)","source.ip":"192.0.2.1","user.name":"a"}}"#.utf8)
+      return String(decoding: try event.withUnsafeBytes { try evaluator.evaluate(line: $0) }, as: UTF8.self).contains(rule.id)
+    }
+    #expect(try ["failure", "failure", "success", "failure", "success"].map(fires) == [false, false, false, false, true])
+  }
+
+  @Test func correlationsInACircle() {
+    func named(_ name: String, _ other: String) -> String {
+      "title: \(name)\nname: \(name)\ncorrelation: {type: temporal, rules: [\(other), login], timespan: 1h}"
+    }
+    let converted = convert(success, named("a", "b"), named("b", "a"), named("c", "a"))
+    #expect(converted.leftOut == 3)
+    #expect(converted.documents.count == 1)
+    #expect(converted.diagnostics.filter { $0.severity == .error }.allSatisfy { $0.message.contains("lead back to themselves") })
+  }
+
+  /// A rule that a correlation refers to is written, and its author told, where the correlation is left out.
+  @Test(arguments: ["timespan: 1m\ncondition: {lte: 5}", "timespan: 1m\ncondition: {gte: 999999999}"])
+  func aRuleDoesNotVanishWithItsCorrelation(_ rest: String) throws {
+    let critical = success.replacing("name: login", with: "name: login\nlevel: critical")
+    let converted = convert(critical, correlation("type: event_count\nrules: [login]\ngroup-by: [src_ip]\n\(rest)"))
+    #expect(converted.leftOut == 1)
+    #expect(converted.diagnostics.filter { $0.severity == .error }.count == 1)
+    let warning = try #require(converted.diagnostics.first { $0.severity == .warning })
+    #expect(warning.message.contains("left out") && warning.location.file == "s1.yml", "\(warning)")
+    let set = load(converted)
+    #expect(set.rules.map(\.severity) == [.critical])
+    #expect(set.rules.first?.responseActions == ["alert"])
   }
 
   @Test func oldAggregations() throws {

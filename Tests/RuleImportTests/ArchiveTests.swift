@@ -71,6 +71,24 @@ import TypedYAML
     else { return }
     let bundle = try read(scratch, "links.tar")
     #expect(bundle.files.map(\.name) == ["links.tar!rule.yaml"])
+    // Each is named, and as a rule that was not imported.
+    let rows = RuleImporter.plan(bundle).rows.filter { $0.outcome == .refused }
+    #expect(rows.map(\.location.file) == ["links.tar!passwd.yaml", "links.tar!hard.yaml", "links.tar!dev.yaml", "links.tar!fifo.yaml"])
+    #expect(rows.map { $0.reason.contains("link") } == [true, true, false, false])
+  }
+
+  @Test func suffixesInAnyCase() throws {
+    let scratch = Scratch()
+    scratch.write("in/a.YAML", ruleYAML("ATR-2026-00001"))
+    scratch.write("in/b.Yml", ruleYAML("ATR-2026-00002"))
+    scratch.write("in/index.JSON", "{}")
+    scratch.write("in/more.json", "{}")
+    #expect(RuleImporter.plan(try RuleBundle.read("\(scratch.path)/in")).files.count == 2)
+    guard scratch.python("import shutil; shutil.make_archive('set', 'zip', 'in')") else { return }
+    let plan = RuleImporter.plan(try read(scratch, "set.zip"))
+    #expect(plan.files.map(\.name) == ["ATR-2026-00001.yaml", "ATR-2026-00002.yaml"])
+    // What is not read is said, once.
+    #expect(plan.rows.filter { $0.outcome == .notARule }.map(\.reason) == ["JSON beside YAML rules is not read, nor are 1 more such files"])
   }
 
   @Test func bombsAreRefusedEarly() {

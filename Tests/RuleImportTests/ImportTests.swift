@@ -29,6 +29,66 @@ import TypedYAML
     #expect(plan.rows.allSatisfy { $0.location.line > 0 })
   }
 
+  /// The place of each error, not that of the document.
+  @Test func everyErrorHasItsPlace() throws {
+    let bad = ruleYAML("ATR-2026-00002", severity: "hihg").replacingOccurrences(of: "contains", with: "containz")
+    let plan = try plan([ruleYAML("ATR-2026-00001"), bad, ruleYAML("ATR-2026-00003")].joined(separator: "---\n"))
+    let row = try #require(plan.rows.first { $0.outcome == .refused })
+    #expect(row.id == "ATR-2026-00002")
+    #expect("\(row.location)" == "in.yaml:15:11")
+    #expect(row.reason.contains("hihg"))
+    #expect(row.more.map { "\($0.location)" } == ["in.yaml:20:37"])
+    #expect(row.more.first?.reason.contains("containz") == true)
+    let twice = try self.plan("id: ATR-2026-00001\ntitle: T\nseverity: low\ndetection: x\n")
+    #expect(twice.rows.map { $0.more.count } == [0])
+  }
+
+  @Test func placesInJSONAreThoseOfTheBundle() throws {
+    let bad =
+      #"{"id":"ATR-2026-00001","title":"T","severity":"hihg","detection":{"conditions":[{"field":"a","operator":"containz","value":"x"}]}}"#
+    let plan = try plan("[5, \(bad), \"x\", null, true, []]", "b.json")
+    let rows = plan.rows.filter { $0.outcome == .refused }
+    #expect(
+      rows.map { "\($0.location) \($0.reason)" }.dropFirst() == [
+        "b.json:1:2 a rule must be an object, not the number 5", "b.json:1:\(7 + bad.utf8.count) a rule must be an object, not a text",
+        "b.json:1:\(12 + bad.utf8.count) a rule must be an object, not null", "b.json:1:\(18 + bad.utf8.count) a rule must be an object, not true",
+        "b.json:1:\(24 + bad.utf8.count) a rule must be an object, not an array",
+      ])
+    #expect(rows.first.map { "\($0.location)" } == "b.json:1:5")
+    #expect(rows.first?.more.map { "\($0.location)" }.allSatisfy { $0 == "b.json:1:5" } == true)
+    #expect(rows.first?.more.isEmpty == false)
+    // So are those that a message ends in.
+    let good = #"{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"a","operator":"exact","value":"x"}]}}"#
+    let twice = try self.plan("[\(good),\n\(good)]", "b.json")
+    #expect(
+      twice.rows.filter { $0.outcome == .refused }.map { "\($0.location) \($0.reason)" } == [
+        "b.json:2:1 rule id ATR-2026-00001 is taken: it is first defined at b.json:1:2"
+      ])
+  }
+
+  /// A rule that is already in the rules directory would be the second of its id there, and unused.
+  @Test func rulesThatAreThereAreNotImportedAgain() throws {
+    let scratch = Scratch()
+    let rules = "\(scratch.path)/rules"
+    _ = try RuleImporter.write(try plan(ruleYAML("ATR-2026-00001")), name: "first", into: rules, replaces: false)
+    let both = try plan(ruleYAML("ATR-2026-00001", title: "again") + "---\n" + ruleYAML("ATR-2026-00002"))
+    let checked = RuleImporter.refuseTaken(both, in: rules, besides: "second")
+    #expect(checked.rows.map(\.outcome) == [.refused, .imported])
+    #expect(checked.rows[0].reason.contains("is taken"))
+    #expect(checked.rows[0].more.map(\.location.file) == ["\(rules)/first/ATR-2026-00001.yaml"])
+    #expect(checked.files.map(\.name) == ["ATR-2026-00002.yaml"])
+    #expect(checked.hashes.count == 1 && checked.setHash != both.setHash)
+    // The set that is replaced takes its rules with it.
+    #expect(RuleImporter.refuseTaken(both, in: rules + "/", besides: "first").files.count == 2)
+    #expect(RuleImporter.refuseTaken(both, in: "\(scratch.path)/nowhere", besides: "x").files.count == 2)
+    _ = try RuleImporter.write(checked, name: "second", into: rules, replaces: false)
+    let provenance = String(decoding: scratch.read("rules/second/provenance.json") ?? [], as: UTF8.self)
+    #expect(provenance.contains("is taken") && !provenance.contains(scratch.path))
+    let loaded = RuleStore.load(paths: [rules])
+    #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002"])
+    #expect(loaded.set.refusedCount == 0)
+  }
+
   @Test func documentsKeepTheirBytesAndPlaces() throws {
     let first = "# about the first\n" + ruleYAML("ATR-2026-00001")
     let second = "---\n" + ruleYAML("ATR-2026-00002")
