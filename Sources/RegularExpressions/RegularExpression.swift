@@ -66,7 +66,7 @@ public struct RegularExpression: Sendable {
     let facts = RequirementAnalysis.facts(root)
     let bytes = ByteAnalysis.facts(root)
     return MatchFacts(
-      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high, byteSets: bytes.sets.map(\.set),
+      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil }, byteSets: bytes.sets.map(\.set),
       runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root))
   }
   private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
@@ -103,9 +103,9 @@ public struct Requirement: Sendable, Equatable {
     /// UTF-8, ASCII letters in lower case: compared with a text whose ASCII letters are lower-cased too. Never contains a character
     /// beyond ASCII that has another case where the pattern ignores case.
     public var bytes: [UInt8]
-    /// How many bytes before the literal a match can begin, at most; nil: any number.
-    public var longestBefore: Int?
-    public init(bytes: [UInt8], longestBefore: Int?) {
+    /// How far before the literal a match can begin, at most; nil: any number.
+    public var longestBefore: Reach?
+    public init(bytes: [UInt8], longestBefore: Reach?) {
       self.bytes = bytes
       self.longestBefore = longestBefore
     }

@@ -2,29 +2,56 @@
 // What must stay true: never a false negative. Whatever is not understood completely counts as "any text".
 import Primitives
 
+/// How far something may reach: so many bytes, and so many runs of white space, each as long as the text has them.
+public struct Reach: Hashable, Sendable {
+  public var bytes: Int
+  public var blanks: Int
+  public static let zero = Reach(bytes: 0)
+  private static let most = 1 << 30
+  public init(bytes: Int, blanks: Int = 0) {
+    self.bytes = bytes
+    self.blanks = blanks
+  }
+  /// Bytes that white space consists of, in UTF-8: what `blanks` are runs of.
+  public static let blankBytes = ByteAnalysis.bytes(CharacterClass(shorthands: [.space])).all
+
+  /// nil: any number.
+  static func sum(_ a: Reach?, _ b: Reach?) -> Reach? {
+    guard let a, let b else { return nil }
+    return Reach(bytes: a.bytes + b.bytes, blanks: a.blanks + b.blanks).bounded
+  }
+  static func max(_ a: Reach?, _ b: Reach?) -> Reach? {
+    guard let a, let b else { return nil }
+    return Reach(bytes: Swift.max(a.bytes, b.bytes), blanks: Swift.max(a.blanks, b.blanks))
+  }
+  func times(_ count: Int) -> Reach? {
+    let (bytes, overflows) = self.bytes.multipliedReportingOverflow(by: count)
+    let (blanks, overflowsToo) = self.blanks.multipliedReportingOverflow(by: count)
+    return overflows || overflowsToo ? nil : Reach(bytes: bytes, blanks: blanks).bounded
+  }
+  private var bounded: Reach? { bytes <= Reach.most && blanks <= Int(Int16.max) ? self : nil }
+}
+
 /// Lengths in bytes of UTF-8; `high` nil: unbounded.
 struct LengthBounds: Equatable {
   var low: Int
-  var high: Int?
-  static let zero = LengthBounds(low: 0, high: 0)
+  var high: Reach?
+  static let zero = LengthBounds(low: 0, high: .zero)
   private static let most = 1 << 30
-  static func + (a: LengthBounds, b: LengthBounds) -> LengthBounds {
-    LengthBounds(low: min(most, a.low + b.low), high: sum(a.high, b.high))
+  init(low: Int, high: Reach?) {
+    self.low = low
+    self.high = high
   }
-  static func sum(_ a: Int?, _ b: Int?) -> Int? {
-    guard let a, let b, a + b <= most else { return nil }
-    return a + b
+  init(low: Int, bytes: Int) { self.init(low: low, high: Reach(bytes: bytes)) }
+  static func + (a: LengthBounds, b: LengthBounds) -> LengthBounds {
+    LengthBounds(low: min(most, a.low + b.low), high: Reach.sum(a.high, b.high))
   }
   func times(_ low: Int, _ high: Int?) -> LengthBounds {
     let least = min(LengthBounds.most, self.low.multipliedReportingOverflow(by: low).overflow ? LengthBounds.most : self.low * low)
-    guard let one = self.high else { return LengthBounds(low: least, high: high == 0 ? 0 : nil) }
-    if one == 0 { return LengthBounds(low: least, high: 0) }
-    guard let high, one <= LengthBounds.most / max(1, high) else { return LengthBounds(low: least, high: nil) }
-    return LengthBounds(low: least, high: one * high)
+    if high == 0 || self.high == .zero { return LengthBounds(low: least, high: .zero) }
+    return LengthBounds(low: least, high: high.flatMap { self.high?.times($0) })
   }
-  func union(_ other: LengthBounds) -> LengthBounds {
-    LengthBounds(low: min(low, other.low), high: high.flatMap { a in other.high.map { max(a, $0) } })
-  }
+  func union(_ other: LengthBounds) -> LengthBounds { LengthBounds(low: min(low, other.low), high: Reach.max(high, other.high)) }
 }
 
 struct RequirementAnalysis {
@@ -47,9 +74,9 @@ struct RequirementAnalysis {
       self.literals = literals
       self.cost = cost
     }
-    func moved(by before: Int?) -> Candidate {
+    func moved(by before: Reach?) -> Candidate {
       var copy = self
-      for index in literals.indices { copy.literals[index].longestBefore = LengthBounds.sum(literals[index].longestBefore, before) }
+      for index in literals.indices { copy.literals[index].longestBefore = Reach.sum(literals[index].longestBefore, before) }
       return copy
     }
     static func better(_ a: Candidate?, _ b: Candidate?) -> Candidate? {
@@ -57,7 +84,7 @@ struct RequirementAnalysis {
       guard let b else { return a }
       if a.cost != b.cost { return a.cost < b.cost ? a : b }
       func rank(_ c: Candidate) -> (Int, Int, Int) {
-        (c.literals.count, -(c.literals.map(\.bytes.count).min() ?? 0), c.literals.reduce(0) { max($0, $1.longestBefore ?? Int.max) })
+        (c.literals.count, -(c.literals.map(\.bytes.count).min() ?? 0), c.literals.reduce(0) { max($0, $1.longestBefore.map { $0.bytes + 4 * $0.blanks } ?? Int.max) })
       }
       return rank(b) < rank(a) ? b : a
     }
@@ -84,12 +111,12 @@ struct RequirementAnalysis {
     /// With `exact` as one of them.
     var requiredSets: [Candidate] {
       var all = sets
-      if let exact { RequirementAnalysis.add(Candidate(exact.map { Requirement.Literal(bytes: $0, longestBefore: 0) }), to: &all) }
+      if let exact { RequirementAnalysis.add(Candidate(exact.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }), to: &all) }
       return all
     }
     /// With `exact` as a candidate.
     var required: Candidate? {
-      Candidate.better(best, exact.flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) })
+      Candidate.better(best, exact.flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }) })
     }
   }
 
@@ -122,7 +149,7 @@ struct RequirementAnalysis {
       guard isAhead, !isNegative else { return .empty }
       let seen = facts(inner)
       return Facts(exact: [[]], best: seen.required, sets: seen.requiredSets, bounds: .zero)
-    case .repeat(let inner, let low, let high, _): return high == 0 ? .empty : repetition(facts(inner), low, high)
+    case .repeat(let inner, let low, let high, _): return high == 0 ? .empty : repetition(facts(inner), low, high, isBlank: isBlank(inner))
     case .backReference: return Facts(exact: nil, best: nil, bounds: LengthBounds(low: 0, high: nil))
     case .conditional(_, let yes, let no): return alternation([yes, no])
     }
@@ -152,20 +179,20 @@ struct RequirementAnalysis {
   private static func utf8(_ point: UInt32) -> [UInt8] { Unicode.Scalar(point).map { Array(String(Character($0)).utf8) } ?? [] }
 
   private static func bounds(_ set: CharacterClass) -> LengthBounds {
-    guard !set.needsUnicodeTables else { return LengthBounds(low: 1, high: 4) }
-    if set.isNegated, !set.reachesBeyondASCII, let ascii = set.asciiMembers, !ascii.inverted.isEmpty { return LengthBounds(low: 1, high: 4) }
-    guard var members = set.resolved else { return LengthBounds(low: 1, high: 4) }
+    guard !set.needsUnicodeTables else { return LengthBounds(low: 1, bytes: 4) }
+    if set.isNegated, !set.reachesBeyondASCII, let ascii = set.asciiMembers, !ascii.inverted.isEmpty { return LengthBounds(low: 1, bytes: 4) }
+    guard var members = set.resolved else { return LengthBounds(low: 1, bytes: 4) }
     if set.isNegated { members = members.inverted }
-    guard let first = members.ranges.first?.lowerBound, var last = members.ranges.last?.upperBound else { return LengthBounds(low: 1, high: 1) }
+    guard let first = members.ranges.first?.lowerBound, var last = members.ranges.last?.upperBound else { return LengthBounds(low: 1, bytes: 1) }
     if set.ignoresCase {
       if last < 0x80 {
         for point in CaseTable.beyondASCII where CaseTable.others(of: point).contains(where: members.contains) { last = max(last, point) }
       } else {
         return LengthBounds(
-          low: 1, high: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
+          low: 1, bytes: width(last) == 4 ? 4 : CaseTable.hasOthers(last) || members.ranges.count > 1 || first != last ? 3 : width(last))
       }
     }
-    return LengthBounds(low: width(first), high: width(last))
+    return LengthBounds(low: width(first), bytes: width(last))
   }
   /// Bytes of its shortest member, at least 1.
   static func leastWidth(_ set: CharacterClass) -> Int {
@@ -193,7 +220,7 @@ struct RequirementAnalysis {
   private static func sequence(_ items: [Node]) -> Facts {
     var bounds = LengthBounds.zero
     var run: [[UInt8]] = [[]]  // what the items since `runStart` spell
-    var runBefore: Int? = 0
+    var runBefore: Reach? = .zero
     var isExact = true
     var best: Candidate?
     var sets: [Candidate] = []
@@ -213,7 +240,7 @@ struct RequirementAnalysis {
           flush()
           isExact = false
           run = facts.exact ?? [[]]
-          runBefore = facts.exact == nil ? LengthBounds.sum(bounds.high, facts.bounds.high) : bounds.high
+          runBefore = facts.exact == nil ? Reach.sum(bounds.high, facts.bounds.high) : bounds.high
         }
         bounds = bounds + facts.bounds
       }
@@ -227,9 +254,10 @@ struct RequirementAnalysis {
   private static func unrolled(_ item: Node) -> [Facts] {
     guard case .repeat(let inner, let low, let high, _) = item else { return [facts(item)] }
     let one = facts(inner)
-    guard low >= 1, low != high, one.exact != nil else { return [repetition(one, low, high)] }
-    let middle = Facts(exact: nil, best: nil, bounds: one.bounds.times(0, high.map { $0 - low }))
-    if low > 1 { return [repetition(one, low - 1, low - 1), middle, one] }
+    let blank = isBlank(inner)
+    guard low >= 1, low != high, one.exact != nil else { return [repetition(one, low, high, isBlank: blank)] }
+    let middle = Facts(exact: nil, best: nil, bounds: times(one.bounds, 0, high.map { $0 - low }, isBlank: blank))
+    if low > 1 { return [repetition(one, low - 1, low - 1, isBlank: blank), middle, one] }
     // One copy is both first and last: as the first it counts without length, so that nothing is counted twice.
     return [Facts(exact: one.exact, best: one.best, sets: one.sets, bounds: .zero), middle, one]
   }
@@ -258,7 +286,7 @@ struct RequirementAnalysis {
       guard let candidate, literals.count <= mostLiterals * 2 else { return nil }
       for literal in candidate.literals {
         if let at = places[literal.bytes] {
-          literals[at].longestBefore = literals[at].longestBefore.flatMap { a in literal.longestBefore.map { max(a, $0) } }
+          literals[at].longestBefore = Reach.max(literals[at].longestBefore, literal.longestBefore)
         } else {
           places[literal.bytes] = literals.count
           literals.append(literal)
@@ -279,8 +307,7 @@ struct RequirementAnalysis {
         other != index && kept[other].bytes.count < long.bytes.count && offset(of: kept[other].bytes, in: long.bytes) != nil
       }
       if let cover, let shift = offset(of: kept[cover].bytes, in: long.bytes) {
-        let moved = LengthBounds.sum(long.longestBefore, shift)
-        kept[cover].longestBefore = kept[cover].longestBefore.flatMap { a in moved.map { max(a, $0) } }
+        kept[cover].longestBefore = Reach.max(kept[cover].longestBefore, Reach.sum(long.longestBefore, Reach(bytes: shift)))
         kept.remove(at: index)  // what was looked at before is covered by nothing that stands here still
       } else {
         index += 1
@@ -298,9 +325,22 @@ struct RequirementAnalysis {
     return nil
   }
 
-  private static func repetition(_ one: Facts, _ low: Int, _ high: Int?) -> Facts {
+  /// One character of white space.
+  private static func isBlank(_ node: Node) -> Bool {
+    guard node.isSingleCharacter, let bytes = ByteAnalysis.facts(node).all else { return false }
+    return bytes.union(Reach.blankBytes) == Reach.blankBytes
+  }
+  /// However many white characters stand in a row, they are one run of the text.
+  private static func times(_ one: LengthBounds, _ low: Int, _ high: Int?, isBlank: Bool) -> LengthBounds {
+    var result = one.times(low, high)
+    if isBlank, result.high == nil { result.high = Reach(bytes: 0, blanks: 1) }
+    return result
+  }
+
+  private static func repetition(_ one: Facts, _ low: Int, _ high: Int?, isBlank: Bool) -> Facts {
     if high == 0 { return .empty }
-    var result = Facts(exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bounds: one.bounds.times(low, high))
+    var result = Facts(
+      exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bounds: times(one.bounds, low, high, isBlank: isBlank))
     guard let exact = one.exact else { return result }
     if low == 0, high == 1 {
       result.exact = distinct(exact + [[]])
@@ -324,7 +364,7 @@ struct RequirementAnalysis {
         count /= 2
         var power: [[UInt8]]? = [[]]
         for _ in 0..<count { power = power.flatMap { product($0, exact) } }
-        if let power, let better = Candidate(power.map { Requirement.Literal(bytes: $0, longestBefore: 0) }) {
+        if let power, let better = Candidate(power.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }) {
           result.best = Candidate.better(result.best, better)
           add(better, to: &result.sets)
           break

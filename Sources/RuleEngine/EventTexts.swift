@@ -449,8 +449,12 @@ final class EventTexts {
       for i in 0..<Int(code.pointee.literalCount) {
         guard let mark = text.pointee.hits.pointee.mark(literals[i].literal) else { continue }
         high = max(high, Int(mark.last))
-        if literals[i].longestBefore < 0 { isNear = false }
-        low = literals[i].longestBefore < 0 ? 0 : min(low, max(0, Int(mark.first) - Int(literals[i].longestBefore)))
+        if let before = longestBefore(literals[i], text) {
+          low = min(low, max(0, Int(mark.first) - before))
+        } else {
+          low = 0
+          isNear = false
+        }
       }
       if low > high { return .no }
     }
@@ -463,6 +467,12 @@ final class EventTexts {
       isNear && text.pointee.hits.pointee.hasPlaces ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
     if truth == .unknown { costly += 1 }
     return truth
+  }
+  /// How many bytes before it a match can begin; nil: any number.
+  private func longestBefore(_ literal: PatternLiteral, _ text: UnsafeMutablePointer<EventText>) -> Int? {
+    guard literal.longestBefore >= 0 else { return nil }
+    if literal.blanksBefore == 0 { return Int(literal.longestBefore) }
+    return Int(literal.longestBefore) + Int(literal.blanksBefore) * longestRun(of: table.blankSet, text)
   }
   /// After many limits of one event, limits are a sixteenth (as a shift).
   private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }
@@ -481,7 +491,7 @@ final class EventTexts {
     for i in 0..<Int(search.code.pointee.literalCount) {
       let literal = table.literals[Int(search.code.pointee.firstLiteral) + i]
       guard let mark = hits.pointee.mark(literal.literal) else { continue }
-      let before = Int(literal.longestBefore)
+      let before = longestBefore(literal, search.text) ?? search.text.pointee.count
       var place = mark.newest
       var window: (low: Int, high: Int)?
       while true {
@@ -510,7 +520,9 @@ final class EventTexts {
     let bytes = search.text.pointee.bytes
     let start = search.kind == .ascii ? low : EventTexts.characterStart(bytes, low)
     let places = max(1, high - start + 1)
-    let each = places * walk(search, from: start)
+    var each = places * max(EventTexts.step, extent(search, from: start))
+    // What a step really walks over is only asked where the whole text is too much.
+    if allowance.fast / each < Limits.regexWindowSteps / 4 { each = places * walk(search, from: start) }
     let steps = min(Limits.regexWindowSteps, allowance.fast / each)
     if steps >= Limits.regexLeastSteps {
       allowance.fast -= steps * each
@@ -522,21 +534,24 @@ final class EventTexts {
     return regex.matches(bytes, from: start, to: high, charge: &allowance.guarded, memory)
   }
 
-  /// Bytes that one step may look at, at most, and no less than what entering it costs.
+  /// Bytes that a match beginning at `start` may look at.
+  private func extent(_ search: Search, from start: Int) -> Int {
+    let rest = search.text.pointee.count - start
+    return search.code.pointee.longest < 0 ? rest : min(search.code.pointee.longest, rest)
+  }
+  /// Bytes that one step of it may look at, and no less than what entering it costs.
   private func walk(_ search: Search, from start: Int) -> Int {
     let code = search.code
-    let rest = search.text.pointee.count - start
-    let extent = code.pointee.longest < 0 ? rest : min(code.pointee.longest, rest)
-    guard extent > EventTexts.shortWalk, code.pointee.longestScan >= 0 else { return max(EventTexts.step, extent) }
+    let extent = extent(search, from: start)
+    guard code.pointee.longestScan >= 0 else { return max(EventTexts.step, extent) }
     var longest = max(EventTexts.step, code.pointee.longestScan * (search.kind == .ascii ? 1 : 4))
     for i in code.pointee.firstScanSet..<code.pointee.firstScanSet + code.pointee.scanSetCount where longest < extent {
       longest = max(longest, longestRun(of: table.scanSets[Int(i)], search.text))
     }
-    return min(longest, extent)
+    return max(EventTexts.step, min(longest, extent))
   }
-  /// What a step costs beside its walk, in bytes; and walks so short that finding out more does not pay.
+  /// What a step costs beside its walk, in bytes.
   private static let step = 16
-  private static let shortWalk = 1024
 
   /// The first byte of the character that `at` is in.
   private static func characterStart(_ bytes: Bytes, _ at: Int) -> Int {

@@ -45,8 +45,9 @@ struct PatternSource: Hashable, Sendable {
 /// One literal of a requirement.
 struct NeededLiteral: Equatable, Sendable {
   var bytes: [UInt8]
-  /// -1: any number of bytes.
+  /// How far before it a match can begin: so many bytes (-1: any number), and so many runs of white space.
   var longestBefore: Int32
+  var blanksBefore: Int16 = 0
 }
 
 struct PatternAnalysis: Equatable, Sendable {
@@ -101,7 +102,10 @@ struct PatternAnalysis: Equatable, Sendable {
     let seesFarther = text.indices.dropLast(2).contains { text[$0] == 0x28 && text[$0 + 1] == 0x3f && isLook(text[$0 + 2]) }
     longest = seesFarther ? -1 : facts.longest ?? -1
     if let requirement = facts.requirement {
-      literals = requirement.literals.map { NeededLiteral(bytes: $0.bytes, longestBefore: $0.longestBefore.map { Int32(clamping: $0) } ?? -1) }
+      literals = requirement.literals.map { literal in
+        let reach = literal.longestBefore ?? Reach(bytes: -1)
+        return NeededLiteral(bytes: literal.bytes, longestBefore: Int32(clamping: reach.bytes), blanksBefore: Int16(clamping: reach.blanks))
+      }
       others = requirement.others
     }
     byteSets = facts.byteSets.map(ByteMask.init)
@@ -119,7 +123,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA003"
+  private static let magic: StaticString = "PGANA004"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -142,7 +146,7 @@ enum AnalysisCache {
       body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
       body.append(littleEndian: UInt64(analysis.scanSets.count))
       for literal in analysis.literals {
-        body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32)
+        body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32 | UInt64(literal.blanksBefore) << 48)
         body.append(contentsOf: literal.bytes)
       }
       for set in analysis.others {
@@ -221,9 +225,10 @@ enum AnalysisCache {
       result.longestScan = scan
       for _ in 0..<counts & 0xffff {
         guard let head = word(), let before = Optional(Int32(bitPattern: UInt32(truncatingIfNeeded: head))), before >= -1 else { return nil }
-        let length = Int(head >> 32)
+        let length = Int(head >> 32 & 0xffff)
+        guard let blanks = Int16(exactly: head >> 48) else { return nil }
         guard (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length else { return nil }
-        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), longestBefore: before))
+        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), longestBefore: before, blanksBefore: blanks))
         at += length
       }
       for _ in 0..<counts >> 48 {

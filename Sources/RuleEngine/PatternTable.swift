@@ -38,7 +38,9 @@ struct PatternCode {
 /// A literal of a pattern.
 struct PatternLiteral {
   var literal: Int32
+  /// How far before it a match can begin: so many bytes (-1: any number), and so many runs of white space.
   var longestBefore: Int32
+  var blanksBefore: Int16
 }
 
 final class PatternTable {
@@ -63,6 +65,8 @@ final class PatternTable {
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// By pattern, the numbers of the sets whose runs a step may walk over.
   private(set) var scanSets: [Int32] = []
+  /// The number of the set of white space.
+  private(set) var blankSet: Int32 = 0
   /// The distinct sets of runs.
   private(set) var runSets: [ByteMask] = []
   private(set) var scanner = LiteralScanner([])
@@ -161,7 +165,7 @@ final class PatternTable {
       let first = patternLiterals.count
       if !testsOf[number].isEmpty {
         for literal in analysis.literals {
-          patternLiterals.append(PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore))
+          patternLiterals.append(PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore, blanksBefore: literal.blanksBefore))
         }
       }
       let firstRun = runs.count
@@ -182,6 +186,7 @@ final class PatternTable {
       allTests += testsOf[number]
       sets += analysis.byteSets
     }
+    blankSet = setNumber(ByteMask(Reach.blankBytes))
     let placed = literalTexts.count
     // Behind those that are sought for their places.
     var otherSets: [Int32] = [0]

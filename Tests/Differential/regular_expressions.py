@@ -302,7 +302,9 @@ def check_analysis(found, text, raw, spans, report):
         if found["literals"] is not None:
             before = raw[:start].decode().translate(FOLD).encode()
             after = raw[start:].decode().translate(FOLD).encode()
-            if not any(0 <= after.find(literal) and (most is None or after.find(literal) <= most) for literal, most in found["literals"]):
+            blank = max((len(run) for run in re.findall(rb"[\t-\r\x1c- \x80-\xff]+", raw)), default=0)
+            reaches = [(literal, most if most is None else most + blanks * blank) for literal, most, blanks in found["literals"]]
+            if not any(0 <= after.find(literal) and (most is None or after.find(literal) <= most) for literal, most in reaches):
                 report("no literal of %s after byte %d" % (found["literals"][:5], len(before)))
             for others in found["others"]:
                 if not any(other in after for other in others):
@@ -410,7 +412,7 @@ def compare(part):
                 codes[kind] = pcre2_compile(bytes.fromhex(found[kind]).decode(), options)
                 if isinstance(codes[kind], str):
                     difference("does not compile", pattern, "", kind + ": " + codes.pop(kind))
-        found["literals"] = found["requirement"] and [(bytes.fromhex(a), b) for a, b in found["requirement"]]
+        found["literals"] = found["requirement"] and [(bytes.fromhex(a), b, c) for a, b, c in found["requirement"]]
         count["without literals" if found["literals"] is None else "with literals"] += 1
         found["others"] = [[bytes.fromhex(x) for x in others] for others in found["others"]]
         found["sets"] = [frozenset(bytes.fromhex(x)) for x in found["sets"]]

@@ -100,6 +100,9 @@ final class PatternMatcher {
     return run.count == 0
   }
 
+  private static func longestBlank(_ text: [UInt8]) -> Int {
+    text.split { !Reach.blankBytes.contains($0) }.map(\.count).max() ?? 0
+  }
   private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
     let folded = fold(text)
     let holdsOthers = requirement.others.allSatisfy { set in
@@ -108,7 +111,8 @@ final class PatternMatcher {
     return holdsOthers
       && requirement.literals.contains { literal in
         guard literal.bytes.count <= folded.count else { return false }
-        let last = min(folded.count - literal.bytes.count, literal.longestBefore ?? Int.max)
+        let reach = literal.longestBefore.map { $0.bytes + $0.blanks * longestBlank(text) }
+        let last = min(folded.count - literal.bytes.count, reach ?? Int.max)
         return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
       }
   }

@@ -84,13 +84,16 @@ import Testing
   @Test func requirements() throws {
     func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
       try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement.map { requirement in
-        requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map(String.init) ?? "*") }
+        requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map { "\($0.bytes)" + String(repeating: " ", count: $0.blanks) } ?? "*") }
       }
     }
     let table: [(String, [String]?)] = [
       ("ab+c", ["bc@*"]),
       ("Jailbreak", ["jailbreak@0"]),
-      (#"ignore\s+previous-instructions"#, ["previous-instructions@*"]),
+      (#"ignore\s+previous-instructions"#, ["previous-instructions@7 "]),
+      (#"ignore\s+(?:all\s*){0,2}exfiltrate"#, ["exfiltrate@13   "]),
+      (#"ignore\s+(?:all\s+)*exfiltrate"#, ["exfiltrate@*"]),
+      (#"run[\s,]+exfiltrate"#, ["exfiltrate@*"]),
       (#"the\s{1,3}exfiltrate"#, ["exfiltrate@12"]),  // U+017F and U+212A are longer than the letters that they are
       ("(?:curl|wget) -x", ["curl -x@0", "wget -x@0"]),
       ("x?yz", ["yz@1"]),
