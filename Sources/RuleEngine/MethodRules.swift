@@ -112,9 +112,22 @@ enum TraceSource {
     for field in fields {
       guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
       if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }
-      return try read(text)
+      if field.description.hasSuffix("spans") { return try read(Array("{\"spans\":".utf8) + text + [0x7d]) }
+      return isForeign(text) ? nil : try read(text)
     }
     return nil
+  }
+  /// {"trace":{"id":..}} is an id of the Elastic Common Schema, not a trace without spans.
+  private static func isForeign(_ text: [UInt8]) -> Bool {
+    var (members, ids) = (0, 0)
+    try? text.withUnsafeBytes { bytes in
+      guard bytes.count < 1024 else { return }
+      try JSONMembers.forEach(of: bytes) { name, _ in
+        members += 1
+        if name.equals("id") { ids += 1 }
+      }
+    }
+    return members == 1 && ids == 1
   }
   private static func read(_ text: [UInt8]) throws(TraceError) -> [[TraceSpan]] {
     let result: Result<[[TraceSpan]], TraceError> = text.withUnsafeBytes { bytes in

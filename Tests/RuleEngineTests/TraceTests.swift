@@ -184,6 +184,45 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     #expect(rule.counters.gracefulErrors == 1)
   }
 
+  /// Where an event's `trace` or `spans` is no trace, each trace rule says so; an event without one has none.
+  @Test(
+    arguments: [
+      (#"{"spans":{"a":1}}"#, "not a list"), (#"{"trace":{"foo":[1]}}"#, "no \"spans\""), (#"{"trace":{}}"#, "no \"spans\""),
+      (#"{"trace":{"spans":{}}}"#, "not a list"), (#"{"trace":{"spans":null}}"#, "not a list"), (#"{"spans":{}}"#, "not a list"),
+      (#"{"resourceSpans":{}}"#, "not a list"), (#"{"content":"x","trace":{"foo":1}}"#, "no \"spans\""),
+      (#"{"content":"x","fields":{"trace":{"foo":1}}}"#, "no \"spans\""), (#"{"trace":{"id":"4bf9","spans":1}}"#, "not a list"),
+      (#"{"content":"x","trace":{"spans":[]}}"#, nil), (#"{"trace":{"id":"4bf9"},"message":"m"}"#, nil), (#"{"trace":null}"#, nil),
+      (#"{"content":"x"}"#, nil),
+    ] as [(String, String?)])
+  func malformedMembersAreReported(_ json: String, _ reason: String?) throws {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    try Array(json.utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+    #expect(rule.ids(event) == [])
+    let errors = rule.takeGracefulErrors().map(\.message)
+    #expect(errors.count == (reason == nil ? 0 : 1))
+    if let reason { #expect(errors.first?.contains(reason) == true, "\(errors)") }
+  }
+
+  @Test func aTraceInAnEvent() throws {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    let spans = Self.tool + String(repeating: "," + Self.web, count: 3000)
+    for json in [
+      "{\"trace\":{\"spans\":[\(spans)]}}", "{\"spans\":[\(spans)]}", "{\"trace\":[\(spans)]}", "{\"fields\":{\"trace\":{\"spans\":[\(spans)]}}}",
+    ] {
+      var event = Event()
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      try Array(json.utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+      #expect(rule.ids(event).count == 1)
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      if json.hasPrefix("{\"trace\":{") {
+        try Array(json.utf8).withUnsafeBytes { try event.setFields(fromJSON: $0) }
+        #expect(rule.ids(event).count == 1)
+      }
+    }
+  }
+
   @Test func tooManySpans() throws {
     let spans = Array(repeating: "{}", count: Limits.traceSpans + 1).joined(separator: ",")
     let message = "{\"spans\":[\(spans)]}".withBytes { bytes in
