@@ -32,8 +32,7 @@ extension RuleEngine {
         case .compare(let comparison, let bound):
           let isAddress: Bool
           if case .known(let field) = condition.field { isAddress = event.address(field) != nil } else { isAddress = false }
-          let number = value.starts(with: "-") ? value.from(1).decimal.map { -$0 } : value.decimal
-          if isPresent, !isAddress, let number, comparison.holds(number, bound) { truth = .yes }
+          if isPresent, !isAddress, let order = DecimalText.order(of: value, to: bound), comparison.holds(order, 0) { truth = .yes }
         case .exact(let needles, let sensitive), .startsWith(let needles, let sensitive), .contains(let needles, let sensitive):
           guard isPresent else { return }
           for (n, needle) in needles.enumerated() {
