@@ -98,6 +98,10 @@ public enum Limits {
   /// Violations of one trace that a match names; the rest is counted. Bytes of a span's id that are kept.
   public static let traceFindings = 16
   public static let spanIDBytes = 64
+  /// Patterns with placeholders that one rule compiles for one trace (about 50 microseconds each), and bytes of one of them. Beyond either
+  /// the predicate is undecided, and the rule reports so.
+  public static let traceResolvedPatterns = 512
+  public static let traceResolvedBytes = 8 * 1024
   /// Rules that could not be evaluated on an event, and wait to be reported. Beyond it they are only counted.
   public static let gracefulErrors = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.

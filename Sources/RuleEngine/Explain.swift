@@ -27,6 +27,10 @@ extension RuleEngine {
         span: nil, matched: nil)
       var truth = Truth.no
       bytes.withUnsafeBytes { value in
+        if let operands = condition.operands {
+          if isPresent, RuleEngine.holds(operands, value, event) { truth = .yes }
+          return
+        }
         switch condition.test {
         case .exists(let wanted): truth = isPresent == wanted ? .yes : .no
         case .compare(let comparison, let bound):

@@ -501,6 +501,9 @@ public struct RuleEngine: ~Copyable {
       let number = textNumber(condition.slot, event)
       guard number >= 0, let normalised = texts.forms(number).normalised else { return .no }
       return isExact(condition, normalised) ? .yes : .no
+    case .operands:
+      guard let value = text(condition.slot, event) else { return .no }
+      return RuleEngine.holds(compiled.operands[Int(condition.operand)], value, event) ? .yes : .no
     case .contains, .regex, .startsWith:
       return patternTest(condition, event)
     }

@@ -7,7 +7,7 @@ enum ConditionChecks {
   static func findings(_ rule: Rule, _ places: inout PatternPlaces) -> [LintFinding] {
     guard let (conditions, expression) = rule.tested else { return [] }
     var findings: [LintFinding] = []
-    for condition in conditions {
+    for condition in conditions where condition.operands == nil {
       if let reason = impossible(condition) { findings.append(LintFinding(.neverMatches, rule.id, condition.location, reason)) }
       findings += unknownValues(rule, condition, &places)
       findings += redundant(rule, condition, &places)
@@ -40,7 +40,8 @@ enum ConditionChecks {
 
   private static func contradictions(_ rule: Rule, _ conditions: [Condition], _ obligations: [Obligation]) -> [LintFinding] {
     var findings: [LintFinding] = []
-    let valid = obligations.filter { conditions.indices.contains($0.condition) }
+    // What a placeholder stands for is not known here.
+    let valid = obligations.filter { conditions.indices.contains($0.condition) && conditions[$0.condition].operands == nil }
     for (i, a) in valid.enumerated() {
       for b in valid[(i + 1)...].prefix(Limits.lintPairs) {
         let first = conditions[a.condition]
