@@ -53,15 +53,19 @@ final class MethodRules {
   func evaluate(_ event: borrowing Event, at time: EventTime, into matches: inout [RuleMatch]) {
     if !signatures.isEmpty {
       for match in signatures.matches(event) {
-        matches.append(made(match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count))
+        matches.append(
+          made(
+            match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count, threshold: signatures.needed(by: match.rule)))
       }
     }
     if !traces.isEmpty { evaluateTraces(event, time, into: &matches) }
   }
 
-  private func made(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ details: MatchDetails, observed: Int) -> RuleMatch {
+  private func made(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ details: MatchDetails, observed: Int, threshold: Int = 1)
+    -> RuleMatch
+  {
     var match = RuleMatch(
-      rule: rule, conditions: [], group: [], observed: Int64(observed), threshold: 1, firstTime: time, lastTime: time,
+      rule: rule, conditions: [], group: [], observed: Int64(observed), threshold: Int64(threshold), firstTime: time, lastTime: time,
       evidence: EvidenceList.ordered(event.evidence + [event.reference]), evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust)
     match.details = details
     return match
