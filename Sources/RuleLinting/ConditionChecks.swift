@@ -67,6 +67,10 @@ enum ConditionChecks {
     if aPositive, !bPositive, excludes(b.test, all: a.test) { return "one excludes all that the other allows" }
     if bPositive, !aPositive, excludes(a.test, all: b.test) { return "one excludes all that the other allows" }
     guard aPositive, bPositive else { return nil }
+    if case .known(let field) = a.field, field.kind == .integer, case .compare(let x, let m) = a.test, case .compare(let y, let n) = b.test {
+      let (left, right) = (interval(x, m), interval(y, n))  // between two whole numbers there is none
+      return max(left.low, right.low) > min(left.high, right.high) ? "no number is \(x.symbol) \(m) and \(y.symbol) \(n)" : nil
+    }
     return contradiction(a.test, b.test) ?? contradiction(b.test, a.test)
   }
 
