@@ -56,7 +56,9 @@ struct CorrelationReader {
       isEachTaking = aliases.count <= 2
     case .chainPropagation(let aliases, _, _): taking = aliases
     }
-    for placeholder in detection.messageTemplate.split(separator: "{", omittingEmptySubsequences: false).dropFirst().compactMap({ $0.split(separator: "}").first }).prefix(64) {
+    for placeholder in detection.messageTemplate.split(separator: "{", omittingEmptySubsequences: false).dropFirst().compactMap({
+      $0.split(separator: "}").first
+    }).prefix(64) {
       guard let dot = placeholder.lastIndex(of: ".") else { continue }
       let alias = String(placeholder[..<dot])
       let property = placeholder[placeholder.index(after: dot)...]
