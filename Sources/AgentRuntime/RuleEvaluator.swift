@@ -115,9 +115,9 @@ public struct RuleEvaluator: ~Copyable {
     RuleEvaluator.write(match.details, of: rule, to: &json)
     if match.threshold > 1 || match.observed > 1 {
       json.key("observed")
-      json.value(match.observed)
+      json.value(rule.observed(match.observed))
       json.key("threshold")
-      json.value(match.threshold)
+      json.value(rule.threshold(match.threshold))
     }
     if !match.chain.isEmpty {
       json.key("evidence.upstream_chain")

@@ -23,6 +23,8 @@ public struct ExplainedEvent: Sendable {
   /// The rule matched on this event.
   public var isMatch: Bool
   public var conditions: [ExplainedCondition]
+  /// signature, trace: indicator by indicator, primitive by primitive. Empty where the event has no trace.
+  public var methods: [MethodReport] = []
   /// behavioral: it was counted, for this group; else why not.
   public var counted: Counted?
 }
@@ -37,8 +39,8 @@ public enum Counted: Sendable, Equatable {
 public struct ExplainedGroup: Sendable {
   public var values: [String]
   public var counted: Int
-  /// The aggregate at its highest (for rate in thousandths), and the line at which it was.
-  public var highest: Int64
+  /// The aggregate at its highest, and the line at which it was.
+  public var highest: Measure
   public var line: Int
 }
 
@@ -101,6 +103,10 @@ public struct RuleExplainer: ~Copyable {
   public static func fields(of rule: Rule) -> [FieldReference] {
     var fields: [FieldReference] = []
     for condition in conditions(of: rule) where !fields.contains(condition.field) { fields.append(condition.field) }
+    if case .signature(let signature) = rule.detection {
+      for indicator in signature.indicators where !fields.contains(indicator.target) { fields.append(indicator.target) }
+    }
+    if case .trace = rule.detection { fields.append(FieldReference(name: "trace")) }
     return fields.isEmpty ? [.known(.content)] : fields
   }
   static func conditions(of rule: Rule) -> [Condition] {
@@ -117,7 +123,7 @@ public struct RuleExplainer: ~Copyable {
     switch input {
     case .event(let json):
       event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
-      do { try json.withUnsafeBytes { try event.setFields(fromJSON: $0) } } catch { throw .notAnEvent }
+      do { try json.withUnsafeBytes { try event.setFields(fromAgentJSON: $0) } } catch { throw .notAnEvent }
       line = 1
       look(at: event, String(decoding: json, as: UTF8.self))
     case .text(let text, let fields):
@@ -168,6 +174,7 @@ public struct RuleExplainer: ~Copyable {
       }
       seen.conditions.append(ExplainedCondition(condition: condition, report: report, nearMiss: miss))
     }
+    seen.methods = engine.explainMethod(rule: ruleIndex, event: event)
     if case .behavioral(let behavior) = rule.detection { seen.counted = tally.count(event, behavior, seen.conditions, line: line) }
     if case .correlation(let correlation) = rule.detection { note(matches, of: correlation, event) }
     result.events.append(seen)
@@ -199,6 +206,8 @@ private struct Tally {
   }
   private struct Group {
     var shown: ExplainedGroup
+    /// In units of the rule.
+    var highest = Int64.min
     var entries: [Entry] = []
   }
   private var all: [Group] = []
@@ -219,8 +228,8 @@ private struct Tally {
       entry.text = text
       if b.aggregation != .distinct_count {
         var copy = text
-        guard let number = copy.withUTF8({ Bytes($0).decimal }) else { return .no("\(metric) is not a number") }
-        if b.aggregation == .sum, number <= 0 { return .no("\(metric) is 0: it adds nothing") }
+        guard let number = copy.withUTF8({ FixedPoint.read(Bytes($0), digits: b.digits) }) else { return .no("\(metric) is not a number") }
+        if b.aggregation == .sum, number <= 0, b.digits == 0 { return .no("\(metric) is 0: it adds nothing") }
         entry.value = number
       }
     }
@@ -231,18 +240,20 @@ private struct Tally {
       network[at] = CIDR(address.masked(64), prefixLength: 64).description
       add(entry, to: network, b, line: line)
     }
-    return .yes(group: key, value: b.aggregation == .distinct_count ? entry.text : "\(entry.value)")
+    return .yes(
+      group: key, value: b.aggregation == .distinct_count ? entry.text : "\(Measure(entry.value, digits: b.metricField == nil ? 0 : b.digits))")
   }
 
   private mutating func add(_ entry: Entry, to key: [String], _ b: BehavioralDetection, line: Int) {
     let index = all.firstIndex { $0.shown.values == key } ?? all.count
-    if index == all.count { all.append(Group(shown: ExplainedGroup(values: key, counted: 0, highest: .min, line: line))) }
+    if index == all.count { all.append(Group(shown: ExplainedGroup(values: key, counted: 0, highest: 0, line: line))) }
     all[index].entries.removeAll { $0.time <= entry.time - b.window }
     all[index].entries.append(entry)
     all[index].shown.counted += 1
     let now = aggregate(all[index].entries, b)
-    if now > all[index].shown.highest {
-      all[index].shown.highest = now
+    if now > all[index].highest {
+      all[index].highest = now
+      all[index].shown.highest = b.observed(now)
       all[index].shown.line = line
     }
   }

@@ -63,9 +63,25 @@ public enum RuleExplanationJSON {
     json.beginArray()
     for condition in event.conditions { write(condition, &json) }
     json.endArray()
+    if !event.methods.isEmpty {
+      json.key("methods")
+      json.beginArray()
+      for method in event.methods { write(method, &json) }
+      json.endArray()
+    }
     json.endObject()
   }
 
+  private static func write(_ method: MethodReport, _ json: inout JSONWriter) {
+    json.beginObject()
+    json.key("name")
+    json.value(method.name)
+    json.key("holds")
+    if let holds = method.isHeld { json.value(holds) } else { json.null() }
+    json.key("text")
+    json.value(method.text)
+    json.endObject()
+  }
   private static func write(_ c: ExplainedCondition, _ json: inout JSONWriter) {
     json.beginObject()
     json.key("name")
@@ -125,7 +141,7 @@ public enum RuleExplanationJSON {
     json.key("highest")
     json.value(group.highest)
     json.key("threshold")
-    json.value(b.threshold)
+    json.value(b.bound)
     json.key("line")
     json.value(group.line)
     json.endObject()

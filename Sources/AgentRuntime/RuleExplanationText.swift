@@ -72,6 +72,7 @@ public struct RuleExplanationText {
       line()
       header(events[i], of: events.count)
       for condition in events[i].conditions { write(condition) }
+      for method in events[i].methods { write(method) }
     }
     if shown.count < events.count { line("\n\(events.count - shown.count) more lines came less far") }
   }
@@ -81,13 +82,19 @@ public struct RuleExplanationText {
     line(paint(number, .bold) + "  " + TerminalText.cut(TerminalText.escaped(event.text), to: width - 2 - number.utf8.count))
   }
 
+  private func verdict(_ isHeld: Bool?) -> String {
+    switch isHeld {
+    case true?: paint("holds    ", .good)
+    case false?: paint("fails    ", .bad)
+    case nil: paint("undecided", .unsure)
+    }
+  }
+  private mutating func write(_ method: MethodReport) {
+    line("  \(verdict(method.isHeld))  \(TerminalText.escaped(method.name))")
+    wrapped(TerminalText.escaped(method.text), indent: 13)
+  }
   private mutating func write(_ c: ExplainedCondition) {
-    let verdict =
-      switch c.report.isHeld {
-      case true?: paint("holds    ", .good)
-      case false?: paint("fails    ", .bad)
-      case nil: paint("undecided", .unsure)
-      }
+    let verdict = self.verdict(c.report.isHeld)
     let name = TerminalText.escaped(c.report.name)
     line("  \(verdict)  \(name.hasPrefix("\(c.report.field)") ? name : "\(name): \(TerminalText.escaped("\(c.report.field)"))")")
     if !c.condition.description.isEmpty { wrapped(paint(TerminalText.escaped(c.condition.description), .dim), indent: 13) }
@@ -157,14 +164,12 @@ public struct RuleExplanationText {
     guard case .behavioral(let b) = e.rule.detection else { return }
     for statement in RuleText.detection(e.rule.detection) { wrapped(statement, indent: 2) }
     line()
-    let bound = b.aggregation == .rate ? fixedPointText(b.threshold, digits: 3) : "\(b.threshold)"
     if e.groups.isEmpty { line("no line counts") }
     for group in e.groups.prefix(20) {
       let who = group.values.isEmpty ? "all" : TerminalText.escaped(group.values.joined(separator: ", "))
-      let highest = b.aggregation == .rate ? fixedPointText(group.highest, digits: 3) : "\(group.highest)"
       line(
         TerminalText.cut(
-          "  \(who): \(group.counted) counted, at most \(highest) at line \(group.line); wanted \(b.comparison.symbol) \(bound)", to: width))
+          "  \(who): \(group.counted) counted, at most \(group.highest) at line \(group.line); wanted \(wanted(b))", to: width))
     }
     if e.groups.count > 20 { line("  \(e.groups.count - 20) more groups") }
     line()
@@ -184,6 +189,11 @@ public struct RuleExplanationText {
     if e.events.count > Limits.explainedPages * 4 { line("\(e.events.count - Limits.explainedPages * 4) more lines") }
     // One event alone is worth the detail of its filters.
     if e.events.count == 1 { for condition in e.events[0].conditions { write(condition) } }
+  }
+
+  private func wanted(_ b: BehavioralDetection) -> String {
+    guard let baseline = b.baseline else { return "\(b.comparison.symbol) \(b.bound)" }
+    return "a deviation of \(b.bound) \(baseline.unit == .stddev ? "standard deviations" : "of its baseline")"
   }
 
   private mutating func correlation(_ e: RuleExplanation) {

@@ -89,8 +89,8 @@ public struct Decision: Hashable, Sendable {
   /// Times the rule has matched in this incident.
   public var matchCount: UInt64
   /// The value that crossed its threshold in the last match (1 and 1 for pattern rules).
-  public var observed: Int64
-  public var threshold: Int64
+  public var observed: Measure
+  public var threshold: Measure
   /// The first and the last event of the incident.
   public var firstTime: EventTime
   public var lastTime: EventTime
@@ -115,7 +115,7 @@ public struct Decision: Hashable, Sendable {
   public init(
     id: String, revision: Int, time: EventTime, subject: Subject, ruleID: String, ruleTitle: String, severity: Severity, category: String,
     techniques: [String], confidence: Confidence, terms: [ConfidenceTerm], trust: Trust, action: ProposedAction, actionReason: String,
-    matchCount: UInt64, observed: Int64, threshold: Int64, firstTime: EventTime, lastTime: EventTime, summary: String,
+    matchCount: UInt64, observed: Measure, threshold: Measure, firstTime: EventTime, lastTime: EventTime, summary: String,
     evidence: [EvidenceRecord], evidenceTotal: UInt64, provenance: Provenance
   ) {
     self.id = id

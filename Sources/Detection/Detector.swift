@@ -420,8 +420,9 @@ public struct Detector: ~Copyable {
     var decision = Decision(
       id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
       severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
-      terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount, observed: match.observed,
-      threshold: match.threshold, firstTime: incident.firstTime, lastTime: incident.lastTime,
+      terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount,
+      observed: ruleSet.rules[match.rule].observed(match.observed), threshold: ruleSet.rules[match.rule].threshold(match.threshold),
+      firstTime: incident.firstTime, lastTime: incident.lastTime,
       summary: profiles[rule].summary.text(match, event) { clipped($0) },
       evidence: match.evidence.map {
         EvidenceRecord(

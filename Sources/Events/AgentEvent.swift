@@ -3,6 +3,7 @@
 // The order (Agent-Threat-Rule/agent-threat-rules, the Python engine's field resolution): an explicit field wins, also an empty one, and
 // an explicit null means absent; `content`, if it is not empty, is `content` and the default field of the event's type, and of a tool
 // call also `tool_name`; `metadata` gives what nothing else gave, but never a name that content can stand for.
+// What else the standard's tools write, and objects inside `fields` and `metadata`: see AgentEventNames.swift.
 // What must stay true: a text that several names show lies in memory once.
 import Primitives
 
@@ -41,16 +42,18 @@ public enum AgentEventType: String, CaseIterable, Sendable {
 
 extension Event {
   /// Names that `metadata` never gives.
+  static func isContentName(_ field: Field) -> Bool { contentNames.contains(field) }
   private static let contentNames: [Field] = [.content, .userInput, .agentOutput, .toolArgs, .toolName, .toolResponse, .agentMessage]
 
   /// Sets fields from one JSON object: an agent's event if it has a member `content` or `event_type`, or an object `fields` or `metadata`;
-  /// else the flat form (see `setFields`). Texts are held up to `Limits.agentEventBytes`. Throws JSONError.
+  /// or a `type` that is an agent event's; else the flat form (see `setFields`). Texts are held up to `Limits.agentEventBytes`. Throws JSONError.
   public mutating func setFields(fromAgentJSON bytes: Bytes) throws {
     allowLargeTexts()
     var content: Bytes?
     var type: Bytes?
     var fields: Bytes?
     var metadata: Bytes?
+    var aliases = AgentEventAliases()
     var others: [UInt8] = []
     try JSONMembers.forEach(of: bytes) { key, value in
       if key.equals("content") {
@@ -62,21 +65,29 @@ extension Event {
       } else if key.equals("metadata"), value.starts(with: "{") {
         metadata = value
       } else {
+        aliases.note(key, value)
         others.append(others.isEmpty ? 0x7b : 0x2c)
         JSONWriter.appendQuoted(key, to: &others)
         others.append(0x3a)
         others.append(value)
       }
     }
-    if content == nil, type == nil, fields == nil, metadata == nil { return try setFields(fromJSON: bytes) }
+    if type == nil, content != nil || fields != nil || metadata != nil || aliases.namesAgentEvent { type = aliases.type }
+    if content == nil, type == nil, fields == nil, metadata == nil {
+      try setFields(fromJSON: bytes)
+      return try set(aliases)
+    }
     if !others.isEmpty {
       others.append(0x7d)
       try others.withUnsafeBytes { try setFields(fromJSON: $0) }
     }
     try setContent(content, type)
     var nulls: [[UInt8]] = []
-    if let fields { try setExplicit(fields, &nulls) }
-    if let metadata { try setMetadata(metadata, nulls) }
+    var nested: [NestedObject] = []
+    if let fields { try setExplicit(fields, &nulls, &nested) }
+    if let metadata { try setMetadata(metadata, nulls, &nested) }
+    for object in nested { try setNested(object, &nulls) }
+    try set(aliases)
   }
 
   /// The same for a text that is known already. An empty one is no text.
@@ -107,8 +118,9 @@ extension Event {
   }
 
   /// `nulls`: names that the event says are absent.
-  private mutating func setExplicit(_ object: Bytes, _ nulls: inout [[UInt8]]) throws {
+  private mutating func setExplicit(_ object: Bytes, _ nulls: inout [[UInt8]], _ nested: inout [NestedObject]) throws {
     try JSONMembers.forEach(of: object) { name, value in
+      if value.starts(with: "{") { nested.append(NestedObject(name: Array(name), json: value, isExplicit: true)) }
       let text = try self.text(ofJSON: value)
       if let field = Field(name: name) {
         guard let text else {
@@ -125,22 +137,21 @@ extension Event {
       if let text { setExtra(name, text) }
     }
   }
-  private func note(_ name: Bytes, _ nulls: inout [[UInt8]]) {
+  func note(_ name: Bytes, _ nulls: inout [[UInt8]]) {
     if nulls.count < Limits.agentExtraFields { nulls.append(Array(name)) }
   }
-  private mutating func setMetadata(_ object: Bytes, _ nulls: [[UInt8]]) throws {
+  private mutating func setMetadata(_ object: Bytes, _ nulls: [[UInt8]], _ nested: inout [NestedObject]) throws {
     try JSONMembers.forEach(of: object) { name, value in
+      if value.starts(with: "{") { nested.append(NestedObject(name: Array(name), json: value, isExplicit: false)) }
       guard !nulls.contains(where: { name.elementsEqual($0) }), extra(name) == nil, let text = try self.text(ofJSON: value) else { return }
-      if let field = Field(name: name) {
-        if Event.contentNames.contains(field) || has(field) || set(field, parsing: text) { return }
-      }
+      if let field = Field(name: name), Event.isContentName(field) || has(field) || set(field, parsing: text) { return }
       setExtra(name, text)
     }
   }
 
   /// A value as text, kept in this event: a string decoded, a truth value as "True" or "False", a number, list or object as it is written;
   /// nil for null.
-  private mutating func text(ofJSON value: Bytes) throws -> Bytes? {
+  mutating func text(ofJSON value: Bytes) throws -> Bytes? {
     var reader = JSONReader(value)
     let text: Bytes?? = try reader.next { token -> Bytes? in
       switch token {

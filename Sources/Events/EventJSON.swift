@@ -25,17 +25,19 @@ extension Event {
 
   /// Sets fields from a JSON object of the form above. Names outside the table become extra fields; values that do not fit
   /// their field's type become extra fields too, so nothing is lost. Arrays and objects inside arrays are kept as their JSON text.
-  /// `@timestamp` (RFC 3339) sets the time. Throws JSONError where the text is not one JSON object.
+  /// `@timestamp` (RFC 3339) sets the time. An object in which a trace may stand keeps its JSON text as well, whatever is in it: one that is
+  /// malformed must not look like one that is not there. Throws JSONError where the text is not one JSON object.
   public mutating func setFields(fromJSON bytes: Bytes) throws {
     var reader = JSONReader(bytes)
     var path: [UInt8] = []
     var marks: [Int] = []  // length of `path` before each open object's key
     var pendingMark = 0
     var isFirst = true
+    var traceStart = -1  // of the object of the event's own that is open, if a trace may stand in it
     while true {
       let before = reader.position
       // What the token means is decided inside; arrays are skipped outside, where the reader can be moved.
-      enum Step { case go, array }
+      enum Step { case go, array, traceBegins, traceEnds }
       let step: Step? = try reader.next { token -> Step in
         if isFirst {
           guard case .beginObject = token else { throw JSONError(offset: before, message: "expected a JSON object") }
@@ -44,8 +46,12 @@ extension Event {
           return .go
         }
         switch token {
-        case .beginObject: marks.append(pendingMark)
-        case .endObject: path.removeLast(path.count - marks.removeLast())
+        case .beginObject:
+          marks.append(pendingMark)
+          if marks.count == 2, Event.isTraceName(path) { return .traceBegins }
+        case .endObject:
+          if marks.count == 2, traceStart >= 0 { return .traceEnds }
+          path.removeLast(path.count - marks.removeLast())
         case .key(let key):
           pendingMark = path.count
           if !path.isEmpty { path.append(0x2e) }
@@ -60,6 +66,14 @@ extension Event {
         return .go
       }
       guard let step else { return }
+      if step == .traceBegins {
+        allowLargeTexts()  // it is here twice
+        traceStart = reader.position - 1
+      }
+      if step == .traceEnds {
+        setNamed(&path, bytes.slice(traceStart, reader.position), mark: marks.removeLast())
+        traceStart = -1
+      }
       if step == .array {
         let start = reader.position - 1
         var depth = 1
@@ -75,6 +89,10 @@ extension Event {
         setNamed(&path, bytes.slice(start, reader.position), mark: pendingMark)
       }
     }
+  }
+
+  private static func isTraceName(_ path: [UInt8]) -> Bool {
+    path.withUnsafeBytes { name in name.equals("trace") || name.equals("spans") || name.equals("resourceSpans") }
   }
 
   private mutating func setNamed(_ path: inout [UInt8], _ value: Bytes, mark: Int) {

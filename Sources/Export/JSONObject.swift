@@ -48,6 +48,12 @@ struct JSONObject {
     }
     return number
   }
+  func measure(_ key: String) throws -> Measure {
+    guard case .number(let text) = try value(key), let measure = Measure(text: text) else {
+      throw DecisionJSONError(key: key, message: "is not a number in range")
+    }
+    return measure
+  }
   func flag(_ key: String) throws -> Bool {
     guard case .bool(let flag) = try value(key) else { throw DecisionJSONError(key: key, message: "is not true or false") }
     return flag

@@ -45,6 +45,7 @@ enum MethodText {
     case .isIn(let operands): "is one of \(operands.map(words).joined(separator: ", "))"
     case .isNotIn(let operands): "is none of \(operands.map(words).joined(separator: ", "))"
     case .regex(let pattern): "matches /\(pattern)/"
+    case .regexTemplate(let parts): "matches /\(parts.source)/"
     case .exists(let flag): flag ? "is present" : "is absent"
     }
   }
@@ -55,6 +56,7 @@ enum MethodText {
     case .literal(.number(let number)): number
     case .literal(.text(let text)): "\"\(text)\""
     case .attribute(let path): "its own \(path)"
+    case .template(let parts): "\"\(parts.source)\""
     }
   }
 }

@@ -169,7 +169,7 @@ final class ByteStream {
       isFinished = true
       throw SourceError(
         .unsupportedFormat, path: path, reason: "is packed with \(other.name), which is not read here",
-        hint: "unpack it first: \(other.tool) \(path == "-" ? "FILE" : path) | panguard replay -")
+        hint: "unpack it first, and give it as standard input: \(other.tool) \(path == "-" ? "FILE" : path) | ...")
     }
     return true
   }

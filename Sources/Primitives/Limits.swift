@@ -98,6 +98,10 @@ public enum Limits {
   /// Violations of one trace that a match names; the rest is counted. Bytes of a span's id that are kept.
   public static let traceFindings = 16
   public static let spanIDBytes = 64
+  /// Patterns with placeholders that one rule compiles for one trace (about 50 microseconds each), and bytes of one of them. Beyond either
+  /// the predicate is undecided, and the rule reports so.
+  public static let traceResolvedPatterns = 512
+  public static let traceResolvedBytes = 8 * 1024
   /// Rules that could not be evaluated on an event, and wait to be reported. Beyond it they are only counted.
   public static let gracefulErrors = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.
@@ -166,6 +170,8 @@ public enum Limits {
   public static let agentLineBytes = 1024 * 1024 * 1024
   /// Fields outside the field table in one agent event. More are dropped, and the event is marked truncated.
   public static let agentExtraFields = 1024
+  /// Bytes of a field's name that a rule may ask for. Longer names of objects inside objects are not made: nobody could ask for them.
+  public static let fieldNameBytes = 128
 
   /// Bytes of one pattern as a rule writes it; the corpus stays below 8 KiB. A longer one is refused.
   public static let patternBytes = 64 * 1024

@@ -12,8 +12,8 @@ public struct Reach: Hashable, Sendable {
     self.bytes = bytes
     self.blanks = blanks
   }
-  /// Bytes that white space consists of, in UTF-8: what `blanks` are runs of.
-  public static let blankBytes = ByteAnalysis.bytes(CharacterClass(shorthands: [.space])).all
+  /// Bytes that white space consists of, and all beyond ASCII: what `blanks` are runs of.
+  public static let blankBytes = ByteAnalysis.bytes(CharacterClass(shorthands: [.space], ignoresCase: true)).all
 
   /// nil: any number.
   static func sum(_ a: Reach?, _ b: Reach?) -> Reach? {

@@ -6,14 +6,14 @@ import RuleLanguage
 
 /// One condition. Plain data.
 struct ConditionCode {
-  enum Kind: UInt8 { case regex, contains, exact, startsWith, compare, exists }
+  enum Kind: UInt8 { case regex, contains, exact, startsWith, compare, exists, operands }
   var kind: Kind
   var isNegated: Bool
   var isCaseSensitive: Bool
   var comparison: Comparison
   /// Known fields by their raw value, then the extra ones.
   var slot: Int32
-  /// compare: the bound. exists: 1 or 0.
+  /// compare: the bound. exists: 1 or 0. operands: which of them.
   var operand: Int64
   /// Range of the tests.
   var first: Int32
@@ -71,6 +71,8 @@ final class CompiledRules {
   private(set) var nodes: [ProgramNode] = []
   /// By condition: the kind of an event decides it.
   private(set) var isKnown: [Bool] = []
+  /// By `ConditionCode.operand`.
+  private(set) var operands: [[FilterOperand]] = []
   /// Those among them that are bits of the kind, without repetitions, by field.
   private(set) var kindBits: [(field: Field, conditions: [Int32])] = []
   private(set) var openConditions: [Int32] = []
@@ -109,6 +111,7 @@ final class CompiledRules {
     expressions = builder.expressions
     windows = builder.windows
     baselines = builder.baselines
+    operands = builder.operands
     groupSlots = builder.groupSlots
     correlators = builder.correlators
     evictionLog = builder.evictionLog
@@ -128,7 +131,9 @@ final class CompiledRules {
 
   /// Whether a condition can serve as a guard: an exact comparison of a field that few values are known of.
   static func isGuard(_ condition: Condition) -> Bool {
-    guard condition.language == nil, case .exact = condition.test, case .known(let field) = condition.field else { return false }
+    guard condition.language == nil, condition.operands == nil, case .exact = condition.test, case .known(let field) = condition.field else {
+      return false
+    }
     return guardFields.contains(field)
   }
 
@@ -160,6 +165,7 @@ private struct Builder {
   var baselines: [BaselineRule] = []
   var groupSlots: [Int32] = []
   var extraNames: [[UInt8]] = []
+  var operands: [[FilterOperand]] = []
   var correlators: [Correlator] = []
   let evictionLog = EvictionLog()
   var profiles: [UInt64] = []
@@ -244,6 +250,7 @@ private struct Builder {
         switch codes[base + i].kind {
         case .compare, .exists: 1
         case .exact: 2
+        case .operands: 6
         case .startsWith: 3
         case .contains: codes[base + i].isFiltered ? 8 : 40
         case .regex: codes[base + i].isFiltered ? 10 : 400
@@ -352,6 +359,12 @@ private struct Builder {
     case .exact(let values, let caseSensitive):
       code.kind = .exact
       code.isCaseSensitive = caseSensitive
+      if let list = condition.operands {
+        code.kind = .operands
+        code.operand = Int64(operands.count)
+        operands.append(list)
+        break
+      }
       for value in values { addValue(value, caseSensitive, rule: index, code.slot) }
     case .startsWith(_, let caseSensitive):
       code.kind = .startsWith

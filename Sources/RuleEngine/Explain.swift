@@ -27,13 +27,16 @@ extension RuleEngine {
         span: nil, matched: nil)
       var truth = Truth.no
       bytes.withUnsafeBytes { value in
+        if let operands = condition.operands {
+          if isPresent, RuleEngine.holds(operands, value, event) { truth = .yes }
+          return
+        }
         switch condition.test {
         case .exists(let wanted): truth = isPresent == wanted ? .yes : .no
         case .compare(let comparison, let bound):
           let isAddress: Bool
           if case .known(let field) = condition.field { isAddress = event.address(field) != nil } else { isAddress = false }
-          let number = value.starts(with: "-") ? value.from(1).decimal.map { -$0 } : value.decimal
-          if isPresent, !isAddress, let number, comparison.holds(number, bound) { truth = .yes }
+          if isPresent, !isAddress, let order = DecimalText.order(of: value, to: bound), comparison.holds(order, 0) { truth = .yes }
         case .exact, .startsWith, .contains, .regex: if isPresent { truth = test(condition, code, value, &report) }
         }
       }

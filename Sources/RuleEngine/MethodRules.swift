@@ -53,15 +53,19 @@ final class MethodRules {
   func evaluate(_ event: borrowing Event, at time: EventTime, into matches: inout [RuleMatch]) {
     if !signatures.isEmpty {
       for match in signatures.matches(event) {
-        matches.append(made(match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count))
+        matches.append(
+          made(
+            match.rule, event, time, .indicators(match.indicators), observed: match.indicators.count, threshold: signatures.needed(by: match.rule)))
       }
     }
     if !traces.isEmpty { evaluateTraces(event, time, into: &matches) }
   }
 
-  private func made(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ details: MatchDetails, observed: Int) -> RuleMatch {
+  private func made(_ rule: Int, _ event: borrowing Event, _ time: EventTime, _ details: MatchDetails, observed: Int, threshold: Int = 1)
+    -> RuleMatch
+  {
     var match = RuleMatch(
-      rule: rule, conditions: [], group: [], observed: Int64(observed), threshold: 1, firstTime: time, lastTime: time,
+      rule: rule, conditions: [], group: [], observed: Int64(observed), threshold: Int64(threshold), firstTime: time, lastTime: time,
       evidence: EvidenceList.ordered(event.evidence + [event.reference]), evidenceTotal: UInt64(event.evidence.count + 1), trust: event.trust)
     match.details = details
     return match
@@ -116,9 +120,22 @@ enum TraceSource {
     for field in fields {
       guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
       if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }
-      return try read(text)
+      if field.description.hasSuffix("spans") { return try read(Array("{\"spans\":".utf8) + text + [0x7d]) }
+      return isForeign(text) ? nil : try read(text)
     }
     return nil
+  }
+  /// {"trace":{"id":..}} is an id of the Elastic Common Schema, not a trace without spans.
+  private static func isForeign(_ text: [UInt8]) -> Bool {
+    var (members, ids) = (0, 0)
+    try? text.withUnsafeBytes { bytes in
+      guard bytes.count < 1024 else { return }
+      try JSONMembers.forEach(of: bytes) { name, _ in
+        members += 1
+        if name.equals("id") { ids += 1 }
+      }
+    }
+    return members == 1 && ids == 1
   }
   private static func read(_ text: [UInt8]) throws(TraceError) -> [[TraceSpan]] {
     let result: Result<[[TraceSpan]], TraceError> = text.withUnsafeBytes { bytes in

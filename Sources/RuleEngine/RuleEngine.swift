@@ -422,6 +422,18 @@ public struct RuleEngine: ~Copyable {
     return event.has(field)
   }
 
+  /// How the field's number stands to the condition's: negative below it, 0 equal, positive above; nil where the field is no number.
+  private func order(_ condition: ConditionCode, _ event: borrowing Event) -> Int64? {
+    let value: Bytes?
+    if condition.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: condition.slot)) {
+      if let integer = event.integer(field) { return integer == condition.operand ? 0 : integer < condition.operand ? -1 : 1 }
+      value = event.text(field)
+    } else {
+      value = event.extra(Bytes(compiled.extraNames[Int(condition.slot) - CompiledRules.knownSlots].bytes))
+    }
+    return value.flatMap { DecimalText.order(of: $0, to: condition.operand) }
+  }
+
   /// A number: an integer field, or a text that is one decimal number.
   private func number(_ slot: Int32, _ event: borrowing Event) -> Int64? {
     let value: Bytes?
@@ -538,8 +550,8 @@ public struct RuleEngine: ~Copyable {
     case .exists:
       return isPresent(condition.slot, event) == (condition.operand == 1) ? .yes : .no
     case .compare:
-      guard let value = number(condition.slot, event) else { return .no }
-      return condition.comparison.holds(value, condition.operand) ? .yes : .no
+      guard let order = order(condition, event) else { return .no }
+      return condition.comparison.holds(order, 0) ? .yes : .no
     case .exact:
       guard let value = text(condition.slot, event) else { return .no }
       if isExact(condition, value) { return .yes }
@@ -547,6 +559,9 @@ public struct RuleEngine: ~Copyable {
       let number = textNumber(condition.slot, event)
       guard number >= 0, let normalised = texts.forms(number).normalised else { return .no }
       return isExact(condition, normalised) ? .yes : .no
+    case .operands:
+      guard let value = text(condition.slot, event) else { return .no }
+      return RuleEngine.holds(compiled.operands[Int(condition.operand)], value, event) ? .yes : .no
     case .contains, .regex, .startsWith:
       return patternTest(condition, event)
     }

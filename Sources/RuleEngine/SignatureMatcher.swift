@@ -47,6 +47,8 @@ struct SignatureMatcher {
     }
   }
 
+  /// How many indicators must match.
+  func needed(by rule: Int) -> Int { needed[rule] ?? 1 }
   /// Rules that match, ascending, each with its indicators that matched, ascending.
   func matches(_ event: borrowing Event) -> [(rule: Int, indicators: [Int])] {
     var hits: [Int32] = []

@@ -24,6 +24,7 @@ struct TraceEvaluator {
   private let detection: TraceDetection
   /// Compiled patterns, in the order in which `regexes(of:)` meets them.
   private let codes: [String: Regex]
+  private let resolved = ResolvedPatterns()
 
   /// Throws where PCRE2 refuses a pattern.
   init(_ detection: TraceDetection) throws(RegexError) {
@@ -40,7 +41,7 @@ struct TraceEvaluator {
     self.codes = codes
   }
   /// Attributes are Swift strings, so always well-formed.
-  private static func compiled(_ pattern: String) throws(RegexError) -> Regex {
+  fileprivate static func compiled(_ pattern: String) throws(RegexError) -> Regex {
     let text: String?
     do throws(RegularExpressionError) {
       text = try RegularExpression(pattern, isCaseSensitive: true).pcre2(for: .unicode)
@@ -67,6 +68,7 @@ struct TraceEvaluator {
   /// The rule matches if its expression holds for one of the traces.
   func evaluate(_ traces: [[TraceSpan]], _ memory: RegexMemory) -> Result {
     var result = Result(truth: .no, findings: [], total: 0)
+    resolved.clear()
     for spans in traces {
       var truths: [Truth] = []
       var findings: [TraceFinding] = []
@@ -157,13 +159,17 @@ struct TraceEvaluator {
     return findings.total > 0 ? .yes : .no
   }
 
-  /// The domains that a span belongs to. A chain that is a list links the span with each of its members.
+  /// The domains that a span belongs to. A chain that is a list links the span with each of its members; one that is an object stands for
+  /// its agent, whatever else is said about it.
   private static func keys(_ span: TraceSpan, _ domain: TraceDetection.Domain) -> [String] {
+    func text(_ value: TraceValue) -> [String] {
+      if case .scalar(.null, _) = value { return [] }
+      return [(value["agent_id"] ?? value).stringified]
+    }
     func texts(_ value: TraceValue?) -> [String] {
       guard let value else { return [] }
-      if case .list(let items) = value { return items.map(\.stringified) }
-      if case .scalar(.null, _) = value { return [] }
-      return [value.stringified]
+      if case .list(let items) = value { return items.flatMap { text($0) } }
+      return text(value)
     }
     switch domain {
     case .trace: return [""]
@@ -200,17 +206,53 @@ struct TraceEvaluator {
       case .attribute(let path):
         guard let other = span.attributes.attribute(path) else { return value == nil }
         return value.map { $0.equals(other) } ?? false
+      case .template(let parts):
+        guard case .scalar(.text(let own), _)? = value else { return false }
+        return parts.resolved(limit: own.utf8.count) { span.attributes.attribute($0)?.stringified } == own
       }
     }
+    /// What is absent is in no list, also not in one that names another absent attribute.
+    func isMember(_ operand: TraceDetection.Operand) -> Bool { value != nil && isEqual(operand) }
     switch predicate {
     case .equals(let operand): return isEqual(operand) ? .yes : .no
     case .notEquals(let operand): return isEqual(operand) ? .no : .yes
-    case .isIn(let operands): return operands.contains(where: isEqual) ? .yes : .no
-    case .isNotIn(let operands): return operands.contains(where: isEqual) ? .no : .yes
+    case .isIn(let operands): return operands.contains(where: isMember) ? .yes : .no
+    case .isNotIn(let operands): return operands.contains(where: isMember) ? .no : .yes
     case .exists(let wanted): return (value != nil) == wanted ? .yes : .no
     case .regex(let pattern):
       guard let value, let regex = codes[pattern] else { return .no }
       return Array(value.stringified.utf8).withUnsafeBytes { regex.matches($0, memory) }
+    case .regexTemplate(let parts):
+      guard let value else { return .no }
+      return resolved.matches(parts, span, value, memory)
     }
+  }
+}
+
+/// Patterns with placeholders, compiled for the texts that one trace has for them. What one trace made is forgotten before the next, so
+/// that the answer is the same whatever came before.
+private final class ResolvedPatterns {
+  private var codes: [String: Regex] = [:]
+  deinit { clear() }
+  func clear() {
+    for regex in codes.values { regex.free() }  // in any order: nothing but memory
+    codes.removeAll()
+  }
+
+  /// No where an attribute is absent. Unknown beyond the limits.
+  func matches(_ parts: [TemplatePart], _ span: TraceSpan, _ value: TraceValue, _ memory: RegexMemory) -> Truth {
+    var isAbsent = false
+    let pattern = parts.resolved(limit: Limits.traceResolvedBytes) { path in
+      guard let text = span.attributes.attribute(path)?.stringified else {
+        isAbsent = true
+        return nil
+      }
+      return [TemplatePart].literal(text)
+    }
+    if isAbsent { return .no }
+    guard let pattern else { return .unknown }
+    if codes[pattern] == nil, codes.count < Limits.traceResolvedPatterns, let made = try? TraceEvaluator.compiled(pattern) { codes[pattern] = made }
+    guard let regex = codes[pattern] else { return .unknown }
+    return Array(value.stringified.utf8).withUnsafeBytes { regex.matches($0, memory) }
   }
 }

@@ -1,6 +1,6 @@
 // Conditions in ATR's two shapes (a list of {field, operator, value}; a map of names to {field, patterns, match_type}) and the
 // predicates of `behavioral.filter`. Case: as in the reference engine, everything is case-insensitive but the list form's `exact`;
-// `case_sensitive` overrides it in both shapes.
+// `case_sensitive` overrides it in both shapes. Filters: equality minds it, and `regex` does in rules that are not over host events.
 import Events
 import Primitives
 import TypedYAML
@@ -216,7 +216,9 @@ final class ConditionReader {
       switch entry.value.content {
       case .scalar, .list:
         if let test = equality(entry.value, name, field) {
-          conditions.append(Condition(name: entry.key, field: field, test: test, location: entry.keyLocation))
+          var condition = Condition(name: entry.key, field: field, test: test, location: entry.keyLocation)
+          condition.operands = operands(entry.value, test, field)
+          conditions.append(condition)
         }
       case .mapping:
         guard let predicates = Section(entry.value, path: name, problems: problems) else { continue }
@@ -224,9 +226,10 @@ final class ConditionReader {
         if predicates.entries.isEmpty { problems.error(predicates.location, "'\(name)' has no predicate") }
         for predicate in predicates.entries where Vocabulary.predicates.contains(predicate.key) {
           guard let (test, isNegated) = self.predicate(predicate, predicates, field) else { continue }
-          conditions.append(
-            Condition(
-              name: "\(entry.key) \(predicate.key)", field: field, test: test, isNegated: isNegated, location: predicate.keyLocation))
+          var condition = Condition(
+            name: "\(entry.key) \(predicate.key)", field: field, test: test, isNegated: isNegated, location: predicate.keyLocation)
+          condition.operands = operands(predicate.value, test, field)
+          conditions.append(condition)
         }
       }
     }
@@ -246,10 +249,37 @@ final class ConditionReader {
         problems.error(item.location, "'\(name)' must be a text or a list of texts, not \(item.kindName)")
         return nil
       }
+      guard !Placeholder.isMeant(text) else {
+        do throws(PlaceholderError) { _ = try Placeholder.parts(of: text) } catch {
+          problems.error(item.location, error.message, hint: error.hint)
+          return nil
+        }
+        texts.append(text)
+        continue
+      }
       guard let canonical = canonical(text, field, item.location) else { return nil }
       texts.append(canonical)
     }
     return .exact(texts, caseSensitive: true)
+  }
+
+  /// nil: all are plain texts. Fields of the table have their values in one form only, so only others are compared as numbers.
+  private func operands(_ node: Node, _ test: Condition.Test, _ field: FieldReference) -> [FilterOperand]? {
+    guard case .exact(let texts, _) = test else { return nil }
+    var isPlain = true
+    let operands = zip(node.list ?? [node], texts).map { item, text -> FilterOperand in
+      guard case .scalar(let scalar) = item.content else { return .text(text) }
+      if Placeholder.isMeant(scalar.text), let parts = try? Placeholder.parts(of: scalar.text) {
+        isPlain = false
+        return .template(parts)
+      }
+      if case .extra = field, scalar.isPlain, let number = canonicalNumber(scalar.text.utf8) {
+        isPlain = false
+        return .number(number)
+      }
+      return .text(text)
+    }
+    return isPlain ? nil : operands
   }
 
   /// A value in the form in which events show it, so that `::FFFF:1.2.3.4` or `022` are not silently never equal.
@@ -284,7 +314,13 @@ final class ConditionReader {
       return (.compare(comparison, value), false)
     case "exists": return section.flag(entry.key, isRequired: true).map { (.exists($0), false) }
     default:
-      return text(entry.key, section, entry.key, false, field).map { ($0, false) }
+      for node in entry.value.list ?? [entry.value] where node.text.map(Placeholder.isMeant) == true {
+        problems.error(
+          node.location, "'\(name)' cannot have a placeholder", hint: "in filters it can stand in equals, not_equals, in and not_in")
+        return nil
+      }
+      // The standard's `regex` is ECMAScript's, which minds case. Our own profile ignores it, as in all its patterns.
+      return text(entry.key, section, entry.key, entry.key == "regex" && !isHostRule, field).map { ($0, false) }
     }
   }
 }

@@ -40,7 +40,45 @@ struct CorrelationReader {
     guard problems.errorCount == errorsBefore, let parsed, let window else { return (nil, sources) }
     var detection = CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)
     detection.messageTemplate = template
+    if let response = document.section("response") { checkTemplate(detection, response.location(of: "message_template")) }
     return (.correlation(detection), sources)
+  }
+
+  /// A placeholder of a source that takes no part in a match stays in the message as it is written.
+  private func checkTemplate(_ detection: CorrelationDetection, _ location: SourceLocation) {
+    let taking: [String]
+    var isEachTaking = true
+    switch detection.logic {
+    case .temporalSequence(let aliases), .temporalUnordered(let aliases): taking = aliases
+    case .countThreshold(let alias, _): taking = [alias]
+    case .valueOverlap(let aliases, _):
+      taking = aliases
+      isEachTaking = aliases.count <= 2
+    case .chainPropagation(let aliases, _, _): taking = aliases
+    }
+    for placeholder in detection.messageTemplate.split(separator: "{", omittingEmptySubsequences: false).dropFirst().compactMap({
+      $0.split(separator: "}").first
+    }).prefix(64) {
+      guard let dot = placeholder.lastIndex(of: ".") else { continue }
+      let alias = String(placeholder[..<dot])
+      let property = placeholder[placeholder.index(after: dot)...]
+      let isKnown = detection.sourceRules.contains { $0.alias == alias }
+      let isProperty = ["event_id", "rule_id", "timestamp"].contains(property)
+      guard isKnown || isProperty, !detection.joinKeys.contains(where: { $0.description == placeholder }) else { continue }
+      let problem: String
+      if !isKnown {
+        problem = "no source has the alias '\(shown(alias))'"
+      } else if !isProperty {
+        problem = "a source has event_id, rule_id and timestamp"
+      } else if !taking.contains(alias) {
+        problem = "'\(shown(alias))' takes no part in a match"
+      } else if !isEachTaking {
+        problem = "'\(shown(alias))' need not take part in a match"
+      } else {
+        continue
+      }
+      problems.warning(location, "'{\(shown(String(placeholder)))}' stays as it is in the message: \(problem)")
+    }
   }
 
   /// A path into arrays is free; a plain name is checked like that of a condition.

@@ -90,6 +90,8 @@ public struct TraceDetection: Codable, Sendable {
     case literal(Literal)
     /// `${span.attributes.<path>}`: an attribute of the span that is being looked at.
     case attribute(String)
+    /// Text with placeholders in it; a text.
+    case template([TemplatePart])
   }
   public enum Predicate: Codable, Sendable {
     case equals(Operand)
@@ -98,6 +100,8 @@ public struct TraceDetection: Codable, Sendable {
     case isNotIn([Operand])
     /// PCRE2 syntax, case-sensitive, unanchored, over the value as text.
     case regex(String)
+    /// The same with placeholders, each of which stands for the text of an attribute, literally.
+    case regexTemplate([TemplatePart])
     case exists(Bool)
   }
   /// All predicates of one attribute; all must hold.

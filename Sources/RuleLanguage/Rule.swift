@@ -47,6 +47,9 @@ public struct Condition: Codable, Sendable {
   public var description: String
   /// BCP 47: the condition is tested only on texts that LanguageDetection finds to be of this language. nil: on all.
   public var language: String?
+  /// Filters: what the field must equal one of, where texts alone do not say it. `test` is then `exact`, and has what is written. nil: `test`
+  /// says all.
+  public var operands: [FilterOperand]?
   public var location: SourceLocation
   public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
     self.name = name

@@ -1,6 +1,6 @@
 // `detection.selectors` (SPEC.md 6.2, 6.3): named selectors, each a mapping from field path to operator and operand. A selector holds where
 // all of its operators hold on all of its fields. An operator that the standard does not list is an error: taken as "no match" it would be an
-// authoring mistake that nobody sees. `contains`, `startswith`, `endswith`, `equals` and `in` mind case; `contains_i` and `regex` do not.
+// authoring mistake that nobody sees. All of them mind case but `contains_i`: `regex` is ECMAScript's, which does unless it says otherwise.
 import Events
 import Primitives
 import TypedYAML
@@ -60,7 +60,7 @@ struct SelectorReader {
         place, "unknown operator '\(shown(word))' in '\(section.path)'", hint: problems.suggestion(for: word, in: Vocabulary.selectorOperators))
       return
     }
-    guard let test = conditions.test(word, section, key, mindsCase: word != "contains_i" && word != "regex", field) else { return }
+    guard let test = conditions.test(word, section, key, mindsCase: word != "contains_i", field) else { return }
     list.append(Condition(name: name, field: field, test: test, location: place))
   }
 }

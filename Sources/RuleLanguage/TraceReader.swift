@@ -21,6 +21,11 @@ struct TraceReader {
     guard problems.errorCount == errorsBefore else { return nil }
     if primitives.isEmpty { problems.error(section.location, "'\(section.path)' has no forbid, require or invariant: the rule could never match") }
     checkNames(primitives)
+    for primitive in primitives where format == .openinference {
+      guard case .invariant(_, .conversation) = primitive.assertion else { continue }
+      problems.warning(
+        primitive.location, "'across: conversation' is for ingest_format otel_gen_ai", hint: "OpenInference has 'session'")
+    }
     guard problems.errorCount == errorsBefore, let format, let expression = expression(condition, primitives) else { return nil }
     return TraceDetection(ingestFormat: format, primitives: primitives, expression: expression)
   }
@@ -142,11 +147,7 @@ struct TraceReader {
     case "exists": return section.flag("exists", isRequired: true).map { .exists($0) }
     case "regex":
       guard let text = section.text("regex", isRequired: true) else { return nil }
-      if let problem = RegexSyntax.problem(in: text, caseSensitive: true) {
-        problems.error(entry.value.location, "bad regular expression: \(problem.message)")
-        return nil
-      }
-      return .regex(text)
+      return regex(text, entry.value.location)
     default: return nil
     }
   }
@@ -166,7 +167,7 @@ struct TraceReader {
     }
     if scalar.isNull { return .literal(.null) }
     let text = scalar.text
-    if text.contains("${") { return placeholder(text, node.location) }
+    if text.contains("${") { return template(text, node.location) }
     if scalar.isPlain {
       if ["true", "True", "TRUE"].contains(text) { return .literal(.bool(true)) }
       if ["false", "False", "FALSE"].contains(text) { return .literal(.bool(false)) }
@@ -175,21 +176,35 @@ struct TraceReader {
     return .literal(.text(text))
   }
 
-  private func placeholder(_ text: String, _ location: SourceLocation) -> TraceDetection.Operand? {
-    let prefix = "${span.attributes."
-    let isWhole = text.hasPrefix(prefix) && text.hasSuffix("}")
-    let inner = isWhole ? String(text.dropFirst(prefix.count).dropLast()) : ""
-    guard !inner.isEmpty, !inner.contains("${"), !inner.contains("}") else {
-      problems.error(
-        location, "'\(shown(text))' is not a placeholder of the standard", hint: "only ${span.attributes.<path>} is one, alone in its value")
+  private func regex(_ text: String, _ location: SourceLocation) -> TraceDetection.Predicate? {
+    do throws(PlaceholderError) {
+      let parts = try Placeholder.parts(ofPattern: text)
+      // Any text will do: whatever stands there is one item of the pattern.
+      let sample = parts?.resolved(limit: .max) { _ in [TemplatePart].literal("x") } ?? text
+      if let problem = RegexSyntax.problem(in: sample, caseSensitive: true) {
+        problems.error(location, "bad regular expression: \(problem.message)")
+        return nil
+      }
+      return parts.map { .regexTemplate($0) } ?? .regex(text)
+    } catch {
+      problems.error(location, error.message, hint: error.hint)
       return nil
     }
-    return path(inner, location).map { .attribute($0) }
+  }
+
+  private func template(_ text: String, _ location: SourceLocation) -> TraceDetection.Operand? {
+    do throws(PlaceholderError) {
+      let parts = try Placeholder.parts(of: text)
+      if parts.count == 1, case .attribute(let path) = parts[0] { return .attribute(path) }
+      return .template(parts)
+    } catch {
+      problems.error(location, error.message, hint: error.hint)
+      return nil
+    }
   }
 
   private func path(_ text: String, _ location: SourceLocation) -> String? {
-    let parts = text.utf8.split(separator: 0x2e, omittingEmptySubsequences: false)
-    guard text.utf8.count <= 256, parts.count <= 16, parts.allSatisfy({ !$0.isEmpty }) else {
+    guard Placeholder.isPath(text) else {
       problems.error(location, "'\(shown(text))' is not a path of an attribute", hint: "write at most 16 names with dots between them")
       return nil
     }

@@ -7,7 +7,7 @@ enum ConditionChecks {
   static func findings(_ rule: Rule, _ places: inout PatternPlaces) -> [LintFinding] {
     guard let (conditions, expression) = rule.tested else { return [] }
     var findings: [LintFinding] = []
-    for condition in conditions {
+    for condition in conditions where condition.operands == nil {
       if let reason = impossible(condition) { findings.append(LintFinding(.neverMatches, rule.id, condition.location, reason)) }
       findings += unknownValues(rule, condition, &places)
       findings += redundant(rule, condition, &places)
@@ -40,7 +40,8 @@ enum ConditionChecks {
 
   private static func contradictions(_ rule: Rule, _ conditions: [Condition], _ obligations: [Obligation]) -> [LintFinding] {
     var findings: [LintFinding] = []
-    let valid = obligations.filter { conditions.indices.contains($0.condition) }
+    // What a placeholder stands for is not known here.
+    let valid = obligations.filter { conditions.indices.contains($0.condition) && conditions[$0.condition].operands == nil }
     for (i, a) in valid.enumerated() {
       for b in valid[(i + 1)...].prefix(Limits.lintPairs) {
         let first = conditions[a.condition]
@@ -66,6 +67,10 @@ enum ConditionChecks {
     if aPositive, !bPositive, excludes(b.test, all: a.test) { return "one excludes all that the other allows" }
     if bPositive, !aPositive, excludes(a.test, all: b.test) { return "one excludes all that the other allows" }
     guard aPositive, bPositive else { return nil }
+    if case .known(let field) = a.field, field.kind == .integer, case .compare(let x, let m) = a.test, case .compare(let y, let n) = b.test {
+      let (left, right) = (interval(x, m), interval(y, n))  // between two whole numbers there is none
+      return max(left.low, right.low) > min(left.high, right.high) ? "no number is \(x.symbol) \(m) and \(y.symbol) \(n)" : nil
+    }
     return contradiction(a.test, b.test) ?? contradiction(b.test, a.test)
   }
 
@@ -94,8 +99,8 @@ enum ConditionChecks {
       guard sensitive || !isCaseSensitive(b) else { return nil }
       return values.allSatisfy { holds(b, for: $0) == false } ? "none of the values fulfils the other condition" : nil
     case (.compare(let x, let m), .compare(let y, let n)):
-      let left = interval(x, m)
-      let right = interval(y, n)
+      let left = halves(x, m)
+      let right = halves(y, n)
       return max(left.low, right.low) > min(left.high, right.high) ? "no number is \(x.symbol) \(m) and \(y.symbol) \(n)" : nil
     case (.startsWith(let texts, let sensitive), .startsWith(let others, let alsoSensitive)):
       let both = sensitive && alsoSensitive
@@ -115,6 +120,18 @@ enum ConditionChecks {
     }
   }
 
+  /// In halves, for numbers with decimals: between `> 5` and `< 6` there are some.
+  private static func halves(_ comparison: Comparison, _ bound: Int64) -> (low: Int128, high: Int128) {
+    let twice = 2 * Int128(bound)
+    switch comparison {
+    case .gt: return (twice + 1, .max)
+    case .gte: return (twice, .max)
+    case .lt: return (.min, twice - 1)
+    case .lte: return (.min, twice)
+    case .eq: return (twice, twice)
+    }
+  }
+
   private static func isCaseSensitive(_ test: Condition.Test) -> Bool {
     switch test {
     case .regex(_, let sensitive), .contains(_, let sensitive), .exact(_, let sensitive), .startsWith(_, let sensitive): sensitive
@@ -131,7 +148,8 @@ enum ConditionChecks {
     case .contains(let texts, let sensitive):
       if value.utf8.count > Limits.lintNeedleBytes { return nil }
       return texts.contains { Folded(value, sensitive).contains(Folded($0, sensitive)) }
-    case .compare(let comparison, let bound): return Int64(value).map { comparison.holds($0, bound) } ?? false
+    case .compare(let comparison, let bound):
+      return Array(value.utf8).withUnsafeBytes { DecimalText.order(of: $0, to: bound) }.map { comparison.holds($0, 0) } ?? false
     case .regex(let patterns, let sensitive):
       var isKnown = true
       for pattern in patterns {

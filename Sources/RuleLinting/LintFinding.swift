@@ -122,7 +122,7 @@ public enum FindingKind: String, Sendable, CaseIterable {
     case .missingConfidence:
       (.warning, "The rule does not say how sure a match makes us.", "Add confidence: 0 to 100.")
     case .unmatchedSource:
-      (.warning, "A source of the correlation matches no rule that is loaded.", "Correct the id, or load the rules that it means.")
+      (.warning, "A source of the correlation matches no rule that is loaded and runs.", "Correct the id, or load the rules that it means.")
     case .unknownFinding:
       (.warning, "The rule ignores a finding that does not exist.", "Correct the id; `panguard rules lint --list` shows them all.")
     }

@@ -201,6 +201,9 @@ extension RuleLint {
     return correlation.sourceRules.filter { source in !set.rules.contains { $0.id != rule.id && source.matches($0.id) } }.map {
       LintFinding(.unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.ruleIDPattern)) matches no rule")
     }
+      + (rule.hasActiveStatus ? set.silentSources(of: rule, isRunning: \.hasActiveStatus) : []).map { source, reason in
+        LintFinding(.unmatchedSource, rule.id, rule.location, "source '\(source.alias)' (\(source.ruleIDPattern)) can never match: \(reason)")
+      }
   }
 
   @Sendable private static func ignoredFindings(_ rule: Rule, _: RuleSet) -> [LintFinding] {

@@ -157,6 +157,7 @@ extension RulesCommand {
 
     func run() throws {
       let loaded = try selection.load(takesRecordedMatches: true)
+      report(loaded.set.silentCorrelations, atLeast: .warning)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
       var output = Output()
       var number = 0

@@ -32,9 +32,28 @@ import Testing
       "ATR-2026-90004",
       "{method: behavioral, behavioral: {metric: spend, aggregation: sum, window: PT1M, operator: deviation_from_baseline, threshold: 1, baseline: {source: fixed, value: 0.5, deviation_unit: fraction}}}"
     ),
+    rule(
+      "ATR-2026-90005",
+      "{method: behavioral, behavioral: {metric: cost, aggregation: sum, window: PT1M, operator: gte, threshold: 1.5}}"
+    ),
+    rule(
+      "ATR-2026-90006",
+      "{method: behavioral, behavioral: {metric: calls, aggregation: rate, window: 5s, operator: gte, threshold: 0.2, filter: {kind: call}}}"
+    ),
+    rule(
+      "ATR-2026-90007",
+      "{method: signature, signature: {match_logic: all, indicators: [{type: package_name, value: x, target_field: p}, {type: skill_id, value: y, target_field: q}]}}"
+    ),
   ].joined(separator: "\n---\n")
 
   @Test(arguments: [
+    // In the metric's own unit, not in the engine's.
+    (#"{"cost":1.75}"#, #"[{"rule_id":"ATR-2026-90005","severity":"high","matched":[],"observed":1.75,"threshold":1.5}]"#),
+    (#"{"kind":"call"}"#, #"[{"rule_id":"ATR-2026-90006","severity":"high","matched":[],"observed":0.2,"threshold":0.2}]"#),
+    (
+      #"{"p":"x","q":"y"}"#,
+      #"[{"rule_id":"ATR-2026-90007","severity":"high","matched":[],"indicators":[{"type":"package_name","value":"x","target_field":"p"},{"type":"skill_id","value":"y","target_field":"q"}],"observed":2,"threshold":2}]"#
+    ),
     (
       #"{"pkg":"bad"}"#,
       #"[{"rule_id":"ATR-2026-90001","severity":"high","matched":[],"indicators":[{"type":"package_name","value":"bad","target_field":"pkg","provenance":{"first_observed":"2026-01-01","source":"s","attribution":""}}]}]"#
@@ -46,7 +65,7 @@ import Testing
     (#"{"content":"a secret"}"#, #"[{"rule_id":"ATR-2026-90003","severity":"high","matched":["1"],"method":"semantic","via":"fallback"}]"#),
     (
       #"{"spend":1.25}"#,
-      #"[{"rule_id":"ATR-2026-90004","severity":"high","matched":[],"baseline":{"value":0.5,"deviation":1.5,"samples":0},"observed":1250000,"threshold":1000}]"#
+      #"[{"rule_id":"ATR-2026-90004","severity":"high","matched":[],"baseline":{"value":0.5,"deviation":1.5,"samples":0},"observed":1.25,"threshold":1}]"#
     ),
     (
       #"{"trace":"{"}"#,

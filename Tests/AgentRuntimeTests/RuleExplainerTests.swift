@@ -100,6 +100,40 @@ import Testing
     #expect(page.split(separator: "\n").allSatisfy { $0.unicodeScalars.count <= 80 }, "\(page)")
   }
 
+  /// Sums and means of fractions are counted, and shown, in the metric's own unit.
+  @Test(arguments: [("sum", "10.5", "at most 12.5 at line 1; wanted > 10.5"), ("avg", "2.5", "at most 12.5 at line 1; wanted > 2.5")])
+  func fractions(_ aggregation: String, _ threshold: String, _ words: String) throws {
+    let rule = try rule(
+      "  method: behavioral\n  behavioral: {metric: cost, aggregation: \(aggregation), window: 1m, operator: gt, threshold: \(threshold)}")
+    let result = try explain(rule, .event(Array(#"{"cost":12.5}"#.utf8)))
+    #expect(result.isMatch && result.events.first?.counted == .yes(group: [], value: "12.5"), "\(result.events)")
+    let page = RuleExplanationText.page(result, width: 100, color: false)
+    #expect(page.contains(words), "\(page)")
+    let json = String(decoding: RuleExplanationJSON.encode(result), as: UTF8.self)
+    #expect(json.contains(#""highest":12.5,"threshold":\#(threshold)"#), "\(json)")
+  }
+
+  /// Rules without conditions are explained by their indicators and primitives.
+  @Test func methods() throws {
+    let signature = try rule(
+      "  method: signature\n  signature: {match_logic: all, indicators: [{type: package_name, value: bad, target_field: pkg}, "
+        + "{type: skill_id, value: other, target_field: skill.id}]}")
+    let found = try explain(signature, text("bad", signature))
+    #expect(!found.isMatch && found.events.first?.methods.map(\.isHeld) == [true, false], "\(found.events)")
+    let page = RuleExplanationText.page(found, width: 80, color: false)
+    #expect(page.contains("holds      package_name in pkg\n") && page.contains("fails      skill_id in skill.id\n             is another"), "\(page)")
+    let json = String(decoding: RuleExplanationJSON.encode(found), as: UTF8.self)
+    #expect(json.contains(#""methods":[{"name":"package_name in pkg","holds":true,"text":"matches"}"#), "\(json)")
+
+    let trace = try rule("  method: trace\n  trace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    let tool = #"{"spans":[{"id":"t","kind":"TOOL"}]}"#
+    for input in [text(tool, trace), .event(Array(#"{"content":"x","trace":\#(tool)}"#.utf8))] {
+      let seen = try explain(trace, input)
+      #expect(seen.isMatch)
+      #expect(RuleExplanationText.page(seen, width: 80, color: false).contains("violated by span t"))
+    }
+  }
+
   @Test func textThatActsOnATerminal() throws {
     let rule = try rule("  conditions: [{field: content, operator: regex, value: 'x\u{202e}+y'}]\n  condition: any")
     for input in ["\u{1b}[2Jx\u{202e}\u{202e}", "x\u{0}\u{7}", "", String(repeating: "x", count: 300_000), "\u{301}\u{301}\u{301}\u{301}x"] {

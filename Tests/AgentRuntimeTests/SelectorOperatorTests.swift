@@ -37,7 +37,7 @@ import Testing
   static let operators: [(test: String, fires: [String], silent: [String])] = [
     ("contains: Key", ["a Key b", "Key"], ["key", "KEY", "ke y", ""]),
     ("contains_i: Key", ["a Key b", "KEY", "monkey"], ["ke y", ""]),
-    ("regex: 'k.y$'", ["a\nKAY", "key"], ["keys"]),
+    ("regex: 'k.y$'", ["a\nkay", "key"], ["keys", "KAY"]), ("regex: '(?i)k.y$'", ["a\nKAY", "key"], ["keys"]),
     ("equals: Key", ["Key"], ["key", "Key ", "aKey", ""]),
     ("startswith: Key", ["Key", "Keys"], ["key", " Key", "Ke"]),
     ("endswith: Key", ["Key", "a Key"], ["key", "Key ", "Key\n", "Ke"]),

@@ -66,6 +66,71 @@ import Testing
     #expect(actual == expected)
   }
 
+  /// Names that the standard's tools write: `type` for `event_type`, `scanContext` for `scan_target`.
+  @Test(
+    arguments: [
+      (#"{"content":"C","type":"tool_call"}"#, "tool_args", "C"), (#"{"type":"tool_call","content":"C"}"#, "event_type", "tool_call"),
+      (#"{"content":"C","type":"tool_call","event_type":"llm_output"}"#, "tool_args", nil),
+      (#"{"content":"C","type":"tool_call","event_type":"llm_output"}"#, "agent_output", "C"),
+      (#"{"content":"C","type":"tool_call"}"#, "type", "tool_call"), (#"{"content":"C","type":7}"#, "user_input", "C"),
+      (#"{"content":"C","type":"mcp_exchange"}"#, "user_input", nil),
+      (#"{"type":"llm_input","user_input":"U"}"#, "event_type", "llm_input"), (#"{"type":"alarm","message":"m"}"#, "event_type", nil),
+      (#"{"type":"alarm","message":"m"}"#, "type", "alarm"),
+      (#"{"content":"C","scanContext":"mcp"}"#, "scan_target", "mcp"), (#"{"scanContext":"skill","user_input":"C"}"#, "scan_target", "skill"),
+      (#"{"content":"C","scanContext":"mcp","scan_target":"skill"}"#, "scan_target", "skill"),
+    ] as [(String, String, String?)])
+  func aliases(_ json: String, _ name: String, _ expected: String?) throws {
+    let actual = try Self.text(of: json, name)
+    #expect(actual == expected)
+  }
+
+  @Test(arguments: [
+    (#"{"content":"C","@timestamp":"2026-01-01T00:00:01Z"}"#, 1), (#"{"content":"C","timestamp":"2026-01-01T00:00:02Z"}"#, 2),
+    (#"{"user_input":"C","timestamp":"2026-01-01T00:00:02Z"}"#, 2), (#"{"fields":{"@timestamp":"2026-01-01T00:00:03Z"}}"#, 3),
+    (#"{"content":"C","metadata":{"timestamp":"2026-01-01T00:00:04Z"}}"#, 4),
+    (#"{"content":"C","timestamp":"2026-01-01T00:00:02Z","@timestamp":"2026-01-01T00:00:01Z"}"#, 1),
+    (#"{"content":"C","@timestamp":"2026-01-01T00:00:01Z","fields":{"timestamp":"2026-01-01T00:00:03Z"}}"#, 1),
+    (#"{"content":"C","timestamp":"noon"}"#, 0), (#"{"content":"C","timestamp":1767225600}"#, 0),
+  ])
+  func times(_ json: String, _ second: Int) throws {
+    var time = EventTime.zero
+    try Self.read(json) { time = $0.time }
+    let expected = try second == 0 ? EventTime.zero : #require(Array("2026-01-01T00:00:0\(second)Z".utf8).withUnsafeBytes { EventTime(rfc3339: $0) })
+    #expect(time == expected)
+  }
+
+  /// Objects inside `fields` and `metadata` have members with dots, as objects of the event have.
+  @Test(
+    arguments: [
+      (#"{"content":"x","skill":{"content":"T"}}"#, "skill.content", "T"),
+      (#"{"content":"x","fields":{"skill":{"content":"T"}}}"#, "skill.content", "T"),
+      (#"{"content":"x","metadata":{"skill":{"content":"T"}}}"#, "skill.content", "T"),
+      (#"{"fields":{"skill":{"content":"T"}}}"#, "skill", #"{"content":"T"}"#),
+      (#"{"fields":{"a":{"b":{"c":7,"d":[1, 2]},"e":true},"f":"g"}}"#, "a.b.c", "7"),
+      (#"{"fields":{"a":{"b":{"c":7,"d":[1, 2]}}}}"#, "a.b.d", "[1, 2]"),
+      (#"{"fields":{"a":{"b":{"c":7},"e":true}}}"#, "a.e", "True"), (#"{"fields":{"a":{"b":{}},"f":"g"}}"#, "f", "g"),
+      (#"{"fields":{"user":{"name":"u"}}}"#, "user.name", "u"), (#"{"fields":{"a":{"b":null}},"metadata":{"a":{"b":"M"}}}"#, "a.b", nil),
+      (#"{"fields":{"a":{"b":"F"}},"metadata":{"a":{"b":"M","c":"M"}}}"#, "a.b", "F"),
+      (#"{"fields":{"a":{"b":"F"}},"metadata":{"a":{"c":"M"}}}"#, "a.c", "M"),
+      (#"{"fields":{"a.b":null},"metadata":{"a":{"b":"M"}}}"#, "a.b", nil),
+      (#"{"skill":{"content":"E"},"fields":{"skill":{"content":"F"}}}"#, "skill.content", "F"),
+    ] as [(String, String, String?)])
+  func nestedFields(_ json: String, _ name: String, _ expected: String?) throws {
+    let actual = try Self.text(of: json, name)
+    #expect(actual == expected)
+  }
+
+  /// A name that no rule can ask for is not made, however many members stand behind it; and members of objects never take the room of others.
+  @Test func hostileObjectsInFields() throws {
+    let long = String(repeating: "n", count: 100_000)
+    let members = (0..<3000).map { "\"m\($0)\":1" }.joined(separator: ",")
+    let json = "{\"content\":\"C\",\"fields\":{\"\(long)\":{\(members)},\"o\":{\(members)},\"last\":\"L\"}}"
+    #expect(try Self.text(of: json, "last") == "L")
+    #expect(try Self.text(of: json, "o.m1") == "1")
+    let deep = String(repeating: "{\"a\":", count: 25) + "1" + String(repeating: "}", count: 25)
+    #expect(try Self.text(of: "{\"fields\":{\"x\":\(deep)}}", "x" + String(repeating: ".a", count: 25)) == "1")
+  }
+
   @Test(arguments: ["", "{", "[]", "7", #"{"content":"a"#, #"{"content":}"#, #"{"fields":{"a":}}"#, #"{"content":"a"}}"#, "{\"content\":\"\u{1}\"}"])
   func whatIsNotAnEventIsAnError(_ json: String) { #expect(throws: JSONError.self) { try Self.read(json) { _ in } } }
 

@@ -89,6 +89,15 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     (
       "agent.delegation_chain", #"{"attributes":{"k":1,"agent.delegation_chain":["x"]}},{"attributes":{"k":2,"agent.delegation_chain":["y"]}}"#, false
     ),
+    (
+      "agent.delegation_chain",
+      #"{"attributes":{"k":1,"agent.delegation_chain":[{"agent_id":"x","at":1}]}},{"attributes":{"k":2,"agent.delegation_chain":[{"agent_id":"x","at":2}]}}"#,
+      true
+    ),
+    (
+      "agent.delegation_chain",
+      #"{"attributes":{"k":1,"agent.delegation_chain":[{"agent_id":"x"}]}},{"attributes":{"k":2,"agent.delegation_chain":{"agent_id":"y"}}}"#, false
+    ),
   ])
   func invariant(_ across: String, _ spans: String, _ expected: Bool) {
     var rule = engine("method: trace\ntrace: {ingest_format: openinference, invariant: [{attribute: k, across: \(across)}]}")
@@ -111,10 +120,57 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     ("a.b.c: x", #"{"a.b":{"c":"x"}}"#, true), ("a.b.c: x", #"{"a":{"b.c":"x"}}"#, true), ("a.b.c: x", #"{"a":{"b":{"c":"x"}}}"#, true),
     ("a.b.c: x", #"{"a.b":1,"a":{"b":{"c":"x"}}}"#, false), ("a.0.b: x", #"{"a":[{"b":"x"}]}"#, true), ("a.00.b: x", #"{"a":[{"b":"x"}]}"#, false),
     ("a: x", #"{"a":"y","a":"x"}"#, true),
+    // Placeholders among other text, and in patterns, where they are literal.
+    ("a: 'p-${span.attributes.b}'", #"{"a":"p-1","b":1}"#, true),
+    ("a: {equals: '${span.attributes.b}/${span.attributes.c}'}", #"{"a":"x/y","b":"x","c":"y"}"#, true),
+    ("a: 'p-${span.attributes.b}'", #"{"a":"p-"}"#, false), ("a: {not_equals: 'p-${span.attributes.b}'}", #"{"a":"p-2","b":1}"#, true),
+    ("a: {regex: '^https://${span.attributes.host}/'}", #"{"a":"https://a.example/x","host":"a.example"}"#, true),
+    ("a: {regex: '^https://${span.attributes.host}/'}", #"{"a":"https://aXexample/x","host":"a.example"}"#, false),
+    ("a: {regex: '^https://${span.attributes.host}/'}", #"{"a":"https://undefined/x"}"#, false),
+    ("a: {regex: '^(${span.attributes.b}){2}$'}", #"{"a":"a+a+","b":"a+"}"#, true),
+    ("a: {regex: '\\$\\{HOME}'}", #"{"a":"${HOME}"}"#, true),
+    // What is absent is in nothing.
+    ("a: {in: ['${span.attributes.b}']}", "{}", false), ("a: {in: ['${span.attributes.b}']}", #"{"a":1,"b":1}"#, true),
+    ("a: {not_in: ['${span.attributes.b}']}", "{}", true), ("a: {in: ['${span.attributes.b}']}", #"{"a":null,"b":null}"#, true),
   ])
   func predicates(_ test: String, _ attributes: String, _ expected: Bool) {
     var rule = engine("method: trace\ntrace:\n  ingest_format: openinference\n  forbid:\n    - shape:\n        attributes:\n          \(test)")
     #expect(fires(&rule, "{\"attributes\":\(attributes)}") == expected)
+  }
+
+  /// The standard has conversations for the other ingest format only.
+  @Test(arguments: [("openinference", 1), ("otel_gen_ai", 0)]) func conversations(_ format: String, _ warnings: Int) {
+    let text =
+      "schema_version: '1.0'\nid: ATR-2026-90001\ntitle: t\nseverity: high\nagent_source: {type: agent_trace}\ndetection:\n  method: trace\n"
+      + "  trace: {ingest_format: \(format), invariant: [{attribute: k, across: conversation}]}\n"
+    let found = RuleLoader.load(document: text, file: "r.yaml").diagnostics.filter { $0.message.contains("conversation") }
+    #expect(found.map(\.severity) == Array(repeating: .warning, count: warnings))
+  }
+
+  @Test func placeholdersThatAreNone() {
+    for value in [
+      "'${trace.spans[0].attributes.a}'", "'${span.attributes.}'", "'${span.attributes.a'", "'${span.id}'",
+      "{regex: '^${trace.spans[0].attributes.a}'}",
+      "{regex: '[${span.attributes.a}]'}", "{in: ['x-${HOME}']}",
+    ] {
+      let text =
+        "schema_version: '1.0'\nid: ATR-2026-90001\ntitle: t\nseverity: high\nagent_source: {type: agent_trace}\ndetection:\n  method: trace\n"
+        + "  trace: {ingest_format: openinference, forbid: [{shape: {attributes: {a: \(value)}}}]}\n"
+      let errors = RuleLoader.load(document: text, file: "r.yaml").diagnostics.filter { $0.severity == .error }
+      #expect(errors.count == 1, "\(value): \(errors)")
+    }
+  }
+
+  /// A trace decides what a pattern with placeholders costs, so there is a limit; and one trace's limit is not the next one's.
+  @Test func resolvedPatternsAreBounded() {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {attributes: {a: {regex: '^${span.attributes.b}$'}}}}]}")
+    let spans = (0..<Limits.traceResolvedPatterns + 10).map { "{\"attributes\":{\"a\":\"x\",\"b\":\"y\($0)\"}}" }.joined(separator: ",")
+    #expect(!fires(&rule, spans))
+    #expect(rule.takeGracefulErrors().count == 1)
+    #expect(fires(&rule, #"{"attributes":{"a":"z","b":"z"}}"#))
+    let long = String(repeating: "y", count: Limits.traceResolvedBytes)
+    #expect(!fires(&rule, "{\"attributes\":{\"a\":\"x\",\"b\":\"\(long)\"}}"))
+    #expect(rule.takeGracefulErrors().count == 1)
   }
 
   @Test func composition() {
@@ -182,6 +238,45 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     #expect(errors.count == 1)
     #expect(errors.first?.message.contains(reason) == true, "\(errors)")
     #expect(rule.counters.gracefulErrors == 1)
+  }
+
+  /// Where an event's `trace` or `spans` is no trace, each trace rule says so; an event without one has none.
+  @Test(
+    arguments: [
+      (#"{"spans":{"a":1}}"#, "not a list"), (#"{"trace":{"foo":[1]}}"#, "no \"spans\""), (#"{"trace":{}}"#, "no \"spans\""),
+      (#"{"trace":{"spans":{}}}"#, "not a list"), (#"{"trace":{"spans":null}}"#, "not a list"), (#"{"spans":{}}"#, "not a list"),
+      (#"{"resourceSpans":{}}"#, "not a list"), (#"{"content":"x","trace":{"foo":1}}"#, "no \"spans\""),
+      (#"{"content":"x","fields":{"trace":{"foo":1}}}"#, "no \"spans\""), (#"{"trace":{"id":"4bf9","spans":1}}"#, "not a list"),
+      (#"{"content":"x","trace":{"spans":[]}}"#, nil), (#"{"trace":{"id":"4bf9"},"message":"m"}"#, nil), (#"{"trace":null}"#, nil),
+      (#"{"content":"x"}"#, nil),
+    ] as [(String, String?)])
+  func malformedMembersAreReported(_ json: String, _ reason: String?) throws {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    try Array(json.utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+    #expect(rule.ids(event) == [])
+    let errors = rule.takeGracefulErrors().map(\.message)
+    #expect(errors.count == (reason == nil ? 0 : 1))
+    if let reason { #expect(errors.first?.contains(reason) == true, "\(errors)") }
+  }
+
+  @Test func aTraceInAnEvent() throws {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    let spans = Self.tool + String(repeating: "," + Self.web, count: 3000)
+    for json in [
+      "{\"trace\":{\"spans\":[\(spans)]}}", "{\"spans\":[\(spans)]}", "{\"trace\":[\(spans)]}", "{\"fields\":{\"trace\":{\"spans\":[\(spans)]}}}",
+    ] {
+      var event = Event()
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      try Array(json.utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+      #expect(rule.ids(event).count == 1)
+      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      if json.hasPrefix("{\"trace\":{") {
+        try Array(json.utf8).withUnsafeBytes { try event.setFields(fromJSON: $0) }
+        #expect(rule.ids(event).count == 1)
+      }
+    }
   }
 
   @Test func tooManySpans() throws {

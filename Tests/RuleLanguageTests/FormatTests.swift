@@ -178,7 +178,7 @@ private func notes(_ text: String) -> [String] { RuleLoader.load(document: text,
       ))
     #expect(read.conditions.map(\.name) == ["one", "two content regex", "two content length_gt", "two tool_name in"])
     #expect(read.expression == .any([.condition(0), .not(.all([.condition(1), .condition(2), .condition(3)]))]))
-    guard case .contains(["x"], caseSensitive: true) = read.conditions[0].test, case .regex(["a+"], caseSensitive: false) = read.conditions[1].test,
+    guard case .contains(["x"], caseSensitive: true) = read.conditions[0].test, case .regex(["a+"], caseSensitive: true) = read.conditions[1].test,
       case .exact(["p", "q"], caseSensitive: true) = read.conditions[3].test
     else {
       Issue.record("other tests: \(read.conditions)")

@@ -71,8 +71,8 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: {in: []}}}}]}", "empty list"),
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: {regex: '('}}}}]}", "bad regular expression"),
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: '${trace.spans[0].attributes.x}'}}}]}", "not a placeholder"),
-    ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: 'x ${span.attributes.b}'}}}]}", "not a placeholder"),
-    ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: '${span.attributes.}'}}}]}", "not a placeholder"),
+    ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: 'x ${span.b}'}}}]}", "not a placeholder"),
+    ("{ingest_format: openinference, forbid: [{shape: {attributes: {a: '${span.attributes.}'}}}]}", "not a path"),
     ("{ingest_format: openinference, forbid: [{shape: {attributes: {a..b: x}}}]}", "not a path"),
     ("{ingest_format: openinference, require: [{target_shape: {span.kind: A}}]}", "must_be_preceded_by' is missing"),
     (

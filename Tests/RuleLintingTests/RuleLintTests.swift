@@ -284,6 +284,35 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     #expect(ids(report(correlation)).contains("unmatched-source"))
   }
 
+  /// A correlation waits for ever for rules that do not run; each of them is fine alone.
+  @Test(arguments: [("status: draft", true), ("status: deprecated", true), ("status: stable", false)])
+  func silentSources(_ status: String, _ isSilent: Bool) {
+    let text = document("conditions:\n  used: {field: content, patterns: [hello]}\ncondition: used")
+    let correlation = """
+      correlation: {id: ATR-COR-2026-90001, title: T, status: stable, severity: high, confidence: 90, false_positives: [f]}
+      source_rules: [{alias: a, rule_id: ATR-2026-00001}]
+      correlation_logic: {type: count_threshold, count: 3, window: 5m}
+
+      """
+    let found = report(text.replacing("status: stable", with: status), correlation)
+    #expect(ids(found).contains("unmatched-source") == isSilent, "\(found.findings)")
+  }
+
+  @Test(arguments: [
+    ("{a.event_id} {a.rule_id} {a.timestamp} {rule_id} {session.id} {x}", 0), ("{b.event_id}", 1), ("{c.event_id}", 1), ("{a.title}", 1),
+    ("{agent.id} {", 0),
+  ])
+  func messageTemplates(_ template: String, _ warnings: Int) {
+    let correlation = """
+      correlation: {id: ATR-COR-2026-90001, title: T, severity: high, confidence: 90, false_positives: [f]}
+      source_rules: [{alias: a, rule_id_pattern: ATR-2025-*}, {alias: b, rule_id_pattern: ATR-2024-*}]
+      correlation_logic: {type: count_threshold, alias: a, count: 3, window: 5m}
+      response: {message_template: '\(template)'}
+
+      """
+    #expect(report(correlation).findings.count { $0.message.contains("stays as it is") } == warnings)
+  }
+
   // MARK: Hostile rules
 
   @Test(arguments: [
