@@ -11,6 +11,7 @@ import Primitives
   case hostName, logSyslogPriority, logSyslogFacility, logSyslogSeverity, logSyslogMsgid, logLevel
   // process
   case processName, processPid, processExecutable, processCommandLine, processWorkingDirectory, processTty, processParentName
+  case processParentPid, processParentExecutable, processParentCommandLine
   // people
   case userName, userID, userEffectiveName, userEffectiveID, userTargetName, userTargetID, userTargetHome, userTargetShell
   case groupName, groupID
@@ -45,6 +46,8 @@ import Primitives
     guard let field = Field.byFingerprint[Fingerprint(of: name)] else { return nil }
     self = field
   }
+  /// ATR's own names: no log of a host has them.
+  public var isOfAgents: Bool { (Field.agentID.rawValue...Field.scanTarget.rawValue).contains(rawValue) }
   public static var allNames: [String] { allCases.map { "\($0.name)" } }
 
   private static let byName: [String: Field] = Dictionary(uniqueKeysWithValues: allCases.map { ("\($0.name)", $0) })
@@ -75,6 +78,9 @@ import Primitives
     case .processWorkingDirectory: ("process.working_directory", .text)
     case .processTty: ("process.tty", .text)
     case .processParentName: ("process.parent.name", .text)
+    case .processParentPid: ("process.parent.pid", .integer)
+    case .processParentExecutable: ("process.parent.executable", .text)
+    case .processParentCommandLine: ("process.parent.command_line", .text)
     case .userName: ("user.name", .text)
     case .userID: ("user.id", .text)
     case .userEffectiveName: ("user.effective.name", .text)
