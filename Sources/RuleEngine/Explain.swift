@@ -71,8 +71,13 @@ extension RuleEngine {
           }
         }
       }
-      if let language = condition.language, bytes.withUnsafeBytes({ LanguageDetection.language(of: $0).rawValue }) != language {
-        truth = .no  // the text is not of the condition's language
+      if isPresent, condition.language != nil {
+        let found = bytes.withUnsafeBytes { LanguageDetection.language(of: $0) }
+        report.textLanguage = found.rawValue
+        report.isOtherLanguage = ConditionLanguage.number(found) != code.language
+      }
+      if report.isOtherLanguage {
+        truth = .no
         report.span = nil
         report.matched = nil
       }

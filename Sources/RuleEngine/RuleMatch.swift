@@ -93,6 +93,9 @@ public struct ConditionReport: Sendable {
   public var span: Range<Int>?
   /// The pattern, needle or value of the condition that matched first.
   public var matched: String?
+  /// For a condition with a language: the language that the value is in, "und" where none is known.
+  public var textLanguage: String?
+  public var isOtherLanguage = false
 }
 
 /// A confirmation that hit a limit: the rule could not be decided on this event.
