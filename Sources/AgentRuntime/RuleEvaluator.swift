@@ -28,15 +28,13 @@ public struct RuleEvaluator: ~Copyable {
   }
 
   /// One line `{"id":..,"event":{..}}` in, one line `{"id":..,"matches":[..]}` out. The id is passed through as it is written; a line
-  /// without one gets its number. A line with `atr.rule_id`, alone or as the event, is a recorded match: it feeds correlations, and what it
+  /// without one gets its number: `number`, else one more than the line before had. A line with `atr.rule_id`, alone or as the event, is a recorded match: it feeds correlations, and what it
   /// completes is what matches. Throws JSONError where the line is not of that form.
-  public mutating func evaluate(line: Bytes) throws -> [UInt8] {
-    lineNumber += 1
-    var id: Bytes?
-    var body: Bytes?
-    try JSONMembers.forEach(of: line) { key, value in
-      if key.equals("id") { id = value } else if key.equals("event") { body = value }
-    }
+  public mutating func evaluate(line: Bytes, number: UInt64? = nil) throws -> [UInt8] {
+    lineNumber = number ?? lineNumber + 1
+    let read = try EventLine(line)
+    let id = read.id
+    var body = read.event
     if body == nil, MatchStream.ruleID(of: line) != nil { body = line }
     guard let body else { throw JSONError(offset: 0, message: "no \"event\" member") }
     let previous = event.time
@@ -82,6 +80,23 @@ public struct RuleEvaluator: ~Copyable {
       json.key("truncated")
       json.value(true)
     }
+    json.endObject()
+    return json.out
+  }
+
+  /// The answer to a line that is no event: with its id where that can be read.
+  public static func refusal(of line: Bytes, number: UInt64) -> [UInt8] {
+    var json = JSONWriter()
+    json.beginObject()
+    json.key("id")
+    if let id = EventLine.id(of: line) { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) } else { json.null() }
+    json.key("error")
+    json.value("not an event")
+    json.key("line")
+    json.value(number)
+    json.key("matches")
+    json.beginArray()
+    json.endArray()
     json.endObject()
     return json.out
   }

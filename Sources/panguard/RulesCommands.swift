@@ -152,18 +152,18 @@ extension RulesCommand {
       let loaded = try selection.load(takesRecordedMatches: true)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
       var output = Output()
-      var number = 0
+      var number: UInt64 = 0
       var bad = 0
       try forEachLine(of: input, lineLimit: Limits.agentLineBytes) { line in
         number += 1
         guard !line.trimmed.isEmpty else { return }
         do {
-          output.line(try evaluator.evaluate(line: line))
+          output.line(try evaluator.evaluate(line: line, number: number))
         } catch {
           bad += 1
           printError("\(input):\(number): error: \(error); each line must be {\"id\":..,\"event\":{..}}")
           // One line for each event, also for one that cannot be read.
-          output.line(#"{"id":null,"error":"not an event","line":\#(number),"matches":[]}"#)
+          output.line(RuleEvaluator.refusal(of: line, number: number))
         }
       }
       output.flush()
