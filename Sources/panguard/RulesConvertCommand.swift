@@ -47,6 +47,9 @@ extension RulesCommand {
         case .yara: ATRToYARA.convert(files)
         }
       report(converted.diagnostics, atLeast: .note)
+      guard !converted.documents.isEmpty || converted.leftOut > 0 else {
+        throw CommandFailure.environment("no rule to convert in \(sources.joined(separator: ", "))")
+      }
       try write(converted)
       printError("\(converted.documents.count) written, \(converted.leftOut) left out")
       if converted.leftOut > 0 { throw CommandFailure.findings }
