@@ -11,17 +11,19 @@ import Primitives
   case hostName, logSyslogPriority, logSyslogFacility, logSyslogSeverity, logSyslogMsgid, logLevel
   // process
   case processName, processPid, processExecutable, processCommandLine, processWorkingDirectory, processTty, processParentName
-  case processParentPid, processParentExecutable, processParentCommandLine
+  case processParentPid, processParentExecutable, processParentCommandLine, processParentUserName
   // people
   case userName, userID, userEffectiveName, userEffectiveID, userTargetName, userTargetID, userTargetHome, userTargetShell
   case groupName, groupID
   // network
   case sourceIP, sourcePort, sourceAddress, sourceNetwork, sourceMac
-  case destinationIP, destinationPort, destinationMac
+  case destinationIP, destinationPort, destinationMac, destinationDomain
   case networkTransport, networkProtocol, networkBytes, networkInboundInterface, networkOutboundInterface
   // web
-  case httpRequestMethod, httpRequestReferrer, httpVersion, httpResponseStatusCode, httpResponseBodyBytes
+  case httpRequestMethod, httpRequestReferrer, httpRequestBodyBytes, httpVersion, httpResponseStatusCode, httpResponseBodyBytes
   case urlOriginal, urlPath, urlQuery, urlDomain, userAgentOriginal
+  // files
+  case filePath
   // systemd, journald
   case systemdUnit, systemdSessionID
   case ruleName
@@ -81,6 +83,7 @@ import Primitives
     case .processParentPid: ("process.parent.pid", .integer)
     case .processParentExecutable: ("process.parent.executable", .text)
     case .processParentCommandLine: ("process.parent.command_line", .text)
+    case .processParentUserName: ("process.parent.user.name", .text)
     case .userName: ("user.name", .text)
     case .userID: ("user.id", .text)
     case .userEffectiveName: ("user.effective.name", .text)
@@ -99,6 +102,7 @@ import Primitives
     case .destinationIP: ("destination.ip", .address)
     case .destinationPort: ("destination.port", .integer)
     case .destinationMac: ("destination.mac", .text)
+    case .destinationDomain: ("destination.domain", .text)
     case .networkTransport: ("network.transport", .text)
     case .networkProtocol: ("network.protocol", .text)
     case .networkBytes: ("network.bytes", .integer)
@@ -106,6 +110,7 @@ import Primitives
     case .networkOutboundInterface: ("observer.egress.interface.name", .text)
     case .httpRequestMethod: ("http.request.method", .text)
     case .httpRequestReferrer: ("http.request.referrer", .text)
+    case .httpRequestBodyBytes: ("http.request.body.bytes", .integer)
     case .httpVersion: ("http.version", .text)
     case .httpResponseStatusCode: ("http.response.status_code", .integer)
     case .httpResponseBodyBytes: ("http.response.body.bytes", .integer)
@@ -114,6 +119,7 @@ import Primitives
     case .urlQuery: ("url.query", .text)
     case .urlDomain: ("url.domain", .text)
     case .userAgentOriginal: ("user_agent.original", .text)
+    case .filePath: ("file.path", .text)
     case .systemdUnit: ("systemd.unit", .text)
     case .systemdSessionID: ("systemd.session.id", .text)
     case .ruleName: ("rule.name", .text)
