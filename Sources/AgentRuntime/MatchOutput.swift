@@ -11,8 +11,8 @@ extension RuleEvaluator {
   /// - Parameters:
   ///   - corpusVersion: see `LoadedRules.corpusVersion`.
   ///   - readTime: `matched_at` of matches while no event has said its time.
-  public mutating func matches(line: Bytes, corpusVersion: String, readTime: EventTime) throws -> [[UInt8]] {
-    let id = try evaluateEvent(line)
+  public mutating func matches(line: Bytes, number: UInt64? = nil, corpusVersion: String, readTime: EventTime) throws -> [[UInt8]] {
+    let id = try evaluateEvent(line, number)
     let input = RuleEvaluator.identifier(id, line: lineNumber)
     var lines: [[UInt8]] = []
     for match in matches {

@@ -31,10 +31,10 @@ public struct RuleEvaluator: ~Copyable {
   }
 
   /// One line `{"id":..,"event":{..}}` in, one line `{"id":..,"matches":[..]}` out. The id is passed through as it is written; a line
-  /// without one gets its number. A line with `atr.rule_id`, alone or as the event, is a recorded match: it feeds correlations, and what it
-  /// completes is what matches. Throws JSONError where the line is not of that form.
-  public mutating func evaluate(line: Bytes) throws -> [UInt8] {
-    let id = try evaluateEvent(line)
+  /// without one gets its number: `number`, else one more than the line before had. A line with `atr.rule_id`, alone or as the event, is a
+  /// recorded match: it feeds correlations, and what it completes is what matches. Throws JSONError where the line is not of that form.
+  public mutating func evaluate(line: Bytes, number: UInt64? = nil) throws -> [UInt8] {
+    let id = try evaluateEvent(line, number)
     var json = JSONWriter()
     json.beginObject()
     json.key("id")
@@ -59,13 +59,10 @@ public struct RuleEvaluator: ~Copyable {
   }
 
   /// Makes `event` and `matches` those of the line; returns its id as it is written.
-  mutating func evaluateEvent(_ line: Bytes) throws -> Bytes? {
-    lineNumber += 1
-    var id: Bytes?
-    var body: Bytes?
-    try JSONMembers.forEach(of: line) { key, value in
-      if key.equals("id") { id = value } else if key.equals("event") { body = value }
-    }
+  mutating func evaluateEvent(_ line: Bytes, _ number: UInt64?) throws -> Bytes? {
+    lineNumber = number ?? lineNumber + 1
+    let read = try EventLine(line)
+    var body = read.event
     if body == nil, MatchStream.ruleID(of: line) != nil { body = line }
     guard let body else { throw JSONError(offset: 0, message: "no \"event\" member") }
     let previous = event.time
@@ -77,7 +74,7 @@ public struct RuleEvaluator: ~Copyable {
     } else {
       engine.evaluate(event, at: event.time, into: &matches)
     }
-    return id
+    return read.id
   }
 
   /// What each match has: the rule and the names of the conditions that held.
@@ -93,6 +90,23 @@ public struct RuleEvaluator: ~Copyable {
   /// As it is written; bytes that are not UTF-8 become U+FFFD.
   private static func write(id: Bytes, to json: inout JSONWriter) {
     if id.allSatisfy({ $0 < 0x80 }) { json.raw(Array(id)) } else { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) }
+  }
+
+  /// The answer to a line that is no event: with its id where that can be read.
+  public static func refusal(of line: Bytes, number: UInt64) -> [UInt8] {
+    var json = JSONWriter()
+    json.beginObject()
+    json.key("id")
+    if let id = EventLine.id(of: line) { write(id: id, to: &json) } else { json.null() }
+    json.key("error")
+    json.value("not an event")
+    json.key("line")
+    json.value(number)
+    json.key("matches")
+    json.beginArray()
+    json.endArray()
+    json.endObject()
+    return json.out
   }
 
   /// Rules that could not be decided since the last call: a limit was hit, or the event is not what they need. At most

@@ -70,10 +70,14 @@ public struct RuleExplainer: ~Copyable {
     case lines([UInt8])
     /// One event in which each of these fields is the text.
     case text([UInt8], fields: [FieldReference])
-    /// One event: a JSON object of fields.
-    case event([UInt8])
+    /// JSON lines, each an event as `rules eval` takes it, wrapped or not; or one such object over several lines.
+    case events([UInt8])
   }
-  public enum Failure: Error, Equatable { case notAnEvent, nothing }
+  public enum Failure: Error, Equatable {
+    /// `line`: 1-based.
+    case notAnEvent(line: Int, reason: String)
+    case nothing
+  }
 
   private let rule: Rule
   private let ruleIndex: Int
@@ -81,7 +85,9 @@ public struct RuleExplainer: ~Copyable {
   private var engine: RuleEngine
   private var matches: [RuleMatch] = []
   private var result: RuleExplanation
+  /// The line that is looked at, and how many were.
   private var line = 0
+  private var read = 0
   private var tally = Tally()
 
   /// `rule` must be one of `set`. Other rules are run only where it needs them.
@@ -109,6 +115,36 @@ public struct RuleExplainer: ~Copyable {
     if case .trace = rule.detection { fields.append(FieldReference(name: "trace")) }
     return fields.isEmpty ? [.known(.content)] : fields
   }
+  /// Whether a text for this rule is log lines. A rule that does not say what it is for is for hosts if it looks at nothing but their
+  /// fields; such a correlation, if a rule of its sources is.
+  public static func isForHosts(_ rule: Rule, in set: RuleSet) -> Bool {
+    guard rule.agentSource.isEmpty else { return RuleWords.hostSources.contains(rule.agentSource) }
+    switch rule.detection {
+    case .correlation(let correlation):
+      let sources = set.rules.filter { other in
+        if case .correlation = other.detection { return false }
+        return correlation.sourceRules.contains { $0.matches(other.id) }
+      }
+      return sources.contains { isForHosts($0, in: set) }
+    case .behavioral(let behavior):
+      let fields = behavior.filter.map(\.field) + behavior.groupBy + (behavior.metricField.map { [$0] } ?? [])
+      return fields.allSatisfy(isHostField)
+    default:
+      let conditions = conditions(of: rule)
+      return !conditions.isEmpty && conditions.allSatisfy { isHostField($0.field) }
+    }
+  }
+  private static func isHostField(_ field: FieldReference) -> Bool {
+    guard case .known(let known) = field else { return false }
+    return !known.isOfAgents
+  }
+
+  /// Whether the first line with text in it, or the whole text, is a JSON object.
+  public static func beginsWithEvent(_ text: [UInt8]) -> Bool {
+    guard let start = text.firstIndex(where: { $0 > 0x20 }), text[start] == 0x7b else { return false }
+    let line = text[start...].prefix { $0 != 0x0a }
+    return line.withUnsafeBytes { (try? EventLine($0)) != nil } || text[start...].withUnsafeBytes { (try? EventLine($0)) != nil }
+  }
   static func conditions(of rule: Rule) -> [Condition] {
     if case .pattern(let conditions, _) = rule.detection { return conditions }
     if case .behavioral(let behavior) = rule.detection { return behavior.filter }
@@ -121,22 +157,38 @@ public struct RuleExplainer: ~Copyable {
   public mutating func explain(_ input: Input, format: LogFormat = .auto, inputTime: EventTime) throws(Failure) -> RuleExplanation {
     var event = Event()
     switch input {
-    case .event(let json):
-      event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
-      do { try json.withUnsafeBytes { try event.setFields(fromAgentJSON: $0) } } catch { throw .notAnEvent }
-      line = 1
-      look(at: event, String(decoding: json, as: UTF8.self))
+    case .events(let bytes): try explain(events: bytes, &event)
     case .text(let text, let fields):
       event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
       event.time = inputTime
+      event.allowLargeTexts()
       text.withUnsafeBytes { for field in fields { event.set(field, $0) } }
-      line = 1
+      (line, read) = (1, 1)
       look(at: event, String(decoding: text, as: UTF8.self))
     case .lines(let bytes): explain(lines: bytes, format, inputTime, &event)
     }
-    guard line > 0 else { throw .nothing }
+    guard read > 0 else { throw .nothing }
     result.groups = tally.groups
     return result
+  }
+
+  private mutating func explain(events bytes: [UInt8], _ event: inout Event) throws(Failure) {
+    let isOne = bytes.contains(0x0a) && bytes.withUnsafeBytes { (try? EventLine($0)) != nil }
+    for (index, text) in (isOne ? [bytes[...]] : bytes.split(separator: 0x0a, omittingEmptySubsequences: false)).enumerated() {
+      guard text.contains(where: { $0 > 0x20 }) else { continue }
+      guard read < Limits.explainedEvents else {
+        result.unread += 1
+        continue
+      }
+      line = index + 1
+      read += 1
+      do {
+        try text.withUnsafeBytes { try event.begin(line: $0, number: UInt64(line)) }
+      } catch {
+        throw .notAnEvent(line: line, reason: "\(error)")
+      }
+      look(at: event, String(decoding: text, as: UTF8.self), recorded: MatchStream.ruleID(of: event))
+    }
   }
 
   private mutating func explain(lines bytes: [UInt8], _ format: LogFormat, _ inputTime: EventTime, _ event: inout Event) {
@@ -144,10 +196,10 @@ public struct RuleExplainer: ~Copyable {
     var tracker = SessionTracker()
     var closed = Event()
     var offset: UInt64 = 0
-    for text in bytes.split(separator: 0x0a, omittingEmptySubsequences: false) {
+    for (index, text) in bytes.split(separator: 0x0a, omittingEmptySubsequences: false).enumerated() {
       defer { offset += UInt64(text.count) + 1 }
       guard !text.isEmpty else { continue }
-      guard line < Limits.explainedEvents else {
+      guard read < Limits.explainedEvents else {
         result.unread += 1
         continue
       }
@@ -155,13 +207,19 @@ public struct RuleExplainer: ~Copyable {
       _ = text.withUnsafeBytes { parser.parse($0, origin: origin, into: &event) }
       while tracker.nextExpired(asOf: event.time, into: &closed) { look(at: closed, "(end of a login attempt)") }
       tracker.observe(&event)
-      line += 1
+      line = index + 1
+      read += 1
       look(at: event, String(decoding: text, as: UTF8.self))
     }
   }
 
-  private mutating func look(at event: borrowing Event, _ text: String) {
-    engine.evaluate(event, at: event.time, into: &matches)
+  /// `recorded`: the rule that the event says has matched. It feeds correlations, as in `rules eval`.
+  private mutating func look(at event: borrowing Event, _ text: String, recorded: String? = nil) {
+    if let recorded {
+      engine.evaluate(matchOf: recorded, event, at: event.time, into: &matches)
+    } else {
+      engine.evaluate(event, at: event.time, into: &matches)
+    }
     let isMatch = matches.contains { $0.rule == ruleIndex }
     if isMatch { result.isMatch = true }
     var seen = ExplainedEvent(line: line, text: text, time: event.time, isMatch: isMatch, conditions: [])
@@ -169,27 +227,27 @@ public struct RuleExplainer: ~Copyable {
     for report in engine.explain(rule: ruleIndex, event: event) where conditions.indices.contains(report.index) {
       let condition = conditions[report.index]
       var miss: NearMiss?
-      if report.isHeld == false, !condition.isNegated, let value = report.value {
+      if report.isHeld == false, !condition.isNegated, !report.isOtherLanguage, let value = report.value {
         miss = Array(value.utf8).withUnsafeBytes { NearMiss.longest(of: condition.test, in: $0) }
       }
       seen.conditions.append(ExplainedCondition(condition: condition, report: report, nearMiss: miss))
     }
     seen.methods = engine.explainMethod(rule: ruleIndex, event: event)
     if case .behavioral(let behavior) = rule.detection { seen.counted = tally.count(event, behavior, seen.conditions, line: line) }
-    if case .correlation(let correlation) = rule.detection { note(matches, of: correlation, event) }
+    if case .correlation(let correlation) = rule.detection { note(matches, recorded, of: correlation, event) }
     result.events.append(seen)
   }
 
-  private mutating func note(_ matches: [RuleMatch], of correlation: CorrelationDetection, _ event: borrowing Event) {
+  private mutating func note(_ matches: [RuleMatch], _ recorded: String?, of correlation: CorrelationDetection, _ event: borrowing Event) {
     if result.sources.isEmpty {
       result.sources = correlation.sourceRules.map { ExplainedSource(alias: $0.alias, pattern: $0.ruleIDPattern, matches: []) }
     }
-    for match in matches where match.rule != ruleIndex {
-      let id = rules[match.rule].id
+    let own = matches.filter { $0.rule != ruleIndex }.map { (id: rules[$0.rule].id, group: $0.group) }
+    for (id, group) in own + (recorded.map { [(id: $0, group: [])] } ?? []) {
       for (i, source) in correlation.sourceRules.enumerated() where source.matches(id) {
         var keys: [String] = []
         for name in correlation.joinKeys.map(\.description) {
-          keys.append(event.textValue(of: FieldReference(name: name)) ?? match.group.first { $0.field.description == name }?.value ?? "?")
+          keys.append(event.textValue(of: FieldReference(name: name)) ?? group.first { $0.field.description == name }?.value ?? "?")
         }
         result.sources[i].matches.append((line, id, keys))
       }

@@ -92,6 +92,15 @@ public enum RuleExplanationJSON {
     if let value = c.report.value { json.value(value) } else { json.null() }
     json.key("holds")
     if let holds = c.report.isHeld { json.value(holds) } else { json.null() }
+    if let wanted = c.condition.language, let found = c.report.textLanguage {
+      json.key("language")
+      json.beginObject()
+      json.key("wanted")
+      json.value(wanted)
+      json.key("text")
+      json.value(found)
+      json.endObject()
+    }
     if let matched = c.report.matched {
       json.key("matched")
       json.value(matched)

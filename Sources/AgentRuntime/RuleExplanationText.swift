@@ -102,6 +102,12 @@ public struct RuleExplanationText {
       wrapped("the event does not have this field", indent: 13)
       return
     }
+    if c.report.isOtherLanguage, let found = c.report.textLanguage {
+      let wanted = TerminalText.escaped(c.condition.language ?? "")
+      wrapped("it is for \(wanted); " + (found == "und" ? "the language of this text is not known" : "this text is \(found)"), indent: 13)
+      label("value", value)
+      return
+    }
     if c.report.isHeld == nil { wrapped("a match limit was hit before the answer was known", indent: 13) }
     if let matched = c.report.matched {
       label("matched", matched)

@@ -37,7 +37,7 @@ public struct RuleQuestions {
       t.method = try choice("Method", RuleTemplate.Method.allCases.map(\.rawValue), t.method.rawValue, RuleTemplate.Method.init(rawValue:))
     }
     if wants(.source) { t.source = try choice("Source (what the rule watches)", RuleWords.sources, t.source) { $0 } }
-    if wants(.title) { t.title = try text("Title (what is detected, in one line)", default: nil) }
+    if wants(.title) { t.title = try text("Title (what is detected, in one line)", default: nil, for: \.title, of: t) }
     if wants(.category) {
       let known = RuleWords.categories(of: t.source)
       t.category = try choice("Category", known, t.category.isEmpty ? known[0] : t.category) { $0 }
@@ -47,29 +47,46 @@ public struct RuleQuestions {
       if wants(.sourceRules) { t.sourceRules = try list("Rules that must match, in order (ids, at least two)", known: ruleIDs, least: 2) }
     } else {
       let isCount = t.method == .behavioral
-      if wants(.field) { t.field = try text("Field", default: t.isHostRule ? "event.action" : "content", known: Field.allNames) }
-      if wants(.operation) { t.operation = try choice("Operator", RuleWords.operators, isCount ? "exact" : "regex") { $0 } }
-      if wants(.pattern) { t.pattern = try text(t.operation == "regex" ? "Pattern (a regular expression)" : "Value", default: nil) }
+      if wants(.field) { t.field = try text("Field", default: t.isHostRule ? "event.action" : "content", for: \.field, of: t) }
+      if wants(.operation) {
+        let (given, known) = (isCount ? "exact" : "regex", RuleWords.operators)
+        t.operation = try choice("Operator", known, given, objection: { objection(to: $0, for: \.operation, of: t) }) { $0 }
+      }
+      if wants(.pattern) {
+        t.pattern = try text(t.operation == "regex" ? "Pattern (a regular expression)" : "Value", default: nil, for: \.pattern, of: t)
+      }
     }
     if t.method != .pattern, wants(.window) {
-      t.window = try text("Window (10s, 5m, 24h)", default: t.window)
+      t.window = try text("Window (10s, 5m, 24h)", default: t.window, for: \.window, of: t)
     }
     if t.method == .behavioral, wants(.threshold) {
       t.threshold = try answer("From how many events on", default: "\(t.threshold)") { Int64($0).flatMap { $0 > 0 ? $0 : nil } }
     }
-    if wants(.techniques) { t.techniques = try list("ATT&CK techniques (T1110.001; empty: none yet)", known: nil, least: 0) }
+    if wants(.techniques) {
+      t.techniques = try list("ATT&CK or ATLAS techniques (T1110.001, AML.T0051; empty: none yet)", known: nil, least: 0)
+    }
     return t
   }
 
-  private func text(_ question: String, default given: String?, known: [String] = []) throws -> String {
-    try answer(question, default: given, hint: { word in nearest(word, in: known).map { "It is not in the field table; did you mean \($0)?" } }) {
-      $0.isEmpty ? nil : $0
-    }
+  private func text(
+    _ question: String, default given: String?, for part: WritableKeyPath<RuleTemplate, String>, of t: RuleTemplate
+  ) throws -> String {
+    try answer(question, default: given, objection: { objection(to: $0, for: part, of: t) }) { $0.isEmpty ? nil : $0 }
   }
-  private func choice<T>(_ question: String, _ known: [String], _ given: String, _ make: (String) -> T?) throws -> T {
-    try answer("\(question): \(known.joined(separator: ", "))\n", default: given, hint: { nearest($0, in: known).map { "Did you mean \($0)?" } }) {
+  private func choice<T>(
+    _ question: String, _ known: [String], _ given: String, objection: (String) -> String? = { _ in nil }, _ make: (String) -> T?
+  ) throws -> T {
+    let hint = { (word: String) in nearest(word, in: known).map { "Did you mean \($0)?" } }
+    return try answer("\(question): \(known.joined(separator: ", "))\n", default: given, hint: hint, objection: objection) {
       known.contains($0) ? make($0) : nil
     }
+  }
+  /// What would be refused at the end because of this answer, and not for what flags have said before.
+  private func objection(to word: String, for part: WritableKeyPath<RuleTemplate, String>, of t: RuleTemplate) -> String? {
+    let before = t.objections()
+    var answered = t
+    answered[keyPath: part] = word
+    return answered.objections().first { !before.contains($0) }
   }
   private func list(_ question: String, known: [String]?, least: Int) throws -> [String] {
     try answer(question, default: least == 0 ? "" : nil) { line in
@@ -78,14 +95,20 @@ public struct RuleQuestions {
     }
   }
   /// Asks until the answer can be used.
-  private func answer<T>(_ question: String, default given: String?, hint: (String) -> String? = { _ in nil }, _ use: (String) -> T?) throws -> T {
+  private func answer<T>(
+    _ question: String, default given: String?, hint: (String) -> String? = { _ in nil }, objection: (String) -> String? = { _ in nil },
+    _ use: (String) -> T?
+  ) throws -> T {
     let prompt = question + (given.map { $0.isEmpty ? "" : " [\($0)]" } ?? "") + ": "
     var again = ""
     while true {
       guard let line = ask(again + prompt) else { throw Ended() }
       let trimmed = line.trimmingSpaces
-      if let value = use(trimmed.isEmpty ? given ?? "" : trimmed) { return value }
-      again = (hint(trimmed) ?? "That cannot be used here.") + "\n"
+      let word = trimmed.isEmpty ? given ?? "" : trimmed
+      let value = use(word)
+      let against = value == nil ? hint(trimmed) ?? "That cannot be used here." : objection(word)
+      if let value, against == nil { return value }
+      again = (against ?? "") + "\n"
     }
   }
 }

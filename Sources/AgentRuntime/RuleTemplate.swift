@@ -19,7 +19,7 @@ public struct RuleTemplate: Sendable {
   public var author = ""
   /// "2026/01/05"
   public var date = ""
-  /// ATT&CK techniques; may be empty, and then `rules lint` asks for one.
+  /// ATT&CK and ATLAS techniques ("T1110.001", "AML.T0051"); may be empty, and then `rules lint` asks for one.
   public var techniques: [String] = []
   /// pattern, behavioral: the test of one field. behavioral: which events count; an empty pattern counts all.
   public var field = ""
@@ -104,8 +104,11 @@ public struct RuleTemplate: Sendable {
   }
 
   private var references: [String] {
-    let list = techniques.isEmpty ? "[]  # for instance [T1110.001]" : "[\(techniques.map(q).joined(separator: ", "))]"
-    return ["references:", "  mitre_attack: \(list)"]
+    let example = isHostRule ? "mitre_attack: []  # for instance [T1110.001]" : "mitre_atlas: []  # for instance [AML.T0051]"
+    let atlas = techniques.filter { $0.hasPrefix("AML.") }
+    let attack = techniques.filter { !$0.hasPrefix("AML.") }
+    func line(_ key: String, _ ids: [String]) -> [String] { ids.isEmpty ? [] : ["  \(key): [\(ids.map(q).joined(separator: ", "))]"] }
+    return ["references:"] + (techniques.isEmpty ? ["  \(example)"] : line("mitre_attack", attack) + line("mitre_atlas", atlas))
   }
   private let summary = "What happens, why it matters, and why the threshold is what it is. Describe the attack, not the pattern."
 
@@ -154,7 +157,16 @@ public struct RuleTemplate: Sendable {
   private var predicate: String { operation == "exact" ? "eq" : operation }
 
   private var tests: [String] {
-    let what = isHostRule ? "log lines" : "what an agent sees"
+    let (attack, other, nearMiss, everyday, evasion) =
+      isHostRule
+      ? (
+        "log lines of the attack", "log lines of the attack in another form", "harmless log lines that almost match",
+        "everyday log lines of the same kind", "log lines of an attacker who knows this rule"
+      )
+      : (
+        "a text of the attack", "a text of the attack in another form", "a harmless text that almost matches", "an everyday text of the same kind",
+        "a text of an attacker who knows this rule"
+      )
     func group(_ indent: String, _ expected: String, _ cases: [(input: String, description: String)]) -> [String] {
       cases.flatMap {
         [
@@ -165,14 +177,14 @@ public struct RuleTemplate: Sendable {
     }
     let repeats = method == .pattern ? [] : ["# A case may say `repeat: 5` and `every: 10s`; {n} in its input is then the number of the repetition."]
     return repeats + ["test_cases:", "  true_positives:"]
-      + group("    ", "triggered", [("\(what) of the attack", "The plain case"), ("\(what) of the attack in another form", "Another form")])
+      + group("    ", "triggered", [(attack, "The plain case"), (other, "Another form")])
       + ["  true_negatives:"]
       + group(
         "    ", "not_triggered",
-        [("harmless \(what) that almost match", "A near miss"), ("everyday \(what) of the same kind", "Everyday use")])
+        [(nearMiss, "A near miss"), (everyday, "Everyday use")])
       + ["", "evasion_tests:"]
       + group(
-        "  ", "triggered", [("\(what) of an attacker who knows this rule; if it gets through, expected: not_triggered", "Rewritten to get around")]
+        "  ", "triggered", [("\(evasion); if it gets through, expected: not_triggered", "Rewritten to get around")]
       )
       .flatMap { $0.hasSuffix("expected: triggered") ? [$0, "    bypass_technique: 'name it'"] : [$0] }
   }
@@ -183,6 +195,22 @@ public struct RuleTemplate: Sendable {
   }
 
   // MARK: Reading it back
+
+  /// What there is against the rule as far as it is known, what is still open being filled in with something harmless. For questions: an
+  /// answer that adds something here would be refused at the end.
+  func objections() -> [String] {
+    var t = self
+    func fill(_ text: inout String, _ word: String) { if text.isEmpty { text = word } }
+    fill(&t.id, method == .correlation ? "ATR-COR-2026-99001" : "ATR-2026-99001")
+    fill(&t.title, "title")
+    fill(&t.author, "author")
+    fill(&t.date, "2026/01/05")
+    fill(&t.category, RuleWords.categories(of: source).first ?? "")
+    fill(&t.field, isHostRule ? "message" : "content")
+    fill(&t.pattern, t.isNumeric ? "1" : "x")
+    if t.sourceRules.count < 2 { t.sourceRules = ["ATR-2026-90001", "ATR-2026-90002"] }
+    return t.problems() + t.check(against: []).map { $0.message + ($0.hint.isEmpty ? "" : "; \($0.hint)") }
+  }
 
   /// What the loader has against the document, also what it would only warn of; empty if the rule can be written. A correlation may name
   /// any of `others`.

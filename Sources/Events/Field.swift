@@ -11,16 +11,19 @@ import Primitives
   case hostName, logSyslogPriority, logSyslogFacility, logSyslogSeverity, logSyslogMsgid, logLevel
   // process
   case processName, processPid, processExecutable, processCommandLine, processWorkingDirectory, processTty, processParentName
+  case processParentPid, processParentExecutable, processParentCommandLine, processParentUserName
   // people
   case userName, userID, userEffectiveName, userEffectiveID, userTargetName, userTargetID, userTargetHome, userTargetShell
   case groupName, groupID
   // network
   case sourceIP, sourcePort, sourceAddress, sourceNetwork, sourceMac
-  case destinationIP, destinationPort, destinationMac
+  case destinationIP, destinationPort, destinationMac, destinationDomain
   case networkTransport, networkProtocol, networkBytes, networkInboundInterface, networkOutboundInterface
   // web
-  case httpRequestMethod, httpRequestReferrer, httpVersion, httpResponseStatusCode, httpResponseBodyBytes
+  case httpRequestMethod, httpRequestReferrer, httpRequestBodyBytes, httpVersion, httpResponseStatusCode, httpResponseBodyBytes
   case urlOriginal, urlPath, urlQuery, urlDomain, userAgentOriginal
+  // files
+  case filePath
   // systemd, journald
   case systemdUnit, systemdSessionID
   case ruleName
@@ -45,6 +48,8 @@ import Primitives
     guard let field = Field.byFingerprint[Fingerprint(of: name)] else { return nil }
     self = field
   }
+  /// ATR's own names: no log of a host has them.
+  public var isOfAgents: Bool { (Field.agentID.rawValue...Field.scanTarget.rawValue).contains(rawValue) }
   public static var allNames: [String] { allCases.map { "\($0.name)" } }
 
   private static let byName: [String: Field] = Dictionary(uniqueKeysWithValues: allCases.map { ("\($0.name)", $0) })
@@ -75,6 +80,10 @@ import Primitives
     case .processWorkingDirectory: ("process.working_directory", .text)
     case .processTty: ("process.tty", .text)
     case .processParentName: ("process.parent.name", .text)
+    case .processParentPid: ("process.parent.pid", .integer)
+    case .processParentExecutable: ("process.parent.executable", .text)
+    case .processParentCommandLine: ("process.parent.command_line", .text)
+    case .processParentUserName: ("process.parent.user.name", .text)
     case .userName: ("user.name", .text)
     case .userID: ("user.id", .text)
     case .userEffectiveName: ("user.effective.name", .text)
@@ -93,6 +102,7 @@ import Primitives
     case .destinationIP: ("destination.ip", .address)
     case .destinationPort: ("destination.port", .integer)
     case .destinationMac: ("destination.mac", .text)
+    case .destinationDomain: ("destination.domain", .text)
     case .networkTransport: ("network.transport", .text)
     case .networkProtocol: ("network.protocol", .text)
     case .networkBytes: ("network.bytes", .integer)
@@ -100,6 +110,7 @@ import Primitives
     case .networkOutboundInterface: ("observer.egress.interface.name", .text)
     case .httpRequestMethod: ("http.request.method", .text)
     case .httpRequestReferrer: ("http.request.referrer", .text)
+    case .httpRequestBodyBytes: ("http.request.body.bytes", .integer)
     case .httpVersion: ("http.version", .text)
     case .httpResponseStatusCode: ("http.response.status_code", .integer)
     case .httpResponseBodyBytes: ("http.response.body.bytes", .integer)
@@ -108,6 +119,7 @@ import Primitives
     case .urlQuery: ("url.query", .text)
     case .urlDomain: ("url.domain", .text)
     case .userAgentOriginal: ("user_agent.original", .text)
+    case .filePath: ("file.path", .text)
     case .systemdUnit: ("systemd.unit", .text)
     case .systemdSessionID: ("systemd.session.id", .text)
     case .ruleName: ("rule.name", .text)

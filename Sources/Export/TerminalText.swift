@@ -79,7 +79,7 @@ public enum TerminalText {
   }
 
   /// `text` (already escaped) broken at spaces into lines of at most `width` columns, where a word fits into one.
-  static func wrapped(_ text: String, to width: Int) -> [String] {
+  public static func wrapped(_ text: String, to width: Int) -> [String] {
     var lines: [String] = []
     var line = ""
     var used = 0

@@ -40,8 +40,11 @@ extension RuleEngine {
         case .exact, .startsWith, .contains, .regex: if isPresent { truth = test(condition, code, value, &report) }
         }
       }
-      if let language = condition.language, bytes.withUnsafeBytes({ LanguageDetection.language(of: $0).rawValue }) != language {
-        truth = .no  // the text is not of the condition's language
+      if isPresent, condition.language != nil {
+        let found = bytes.withUnsafeBytes { LanguageDetection.language(of: $0) }
+        report.textLanguage = found.rawValue
+        report.isOtherLanguage = ConditionLanguage.number(found) != code.language
+        if report.isOtherLanguage { truth = .no }
       }
       if condition.isNegated { truth = truth.negated }
       if truth != .yes || condition.isNegated { report.forget() }

@@ -96,6 +96,9 @@ public struct ConditionReport: Sendable {
   /// The form of the text in which it matched, and that form where it is not the value; `span` is then a place in it.
   public var form = TextForm.given
   public var formText: String?
+  /// For a condition with a language: the language that the value is in, "und" where none is known.
+  public var textLanguage: String?
+  public var isOtherLanguage = false
 
   mutating func forget() {
     span = nil

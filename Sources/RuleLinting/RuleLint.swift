@@ -55,6 +55,7 @@ public enum RuleLint {
       findings += ConditionChecks.findings(rule, &places)
       findings += PatternChecks.findings(rule, confirmsAttacks: options.confirmsAttacks, &places)
     }
+    removeRepeatedCounts(&findings)
     findings += idConflicts(set)
     findings += OverlapChecks.findings(set, &places)
     var trial = RuleTrial(set)
@@ -84,8 +85,15 @@ public enum RuleLint {
   }
 
   private static func fromLoading(_ diagnostic: Diagnostic) -> LintFinding {
-    let kind: FindingKind = diagnostic.severity == .error ? .invalidRule : .questionableRule
+    var kind: FindingKind = diagnostic.severity == .error ? .invalidRule : .questionableRule
+    if diagnostic.severity == .note, CaseCountNote.isOne(diagnostic.message) { kind = .standardTestCount }
     return LintFinding(kind, "", diagnostic.location, diagnostic.message, hint: diagnostic.hint, severity: diagnostic.severity)
+  }
+
+  /// Loading counts a rule's cases as well; what is known of the rule itself, which can silence it, is what is said.
+  private static func removeRepeatedCounts(_ findings: inout [LintFinding]) {
+    let counted = Set(findings.filter { $0.kind == .standardTestCount && !$0.ruleID.isEmpty }.map(\.location))  // only looked up
+    findings.removeAll { $0.kind == .standardTestCount && $0.ruleID.isEmpty && counted.contains($0.location) }
   }
 }
 

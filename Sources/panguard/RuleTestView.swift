@@ -42,13 +42,7 @@ enum RuleTestView {
   }
 
   static func lines(_ report: RuleTestReport, reference: RuleTestReference?) -> [String] {
-    var out: [String] = []
-    for result in report.results {
-      guard case .failed(let reason) = result.outcome else { continue }
-      let description = result.description.isEmpty ? "" : " (\(TerminalText.escaped(result.description)))"
-      let answer = reference.map { "; the reference \(word($0.fired(result)))" } ?? ""
-      out.append("\(result.location): FAIL \(result.ruleID) \(result.path): \(TerminalText.escaped(reason))\(answer)\(description)")
-    }
+    var out = failures(report, reference: reference)
     for result in report.results where result.outcome == .caughtEvasion {
       out.append("\(result.location): caught \(result.ruleID) \(result.path): documented as an evasion, but the rule fires")
     }
@@ -57,12 +51,28 @@ enum RuleTestView {
     }
     for id in report.untestedRules { out.append("no cases: \(id)") }
     if !report.results.isEmpty { out += [""] + table(report, reference) + [""] }
-    let total =
-      "\(report.testedRules) rules, \(report.casesRun) cases run, \(report.passed) passed, \(report.failures.count) failed, "
-      + "\(report.documentedEvasions) documented evasions"
-    out.append(total + (report.caughtEvasions > 0 ? ", \(report.caughtEvasions) caught evasions" : ""))
+    out.append(
+      "\(report.testedRules) rules, \(report.casesRun) cases run: \(report.passed) passed, \(report.failures.count) failed\(evasions(report))")
     if let reference { out.append(comparison(report, reference)) }
     return out
+  }
+  /// One line for each case that failed, with its place among the rule's cases.
+  static func failures(_ report: RuleTestReport, reference: RuleTestReference?) -> [String] {
+    var out: [String] = []
+    for result in report.results {
+      guard case .failed(let reason) = result.outcome else { continue }
+      let description = result.description.isEmpty ? "" : " (\(TerminalText.escaped(result.description)))"
+      let answer = reference.map { "; the reference \(word($0.fired(result)))" } ?? ""
+      out.append("\(result.location): FAIL \(result.ruleID) \(result.path): \(TerminalText.escaped(reason))\(answer)\(description)")
+    }
+    return out
+  }
+  /// ", 7 evasions (5 get through as documented, 2 caught)": what is neither passed nor failed; empty where there is none.
+  static func evasions(_ report: RuleTestReport) -> String {
+    let (documented, caught) = (report.documentedEvasions, report.caughtEvasions)
+    guard documented + caught > 0 else { return "" }
+    let parts = (documented > 0 ? ["\(documented) get through as documented"] : []) + (caught > 0 ? ["\(caught) caught"] : [])
+    return ", \(documented + caught) evasions (\(parts.joined(separator: ", ")))"
   }
   private static func word(_ fired: Bool?) -> String {
     switch fired {

@@ -83,12 +83,22 @@ enum RuleView {
     if !rule.techniques.isEmpty { out.append("ATT&CK \(rule.techniques.joined(separator: ", "))") }
     if !rule.references.isEmpty { out.append("references \(rule.references.map(TerminalText.escaped).joined(separator: ", "))") }
     out.append("file \(rule.location)")
-    out += ["", TerminalText.escaped(rule.summary)]
+    out += [""] + lines(rule.summary)
     out += ["", heading("Detection")] + RuleText.detection(rule.detection).map { "  \($0)" }
-    if !rule.falsePositives.isEmpty { out += ["", heading("Known false positives")] + rule.falsePositives.map { "  - \(TerminalText.escaped($0))" } }
+    if !rule.falsePositives.isEmpty { out += ["", heading("Known false positives")] + rule.falsePositives.flatMap { item($0) } }
     let groups = TestCase.Group.allCases.map { group in "\(rule.tests.filter { $0.group == group }.count) \(group.rawValue)" }
     out += ["", heading("Tests"), "  " + groups.joined(separator: ", ")]
     return out.joined(separator: "\n")
+  }
+
+  /// Line breaks of a rule's text are line breaks; the rest is escaped.
+  private static func lines(_ text: String) -> [String] {
+    var lines = text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" }).map { TerminalText.escaped(String($0)) }
+    while lines.last?.isEmpty == true { lines.removeLast() }
+    return lines
+  }
+  private static func item(_ text: String) -> [String] {
+    lines(text).enumerated().map { "\($0 == 0 ? "  - " : "    ")\($1)" }
   }
 
   /// The event of a `{"id":..,"event":{..}}` line, or the line itself.

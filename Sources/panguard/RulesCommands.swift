@@ -160,23 +160,23 @@ extension RulesCommand {
       report(loaded.set.silentCorrelations, atLeast: .warning)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
       var output = Output()
-      var number = 0
+      var number: UInt64 = 0
       var bad = 0
       try forEachLine(of: input, lineLimit: Limits.agentLineBytes) { line in
         number += 1
         guard !line.trimmed.isEmpty else { return }
         do {
           switch format {
-          case .jsonl: output.line(try evaluator.evaluate(line: line))
+          case .jsonl: output.line(try evaluator.evaluate(line: line, number: number))
           case .match:
             let now = EventTime(seconds: Int64(time(nil)))
-            for match in try evaluator.matches(line: line, corpusVersion: loaded.corpusVersion, readTime: now) { output.line(match) }
+            for match in try evaluator.matches(line: line, number: number, corpusVersion: loaded.corpusVersion, readTime: now) { output.line(match) }
           }
         } catch {
           bad += 1
           printError("\(input):\(number): error: \(error); each line must be {\"id\":..,\"event\":{..}}")
           // One line for each event, also for one that cannot be read.
-          if format == .jsonl { output.line(#"{"id":null,"error":"not an event","line":\#(number),"matches":[]}"#) }
+          if format == .jsonl { output.line(RuleEvaluator.refusal(of: line, number: number)) }
         }
       }
       output.flush()

@@ -31,14 +31,21 @@ extension RulesCommand {
       var output = Output()
       let shown = report.costs.prefix(max(0, top))
       if format == .table {
-        for line in Cost.table(shown, report) { output.line(line) }
+        for line in Cost.table(shown, report, width: Terminal.width) { output.line(line) }
       } else {
         for cost in shown { output.line(Cost.json(cost, report)) }
       }
       output.flush()
       printError(
         "\(report.costs.count) rules with patterns, \(report.texts) texts of \(grouped(UInt64(report.textBytes))) bytes, "
-          + "\(grouped(UInt64(report.confirmations))) confirmations in \(report.nanoseconds / 1_000_000) ms")
+          + "\(grouped(UInt64(report.confirmations))) confirmations in \(Cost.duration(report.nanoseconds))")
+    }
+
+    /// "412 µs", "7.3 ms", "194 ms"
+    private static func duration(_ nanoseconds: Int64) -> String {
+      if nanoseconds < 1_000_000 { return "\(nanoseconds / 1000) µs" }
+      let tenths = nanoseconds / 100_000
+      return tenths < 1000 ? "\(tenths / 10).\(tenths % 10) ms" : "\(tenths / 10) ms"
     }
 
     /// Nanoseconds of this thread on a processor: a busy machine does not make a rule look dear.
@@ -65,25 +72,26 @@ extension RulesCommand {
       return texts
     }
 
-    private static func table(_ costs: ArraySlice<RuleCost>, _ report: RuleCostReport) -> [String] {
-      var rows = [["RULE", "SHARE", "RUNS", "MATCHES", "ns/RUN", "PATTERNS", "WORST PATTERN"]]
+    private static func table(_ costs: ArraySlice<RuleCost>, _ report: RuleCostReport, width: Int) -> [String] {
+      var rows = [["RULE", "SHARE", "RUNS", "MATCHES", "ns/RUN", "PATTERNS"]]
       for cost in costs {
         let share = report.share(cost)
         rows.append([
           cost.ruleID, "\(share / 10).\(share % 10)%", "\(cost.confirmations)", "\(cost.matches)",
-          "\(cost.nanoseconds / Int64(max(1, cost.confirmations)))", "\(cost.patterns)", cost.worstPattern.description,
+          "\(cost.nanoseconds / Int64(max(1, cost.confirmations)))", "\(cost.patterns)",
         ])
       }
-      let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
       var lines: [String] = []
-      for (number, row) in rows.enumerated() {
-        let cells = row.enumerated().map { i, cell in
-          let space = String(repeating: " ", count: max(0, widths[i] - cell.count))
-          return i == 0 || i == row.count - 1 ? cell + (i == 0 ? space : "") : space + cell
-        }
-        lines.append(cells.joined(separator: "  "))
+      for (number, row) in RuleTestView.aligned(rows).enumerated() {
+        lines.append(row)
         guard number > 0 else { continue }
-        for reason in costs[costs.startIndex + number - 1].reasons { lines.append("    \(reason.explanation): \(reason.suggestion)") }
+        let cost = costs[costs.startIndex + number - 1]
+        // A path is not broken: it is there to be opened.
+        lines.append("    worst pattern at \(TerminalText.escaped(cost.worstPattern.description))")
+        for reason in cost.reasons {
+          let parts = TerminalText.wrapped("\(reason.explanation): \(reason.suggestion)", to: max(40, width) - 6)
+          lines += parts.enumerated().map { ($0 == 0 ? "    " : "      ") + $1 }
+        }
       }
       return lines
     }

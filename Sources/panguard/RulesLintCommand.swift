@@ -49,6 +49,10 @@ extension RulesCommand {
       }
       output.flush()
       summarize(report, loaded.set)
+      // A refused file is a finding; nothing at all is a mistake in the call.
+      if loaded.set.rules.isEmpty, loaded.set.refusedCount == 0 {
+        throw CommandFailure.environment("no rule to check\(loaded.paths.isEmpty ? "" : " in \(loaded.paths.joined(separator: ", "))")")
+      }
       if report.count(.error) > 0 || (strict && report.count(.warning) > 0) { throw CommandFailure.findings }
     }
 
@@ -79,16 +83,23 @@ extension RulesCommand {
 enum BenignFile {
   /// Beside the shipped rules: <rules>/host has <rules>/benign/documents.jsonl.
   private static var shipped: String? {
-    guard let rules = RuleStore.defaultDirectory() else { return nil }
-    let parent = rules.hasSuffix("/host") ? String(rules.dropLast(5)) : rules
-    let path = "\(parent)/benign/documents.jsonl"
+    guard let path = RuleStore.defaultDirectory().map(documents(beside:)) else { return nil }
     if case .success = readDocumentFile(path, limit: Limits.benignBytes) { return path }
     return nil
   }
 
-  /// `path` nil: the shipped ones, and none where they are not installed. A line that is no document is a failure.
+  private static func documents(beside rules: String) -> String {
+    let parent = rules.hasSuffix("/host") ? String(rules.dropLast(5)) : rules
+    return "\(parent)/benign/documents.jsonl"
+  }
+
+  /// `path` nil: the shipped ones; where they are not installed there are none, and that is said. A line that is no document is a failure.
   static func read(_ path: String?) throws -> [BenignDocument] {
-    guard let path = path ?? shipped else { return [] }
+    guard let path = path ?? shipped else {
+      let place = RuleStore.defaultDirectory().map(documents(beside:)) ?? "benign/documents.jsonl beside the shipped rules, which are not there"
+      printError("harmless documents not found: \(place); rules are not tried on any")
+      return []
+    }
     switch readDocumentFile(path, limit: Limits.benignBytes) {
     case .failure(let error): throw CommandFailure.environment("\(error.diagnostic)")
     case .success(let bytes):

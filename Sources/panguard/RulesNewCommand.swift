@@ -41,7 +41,8 @@ extension RulesCommand {
     var groupBy: [String] = []
     @Option(name: .long, help: "correlation: a rule that must match; in order, at least twice.", completion: RuleCompletion.rules)
     var sourceRule: [String] = []
-    @Option(name: .long, help: "ATT&CK technique, for instance T1110.001; may be given several times.") var technique: [String] = []
+    @Option(name: .long, help: "ATT&CK or ATLAS technique, for instance T1110.001 or AML.T0051; may be given several times.")
+    var technique: [String] = []
     @Option(name: .long, help: "Default: your user name.") var author: String?
     @Option(name: .shortAndLong, help: "Where to write it. Default: the working directory.", completion: .directory) var output: String = "."
 

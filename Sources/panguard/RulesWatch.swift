@@ -56,12 +56,11 @@ struct RulesWatch {
     let filter = filter
     var tester = RuleTester(set)
     let result = tester.run(where: { rule in (ids?.contains(rule.id) ?? true) && (filter.map { rule.id.contains($0) } ?? true) })
-    for failure in result.failures {
-      let description = failure.description.isEmpty ? "" : " (\(failure.description))"
-      output.line("\(failure.location): FAIL \(failure.ruleID) \(failure.group.rawValue): \(failure.reason)\(description)")
-    }
+    for line in RuleTestView.failures(result, reference: nil) { output.line(line) }
     for id in result.untestedRules { output.line("no cases: \(id)") }
-    let verdict = result.casesRun == 0 ? "nothing was run" : "\(result.passed) of \(result.casesRun) cases passed, \(result.testedRules) rules"
+    let decided = result.casesRun - result.documentedEvasions - result.caughtEvasions
+    let passed = "\(result.passed) of \(decided) cases passed\(RuleTestView.evasions(result)), \(result.testedRules) rules"
+    let verdict = result.casesRun == 0 ? "nothing was run" : passed
     let refused = set.refusedCount > 0 ? ", \(set.refusedCount) refused" : ""
     output.line("\(verdict)\(refused); waiting for a change, Ctrl-C ends")
     output.flush()

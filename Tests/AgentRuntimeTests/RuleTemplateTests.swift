@@ -121,6 +121,59 @@ import TypedYAML
     #expect(RuleTemplate.nextID(method: .pattern, year: 2026, taken: (99_001...99_999).map { "ATR-2026-\($0)" }) == nil)
   }
 
+  @Test func references() throws {
+    func written(_ techniques: [String], _ source: String = "llm_io") -> String {
+      var t = template(.pattern, source)
+      t.techniques = techniques
+      #expect(t.check(against: []).isEmpty, "\(t.check(against: []))")
+      let lines = t.yaml.split(separator: "\n").map(String.init)
+      guard let start = lines.firstIndex(of: "references:") else { return "" }
+      return lines[(start + 1)...].prefix { $0.hasPrefix("  ") }.map { $0.drop { $0 == " " } }.joined(separator: "|")
+    }
+    #expect(written(["AML.T0051"]) == "mitre_atlas: ['AML.T0051']")
+    #expect(written(["T1110.001", "AML.T0051", "T1078"]) == "mitre_attack: ['T1110.001', 'T1078']|mitre_atlas: ['AML.T0051']")
+    #expect(written(["T1110"]) == "mitre_attack: ['T1110']")
+    #expect(written([]).hasPrefix("mitre_atlas: []") && written([], "host_log").hasPrefix("mitre_attack: []"))
+    var t = template(.pattern, "llm_io")
+    t.techniques = ["AML.T0051"]
+    let rule = try #require(RuleLoader.load(document: t.yaml, file: "r.yaml").rules.first)
+    #expect(rule.references.contains("mitre_atlas:AML.T0051") && rule.techniques.isEmpty)
+    #expect(t.yaml.contains("a harmless text that almost matches") && !t.yaml.contains("what an agent sees"))
+  }
+
+  /// What would be refused at the end is asked for again at once.
+  @Test func answersThatNoRuleCanHave() throws {
+    func complete(
+      _ answers: [String], _ open: RuleQuestions.Open, _ change: (inout RuleTemplate) -> Void = { _ in }
+    ) throws -> (RuleTemplate, [String]) {
+      var (rest, asked) = (answers[...], [String]())
+      var t = template()
+      change(&t)
+      let questions = RuleQuestions { prompt in
+        asked.append(prompt)
+        return rest.popFirst()
+      }
+      let done = try questions.complete(t, open: open, ruleIDs: [])
+      #expect(rest.isEmpty, "\(rest)")
+      return (done, asked)
+    }
+    let (field, askedField) = try complete(["user.nam", "user.name"], .field)
+    #expect(field.field == "user.name" && askedField.last?.contains("did you mean 'user.name'?") == true, "\(askedField)")
+    let (pattern, askedPattern) = try complete(["a(", "[b-a]", "a(b)"], .pattern)
+    #expect(pattern.pattern == "a(b)" && askedPattern.dropFirst().allSatisfy { $0.contains("bad regular expression") }, "\(askedPattern)")
+    let (number, _) = try complete(["ten", "10"], .pattern) { ($0.operation, $0.field) = ("gte", "process.pid") }
+    #expect(number.pattern == "10")
+    for method in [RuleTemplate.Method.behavioral, .correlation] {
+      let (window, asked) = try complete(["soon", "5 minutes", "5m"], .window) { $0.method = method }
+      #expect(window.window == "5m" && asked.count == 3, "\(asked)")
+    }
+    let (title, _) = try complete(["a\u{1b}b", "a title"], .title)
+    #expect(title.title == "a title")
+    // What a flag has said before is not held against the answer: it would be asked for without end.
+    let (other, _) = try complete(["x"], .pattern) { $0.field = "user.nam" }
+    #expect(other.pattern == "x")
+  }
+
   /// A conversation: defaults, a wrong answer with its hint, the end of the input.
   @Test func questions() throws {
     var asked: [String] = []

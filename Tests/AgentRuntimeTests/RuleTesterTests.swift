@@ -76,6 +76,12 @@ import Testing
     #expect(report.results.first?.category == "model-abuse")
     #expect(report.casesRun == 1)
   }
+  /// What passed, what failed and both kinds of evasions are all that ran.
+  @Test func evasionsAreNotPassed() {
+    let report = Self.report("true_positives: [x, y], evasion_tests: [x, {input: y, expected: not_triggered}, {input: x, expected: not_triggered}]")
+    #expect(report.passed == 2 && report.failures.count == 1 && report.documentedEvasions == 1 && report.caughtEvasions == 1)
+    #expect(report.passed + report.failures.count + report.documentedEvasions + report.caughtEvasions == report.casesRun)
+  }
   @Test func theConditionThatACaseNamesMustBeTheOneThatHolds() {
     let detection =
       "conditions: [{field: content, operator: contains, value: x, description: an x}, {field: content, operator: contains, value: y, description: a y}]"

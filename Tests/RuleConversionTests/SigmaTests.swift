@@ -198,6 +198,19 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
       hits: [#"{"message":"b","attempts":"5"}"#], misses: [#"{"message":"bA","attempts":"5"}"#, #"{"message":"b","attempts":"4"}"#]),
   ]
 
+  /// What the tables of log sources map to stands in the table of fields, so that a converted rule gives no warning.
+  @Test(arguments: [
+    ("{product: linux, category: process_creation}", ["ParentImage", "ParentCommandLine", "ParentProcessId", "ParentUser", "Image", "User"]),
+    ("{product: linux, category: network_connection}", ["DestinationHostname", "Protocol"]),
+    ("{product: linux, category: file_event}", ["TargetFilename"]), ("{category: webserver}", ["cs-bytes", "sc-bytes", "c-uri-extension"]),
+    ("{category: dns}", ["query", "answer", "record_type"]),
+  ]) func fieldsAreKnown(_ logsource: String, _ names: [String]) {
+    let selection = names.map { "  \($0): \($0.hasSuffix("bytes") || $0.hasSuffix("Id") ? "1" : "x")\n" }.joined()
+    let set = load(convert(sigma("sel:\n\(selection)condition: sel", logsource: logsource)))
+    #expect(set.rules.count == 1)
+    #expect(set.diagnostics.filter { $0.message.contains("field table") }.map(\.message) == [])
+  }
+
   @Test(arguments: cases) func meansTheSame(_ each: MatchCase) {
     let converted = convert(sigma(each.detection, logsource: each.logsource))
     #expect(converted.leftOut == 0)

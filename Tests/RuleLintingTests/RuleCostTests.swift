@@ -35,6 +35,27 @@ import Testing
     #expect(absent?.confirmations == 0 && absent?.nanoseconds == 0)
   }
 
+  /// The first round pays for cold memory, and any of them for what else the machine does: the quickest counts.
+  @Test func theQuickestRoundCounts() {
+    let text = """
+      {title: T, id: ATR-2026-00001, severity: high, agent_source: {type: llm_io},
+       detection: {conditions: {a: {field: content, patterns: [zebrafish]}}, condition: a}}
+      """
+    func measured(_ took: [Int64]) -> RuleCost? {
+      var (calls, now) = (0, Int64(0))
+      let clock = { () -> Int64 in
+        if calls % 2 == 1 { now += calls / 2 < took.count ? took[calls / 2] : 900 }
+        calls += 1
+        return now
+      }
+      return RuleCosting.report(RuleLoader.load(document: text, file: "r"), texts: texts, clock: clock).costs.first
+    }
+    let usual = measured([5000, 300, 20, 4000])
+    #expect(usual?.nanoseconds == 20 && usual?.confirmations == 1 && usual?.matches == 1)
+    // A long round is its own average.
+    #expect(measured([60_000_000, 20])?.nanoseconds == 60_000_000)
+  }
+
   @Test func patternsWithoutTextRunEverywhere() {
     let found = cost("[a-z]{3}\\s[a-z]+", texts)
     #expect(found?.confirmations == texts.count)

@@ -192,6 +192,10 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     let found = report(document(pattern("hello"), tests: few)).findings
     #expect(found.filter { $0.kind == .missingTests }.map(\.message) == ["has 0 of at least 1 evasion_tests", "has 1 of at least 2 true_positives"])
     #expect(found.filter { $0.kind == .standardTestCount }.map(\.message) == ["has 2 true_negatives; the standard asks for 5 of each"])
+    // The version's own count comes from loading too, and is said once.
+    let versioned = report("schema_version: '1.0'\n" + document(pattern("hello"), tests: few)).findings
+    #expect(versioned.filter { $0.message.contains("2 true_negatives") }.map(\.kind) == [.standardTestCount], "\(versioned)")
+    #expect(!versioned.contains { $0.kind == .questionableRule && $0.message.hasPrefix("has ") }, "\(versioned)")
     let twice = """
       test_cases: {true_positives: [{input: one}, {input: one}], true_negatives: [{input: one}, {input: x}]}
       evasion_tests: [{input: x, expected: not_triggered}]
