@@ -63,7 +63,7 @@ public struct RuleEvaluator: ~Copyable {
       json.value(rule.severity.rawValue)
       json.key("matched")
       json.beginArray()
-      if case .pattern(let conditions, _) = rule.detection { for index in match.conditions { json.value(conditions[index].name) } }
+      for name in rule.selectorNames(of: match.conditions) { json.value(name) }
       json.endArray()
       RuleEvaluator.write(match.details, of: rule, to: &json)
       if match.threshold > 1 || match.observed > 1 {
