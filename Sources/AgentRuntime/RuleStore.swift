@@ -15,6 +15,8 @@ public struct LoadedRules: Sendable {
   public var paths: [String]
   /// Ids that the configuration switched off.
   public var disabled: [String]
+  /// Those of the set's diagnostics that are about the active profiles: a profile with a slip selects other rules than it says.
+  public var profileDiagnostics: [Diagnostic] = []
 }
 
 /// What is done with the rules that are found.
@@ -75,9 +77,11 @@ public enum RuleStore {
     }
     set.rules.removeAll { off.contains($0.id) }
     set.activate(lane: options.lane, includesInactive: options.includesInactive)
+    var profileDiagnostics: [Diagnostic] = []
     if !options.profiles.isEmpty {
       let (resolved, diagnostics) = ProfileStore.resolve(options.profiles, among: set.rules)
       set.diagnostics += diagnostics
+      profileDiagnostics = diagnostics
       set = set.restricted(to: diagnostics.contains { $0.severity == .error } ? [] : resolved)
     }
     var parts: [[UInt8]] = []
@@ -86,7 +90,9 @@ public enum RuleStore {
       if !rule.isActive { parts.append(Array("inactive".utf8)) }
     }
     for (number, profile) in set.profiles.enumerated() { parts += (["profile \(number) \(profile.name)"] + profile.ruleIDs).map { Array($0.utf8) } }
-    return LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: options.disabled)
+    var loaded = LoadedRules(set: set, hash: SHA256Hash.hex(of: parts), paths: paths, disabled: options.disabled)
+    loaded.profileDiagnostics = profileDiagnostics
+    return loaded
   }
 
   // MARK: Cache of what is known about the patterns

@@ -48,6 +48,7 @@ struct RuleSelection: ParsableArguments {
   ) throws -> LoadedRules {
     let loaded = RuleStore.load(pathsAndBundles: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
+    if !reportsWarnings { report(loaded.profileDiagnostics.filter { $0.severity == .warning }, atLeast: .warning) }
     guard !loaded.set.rules.isEmpty else {
       if !loaded.set.profiles.isEmpty {
         throw CommandFailure.environment("no rule of those loaded is in \(loaded.set.profiles.map(\.name).joined(separator: ", "))")
