@@ -135,6 +135,20 @@ public enum DecisionJSON {
       json.key("agent.id")
       json.value(d.agent)
     }
+    if !d.platform.isEmpty {
+      json.key("agent.platform")
+      json.value(d.platform)
+    }
+    if !d.platformVersion.isEmpty {
+      json.key("agent.platform_version")
+      json.value(d.platformVersion)
+    }
+    if !d.matchedField.isEmpty {
+      json.key("panguard.matched.field")
+      json.value(d.matchedField)
+      json.key("panguard.matched.bytes")
+      json.value(d.matchedBytes)
+    }
   }
 
   // Terms and lines are most of a record: their keys go out with the punctuation around them.
@@ -226,6 +240,12 @@ public enum DecisionJSON {
     decision.upstream = try root.texts("evidence.upstream_chain")
     decision.message = try root.optionalText("message") ?? ""
     decision.agent = try root.optionalText("agent.id") ?? ""
+    decision.platform = try root.optionalText("agent.platform") ?? ""
+    decision.platformVersion = try root.optionalText("agent.platform_version") ?? ""
+    if let field = try root.optionalText("panguard.matched.field") {
+      decision.matchedField = field
+      decision.matchedBytes = try root.integer("panguard.matched.bytes")
+    }
     return decision
   }
 
