@@ -15,9 +15,12 @@ public struct RuleEvaluator: ~Copyable {
   private var droppedBefore: UInt64 = 0
   /// Ids of the rules that the last line left undecided.
   public internal(set) var undecidedRules: [String] = []
+  /// Rules that would run if this engine had their method; named in each line of output.
+  public let skipped: [SkippedRule]
 
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
     self.ruleSet = ruleSet
+    skipped = SkippedRule.all(in: ruleSet)
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
   }
 
@@ -77,6 +80,7 @@ public struct RuleEvaluator: ~Copyable {
     }
     json.endArray()
     writeErrors(to: &json)
+    if !skipped.isEmpty { SkippedRule.write(skipped, to: &json) }
     appendEvictions(to: &json)
     if event.isTruncated {
       json.key("truncated")

@@ -36,11 +36,46 @@ struct CorrelationReader {
       joinKeys.append(.known(.agentID))
     }
     let parsed = type.flatMap { readLogic($0, logic, sourceRules) }
-    let template = document.section("response")?.text("message_template") ?? ""
+    let response = document.section("response")
+    let template = response?.text("message_template") ?? ""
+    if let response, let parsed { check(template, at: response.location(of: "message_template"), parsed, joinKeys) }
     guard problems.errorCount == errorsBefore, let parsed, let window else { return (nil, sources) }
     var detection = CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)
     detection.messageTemplate = template
     return (.correlation(detection), sources)
+  }
+
+  /// What `{alias.member}` of a message template may name.
+  private static let templateMembers = ["event_id", "rule_id", "timestamp"]
+
+  /// A placeholder that means nothing stays in the message as it is written: said here, where it can be corrected.
+  private func check(_ template: String, at location: SourceLocation, _ logic: CorrelationDetection.Logic, _ joinKeys: [JoinKey]) {
+    let aliases = logic.aliases
+    let keys = joinKeys.map(\.description)
+    for placeholder in CorrelationReader.placeholders(template) where placeholder != "rule_id" && !keys.contains(placeholder) {
+      let written = "'{\(shown(placeholder))}' of the message template"
+      guard let dot = placeholder.lastIndex(of: "."), Self.templateMembers.contains(String(placeholder[placeholder.index(after: dot)...])) else {
+        problems.warning(
+          location, "\(written) means nothing and stays as it is",
+          hint: "write {rule_id}, a join key, or an alias with .event_id, .rule_id or .timestamp")
+        continue
+      }
+      let alias = String(placeholder[..<dot])
+      if !aliases.contains(alias) {
+        problems.warning(
+          location, "\(written) stays as it is: '\(shown(alias))' takes no part in correlation_logic",
+          hint: problems.suggestion(for: alias, in: aliases))
+      }
+    }
+  }
+  private static func placeholders(_ template: String) -> [String] {
+    var found: [String] = []
+    var rest = template[...]
+    while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
+      found.append(String(rest[rest.index(after: open)..<close]))
+      rest = rest[rest.index(after: close)...]
+    }
+    return found
   }
 
   /// A path into arrays is free; a plain name is checked like that of a condition.
@@ -184,5 +219,15 @@ struct CorrelationReader {
       read = .unbounded
     }
     return problems.errorCount == errorsBefore ? read : nil
+  }
+}
+
+extension CorrelationDetection.Logic {
+  /// Those whose matches take part.
+  var aliases: [String] {
+    switch self {
+    case .temporalSequence(let aliases), .temporalUnordered(let aliases), .valueOverlap(let aliases, _), .chainPropagation(let aliases, _, _): aliases
+    case .countThreshold(let alias, _): [alias]
+    }
   }
 }

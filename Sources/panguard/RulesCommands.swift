@@ -152,6 +152,8 @@ extension RulesCommand {
     func run() throws {
       let loaded = try selection.load(takesRecordedMatches: true)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
+      for rule in evaluator.skipped { printError("\(rule.id) is skipped (method \(rule.method)): \(rule.reason)") }
+      for sentence in UnfedCorrelation.sentences(loaded.set) { printError(sentence) }
       var output = Output()
       var number = 0
       var bad = 0

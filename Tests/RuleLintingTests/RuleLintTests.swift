@@ -284,6 +284,34 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     #expect(ids(report(correlation)).contains("unmatched-source"))
   }
 
+  @Test(arguments: [
+    ("method: quantum", "method quantum"),
+    ("method: semantic\nsemantic: {threshold: 0.5, fallback_method: none}", "method semantic"),
+    ("conditions: {m: {metric: calls, operator: gt, threshold: 3}}\ncondition: any", "method pattern"),
+    ("conditions: {m: {steps: [a, b], within: 5m}}\ncondition: any", "method pattern"),
+  ]) func whatIsNotRunIsAFinding(_ detection: String, _ words: String) {
+    let found = report(document(detection)).findings.filter { $0.kind == .skippedRule }
+    #expect(found.count == 1 && found.first?.message.hasPrefix("is skipped (\(words)): ") == true)
+  }
+
+  /// A correlation whose sources are loaded and never run can never match.
+  @Test(arguments: [("draft", true), ("deprecated", true), ("stable", false)]) func aSourceThatNeverRuns(_ status: String, _ isFound: Bool) {
+    let source = document(pattern("hello world"), id: "ATR-2026-90011").replacing("status: stable", with: "status: \(status)")
+    let correlation = """
+      correlation: {id: ATR-COR-2026-90001, title: T, severity: high, confidence: 90, status: stable}
+      source_rules: [{alias: a, rule_id: ATR-2026-90011}]
+      correlation_logic: {type: count_threshold, count: 3, window: 5m}
+
+      """
+    let found = report(source, correlation).findings.filter { $0.kind == .unmatchedSource }
+    #expect(
+      found.map(\.message)
+        == (isFound
+          ? ["source 'a' (ATR-2026-90011) is not run, so the correlation can never match: status \(status)"] : []))
+    // A draft may wait for drafts.
+    #expect(!ids(report(source, correlation.replacing("status: stable", with: "status: draft"))).contains("unmatched-source"))
+  }
+
   // MARK: Hostile rules
 
   @Test(arguments: [
