@@ -244,7 +244,7 @@ private struct ProfileResolver {
       case .ruleIDPattern(let pattern): (.warning, "no loaded rule has an id like '\(shown(pattern))'")
       case .category(let category): (.warning, "no loaded rule is of the category '\(shown(category))'")
       case .status(let status): (.note, "no loaded rule has the status '\(shown(status))'")
-      case .tagMatch: (isInclusion ? .warning : .note, "no loaded rule has these tags")
+      case .tagMatch: (.note, "no loaded rule has these tags")
       case .profile: (.note, "")
       }
     guard !what.isEmpty else { return }
