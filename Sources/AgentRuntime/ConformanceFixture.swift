@@ -31,6 +31,9 @@ public struct ConformanceFixture: Sendable {
   public var minimumMatches: Int
   public var requiredSelectors: [String]
   public var maximumMilliseconds: Int?
+  /// Kinds of error: one of these must be there (empty: any), and each of those.
+  public var allowedErrors: [String] = []
+  public var requiredErrors: [String] = []
   /// SHA-256 of input.yaml, in hexadecimal.
   public var inputHash: String
 
@@ -51,10 +54,13 @@ public struct ConformanceFixture: Sendable {
     if let failure = failures.first { throw Unreadable(description: "\(failure)") }
     guard let root = documents.first?.root, root.entries != nil else { throw Unreadable(description: "\(inputFile): not a mapping") }
     let expectation = try Expectation(file("\(path)/expect.json"), name: "\(path)/expect.json")
-    return ConformanceFixture(
+    var fixture = ConformanceFixture(
       category: category, name: name, scanTarget: root["scan_target"]?.text ?? "", input: input(root["input"]), expected: expectation.outcome,
       ruleID: expectation.ruleID, minimumMatches: expectation.minimumMatches, requiredSelectors: expectation.selectors,
       maximumMilliseconds: expectation.milliseconds, inputHash: SHA256Hash.hex(of: bytes))
+    fixture.allowedErrors = expectation.allowedErrors
+    fixture.requiredErrors = expectation.requiredErrors
+    return fixture
   }
   private static func file(_ path: String) throws -> [UInt8] {
     switch readDocumentFile(path, limit: inputBytes) {
@@ -66,17 +72,66 @@ public struct ConformanceFixture: Sendable {
     guard let node else { return .none }
     switch node.content {
     case .scalar(let scalar): return scalar.isNull ? .text("") : .text(scalar.text)
-    case .mapping(let entries): return .fields(entries.map { ($0.key, flat($0.value)) })
-    case .list(let items): return .text(items.map(flat).joined(separator: "\n"))
+    case .mapping(let entries): return .fields(fields(entries))
+    case .list(let items): return .text(items.map(text).joined(separator: "\n"))
     }
   }
-  /// A value as text: what is not a text is written as JSON would be read, without its structure's quotes.
-  private static func flat(_ node: Node) -> String {
-    switch node.content {
-    case .scalar(let scalar): scalar.text
-    case .list(let items): items.map(flat).joined(separator: "\n")
-    case .mapping(let entries): entries.map { "\($0.key): \(flat($0.value))" }.joined(separator: "\n")
+  /// A member's name is its field; `response` is `tool_response` too, as in the suite's runner.
+  private static func fields(_ entries: [Node.Entry]) -> [(name: String, text: String)] {
+    var fields = entries.map { (name: $0.key, text: text($0.value)) }
+    if !fields.contains(where: { $0.name == "tool_response" }), let response = fields.first(where: { $0.name == "response" }) {
+      fields.append(("tool_response", response.text))
     }
+    return fields
+  }
+  /// A value as the suite's runner writes it into a field: a text as it is, everything else as compact JSON.
+  private static func text(_ node: Node) -> String {
+    if let text = node.text, isText(node) { return text }
+    var json = JSONWriter()
+    write(node, to: &json)
+    return String(decoding: json.out, as: UTF8.self)
+  }
+  private static func isText(_ node: Node) -> Bool {
+    guard case .scalar(let scalar) = node.content else { return false }
+    return !scalar.isPlain || !(scalar.isNull || isJSON(scalar.text))
+  }
+  /// Numbers in JSON's spelling and true or false stay what they are.
+  private static func isJSON(_ text: String) -> Bool {
+    if text == "true" || text == "false" { return true }
+    guard let first = text.utf8.first, first == 0x2d || (0x30...0x39).contains(first) else { return false }
+    return Array(text.utf8).withUnsafeBytes { bytes in
+      var reader = JSONReader(bytes)
+      let isNumber = try? reader.next { token in if case .number(let digits) = token { digits.count == bytes.count } else { false } }
+      return isNumber == true
+    }
+  }
+  private static func write(_ node: Node, to json: inout JSONWriter) {
+    switch node.content {
+    case .scalar(let scalar):
+      if scalar.isNull { json.null() } else if isText(node) { json.value(scalar.text) } else { json.raw(Array(scalar.text.utf8)) }
+    case .list(let items):
+      json.beginArray()
+      for item in items { write(item, to: &json) }
+      json.endArray()
+    case .mapping(let entries):
+      json.beginObject()
+      for entry in entries {
+        json.key(text: entry.key)
+        write(entry.value, to: &json)
+      }
+      json.endObject()
+    }
+  }
+
+  /// Why errors are not those that the fixture asks for; nil where they are.
+  func refusal(of errors: [ConformanceError]) -> String? {
+    let kinds = errors.flatMap(\.kinds)
+    let seen = kinds.isEmpty ? "none" : kinds.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: ", ")
+    if !allowedErrors.isEmpty, !allowedErrors.contains(where: kinds.contains) {
+      return "the kind of error is none of \(allowedErrors.joined(separator: ", ")): it was \(seen)"
+    }
+    let missing = requiredErrors.filter { !kinds.contains($0) }
+    return missing.isEmpty ? nil : "the kinds of error do not include \(missing.joined(separator: ", ")): it was \(seen)"
   }
 
   private struct Expectation {
@@ -85,6 +140,8 @@ public struct ConformanceFixture: Sendable {
     var minimumMatches = 1
     var selectors: [String] = []
     var milliseconds: Int?
+    var allowedErrors: [String] = []
+    var requiredErrors: [String] = []
 
     init(_ json: [UInt8], name: String) throws {
       do {
@@ -94,6 +151,8 @@ public struct ConformanceFixture: Sendable {
             if key.equals("rule_id") { ruleID = try string(value) }
             if key.equals("min_match_count") { minimumMatches = Int(clamping: value.decimal ?? 1) }
             if key.equals("max_runtime_ms") { milliseconds = value.decimal.map { Int(clamping: $0) } }
+            if key.equals("error_kind_allowed") { allowedErrors = try JSONMembers.elements(of: value).map(string) }
+            if key.equals("error_kind_must_include") { requiredErrors = try JSONMembers.elements(of: value).map(string) }
             if key.equals("matched_selectors_must_include") { selectors = try JSONMembers.elements(of: value).map(string) }
           }
         }
@@ -121,7 +180,7 @@ public struct ConformanceFixture: Sendable {
   ]
   /// A skill is one document: whatever field of it a rule names is the document.
   private static let documentFields = [
-    "user_input", "agent_output", "tool_name", "tool_args", "tool_response", "tool_description", "agent_message",
+    "user_input", "agent_output", "tool_name", "tool_args", "tool_response", "tool_description", "agent_message", "skill.content",
   ]
   /// Every event has this time, so that runs are alike.
   private static let time = EventTime(year: 2026, month: 1, day: 1, hour: 0, minute: 0, second: 0) ?? .zero

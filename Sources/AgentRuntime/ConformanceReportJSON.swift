@@ -1,5 +1,5 @@
-// The report of a conformance run in the suite's own form (conformance/v1.0/runner/report-schema.json), with `undecided` beside what the
-// schema asks for. The numbers are by the letter of the suite: a fixture that the standard does not decide passes or fails there too.
+// The report of a conformance run in the suite's own form (conformance/v1.0/runner/report-schema.json), with `undecided`, `claim` and
+// `capabilities` (which spec/atr-method-v1.1.md, section 9, wants with every claim) beside what the schema asks for. The numbers are by the letter of the suite: a fixture that the standard does not decide passes or fails there too.
 import Primitives
 
 extension ConformanceReport {
@@ -29,13 +29,35 @@ extension ConformanceReport {
     number("failed", results.count { !$0.passed && $0.observed != .harnessError })
     number("harness_errors", results.count { $0.observed == .harnessError })
     number("undecided", undecided.count)
+    number("not_run", notRun)
     json.endObject()
+    json.key("capabilities")
+    json.beginArray()
+    for capability in Capabilities.all { json.value(capability) }
+    json.endArray()
+    json.key("claim")
+    write(claim, to: &json)
+    if !profiles.isEmpty {
+      json.key("profile_claims")
+      json.beginArray()
+      for claim in profileClaims { write(claim, to: &json) }
+      json.endArray()
+    }
     json.key("results")
     json.beginArray()
     for result in results { write(result, to: &json) }
     json.endArray()
     json.endObject()
     return json.out
+  }
+
+  private func write(_ claim: ConformanceClaim, to json: inout JSONWriter) {
+    json.beginObject()
+    json.key("met")
+    if let isMet = claim.isMet { json.value(isMet) } else { json.null() }
+    json.key("text")
+    json.value(claim.text)
+    json.endObject()
   }
 
   private func write(_ result: ConformanceResult, to json: inout JSONWriter) {
@@ -55,6 +77,10 @@ extension ConformanceReport {
     json.value(max(0, result.milliseconds))
     if !result.failureReason.isEmpty { text("failure_reason", result.failureReason) }
     if let reason = result.undecided { text("undecided", reason) }
+    if result.ruleNotRun != nil {
+      json.key("rule_not_run")
+      json.value(true)
+    }
     json.endObject()
   }
 }

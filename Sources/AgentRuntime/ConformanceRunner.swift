@@ -1,6 +1,8 @@
 // `panguard rules conformance`: every fixture of a suite directory through the real engine, judged as conformance/v1.0/SUITE.md says.
 // What must stay true: nothing is passed silently. A fixture that the standard does not decide (it carries no input, its rule is a draft, it
-// contradicts itself) is counted apart, with the reason; in the report it passes or fails by the letter of the suite.
+// contradicts itself) is counted apart, with the reason; in the report it passes or fails by the letter of the suite. A fixture whose rule
+// does not run here (it is not loaded, a profile or lane took it away, the engine skips it) has failed, whatever it expects: its input met
+// no rule.
 import Events
 import Glibc
 import Primitives
@@ -31,6 +33,10 @@ public struct ConformanceResult: Sendable {
   public var undecided: String?
   /// Rules that matched, by id.
   public var matches: [String] = []
+  /// Why the fixture's rule does not run here; nil where it runs, where the standard keeps it from running, and where any rule is meant.
+  public var ruleNotRun: String?
+  /// What `graceful_error` was about.
+  public var errors: [ConformanceError] = []
 }
 
 public struct ConformanceReport: Sendable {
@@ -46,6 +52,10 @@ public struct ConformanceReport: Sendable {
   public var refusedRules: Int
   public var level: Level
   public var generatedAt: EventTime
+  /// Fixtures of rules that do not run here are undecided instead of failed. No level can be claimed then.
+  public var allowsMissing = false
+  /// The active profiles, which have bounds of their own.
+  public var profiles: [ResolvedProfile] = []
 
   public var hasHarnessErrors: Bool { results.contains { $0.observed == .harnessError } }
   /// Failures among the fixtures that the standard decides.
@@ -59,9 +69,12 @@ public struct ConformanceRunner: ~Copyable {
   private var event = Event()
   private var matches: [RuleMatch] = []
   private var indexOfID: [String: Int] = [:]
+  private let allowsMissing: Bool
 
-  public init(_ rules: LoadedRules) {
+  /// `allowsMissing`: fixtures of rules that do not run here are undecided instead of failed, for a run over a part of the corpus.
+  public init(_ rules: LoadedRules, allowsMissing: Bool = false) {
     self.rules = rules
+    self.allowsMissing = allowsMissing
     engine = RuleEngine(rules.set)
     for (i, rule) in rules.set.rules.enumerated() { indexOfID[rule.id] = i }
   }
@@ -84,9 +97,12 @@ public struct ConformanceRunner: ~Copyable {
       results.append(run("\(root)/\(place.category.rawValue)/\(place.name)", place.name, place.category))
       progress(i + 1, places.count)
     }
-    return ConformanceReport(
+    var report = ConformanceReport(
       results: results, rules: rules.paths.joined(separator: ", "), ruleCount: rules.set.rules.count,
       activeRuleCount: rules.set.rules.count { $0.isActive }, refusedRules: rules.set.refusedCount, level: level, generatedAt: generatedAt)
+    report.allowsMissing = allowsMissing
+    report.profiles = rules.set.profiles
+    return report
   }
 
   private static func names(in directory: String) -> [String] {
@@ -118,6 +134,7 @@ public struct ConformanceRunner: ~Copyable {
     /// By rule: how often it matched, and the names of the conditions that did.
     var counts: [Int: Int] = [:]
     var selectors: [Int: [String]] = [:]
+    var errors: [Int: [ConformanceError]] = [:]
     var wasCut = false
   }
 
@@ -130,8 +147,10 @@ public struct ConformanceRunner: ~Copyable {
       engine.evaluate(event, at: event.time, into: &matches)
       for match in matches where set.rules[match.rule].isMeant(for: path) {
         seen.counts[match.rule, default: 0] += 1
-        guard case .pattern(let conditions, _) = set.rules[match.rule].detection else { continue }
-        seen.selectors[match.rule, default: []] += match.conditions.map { conditions[$0].name }
+        seen.selectors[match.rule, default: []] += set.rules[match.rule].selectorNames(of: match.conditions)
+      }
+      for error in engine.takeGracefulErrors() where set.rules[error.rule].isMeant(for: path) {
+        seen.errors[error.rule, default: []].append(ConformanceError(error.message))
       }
     }
     return seen
@@ -143,7 +162,11 @@ public struct ConformanceRunner: ~Copyable {
     var result = ConformanceResult(
       category: fixture.category, name: fixture.name, ruleID: fixture.ruleID, expected: fixture.expected, observed: count > 0 ? .match : .noMatch,
       passed: false, milliseconds: milliseconds, matches: seen.counts.keys.map { rules.set.rules[$0].id }.sorted())
-    if seen.wasCut, count == 0 { result.observed = .gracefulError }
+    if count == 0 {
+      result.errors = fixture.ruleID.isEmpty ? seen.errors.keys.sorted().flatMap { seen.errors[$0] ?? [] } : rule.flatMap { seen.errors[$0] } ?? []
+      if seen.wasCut { result.errors.append(.cut) }
+      if !result.errors.isEmpty { result.observed = .gracefulError }
+    }
     if let limit = fixture.maximumMilliseconds, milliseconds > limit {
       result.observed = .engineError
       result.failureReason = "it took \(milliseconds) ms, more than \(limit)"
@@ -151,11 +174,35 @@ public struct ConformanceRunner: ~Copyable {
     result.passed = ConformanceRunner.allows(fixture.expected, result.observed)
     if !result.passed, result.failureReason.isEmpty {
       result.failureReason = "expected \(fixture.expected), observed \(result.observed.rawValue)"
+      if result.observed == .gracefulError, let first = result.errors.first { result.failureReason += " (\(first.message))" }
       if result.observed == .match, fixture.ruleID.isEmpty { result.failureReason += " of \(result.matches.prefix(8).joined(separator: ", "))" }
     }
     if fixture.category == .truePositive, result.passed { checkMatch(fixture, count, rule.flatMap { seen.selectors[$0] } ?? [], &result) }
+    if result.passed, result.observed == .gracefulError, let reason = fixture.refusal(of: result.errors) {
+      result.failureReason = reason
+      result.passed = false
+    }
+    result.ruleNotRun = fixture.ruleID.isEmpty ? nil : notRun(fixture.ruleID, rule)
+    if let reason = result.ruleNotRun {
+      result.passed = false
+      result.failureReason = reason
+    }
     result.undecided = undecided(fixture, rule, result)
     return result
+  }
+
+  /// Why a rule that fixtures name does not run here. What the standard itself leaves out (drafts, rules that need a judge) is for `undecided`.
+  private func notRun(_ id: String, _ index: Int?) -> String? {
+    guard let index else {
+      return "rule \(id) is not loaded" + (rules.set.profiles.isEmpty ? "" : ", or not in \(rules.set.profiles.map(\.name).joined(separator: ", "))")
+    }
+    let rule = rules.set.rules[index]
+    guard rule.hasActiveStatus || rule.isActive else { return nil }
+    if let reason = RuleSet.inactivity(of: rule) { return "rule \(id) does not run: \(reason)" }
+    if case .skipped(let method, let reason) = rule.detection {
+      return method == "semantic" ? nil : "rule \(id) is skipped (\(method)): \(reason)"
+    }
+    return engine.isEnabled(rule: index) ? nil : "rule \(id) is refused by the engine; see `panguard rules lint`"
   }
 
   private static func allows(_ expected: String, _ observed: ConformanceResult.Observation) -> Bool {
@@ -181,7 +228,8 @@ public struct ConformanceRunner: ~Copyable {
       return "it carries no input, so nothing is tested (suite README, known gaps, 1)"
     }
     if !fixture.ruleID.isEmpty {
-      guard let rule else { return "the rule is not among those given" }
+      if let reason = result.ruleNotRun { return allowsMissing ? "\(reason), which --allow-missing lets pass" : nil }
+      guard let rule else { return nil }
       if let reason = RuleSet.inactivity(of: rules.set.rules[rule]) {
         return "\(reason): such rules are not evaluated (SUITE.md, adding a fixture, 1; README, known gaps, 2)"
       }

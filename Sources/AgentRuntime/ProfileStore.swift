@@ -1,9 +1,11 @@
 // Where profiles come from: a file that is named, or the shipped ones by their id. Reading and resolving is RuleLanguage's.
+import Glibc
 import Primitives
 import RuleLanguage
 
 public enum ProfileStore {
-  /// Directories of shipped and local profiles that exist: what an id is looked up in.
+  /// Directories of local and shipped profiles that exist: what an id is looked up in. Of profiles of one name and version the first
+  /// directory's counts, so that a host can have its own.
   public static func directories() -> [String] {
     var candidates = ["/etc/panguard/profiles", "/usr/share/panguard/profiles"]
     if let executable = executablePath() {
@@ -14,11 +16,35 @@ public enum ProfileStore {
       }
     }
     candidates.append("rules/profiles")
-    return candidates.first { isDirectory($0) }.map { [$0] } ?? []
+    return distinct(candidates.filter { isDirectory($0) })
+  }
+  /// Without those that lead to a place that stands before them.
+  private static func distinct(_ paths: [String]) -> [String] {
+    var seen: Set<String> = []  // only asked for members
+    return paths.filter { seen.insert(realPath($0) ?? $0).inserted }
+  }
+  private static func realPath(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
   }
 
-  /// The shipped profiles, and those of `files`.
-  public static func library(_ files: [String] = []) -> ProfileLibrary { ProfileReader.load(paths: directories() + files) }
+  /// The profiles of `files`, then what lies beside them (a profile may inherit from its neighbour), then `directories`: by default the
+  /// local and the shipped ones.
+  public static func library(_ files: [String] = [], directories: [String] = ProfileStore.directories()) -> ProfileLibrary {
+    var library = ProfileReader.load(paths: files)
+    let beside = files.filter { !isDirectory($0) }.map { file in
+      file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
+    }
+    // A neighbour need not be a profile, so what is wrong with it is not said. What is wrong with a shipped one is.
+    for directory in distinct(beside) { library.complete(with: ProfileReader.load(paths: [directory])) }
+    for directory in directories {
+      let shipped = ProfileReader.load(paths: [directory])
+      library.complete(with: shipped)
+      library.note(shipped.diagnostics)
+    }
+    return library
+  }
 
   /// A name with a slash or the ending of a YAML file is a file; anything else an id, or id@version.
   static func isFile(_ name: String) -> Bool { name.contains("/") || name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
@@ -31,9 +57,7 @@ public enum ProfileStore {
 
   /// Finds and resolves profiles, in the order of `names`. With an error there is no result to rely on.
   public static func resolve(_ names: [String], among rules: [Rule]) -> (profiles: [ResolvedProfile], diagnostics: [Diagnostic]) {
-    let shipped = directories()
-    let files = names.filter { name in isFile(name) && !shipped.contains { name.hasPrefix($0 + "/") } }
-    let library = library(files)
+    let library = library(names.filter(isFile))
     var diagnostics = library.diagnostics
     var resolved: [ResolvedProfile] = []
     for name in names {

@@ -17,10 +17,15 @@ public struct RuleEvaluator: ~Copyable {
   private var encoded: [EncodedRule?]
   /// Ids of the rules that the last line left undecided.
   public internal(set) var undecidedRules: [String] = []
+  /// Rules that would run if this engine had their method; named in each line of output.
+  public let skipped: [SkippedRule]
+  private let encodedSkipped: [UInt8]
 
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
     self.ruleSet = ruleSet
     encoded = Array(repeating: nil, count: ruleSet.rules.count)
+    skipped = SkippedRule.all(in: ruleSet)
+    encodedSkipped = SkippedRule.encode(skipped)
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
   }
 
@@ -49,6 +54,7 @@ public struct RuleEvaluator: ~Copyable {
     }
     json.endArray()
     writeErrors(to: &json)
+    if !skipped.isEmpty { json.raw(encodedSkipped) }
     appendEvictions(to: &json)
     if event.isTruncated {
       json.key("truncated")
@@ -84,7 +90,11 @@ public struct RuleEvaluator: ~Copyable {
     json.raw(rule.members)
     json.key("matched")
     json.beginArray()
-    if !rule.conditions.isEmpty { for index in match.conditions { json.raw(rule.conditions[index]) } }
+    if rule.hasSelectors {
+      for name in ruleSet.rules[match.rule].selectorNames(of: match.conditions) { json.value(name) }
+    } else if !rule.conditions.isEmpty {
+      for index in match.conditions { json.raw(rule.conditions[index]) }
+    }
     json.endArray()
   }
   /// As it is written; bytes that are not UTF-8 become U+FFFD.
@@ -176,8 +186,11 @@ private struct EncodedRule {
   var members: [UInt8]
   /// Names of a pattern rule's conditions, quoted; empty for other rules.
   var conditions: [[UInt8]] = []
+  /// What is named is not single conditions.
+  let hasSelectors: Bool
 
   init(_ rule: Rule) {
+    hasSelectors = !rule.selectors.isEmpty
     func quoted(_ text: String) -> [UInt8] {
       var json = JSONWriter(reserving: 64)
       json.value(text)

@@ -20,7 +20,7 @@ public enum RuleExplanationJSON {
     }
     json.key("events")
     json.beginArray()
-    for event in e.events { write(event, &json) }
+    for event in e.events { write(event, of: e.rule, &json) }
     json.endArray()
     if case .behavioral(let b) = e.rule.detection {
       json.key("groups")
@@ -40,7 +40,7 @@ public enum RuleExplanationJSON {
     return json.out
   }
 
-  private static func write(_ event: ExplainedEvent, _ json: inout JSONWriter) {
+  private static func write(_ event: ExplainedEvent, of rule: Rule, _ json: inout JSONWriter) {
     json.beginObject()
     json.key("line")
     json.value(event.line)
@@ -68,6 +68,9 @@ public enum RuleExplanationJSON {
       json.beginArray()
       for method in event.methods { write(method, &json) }
       json.endArray()
+    }
+    if !rule.selectors.isEmpty {
+      texts("selectors", rule.selectorNames(of: event.conditions.filter { $0.report.isHeld == true }.map(\.report.index)), &json)
     }
     json.endObject()
   }

@@ -17,6 +17,8 @@ public struct LoadedRules: Sendable {
   public var disabled: [String]
   /// `corpus_version` of a match (SPEC.md, 7): what the one bundle or imported set that all rules come from says; else the hash.
   public var corpusVersion = ""
+  /// Those of the set's diagnostics that are about the active profiles: a profile with a slip selects other rules than it says.
+  public var profileDiagnostics: [Diagnostic] = []
 }
 
 /// What is done with the rules that are found.
@@ -78,9 +80,11 @@ public enum RuleStore {
     }
     set.rules.removeAll { off.contains($0.id) }
     set.activate(lane: options.lane, includesInactive: options.includesInactive)
+    var profileDiagnostics: [Diagnostic] = []
     if !options.profiles.isEmpty {
       let (resolved, diagnostics) = ProfileStore.resolve(options.profiles, among: set.rules)
       set.diagnostics += diagnostics
+      profileDiagnostics = diagnostics
       set = set.restricted(to: diagnostics.contains { $0.severity == .error } ? [] : resolved)
     }
     var parts: [[UInt8]] = []
@@ -91,7 +95,8 @@ public enum RuleStore {
     for (number, profile) in set.profiles.enumerated() { parts += (["profile \(number) \(profile.name)"] + profile.ruleIDs).map { Array($0.utf8) } }
     let hash = SHA256Hash.hex(of: parts)
     let version = paths.count == 1 && documents == nil ? PinnedRuleSet.version(of: paths[0]) : nil
-    return LoadedRules(set: set, hash: hash, paths: paths, disabled: options.disabled, corpusVersion: version ?? hash)
+    return LoadedRules(
+      set: set, hash: hash, paths: paths, disabled: options.disabled, corpusVersion: version ?? hash, profileDiagnostics: profileDiagnostics)
   }
 
   // MARK: Cache of what is known about the patterns

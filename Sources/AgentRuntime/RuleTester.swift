@@ -70,6 +70,8 @@ public struct RuleTester: ~Copyable {
   private var event = Event()
   private var derived = Event()
   private var matches: [RuleMatch] = []
+  /// Of the current case: matches of the correlation's source rules, recorded or made.
+  private var sourceMatches = 0
 
   /// Drafts and deprecated rules are tested like all others: the cases are for those who write them.
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
@@ -98,7 +100,7 @@ public struct RuleTester: ~Copyable {
         var result = RuleTestReport.Result(
           rule: index, ruleID: rule.id, category: rule.category, group: test.group, path: test.path, expectsMatch: test.expectsMatch,
           description: test.description, location: test.location, outcome: .skipped(reason ?? ""))
-        if reason == nil { judge(run(test, rule: index), test, isRefused: refused.contains(rule.location.file), into: &result) }
+        if reason == nil { judge(outcome(of: test, rule: index), test, isRefused: refused.contains(rule.location.file), into: &result) }
         report.results.append(result)
       }
     }
@@ -130,9 +132,31 @@ public struct RuleTester: ~Copyable {
   }
 
   /// The condition that a case names, if it names one of the rule's: by name, or by its description word for word. Authors also write prose there.
-  private func namedCondition(_ test: TestCase, rule: Int) -> Int? {
+  /// A selector of several tests is all of them.
+  private func namedConditions(_ test: TestCase, rule: Int) -> [Int]? {
     guard let wanted = test.matchedCondition, test.expectsMatch, case .pattern(let conditions, _) = ruleSet.rules[rule].detection else { return nil }
-    return conditions.firstIndex { $0.name == wanted || !$0.description.isEmpty && $0.description == wanted }
+    if let selector = ruleSet.rules[rule].selectors.first(where: { $0.name == wanted }) { return selector.conditions }
+    return conditions.firstIndex { $0.name == wanted || !$0.description.isEmpty && $0.description == wanted }.map { [$0] }
+  }
+
+  /// A rule that could not be evaluated on its case has neither fired nor been silent: SPEC.md 6 tells the two apart, and so do cases.
+  private mutating func outcome(of test: TestCase, rule: Int) -> Outcome {
+    sourceMatches = 0
+    let outcome = run(test, rule: rule)
+    let error = engine.takeGracefulErrors().first { $0.rule == rule }
+    guard case .fired(false) = outcome else { return outcome }
+    if let error { return .cannotRun("the rule could not be evaluated: \(error.message)") }
+    if case .stream = test.input, case .correlation = ruleSet.rules[rule].detection, sourceMatches == 0 {
+      return .cannotRun("no line of the stream is, or causes, a match of a source rule: the case would prove nothing")
+    }
+    return outcome
+  }
+  /// Counts what a correlation could have joined.
+  private mutating func note(_ matches: [RuleMatch], for rule: Int) {
+    guard case .correlation(let correlation) = ruleSet.rules[rule].detection else { return }
+    for match in matches where match.rule != rule {
+      if correlation.sourceRules.contains(where: { $0.matches(ruleSet.rules[match.rule].id) }) { sourceMatches += 1 }
+    }
   }
 
   private mutating func run(_ test: TestCase, rule: Int) -> Outcome {
@@ -175,9 +199,11 @@ public struct RuleTester: ~Copyable {
         while tracker.nextExpired(asOf: event.time, into: &derived) {
           engine.evaluate(derived, at: derived.time, into: &matches)
           if matches.contains(where: { $0.rule == rule }) { fired = true }
+          note(matches, for: rule)
         }
         tracker.observe(&event)
         engine.evaluate(event, at: event.time, into: &matches)
+        note(matches, for: rule)
         if matches.contains(where: { $0.rule == rule }) { fired = true }
       }
     }
@@ -215,19 +241,16 @@ public struct RuleTester: ~Copyable {
       engine.evaluate(event, at: event.time, into: &matches)
       guard let match = matches.first(where: { $0.rule == rule }) else { continue }
       fired = true
-      if let named = namedCondition(test, rule: rule), !holds(named, rule: rule) {
-        return .otherCondition(match.conditions.map { "'\(name($0, rule: rule))'" }.joined(separator: ", "))
+      if let named = namedConditions(test, rule: rule), !hold(named, rule: rule) {
+        return .otherCondition(ruleSet.rules[rule].selectorNames(of: match.conditions).map { "'\($0)'" }.joined(separator: ", "))
       }
     }
     return .fired(fired)
   }
-  /// Whether the condition itself holds for the current event: a match need not name every condition that does.
-  private func holds(_ condition: Int, rule: Int) -> Bool {
-    engine.explain(rule: rule, event: event).contains { $0.index == condition && $0.isHeld == true }
-  }
-  private func name(_ condition: Int, rule: Int) -> String {
-    guard case .pattern(let conditions, _) = ruleSet.rules[rule].detection, conditions.indices.contains(condition) else { return "\(condition)" }
-    return conditions[condition].name
+  /// Whether the conditions themselves hold for the current event: a match need not name every condition that does.
+  private func hold(_ conditions: [Int], rule: Int) -> Bool {
+    let held = engine.explain(rule: rule, event: event).filter { $0.isHeld == true }.map(\.index)
+    return conditions.allSatisfy(held.contains)
   }
 
   /// Recorded matches of other rules, in the order of their time.
@@ -247,7 +270,11 @@ public struct RuleTester: ~Copyable {
         }
         event.time = event.time + Nanoseconds(test.every.count.multipliedReportingOverflow(by: Int64(round - 1)).partialValue)
         guard let id = MatchStream.ruleID(of: event) else { continue }
+        if case .correlation(let correlation) = ruleSet.rules[rule].detection, correlation.sourceRules.contains(where: { $0.matches(id) }) {
+          sourceMatches += 1
+        }
         engine.evaluate(matchOf: id, event, at: event.time, into: &matches)
+        note(matches, for: rule)
         if matches.contains(where: { $0.rule == rule }) { fired = true }
       }
     }

@@ -111,6 +111,13 @@ public struct Decision: Hashable, Sendable {
   public var agent = ""
   /// What of the rule held in the last match, by name (see RuleMatch.selectors).
   public var selectors: [String] = []
+  /// `agent.platform` and `agent.platform_version` of the event; empty where it has none.
+  public var platform = ""
+  public var platformVersion = ""
+  /// Of a rule about agents: the field of the first condition that held, and bytes of what matched in it (of the whole value where the
+  /// condition has no such place). Empty and 0 for other rules.
+  public var matchedField = ""
+  public var matchedBytes = 0
 
   public init(
     id: String, revision: Int, time: EventTime, subject: Subject, ruleID: String, ruleTitle: String, severity: Severity, category: String,

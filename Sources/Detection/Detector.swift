@@ -56,6 +56,7 @@ private struct RuleProfile {
   var techniques: [String]
   var summary: MatchSummary
   var message: ChainMessage
+  var isAboutAgents: Bool
 
   init(_ rule: Rule) {
     let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
@@ -68,6 +69,7 @@ private struct RuleProfile {
     techniques = rule.techniques
     summary = MatchSummary(rule)
     message = ChainMessage(rule)
+    isAboutAgents = !rule.agentSource.isEmpty && !rule.agentSource.hasPrefix("host_")
   }
   var id: String { claimed.name }
   var title: String { claimed.detail }
@@ -413,6 +415,33 @@ public struct Detector: ~Copyable {
 
   // MARK: Record
 
+  /// What only decisions about agents say.
+  private func noteAgent(_ decision: inout Decision, _ rule: Int, _ event: borrowing Event, _ match: RuleMatch) {
+    guard profiles[rule].isAboutAgents else { return }
+    func text(_ name: StaticString) -> String {
+      event.extra(Bytes(name)).map { clipped($0.slice(0, Limits.subjectBytes + 4).string) } ?? ""
+    }
+    decision.platform = text("agent.platform")
+    decision.platformVersion = text("agent.platform_version")
+    if case .indicators(let indicators) = match.details, let first = indicators.first,
+      case .signature(let signature) = ruleSet.rules[rule].detection
+    {
+      let target = signature.indicators[first].target
+      decision.matchedField = target.description
+      var bytes: [UInt8] = []
+      switch target {
+      case .known(let field): decision.matchedBytes = event.appendText(of: field, to: &bytes) ? bytes.count : 0
+      case .extra(let name): decision.matchedBytes = Array(name.utf8).withUnsafeBytes { event.extra($0)?.count ?? 0 }
+      }
+      return
+    }
+    guard let first = match.conditions.first,
+      let report = engine.explain(rule: rule, event: event).first(where: { $0.index == first })
+    else { return }
+    decision.matchedField = report.field.description
+    decision.matchedBytes = report.span?.count ?? report.value?.utf8.count ?? 0
+  }
+
   private func decision(
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
@@ -434,6 +463,7 @@ public struct Detector: ~Copyable {
     let agent = match.group.first { $0.field == .known(.agentID) }?.value ?? event.text(.agentID)?.slice(0, Limits.subjectBytes + 4).string
     decision.agent = agent.map { clipped($0) } ?? ""
     decision.selectors = match.selectors(of: ruleSet.rules[rule])
+    noteAgent(&decision, rule, event, match)
     return decision
   }
 }

@@ -88,6 +88,16 @@ extension Event {
     if let metadata { try setMetadata(metadata, nulls, &nested) }
     for object in nested { try setNested(object, &nulls) }
     try set(aliases)
+    showSkill(nulls)
+  }
+
+  /// The content of a skill document is `skill.content` too, which is what signatures name (spec/atr-method-v1.1.md, 5.2.1, 5.5).
+  private mutating func showSkill(_ nulls: [[UInt8]]) {
+    let name = Bytes("skill.content")
+    guard text(.scanTarget)?.equals("skill") == true, let content = text(.content), extra(name) == nil,
+      !nulls.contains(where: { name.elementsEqual($0) })
+    else { return }
+    setExtra(name, content)
   }
 
   /// The same for a text that is known already. An empty one is no text.

@@ -37,23 +37,29 @@ public struct ATREvent: Sendable {
     add("atr.rule_id", .string(decision.ruleID))
     add("atr.rule_version", .integer(Int64(rule?.version ?? 1)))
     add("atr.rule_status", .string(ATREvent.word(rule?.status, of: ["draft", "experimental", "stable", "deprecated"], else: "draft")))
-    add("atr.rule_maturity", .string(ATREvent.word(rule?.maturity, of: ["draft", "test", "stable"], else: "draft")))
-    add("atr.rule_review_status", .string("unreviewed"))
+    add("atr.rule_maturity", .string(ATREvent.maturities[rule?.maturity ?? ""] ?? "draft"))
+    add("atr.rule_review_status", .string(rule.flatMap { $0.reviewStatus.isEmpty ? nil : $0.reviewStatus } ?? "unreviewed"))
     add("atr.severity", .string(decision.severity.rawValue))
-    add("atr.category", .string(decision.category == "uncategorized" ? "unknown" : decision.category))
+    let isRegistered = ATREvent.categories.contains(decision.category)
+    add("atr.category", .string(isRegistered ? decision.category : "unknown"))
     add("atr.subcategory", rule.flatMap { $0.subcategory.isEmpty ? nil : .string($0.subcategory) } ?? .null)
     add("atr.confidence", .integer(1))  // rules are deterministic; the incident's own confidence has its own name
-    let field = ATREvent.matchedField(rule)
+    let field = ATREvent.matchedField(rule, decision.matchedField)
     add("atr.matched_field", .string(field))
-    let length = decision.evidence.last?.length ?? 0
+    // Of a host's rule the field is the line. What a rule about agents found without a condition (an aggregate, a chain) is no fragment.
+    let isAboutAgents =
+      rule.map { !$0.agentSource.isEmpty && !$0.agentSource.hasPrefix("host_") } ?? !decision.matchedField.isEmpty
+    let length = isAboutAgents ? decision.matchedBytes : Int(decision.evidence.last?.length ?? 0)
     add("atr.matched_value_redacted", .string(options.redacts ? "[REDACTED:\(field):\(length)]" : decision.summary))
     add("atr.response_action", list(ATREvent.responses(rule?.responseActions ?? [])))
     add("atr.response_taken", list(decision.action == .logOnly ? [] : ["alert"]))
     add("atr.response_threshold_met", .bool(Severity(rawValue: rule?.responseThreshold ?? "").map { decision.severity >= $0 } ?? false))
-    add("agent.id", .string(decision.agent.isEmpty ? "panguard" : decision.agent))
-    add("agent.platform", .string(decision.agent.isEmpty ? "host" : "unknown"))
-    add("agent.platform_version", .null)
-    add("session.id", .string(decision.subject.session ?? decision.id))
+    let agent = isAboutAgents ? "unknown" : "panguard"
+    add("agent.id", .string(decision.agent.isEmpty ? agent : PlainIdentifier.of(decision.agent)))
+    let platform = isAboutAgents || !decision.agent.isEmpty ? "unknown" : "host"
+    add("agent.platform", .string(decision.platform.isEmpty ? platform : PlainIdentifier.of(decision.platform)))
+    add("agent.platform_version", decision.platformVersion.isEmpty ? .null : .string(PlainIdentifier.of(decision.platformVersion)))
+    add("session.id", .string(decision.subject.session.map { PlainIdentifier.of($0) } ?? decision.id))
     add("service.name", .string(options.serviceName))
     add("service.version", .string(options.serviceVersion))
     add("evidence.observation_id", .string(id))
@@ -63,6 +69,7 @@ public struct ATREvent: Sendable {
     add("panguard.decision.revision", .integer(Int64(decision.revision)))
     add("panguard.confidence", .thousandths(decision.confidence.thousandths))
     add("panguard.action", .string(decision.action.rawValue))
+    if !isRegistered { add("panguard.category", .string(decision.category)) }
     add("panguard.rules", .string(decision.provenance.ruleSetHash))
     if !decision.profiles.isEmpty { add("panguard.profiles", list(decision.profiles)) }
     if !options.redacts { add("panguard.forensic_mode", .bool(true)) }
@@ -91,25 +98,31 @@ public struct ATREvent: Sendable {
     text.flatMap { allowed.contains($0) ? $0 : nil } ?? fallback
   }
 
+  /// SPEC.md 8; every other category is `unknown` to a reader of the standard.
+  private static let categories = [
+    "prompt-injection", "agent-manipulation", "skill-compromise", "context-exfiltration", "tool-poisoning", "privilege-escalation", "model-abuse",
+    "excessive-autonomy", "model-security", "data-poisoning",
+  ]
+  /// The event format has three words for a maturity, rules have six.
+  private static let maturities = ["test": "test", "stable": "stable", "production": "stable"]
+
   /// The standard's names by those of fields, then by the kind of source.
   private static let fieldNames: [(field: String, name: String)] = [
     ("user_input", "user_input"), ("agent_output", "agent_output"), ("tool_name", "tool_call"), ("tool_args", "tool_call"),
     ("tool_call", "tool_call"), ("tool_response", "tool_response"), ("agent_message", "multi_agent_message"), ("skill_content", "skill_content"),
+    ("skill.content", "skill_content"),
   ]
   private static let sourceNames: [(source: String, name: String)] = [
     ("llm_io", "user_input"), ("context_window", "user_input"), ("agent_behavior", "agent_output"), ("agent_trace", "tool_call"),
-    ("tool_call", "tool_call"), ("mcp_exchange", "mcp_exchange"), ("multi_agent_comm", "multi_agent_message"), ("memory_access", "memory_write"),
-    ("skill_lifecycle", "skill_content"), ("skill_permission", "skill_content"), ("skill_chain", "skill_content"),
+    ("tool_call", "tool_call"), ("mcp_exchange", "mcp_exchange"), ("mcp_tool", "mcp_exchange"), ("multi_agent_comm", "multi_agent_message"),
+    ("memory_access", "memory_write"), ("skill_lifecycle", "skill_content"), ("skill_permission", "skill_content"), ("skill_chain", "skill_content"),
+    ("skill_file", "skill_content"), ("host_log", "host_log"), ("host_network", "host_network"), ("host_process", "host_process"), ("", "host_log"),
   ]
-  /// What matched, in the standard's words. A host's own events have none there and say what they are.
-  static func matchedField(_ rule: Rule?) -> String {
-    guard let rule else { return "host_log" }
-    if case .pattern(let conditions, _) = rule.detection, let first = conditions.first?.field,
-      let known = fieldNames.first(where: { $0.field == first.description })
-    {
-      return known.name
-    }
-    return sourceNames.first { $0.source == rule.agentSource }?.name ?? (rule.agentSource.isEmpty ? "host_log" : rule.agentSource)
+  /// What matched, in the standard's words: `field` is that of the condition that held, or empty. A host's own events have no word there and
+  /// say what they are. A source that nobody knows is taken for what an event without a type is: what a user wrote.
+  static func matchedField(_ rule: Rule?, _ field: String) -> String {
+    guard let rule else { return field.isEmpty ? "host_log" : fieldNames.first { $0.field == field }?.name ?? "user_input" }
+    return fieldNames.first { $0.field == field }?.name ?? sourceNames.first { $0.source == rule.agentSource }?.name ?? "user_input"
   }
 
   /// The standard's seven, by the words that rules use. What has no equal there (block_ip) is left out.

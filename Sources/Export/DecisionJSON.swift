@@ -139,6 +139,20 @@ public enum DecisionJSON {
       json.key("matched_selectors")
       list(d.selectors)
     }
+    if !d.platform.isEmpty {
+      json.key("agent.platform")
+      json.value(d.platform)
+    }
+    if !d.platformVersion.isEmpty {
+      json.key("agent.platform_version")
+      json.value(d.platformVersion)
+    }
+    if !d.matchedField.isEmpty {
+      json.key("panguard.matched.field")
+      json.value(d.matchedField)
+      json.key("panguard.matched.bytes")
+      json.value(d.matchedBytes)
+    }
   }
 
   // Terms and lines are most of a record: their keys go out with the punctuation around them.
@@ -231,6 +245,12 @@ public enum DecisionJSON {
     decision.message = try root.optionalText("message") ?? ""
     decision.agent = try root.optionalText("agent.id") ?? ""
     decision.selectors = try root.texts("matched_selectors")
+    decision.platform = try root.optionalText("agent.platform") ?? ""
+    decision.platformVersion = try root.optionalText("agent.platform_version") ?? ""
+    if let field = try root.optionalText("panguard.matched.field") {
+      decision.matchedField = field
+      decision.matchedBytes = try root.integer("panguard.matched.bytes")
+    }
     return decision
   }
 

@@ -12,7 +12,8 @@ extension RuleMatch {
       if names.count < Limits.selectorsPerMatch, !names.contains(name) { names.append(name) }
     }
     switch rule.detection {
-    case .pattern(let conditions, _): for i in self.conditions where conditions.indices.contains(i) { add(conditions[i].name) }
+    case .pattern(let conditions, _):
+      for name in rule.selectorNames(of: self.conditions.filter(conditions.indices.contains)) { add(name) }
     case .behavioral(let detection): add(detection.metric)
     case .correlation: for part in chain { add(part.alias) }
     case .signature(let detection):

@@ -36,11 +36,12 @@ struct CorrelationReader {
       joinKeys.append(.known(.agentID))
     }
     let parsed = type.flatMap { readLogic($0, logic, sourceRules) }
-    let template = document.section("response")?.text("message_template") ?? ""
+    let response = document.section("response")
+    let template = response?.text("message_template") ?? ""
     guard problems.errorCount == errorsBefore, let parsed, let window else { return (nil, sources) }
     var detection = CorrelationDetection(sourceRules: sourceRules, logic: parsed, joinKeys: joinKeys, window: window)
     detection.messageTemplate = template
-    if let response = document.section("response") { checkTemplate(detection, response.location(of: "message_template")) }
+    if let response { checkTemplate(detection, response.location(of: "message_template")) }
     return (.correlation(detection), sources)
   }
 
@@ -222,5 +223,15 @@ struct CorrelationReader {
       read = .unbounded
     }
     return problems.errorCount == errorsBefore ? read : nil
+  }
+}
+
+extension CorrelationDetection.Logic {
+  /// Those whose matches take part.
+  var aliases: [String] {
+    switch self {
+    case .temporalSequence(let aliases), .temporalUnordered(let aliases), .valueOverlap(let aliases, _), .chainPropagation(let aliases, _, _): aliases
+    case .countThreshold(let alias, _): [alias]
+    }
   }
 }

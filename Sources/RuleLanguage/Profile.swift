@@ -66,6 +66,8 @@ public struct ResolvedProfile: Codable, Hashable, Sendable {
   public var name: String
   /// Sorted.
   public var ruleIDs: [String]
+  /// `conformance_bound.minimum_engine_passing` in thousandths: what share of the conformance suite must pass under this profile.
+  public var minimumEnginePassing: Int64 = 1000
   public init(name: String, ruleIDs: [String]) {
     self.name = name
     self.ruleIDs = ruleIDs
@@ -108,6 +110,14 @@ public struct ProfileLibrary: Sendable {
     for profile in profiles { add(profile) }
   }
 
+  /// Adds those of `other` whose names are not taken: what stands first wins. Its diagnostics are left behind.
+  public mutating func complete(with other: ProfileLibrary) {
+    let names = Set(profiles.map(\.name))  // only asked for members
+    for profile in other.profiles where !names.contains(profile.name) && profiles.count < Limits.knownProfiles { profiles.append(profile) }
+  }
+
+  public mutating func note(_ diagnostics: [Diagnostic]) { self.diagnostics += diagnostics }
+
   public mutating func add(_ profile: Profile) {
     if let first = profiles.first(where: { $0.name == profile.name }) {
       diagnostics.append(Diagnostic(.error, profile.location, "profile \(profile.name) is taken: it is first defined at \(first.location)"))
@@ -149,7 +159,11 @@ public struct ProfileLibrary: Sendable {
           "\(profile.name) states \(stated) rules in resolved_rules_summary; among these rules it has \(members.count { $0 })"))
     }
     let ids = rules.indices.filter { members[$0] }.map { rules[$0].id }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    return (ResolvedProfile(name: profile.name, ruleIDs: ids), resolver.diagnostics)
+    let unmet = profile.unmetBounds(included: ids.count, missing: resolver.missing.count)
+    guard unmet.isEmpty else { return (nil, resolver.diagnostics + unmet) }
+    var resolved = ResolvedProfile(name: profile.name, ruleIDs: ids)
+    resolved.minimumEnginePassing = profile.bound.minimumEnginePassing
+    return (resolved, resolver.diagnostics)
   }
 }
 
@@ -157,6 +171,8 @@ private struct ProfileResolver {
   let library: ProfileLibrary
   let rules: [Rule]
   var diagnostics: [Diagnostic] = []
+  /// Ids that an inclusion names and that are not loaded.
+  private(set) var missing: Set<String> = []  // only counted
   /// Profiles that many include are resolved once. Only looked up.
   private var known: [String: [Bool]] = [:]
 
@@ -211,10 +227,88 @@ private struct ProfileResolver {
       members[i] = isIn
       isFound = true
     }
-    if !isFound, isIn, case .ruleID(let id) = entry.selector {
-      diagnostics.append(Diagnostic(.warning, entry.location, "rule \(shown(id)) is not loaded"))
+    if case .ruleID(let id) = entry.selector {
+      if isIn, !isFound { missing.insert(id) } else if !isIn { missing.remove(id) }
+    }
+    if !isFound { report(entry, isInclusion: isIn) }
+    if case .tagMatch(let filters) = entry.selector { reportUnknownWords(filters, at: entry.location) }
+  }
+
+  /// An entry that matches no rule may be a slip, and an exclusion with one selects more than was meant. That no rule has a certain status or
+  /// tag is ordinary, where the word is one that rules can have.
+  private mutating func report(_ entry: Profile.Entry, isInclusion: Bool) {
+    let kind = isInclusion ? "inclusion" : "exclusion"
+    let (severity, what): (Diagnostic.Severity, String) =
+      switch entry.selector {
+      case .ruleID(let id): (.warning, "rule \(shown(id)) is not loaded")
+      case .ruleIDPattern(let pattern): (.warning, "no loaded rule has an id like '\(shown(pattern))'")
+      case .category(let category): (.warning, "no loaded rule is of the category '\(shown(category))'")
+      case .status(let status): (.note, "no loaded rule has the status '\(shown(status))'")
+      case .tagMatch: (.note, "no loaded rule has these tags")
+      case .profile: (.note, "")
+      }
+    guard !what.isEmpty else { return }
+    diagnostics.append(Diagnostic(severity, entry.location, "\(what): the \(kind) selects nothing"))
+  }
+
+  private mutating func reportUnknownWords(_ filters: [Profile.TagFilter], at location: SourceLocation) {
+    for filter in filters {
+      let words = Vocabulary.tagWords[filter.key] ?? []
+      for value in filter.values where !words.contains(value) && !rules.contains(where: { $0.hasTag(filter.key, value) }) {
+        diagnostics.append(
+          Diagnostic(
+            .warning, location, "no loaded rule has '\(shown(value))' as \(filter.key)",
+            hint: nearest(value, in: words).map { "did you mean '\($0)'?" } ?? ""))
+      }
     }
   }
+}
+
+extension Profile {
+  /// Versions of the standard that this engine follows: core 1.0, methods 1.1.
+  static let specVersions = (oldest: SpecVersion(major: 1, minor: 0), newest: SpecVersion(major: 1, minor: 1))
+
+  /// What of `conformance_bound` does not hold here: a profile whose bounds are not met must not run as if it were. `included`: rules that
+  /// are loaded; `missing`: rules that are named and are not.
+  fileprivate func unmetBounds(included: Int, missing: Int) -> [Diagnostic] {
+    var unmet: [Diagnostic] = []
+    let (oldest, newest) = Profile.specVersions
+    let followed = "and this engine follows \(oldest) to \(newest)"
+    if let minimum = SpecVersion(bound.specVersionMinimum), minimum > newest {
+      unmet.append(Diagnostic(.error, location, "\(name) is for version \(minimum) of the standard or later, \(followed)"))
+    }
+    if let maximum = bound.specVersionMaximum.flatMap({ SpecVersion($0) }), maximum < oldest {
+      unmet.append(Diagnostic(.error, location, "\(name) is for version \(maximum) of the standard at most, \(followed)"))
+    }
+    let (all, least) = (Int64(included + missing), bound.minimumRuleCoverage)
+    if missing > 0, Int64(included) * 1000 < least * all {
+      unmet.append(
+        Diagnostic(
+          .error, location, "\(name) needs \(least / 10).\(least % 10) % of its rules, and \(missing) of the \(all) are not loaded",
+          hint: "load the rules, or lower conformance_bound.minimum_rule_coverage"))
+    }
+    return unmet
+  }
+}
+
+/// "1.0", or "1.0.0": the third number changes nothing that a profile depends on.
+struct SpecVersion: Comparable, CustomStringConvertible {
+  var major: Int
+  var minor: Int
+  init(major: Int, minor: Int) {
+    self.major = major
+    self.minor = minor
+  }
+  init?(_ text: String) {
+    let parts = text.utf8.split(separator: 0x2e, omittingEmptySubsequences: false)
+    guard (2...3).contains(parts.count), parts.allSatisfy({ (1...4).contains($0.count) && $0.allSatisfy { (0x30...0x39).contains($0) } }) else {
+      return nil
+    }
+    major = Int(String(decoding: parts[0], as: UTF8.self)) ?? 0
+    minor = Int(String(decoding: parts[1], as: UTF8.self)) ?? 0
+  }
+  static func < (a: SpecVersion, b: SpecVersion) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
+  var description: String { "\(major).\(minor)" }
 }
 
 extension Profile.Selector {

@@ -92,11 +92,23 @@ private struct ProfileDocument {
     var bound = Profile.Bound()
     guard let section = head.section("conformance_bound", isRequired: true) else { return bound }
     section.refuseUnknownKeys(["spec_version_min", "spec_version_max", "minimum_rule_coverage", "minimum_engine_passing"])
-    bound.specVersionMinimum = section.text("spec_version_min", isRequired: true) ?? ""
-    bound.specVersionMaximum = section.text("spec_version_max")
+    bound.specVersionMinimum = version(section, "spec_version_min", isRequired: true) ?? ""
+    bound.specVersionMaximum = version(section, "spec_version_max", isRequired: false)
+    if let maximum = bound.specVersionMaximum.flatMap({ SpecVersion($0) }), let minimum = SpecVersion(bound.specVersionMinimum), maximum < minimum {
+      problems.error(
+        section.location(of: "spec_version_max"), "'\(section.qualified("spec_version_max"))' \(maximum) is below the minimum, \(minimum)")
+    }
     bound.minimumRuleCoverage = section.decimal("minimum_rule_coverage", digits: 3, in: 0...1000, isRequired: true) ?? 1000
     bound.minimumEnginePassing = section.decimal("minimum_engine_passing", digits: 3, in: 0...1000, isRequired: true) ?? 1000
     return bound
+  }
+
+  private func version(_ section: Section, _ key: String, isRequired: Bool) -> String? {
+    guard let text = section.text(key, isRequired: isRequired) else { return nil }
+    if SpecVersion(text) == nil {
+      problems.error(section.location(of: key), "'\(section.qualified(key))' '\(shown(text))' does not have the form 1.0")
+    }
+    return text
   }
 
   private func entries(_ document: Section, _ key: String, isRequired: Bool) -> [Profile.Entry] {

@@ -323,6 +323,8 @@ public struct Rule: Codable, Sendable {
   /// Every text under `tags`, in the rule's order: a text alone is a list of one. For profiles.
   public var tags: [RuleTag] = []
   public func tag(_ name: String) -> [String] { tags.first { $0.name == name }?.values ?? [] }
+  /// `lifecycle.review_status`: unreviewed, community_reviewed, tsc_approved. Empty: not stated.
+  public var reviewStatus = ""
   /// `response.auto_response_threshold`; empty where there is none.
   public var responseThreshold = ""
   /// ATT&CK technique ids ("T1110.001"), in the rule's order.
@@ -336,6 +338,8 @@ public struct Rule: Codable, Sendable {
   /// Evidence for innocence: its confidence counts against. Host profile `panguard.exculpatory: true`.
   public var isExculpatory: Bool
   public var detection: Detection
+  /// `detection.selectors` with more than one test, whose conditions have names of their own; in the rule's order.
+  public var selectors: [NamedSelector] = []
   /// The method that the rule declares, where another one stands in for it: "semantic" of a rule that is run by its patterns
   /// (`fallback_method: pattern`). Matches say so. nil: the rule is run as it is declared.
   public var fallbackOf: String?

@@ -202,6 +202,13 @@ struct RuleReader {
     for entry in tags?.entries ?? [] {
       rule.tags.append(RuleTag(name: entry.key, values: entry.value.list?.compactMap(\.text) ?? entry.value.text.map { [$0] } ?? []))
     }
+    if let node = document.node("lifecycle")?["review_status"] {
+      if let word = node.text, Vocabulary.reviewStatuses.contains(word) {
+        rule.reviewStatus = word
+      } else {
+        problems.warning(node.location, "'lifecycle.review_status' must be one of \(Vocabulary.reviewStatuses.joined(separator: ", "))")
+      }
+    }
     if let response = document.node("response") { rule.responseThreshold = response["auto_response_threshold"]?.text ?? "" }
   }
 
@@ -224,7 +231,10 @@ struct RuleReader {
     let profile = hostProfile(section)
     let references = self.references(section.section("references"))
     let detectionSection = section.section("detection", isRequired: true)
-    let detection = detectionSection.flatMap { self.detection($0, tier: section.text("detection_tier"), isHostRule: isHostRule, profile: profile) }
+    var selectors: [NamedSelector] = []
+    let detection = detectionSection.flatMap {
+      self.detection($0, tier: section.text("detection_tier"), isHostRule: isHostRule, profile: profile, named: &selectors)
+    }
     var cases = TestCaseReader(problems: problems, agentSource: agentSource, directory: directory)
     cases.readsTraces = detectionSection?.node("method")?.text == "trace"
     if case .pattern(let conditions, _)? = detection {
@@ -243,6 +253,7 @@ struct RuleReader {
       detection: detection ?? .skipped(method: "", reason: ""), tests: tests, location: section.location, fingerprint: fingerprint)
     rule.ignoredFindings = profile.ignoredFindings
     rule.statesConfidence = section.node("confidence") != nil || tagSection?.node("confidence") != nil
+    rule.selectors = selectors
     rule.unknownKeys = unknownKeys
     rule.schemaVersion = schemaVersion
     rule.scanTarget = tags.scanTarget
@@ -272,7 +283,9 @@ struct RuleReader {
   }
 
   private enum Method: String, CaseIterable { case pattern, signature, semantic, behavioral, trace }
-  private func detection(_ section: Section, tier: String?, isHostRule: Bool, profile: HostProfile) -> Detection? {
+  private func detection(
+    _ section: Section, tier: String?, isHostRule: Bool, profile: HostProfile, named: inout [NamedSelector]
+  ) -> Detection? {
     section.refuseUnknownKeys(Vocabulary.detectionKeys, as: .warning)
     let name = self.method(section, tier: tier)
     guard let method = Method(rawValue: name) else {
@@ -327,6 +340,7 @@ struct RuleReader {
       return nil
     }
     guard problems.errorCount == errorsBefore else { return nil }
+    named = selectors.selectors
     let conditions = selectors.conditions
     var text = "any"
     if section.node("condition") == nil {

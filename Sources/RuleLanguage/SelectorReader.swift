@@ -14,6 +14,8 @@ struct SelectorReader {
     var names: [String] = []
     /// What each name stands for.
     var meanings: [Expression] = []
+    /// Those that are more than one condition.
+    var selectors: [NamedSelector] = []
   }
 
   /// Everything that is wrong has been reported.
@@ -31,6 +33,7 @@ struct SelectorReader {
       let mine = selectors.conditions.indices[first...]
       if selector.entries.isEmpty { problems.error(selector.location, "'\(selector.path)' has no field: nothing could match") }
       if mine.count == 1 { selectors.conditions[first].name = entry.key }
+      if mine.count > 1 { selectors.selectors.append(NamedSelector(name: entry.key, conditions: Array(mine))) }
       selectors.names.append(entry.key)
       selectors.meanings.append(mine.count == 1 ? .condition(first) : .all(mine.map { .condition($0) }))
     }

@@ -153,7 +153,8 @@ struct TestCaseReader {
         if let value = node["args"] { set("tool_args", value) }
       }
       for (name, node) in pairs where name == "input" {
-        if readsTraces { set("trace", node) }
+        // The input is the trace, unless it is an event that carries one.
+        if readsTraces, node["trace"] == nil { set("trace", node) }
         if let entries = node.entries {
           for entry in entries { set(entry.key == "response" ? "tool_response" : entry.key, entry.value) }
         } else {

@@ -4,6 +4,8 @@
 enum Vocabulary {
   static let statuses = ["draft", "experimental", "stable", "deprecated"]
   static let maturities = ["experimental", "test", "production", "stable", "deprecated", "draft"]
+  /// spec/schema/rule.schema.json, `lifecycle.review_status`.
+  static let reviewStatuses = ["unreviewed", "community_reviewed", "tsc_approved"]
 
   static let agentSources = [
     "llm_io", "tool_call", "mcp_exchange", "agent_behavior", "multi_agent_comm", "context_window", "memory_access", "skill_lifecycle",
@@ -46,6 +48,11 @@ enum Vocabulary {
   ]
   static let tagKeys = [
     "category", "subcategory", "confidence", "scan_target", "corpus_source", "source", "vendor_sources", "suppress_in_code_blocks", "tags",
+  ]
+  /// What rules can say under the keys that profiles filter by; keys that are not here take any word.
+  static let tagWords: [String: [String]] = [
+    "severity": Severity.allCases.map(\.rawValue), "maturity": maturities, "status": statuses, "rule_status": statuses,
+    "category": agentCategories + hostCategories, "scan_target": ScanTargets.words, "confidence": ["high", "medium-high", "medium", "low"],
   ]
   static let detectionKeys = [
     "method", "conditions", "selectors", "condition", "false_positives", "behavioral", "signature", "semantic", "trace", "test_cases",

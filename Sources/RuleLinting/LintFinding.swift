@@ -7,6 +7,7 @@ public enum FindingKind: String, Sendable, CaseIterable {
   case invalidRule = "invalid-rule"
   case questionableRule = "questionable-rule"
   case refusedByEngine = "refused-by-engine"
+  case skippedRule = "skipped-rule"
   case idConflict = "id-conflict"
   case neverMatches = "never-matches"
   case unknownValue = "unknown-value"
@@ -49,6 +50,11 @@ public enum FindingKind: String, Sendable, CaseIterable {
       )
     case .refusedByEngine:
       (.error, "The rule loads, but the engine cannot run it.", "Rewrite the condition that the message names; the rule does not run until then.")
+    case .skippedRule:
+      (
+        .warning, "The rule loads, but this engine does not run it: its method, or a part of it, is none of the engine's.",
+        "Give a semantic rule fallback_method: pattern and conditions; write other methods as one that this engine has."
+      )
     case .idConflict:
       (
         .warning, "Two ids differ only in spelling, so that people and other engines take one rule for the other.",

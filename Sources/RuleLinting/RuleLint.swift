@@ -127,7 +127,7 @@ extension Rule {
 extension RuleLint {
   private typealias Check = @Sendable (Rule, RuleSet) -> [LintFinding]
   private static let checks: [Check] = [
-    tests, duplicateTests, references, falsePositives, confidence, unusedConditions, sources, ignoredFindings,
+    tests, duplicateTests, references, falsePositives, confidence, unusedConditions, sources, skipped, ignoredFindings,
   ]
   static func metadata(_ rule: Rule, _ set: RuleSet) -> [LintFinding] { checks.flatMap { $0(rule, set) } }
 
@@ -208,10 +208,18 @@ extension RuleLint {
     guard case .correlation(let correlation) = rule.detection else { return [] }
     return correlation.sourceRules.filter { source in !set.rules.contains { $0.id != rule.id && source.matches($0.id) } }.map {
       LintFinding(.unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.ruleIDPattern)) matches no rule")
+    } + (rule.isActive ? unfed(rule, set) : [])
+  }
+  private static func unfed(_ rule: Rule, _ set: RuleSet) -> [LintFinding] {
+    RuleSet.unfedSources(of: rule, in: set).map {
+      LintFinding(
+        .unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.pattern)) is not run, so the correlation can never match: \($0.reason)")
     }
-      + (rule.hasActiveStatus ? set.silentSources(of: rule, isRunning: \.hasActiveStatus) : []).map { source, reason in
-        LintFinding(.unmatchedSource, rule.id, rule.location, "source '\(source.alias)' (\(source.ruleIDPattern)) can never match: \(reason)")
-      }
+  }
+
+  @Sendable private static func skipped(_ rule: Rule, _: RuleSet) -> [LintFinding] {
+    guard case .skipped(let method, let reason) = rule.detection else { return [] }
+    return [LintFinding(.skippedRule, rule.id, rule.location, "is skipped (method \(method)): \(reason)")]
   }
 
   @Sendable private static func ignoredFindings(_ rule: Rule, _: RuleSet) -> [LintFinding] {

@@ -29,7 +29,7 @@ extension RulesCommand {
       var output = Output()
       for one in chosen {
         let (resolved, diagnostics) = library.resolve(one, among: loaded.set.rules)
-        report(diagnostics, atLeast: .note)
+        report(diagnostics, atLeast: profile == nil ? .warning : .note)
         guard let resolved else {
           hasErrors = true
           continue

@@ -50,6 +50,7 @@ struct RuleSelection: ParsableArguments {
   ) throws -> LoadedRules {
     let loaded = RuleStore.load(paths: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
     report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
+    if !reportsWarnings { report(loaded.profileDiagnostics.filter { $0.severity == .warning }, atLeast: .warning) }
     guard !loaded.set.rules.isEmpty else {
       if !loaded.set.profiles.isEmpty {
         throw CommandFailure.environment("no rule of those loaded is in \(loaded.set.profiles.map(\.name).joined(separator: ", "))")
@@ -157,8 +158,9 @@ extension RulesCommand {
 
     func run() throws {
       let loaded = try selection.load(takesRecordedMatches: true)
-      report(loaded.set.silentCorrelations, atLeast: .warning)
       var evaluator = RuleEvaluator(loaded, cacheDirectory: RuleStore.defaultCacheDirectory())
+      for rule in evaluator.skipped { printError("\(rule.id) is skipped (method \(rule.method)): \(rule.reason)") }
+      for sentence in UnfedCorrelation.sentences(loaded.set) { printError(sentence) }
       var output = Output()
       var number: UInt64 = 0
       var bad = 0

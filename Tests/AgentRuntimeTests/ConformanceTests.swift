@@ -52,18 +52,39 @@ func sharedDirectory() -> String? {
   private static let rules = [
     rule("ATR-2026-00001", "content", "attack", target: "both"), rule("ATR-2026-00002", "content", "document", target: "skill"),
     rule("ATR-2026-00003", "tool_args", "danger", target: "mcp"), rule("ATR-2026-00004", "content", "drafted", target: "both", status: "draft"),
-    rule("ATR-2026-00005", "content", "\"\\uFEFF\"", target: "both"),
+    rule("ATR-2026-00005", "content", "\"\\uFEFF\"", target: "both"), selectors, trace, signature,
   ].joined(separator: "\n---\n")
 
-  private static func run(_ suite: Suite, level: ConformanceReport.Level = .L2) throws -> ConformanceReport {
+  /// A selector of two fields, which is two conditions.
+  private static let selectors = """
+    {title: Two fields, id: ATR-2026-00006, severity: low, status: stable, maturity: stable, agent_source: {type: tool_call},
+    detection: {selectors: {both: {content: {contains: evil}, tool_args: {contains: removed}}, other: {content: {contains: never}}}, condition: both}}
+    """
+  private static let trace = """
+    {title: A trace, id: ATR-2026-00007, severity: low, status: stable, agent_source: {type: agent_trace},
+    detection: {method: trace, trace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}}}
+    """
+  /// Of the document "known skill".
+  private static let signature = """
+    {title: A skill, id: ATR-2026-00008, severity: low, status: stable, agent_source: {type: skill_file}, tags: {category: skill-compromise,
+    scan_target: skill}, detection: {method: signature, signature: {indicators: [{type: sha256, target_field: skill.content,
+    value: "\(SHA256Hash.hex(of: Array("known skill".utf8)))"}]}}}
+    """
+
+  private static func run(
+    _ suite: Suite, level: ConformanceReport.Level = .L2, lane: RuleLane = .hunt, allowsMissing: Bool = false, profiles: [ResolvedProfile] = []
+  ) throws -> ConformanceReport {
     var set = RuleLoader.load(document: rules, file: "r.yaml")
     #expect(set.refusedCount == 0, "\(set.diagnostics)")
-    set.activate(lane: .hunt)
-    var runner = ConformanceRunner(LoadedRules(set: set, hash: "", paths: ["rules"], disabled: []))
+    set.activate(lane: lane)
+    if !profiles.isEmpty { set = set.restricted(to: profiles) }
+    var runner = ConformanceRunner(LoadedRules(set: set, hash: "", paths: ["rules"], disabled: []), allowsMissing: allowsMissing)
     return try runner.run(suite.path, level: level, generatedAt: EventTime(seconds: 1_780_000_000))
   }
 
   static let match = #"{"outcome":"match","rule_id":"ATR-2026-00001","min_match_count":1}"#
+  static let match2 = #"{"outcome":"match","rule_id":"ATR-2026-00002"}"#
+  static let match3 = #"{"outcome":"match","rule_id":"ATR-2026-00003"}"#
   static let fixtures: [(name: String, input: String, expect: String, observed: String, passed: Bool, undecided: Bool)] = [
     ("tp/a", "scan_target: mcp\ninput: an attack", match, "match", true, false),
     ("tp/a", "scan_target: skill\ninput: an attack", match, "match", true, false),
@@ -90,7 +111,47 @@ func sharedDirectory() -> String? {
     ("tn/c", "scan_target: mcp\ninput: danger", #"{"outcome":"no_match","rule_id":"ATR-2026-00003"}"#, "match", false, false),
     ("tp/d", "scan_target: mcp\ninput: drafted", #"{"outcome":"match","rule_id":"ATR-2026-00004"}"#, "no_match", false, true),
     ("tn/d", "scan_target: mcp\ninput: drafted", #"{"outcome":"no_match","rule_id":"ATR-2026-00004"}"#, "no_match", true, true),
-    ("tp/e", "scan_target: mcp\ninput: x", #"{"outcome":"match","rule_id":"ATR-2026-09999"}"#, "no_match", false, true),
+    ("tp/e", "scan_target: mcp\ninput: x", #"{"outcome":"match","rule_id":"ATR-2026-09999"}"#, "no_match", false, false),
+    // Without its rule a fixture shows nothing, also one that expects nothing.
+    ("tn/e", "scan_target: mcp\ninput: x", #"{"outcome":"no_match","rule_id":"ATR-2026-09999"}"#, "no_match", false, false),
+    ("tp/e", "scan_target: mcp", #"{"outcome":"match","rule_id":"ATR-2026-09999"}"#, "no_match", false, true),
+    // A selector of several fields is named once, where all of it holds.
+    (
+      "tp/f", "scan_target: mcp\ninput: {content: evil, tool_args: removed}",
+      #"{"outcome":"match","rule_id":"ATR-2026-00006","matched_selectors_must_include":["both"]}"#, "match", true, false
+    ),
+    (
+      "tp/f", "scan_target: mcp\ninput: {content: evil, tool_args: removed}",
+      #"{"outcome":"match","rule_id":"ATR-2026-00006","matched_selectors_must_include":["both content contains"]}"#, "match", false, false
+    ),
+    // What is no text is compact JSON.
+    ("tp/c", #"{scan_target: mcp, input: {tool_args: {a: [danger, 1.5, true, null, "2"]}}}"#, match3, "match", true, false),
+    ("tp/d2", #"{scan_target: skill, input: {x: {document: ["of", 12, yes]}}}"#, match2, "match", true, false),
+    // A document is `skill.content`, byte by byte.
+    ("tp/s", "scan_target: skill\ninput: known skill", #"{"outcome":"match","rule_id":"ATR-2026-00008"}"#, "match", true, false),
+    ("tn/s", "scan_target: skill\ninput: another skill", #"{"outcome":"no_match","rule_id":"ATR-2026-00008"}"#, "no_match", true, false),
+    ("tn/s", "scan_target: mcp\ninput: known skill", #"{"outcome":"no_match","rule_id":"ATR-2026-00008"}"#, "no_match", true, false),
+    // A trace that cannot be read is an error and no "no match".
+    ("edge/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"graceful_error"}"#, "graceful_error", true, false),
+    ("edge/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"graceful_error_or_no_match"}"#, "graceful_error", true, false),
+    ("edge/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"no_match"}"#, "graceful_error", false, false),
+    (
+      "tn/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"no_match","rule_id":"ATR-2026-00007"}"#, "graceful_error", false, false
+    ),
+    // The error is another rule's.
+    ("tn/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"no_match","rule_id":"ATR-2026-00003"}"#, "no_match", true, false),
+    (
+      "edge/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"graceful_error","error_kind_allowed":["yaml_error","json_error"]}"#,
+      "graceful_error", true, false
+    ),
+    (
+      "edge/t", "scan_target: runtime\ninput: {trace: '{broken'}", #"{"outcome":"graceful_error","error_kind_allowed":["depth_limit"]}"#,
+      "graceful_error", false, false
+    ),
+    (
+      "edge/t", "scan_target: runtime\ninput: {trace: '{broken'}",
+      #"{"outcome":"graceful_error","error_kind_must_include":["json_error","regex_timeout"]}"#, "graceful_error", false, false
+    ),
     ("edge/a", "scan_target: skill\ninput: ''", #"{"outcome":"graceful_error_or_no_match"}"#, "no_match", true, false),
     ("edge/a", "scan_target: skill\ninput: an attack", #"{"outcome":"graceful_error_or_no_match"}"#, "match", false, false),
     (
@@ -173,6 +234,84 @@ func sharedDirectory() -> String? {
     #expect(try Self.run(suite).failures.count == 1)
   }
 
+  /// The suite's runner writes what is no text into a field as compact JSON.
+  @Test func inputsAreWrittenAsTheSuiteDoes() throws {
+    let suite = try Suite()
+    try suite.add(
+      "edge/a", #"{scan_target: mcp, input: {a: {b: [x, 1.5, -3, true, null, "2", 007, 1e3]}, response: r, n: 12, q: "12", t: "a \" b"}}"#,
+      #"{"outcome":"no_match"}"#)
+    guard case .fields(let fields) = try ConformanceFixture.read("\(suite.path)/fixtures/edge/a", name: "a", category: .edge).input else {
+      Issue.record("not a mapping")
+      return
+    }
+    #expect(
+      fields.map { "\($0.name)=\($0.text)" } == [
+        #"a={"b":["x",1.5,-3,true,null,"2","007",1e3]}"#, "response=r", "n=12", "q=12", "t=a \" b", "tool_response=r",
+      ])
+  }
+
+  // MARK: Claims
+
+  private static func suite(of ids: [String]) throws -> Suite {
+    let suite = try Suite()
+    for id in ids {
+      try suite.add("tp/\(id)", "scan_target: mcp\ninput: an attack", #"{"outcome":"match","rule_id":"\#(id)"}"#)
+      try suite.add("tn/\(id)", "scan_target: mcp\ninput: nothing", #"{"outcome":"no_match","rule_id":"\#(id)"}"#)
+    }
+    return suite
+  }
+
+  /// SPEC.md 12: all fixtures of the suite, and so not those of one rule that happens to be loaded.
+  @Test func aFixtureWithoutItsRuleRefutesTheLevel() throws {
+    let suite = try Self.suite(of: ["ATR-2026-00001", "ATR-2026-09998", "ATR-2026-09999"])
+    let report = try Self.run(suite)
+    #expect(report.failures.count == 4 && report.notRun == 4)
+    #expect(report.failures.first?.failureReason == "rule ATR-2026-09998 is not loaded")
+    #expect(report.claim == ConformanceClaim(isMet: false, text: "level L2 is not met: 4 fixtures name rules that are not loaded or do not run"))
+    let allowed = try Self.run(suite, allowsMissing: true)
+    #expect(allowed.failures.isEmpty && allowed.undecided.count == 4)
+    #expect(
+      allowed.claim
+        == ConformanceClaim(
+          isMet: nil,
+          text: "no level is claimed: 4 fixtures name rules that are not loaded or do not run (2 of 2 decided fixtures passed, 4 of 6 are undecided)")
+    )
+    let full = try Self.run(try Self.suite(of: ["ATR-2026-00001"]))
+    #expect(
+      full.claim
+        == ConformanceClaim(
+          isMet: true, text: "level L2 is met on what the standard decides: 2 of 2 decided fixtures passed, 0 of 2 are undecided"))
+  }
+  @Test func whatALaneOrAProfileTookAwayIsMissing() throws {
+    let suite = try Self.suite(of: ["ATR-2026-00001", "ATR-2026-00007"])
+    let report = try Self.run(suite, lane: .enforce)
+    let reason = "rule ATR-2026-00007 does not run: maturity not stated is not in this lane"
+    #expect(report.failures.map(\.failureReason) == [reason, reason])
+    #expect(report.claim.isMet == false)
+    let profile = ResolvedProfile(name: "p@1.0.0", ruleIDs: ["ATR-2026-00001"])
+    let restricted = try Self.run(suite, profiles: [profile])
+    #expect(restricted.failures.map(\.failureReason) == Array(repeating: "rule ATR-2026-00007 is not loaded, or not in p@1.0.0", count: 2))
+    #expect(restricted.claim.isMet == false && restricted.profileClaims.map(\.isMet) == [true])
+  }
+  @Test func aProfileHasItsOwnBound() throws {
+    let suite = try Self.suite(of: ["ATR-2026-00001", "ATR-2026-00003"])  // the second is not about the text that it gets
+    var profile = ResolvedProfile(name: "p@1.0.0", ruleIDs: ["ATR-2026-00001", "ATR-2026-00003"])
+    #expect(
+      try Self.run(suite, profiles: [profile]).profileClaims
+        == [
+          ConformanceClaim(isMet: false, text: "profile p@1.0.0 is not met: 3 of 4 decided fixtures about its rules passed, and 100.0 % must")
+        ])
+    profile.minimumEnginePassing = 750
+    #expect(try Self.run(suite, profiles: [profile]).profileClaims.map(\.isMet) == [true])
+  }
+  @Test func theReportSaysWhatTheEngineCan() throws {
+    let report = try Self.run(try Self.suite(of: ["ATR-2026-00001"]))
+    let value = try JSONSerialization.jsonObject(with: Data(report.json(engine: "panguard 0")))
+    let object = try #require(value as? [String: Any])
+    #expect(object["capabilities"] as? [String] == Capabilities.all)
+    #expect((object["claim"] as? [String: Any])?["met"] as? Bool == true)
+  }
+
   @Test(arguments: ["rules-450", "rules-642"]) func theOfficialFixtures(_ name: String) throws {
     guard let shared = sharedDirectory() else {
       print("skipped: no shared data (set PANGUARD_SHARED)")
@@ -184,7 +323,8 @@ func sharedDirectory() -> String? {
     #expect(report.results.count == 226)
     #expect(report.refusedRules == 0)
     #expect(report.failures.map { "\($0.category)/\($0.name): \($0.failureReason)" } == [])
-    #expect(report.results.count - report.undecided.count >= 151)
+    #expect(report.results.count - report.undecided.count == 151)
+    #expect(report.notRun == 0 && report.claim.isMet == true)
     // Without exception: what is undecided has a reason, and no harness failed.
     #expect(!report.hasHarnessErrors)
     #expect(report.undecided.allSatisfy { $0.undecided?.isEmpty == false })

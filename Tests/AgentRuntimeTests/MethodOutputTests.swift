@@ -81,6 +81,47 @@ import Testing
     #expect(String(decoding: out, as: UTF8.self) == "{\"id\":7,\"matches\":\(matches)}")
   }
 
+  /// What is not run is in the metadata of each evaluation (method 9), and so are correlations that nothing can feed.
+  @Test func skippedRulesAreNamed() throws {
+    let text = [
+      Self.rule("ATR-2026-90011", "{method: quantum}"),
+      Self.rule("ATR-2026-90012", "{method: semantic, semantic: {threshold: 0.5, fallback_method: none}}"),
+      Self.rule("ATR-2026-90013", "{conditions: {m: {metric: calls, operator: gt, threshold: 3}}, condition: any}"),
+      Self.rule("ATR-2026-90014", "{conditions: [{field: content, operator: contains, value: x}], condition: any}"),
+      """
+      correlation: {id: ATR-COR-2026-90015, title: T, severity: high, status: experimental}
+      agent_source: {type: multi_agent_comm}
+      source_rules: [{alias: a, rule_id: ATR-2026-90011}, {alias: b, rule_id: ATR-2026-90014}]
+      correlation_logic: {type: temporal_unordered, window: 1h}
+      """,
+    ].joined(separator: "\n---\n")
+    let set = RuleLoader.load(document: text, file: "r.yaml")
+    #expect(set.diagnostics.filter { $0.severity == .error }.map(\.description) == [])
+    var evaluator = RuleEvaluator(set)
+    let out = try Array(#"{"id":1,"event":{"content":"y"}}"#.utf8).withUnsafeBytes { try evaluator.evaluate(line: $0) }
+    #expect(
+      String(decoding: out, as: UTF8.self)
+        == #"{"id":1,"matches":[],"skipped":[{"rule_id":"ATR-2026-90011","method":"quantum"},{"rule_id":"ATR-2026-90012","method":"semantic"},{"rule_id":"ATR-2026-90013","method":"pattern"}]}"#
+    )
+    #expect(evaluator.skipped.allSatisfy { !$0.reason.isEmpty })
+    #expect(
+      UnfedCorrelation.sentences(set) == ["ATR-COR-2026-90015 waits for 'a' (ATR-2026-90011), which does not run: method quantum is skipped"])
+  }
+  /// A skill document is what signatures call `skill.content`.
+  @Test(arguments: [
+    (#"{"content":"bad","scan_target":"skill"}"#, true), (#"{"content":"bad"}"#, false), (#"{"content":"bad","scan_target":"mcp"}"#, false),
+    (#"{"content":"bad","scan_target":"skill","fields":{"skill.content":"good"}}"#, false),
+    (#"{"content":"bad","scan_target":"skill","fields":{"skill.content":null}}"#, false),
+    (#"{"content":"good","scan_target":"skill","skill":{"content":"bad"}}"#, true),
+  ]) func skillContent(_ event: String, _ isMatch: Bool) throws {
+    let digest = SHA256Hash.hex(of: Array("bad".utf8))
+    let text = Self.rule(
+      "ATR-2026-90021", "{method: signature, signature: {indicators: [{type: sha256, value: \"\(digest)\", target_field: skill.content}]}}")
+    var evaluator = RuleEvaluator(RuleLoader.load(document: text, file: "r.yaml"))
+    let out = try Array("{\"event\":\(event)}".utf8).withUnsafeBytes { try evaluator.evaluate(line: $0) }
+    #expect(String(decoding: out, as: UTF8.self).contains("ATR-2026-90021") == isMatch)
+  }
+
   /// A rule that a limit left open is named, however many there are: silence would read as "no match".
   @Test func aHitLimitNamesTheRule() throws {
     let count = Limits.limitRecords + 10

@@ -306,7 +306,7 @@ import Testing
       var json = JSONWriter()
       json.value(text)
       found = json.out
-    case .events(let event):
+    case .event(let event):
       try Array(event.utf8).withUnsafeBytes { bytes in
         try JSONMembers.forEach(of: bytes) { key, value in if key.equals("content") { found = Array(value) } }
       }

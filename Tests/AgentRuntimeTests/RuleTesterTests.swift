@@ -111,6 +111,55 @@ import Testing
       "method: behavioral, behavioral: {metric: calls, aggregation: count, window: 1m, operator: gt, threshold: 3, group_by: [session.id], cooldown: 5m, filter: {span.kind: {in: [TOOL]}}}"
     #expect(Self.report("true_positives: [{input: '\(json)'}]", detection: behavior).results.map(\.outcome) == [outcome])
   }
+  @Test(arguments: [
+    // A rule that could not be evaluated has not been silent.
+    (
+      #"true_negatives: [{trace: "{broken"}]"#,
+      RuleTestReport.Outcome.failed("the rule could not be evaluated: the trace is not JSON")
+    ), (#"true_negatives: [{input: "{broken"}]"#, .failed("the rule could not be evaluated: the trace is not JSON")),
+    ("true_positives: [{input: {trace: {spans: [{span.kind: TOOL}]}}}]", .passed),
+    ("true_positives: [{input: {spans: [{span.kind: TOOL}]}}]", .passed), ("true_positives: [{trace: {spans: [{span.kind: TOOL}]}}]", .passed),
+    ("true_negatives: [{input: {trace: {spans: [{span.kind: AGENT}]}}}]", .passed),
+  ]) func traces(_ cases: String, _ expected: RuleTestReport.Outcome) {
+    let text = """
+      {title: A rule, id: ATR-2026-00001, severity: low, tags: {category: model-abuse}, agent_source: {type: agent_trace},
+      detection: {method: trace, trace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}}, test_cases: {\(cases)}}
+      """
+    var tester = RuleTester(RuleLoader.load(document: text, file: "r.yaml"))
+    let outcomes = tester.run().results.map(\.outcome)
+    if case .failed(let reason) = expected, case .failed(let found)? = outcomes.first {
+      #expect(found.hasPrefix(reason), "\(found)")
+    } else {
+      #expect(outcomes == [expected])
+    }
+  }
+
+  /// A stream from which no source rule could match says nothing about the correlation, whatever is expected of it.
+  @Test(arguments: [
+    ("", false), ("\n\n \n", false), ("garbage\nmore\n", false), ("{\"atr.rule_id\":\"ATR-2026-77777\"}\n", false),
+    ("{\"atr.rule_id\":\"ATR-2026-99102\"}\n", true), ("{\"user_input\":\"x\"}\n", false),
+  ]) func streamsMustFeedTheCorrelation(_ stream: String, _ passes: Bool) throws {
+    var template = Array("/tmp/panguard-tester-XXXXXX".utf8CString)
+    let made = try #require(mkdtemp(&template))
+    let directory = String(cString: made)
+    defer { for name in ["rule.yaml", "negative.jsonl"] { unlink("\(directory)/\(name)") }; rmdir(directory) }
+    write(
+      """
+      correlation: {id: ATR-COR-2026-99101, title: T, severity: high, status: experimental}
+      agent_source: {type: multi_agent_comm}
+      source_rules: [{alias: a, rule_id: ATR-2026-99102}]
+      correlation_logic: {type: count_threshold, count: 3, join_keys: [agent.id], window: 1h}
+      test_cases: {true_negative_streams: [negative.jsonl]}
+      """, "\(directory)/rule.yaml")
+    write(stream, "\(directory)/negative.jsonl")
+    let set = RuleLoader.load(paths: [directory], takesRecordedMatches: true)
+    #expect(set.refusedCount == 0, "\(set.diagnostics)")
+    var tester = RuleTester(set)
+    let outcome = tester.run().results.map(\.outcome)
+    #expect(
+      outcome == [passes ? .passed : .failed("no line of the stream is, or causes, a match of a source rule: the case would prove nothing")])
+  }
+
   @Test func answersOfAReference() throws {
     let report = Self.report("true_positives: [x, y], true_negatives: [z]")
     let text = """

@@ -55,6 +55,33 @@ import Testing
     #expect(try !self.fires("selectors: {s: {content: \(written)}}\ncondition: s", nil))
     #expect(try self.fires("selectors: {s: {content: \(written)}}\ncondition: not s", nil))
   }
+  /// SPEC.md 7: `matched_selectors` are the author's names. A selector of several tests is named where all of them hold.
+  @Test(arguments: [
+    ("b or c", #"{"content":"evil","tool_args":"rm x"}"#, #"["b"]"#), ("b or c", #"{"content":"evil key","tool_args":"rm x"}"#, #"["b","c"]"#),
+    ("b or c", #"{"content":"evil key","tool_args":"ls"}"#, #"["c"]"#), ("c and not b", #"{"content":"key"}"#, #"["c"]"#),
+    ("d", #"{"content":"long evil text","tool_args":"rm"}"#, #"["b","d"]"#),
+  ]) func namesOfWhatMatched(_ condition: String, _ event: String, _ names: String) throws {
+    let rule = """
+      title: A rule
+      id: ATR-2026-00001
+      severity: low
+      agent_source: {type: tool_call}
+      detection:
+        selectors:
+          b: {content: {contains: evil}, tool_args: {contains: rm}}
+          c: {content: {contains: key}}
+          d: {content: {contains: long, length_gt: 3}}
+        condition: \(condition)
+      """
+    let set = RuleLoader.load(document: rule, file: "r.yaml")
+    #expect(set.refusedCount == 0, "\(set.diagnostics)")
+    var evaluator = RuleEvaluator(set)
+    let line = try Array(#"{"event":{"fields":\#(event)}}"#.utf8).withUnsafeBytes { try evaluator.evaluate(line: $0) }
+    #expect(String(decoding: line, as: UTF8.self).contains(#""matched":\#(names)"#), "\(String(decoding: line, as: UTF8.self))")
+    // The names come back from the cache of checked rules.
+    let coded = try CompactCoding.encode(set)
+    #expect(try coded.withUnsafeBytes { try CompactCoding.decode(RuleSet.self, from: $0) }.rules.map(\.selectors) == set.rules.map(\.selectors))
+  }
   @Test func longTexts() throws {
     let selector = "selectors: {s: {content: {length_gt: 65000, length_lt: 65003}}}\ncondition: s"
     for (count, fires) in [(65_000, false), (65_001, true), (65_002, true), (65_003, false)] {

@@ -71,7 +71,10 @@ import Testing
     var events: [String] = []
     for decision in Sample.all {
       var decision = decision
-      if events.count == 1 {
+      if events.isEmpty {
+        decision.matchedField = "tool_response"
+        decision.matchedBytes = 14
+      } else if events.count == 1 {
         decision.upstream = ["0190c0de-0000-7000-8000-000000000001", "0190c0de-0000-7000-8000-000000000002"]
         decision.agent = "helper"
         decision.profiles = ["panguard-host@1.0.0"]
@@ -112,11 +115,84 @@ import Testing
   @Test(
     arguments: [
       ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"),
-      ("mcp_exchange", "content", "mcp_exchange"),
-      ("memory_access", nil, "memory_write"), ("multi_agent_comm", nil, "multi_agent_message"), ("skill_lifecycle", nil, "skill_content"),
-      ("host_log", "url.path", "host_log"),
-    ] as [(String, String?, String)])
-  func matchedField(_ source: String, _ field: String?, _ expected: String) { #expect(ATREvent.matchedField(Self.rule(source, field)) == expected) }
+      ("mcp_exchange", "content", "mcp_exchange"), ("mcp_tool", "content", "mcp_exchange"), ("skill_file", "content", "skill_content"),
+      ("memory_access", "", "memory_write"), ("multi_agent_comm", "", "multi_agent_message"), ("skill_lifecycle", "", "skill_content"),
+      ("skill_file", "skill.content", "skill_content"), ("host_log", "url.path", "host_log"), ("host_network", "", "host_network"),
+      ("future_source", "content", "user_input"), ("", "", "host_log"),
+    ])
+  func matchedField(_ source: String, _ field: String, _ expected: String) {
+    #expect(ATREvent.matchedField(Self.rule(source, "user_input"), field) == expected)
+  }
+
+  private static func line(_ decision: Decision, _ rule: Rule?) -> String {
+    String(decoding: ATREvent(decision, rule: rule, options: options).line(signature: nil), as: UTF8.self)
+  }
+
+  /// What held, and not what the rule looks at first; the length is the fragment's.
+  @Test func theFragmentThatMatched() throws {
+    var decision = try #require(Sample.all.first)
+    decision.matchedField = "tool_response"
+    decision.matchedBytes = 7
+    let line = Self.line(decision, Self.rule("llm_io", "user_input"))
+    #expect(line.contains(#""atr.matched_field":"tool_response""#) && line.contains(#""atr.matched_value_redacted":"[REDACTED:tool_response:7]""#))
+    decision.matchedField = ""
+    #expect(Self.line(decision, nil).contains("[REDACTED:host_log:\(decision.evidence.last?.length ?? 0)]"))
+  }
+
+  @Test(arguments: [
+    ("prompt-injection", "prompt-injection"), ("privilege-escalation", "privilege-escalation"), ("credential-access", "unknown"),
+    ("uncategorized", "unknown"), ("tool_poisoning", "unknown"),
+  ]) func categoriesAreTheRegistrys(_ category: String, _ expected: String) throws {
+    var decision = try #require(Sample.all.first)
+    decision.category = category
+    let line = Self.line(decision, nil)
+    #expect(line.contains("\"atr.category\":\"\(expected)\""))
+    #expect(line.contains("\"panguard.category\":\"\(category)\"") == (expected == "unknown"))
+  }
+
+  @Test(arguments: [
+    ("production", "stable"), ("stable", "stable"), ("test", "test"), ("experimental", "draft"), ("", "draft"), ("deprecated", "draft"),
+  ])
+  func maturities(_ maturity: String, _ expected: String) throws {
+    var rule = Self.rule("llm_io", nil)
+    rule.maturity = maturity
+    #expect(Self.line(try #require(Sample.all.first), rule).contains("\"atr.rule_maturity\":\"\(expected)\""))
+  }
+  @Test(arguments: [("tsc_approved", "tsc_approved"), ("", "unreviewed")]) func reviewStatus(_ status: String, _ expected: String) throws {
+    var rule = Self.rule("llm_io", nil)
+    rule.reviewStatus = status
+    #expect(Self.line(try #require(Sample.all.first), rule).contains("\"atr.rule_review_status\":\"\(expected)\""))
+  }
+
+  /// Identifiers come from outside; addresses and secrets must not go out in them.
+  @Test(
+    arguments: [
+      ("agt-customer-12345-claude-prod-01", true), ("sess-2026-05-25-bk9a8x", true), ("01927e2d-7b32-7c41-9e84-3b8f2a1e9c54", true), ("42", true),
+      ("helper", true), ("claude_code", true), ("1.8.4", true), ("6C1F0C6F9A2A4E0DB37F4D0F3C2B1A99", true), ("alice@example.com", false),
+      ("192.0.2.7", false), ("2001:db8::1", false), ("0041-79-555-01-23", false), ("sk-FAKE-1234", false), ("ghp_abc", false),
+      ("AKIAFAKEFAKEFAKEFAKE", false),
+      ("eyJhbGciOi.e30.x", false), ("Qx7Lm2Zr9Kt4Wv8Bn3Yp", false), ("two words", false), ("/home/alice", false), ("a\u{0}b", false), ("", false),
+      ("日本", false), (String(repeating: "a", count: 65), false), (String(repeating: "a", count: 64), true),
+    ]) func identifiers(_ text: String, _ isPlain: Bool)
+  {
+    let shown = PlainIdentifier.of(text)
+    #expect((shown == text) == isPlain, "\(text) became \(shown)")
+    #expect(isPlain || shown.hasPrefix("hash:") && shown.utf8.count == 21 && shown == PlainIdentifier.of(text))
+  }
+  @Test func noIdentifierLeaksAnAddress() throws {
+    var decision = try #require(Sample.all.first)
+    decision.agent = "alice@example.com"
+    decision.subject.session = "sk-FAKE-9876543210"
+    decision.platform = "claude_code"
+    decision.platformVersion = "bob@example.com"
+    for redacts in [true, false] {
+      var options = Self.options
+      options.redacts = redacts
+      let line = String(decoding: ATREvent(decision, rule: Self.rule("llm_io", nil), options: options).line(signature: nil), as: UTF8.self)
+      #expect(!line.contains("example.com") && !line.contains("sk-FAKE"))
+      #expect(line.contains(#""agent.platform":"claude_code""#))
+    }
+  }
 
   @Test func responsesAreTheStandardsSeven() {
     #expect(
@@ -140,6 +216,10 @@ import Testing
     decision.upstream = ["x"]
     decision.message = "m"
     decision.agent = "helper"
+    decision.platform = "claude_code"
+    decision.platformVersion = "1.8.4"
+    decision.matchedField = "tool_args"
+    decision.matchedBytes = 12
     #expect(try DecisionJSON.decode(DecisionJSON.line(decision)) == decision)
   }
 }

@@ -56,7 +56,12 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     ("[{rule_id_pattern: \"*\"}]", "[{rule_id_pattern: \"ATR-2026-*\"}]", "4"),
     ("[{rule_id_pattern: \"*\"}]", "[{tag_match: {maturity: [draft]}}]", "0 1 3 4"),
     ("[{rule_id_pattern: \"*\"}]", "[{category: prompt-injection}]", "2 3 4"),
-    ("[{rule_id: ATR-2026-00001}]", "[{rule_id: ATR-2026-00001}]", ""), ("[{rule_id: ATR-2026-99999}]", "[]", ""),
+    ("[{rule_id: ATR-2026-00001}]", "[{rule_id: ATR-2026-00001}]", ""),
+    // The standard's algorithm raises; what is excluded again is not missed.
+    (
+      "[{rule_id: ATR-2026-00001}, {rule_id: ATR-2026-99999}]", "[]",
+      "p.yaml:2:3: error: p@1.0.0 needs 100.0 % of its rules, and 1 of the 2 are not loaded; load the rules, or lower conformance_bound.minimum_rule_coverage"
+    ), ("[{rule_id: ATR-2026-00001}, {rule_id: ATR-2026-99999}]", "[{rule_id: ATR-2026-99999}]", "0"),
     // An entry with two keys is two entries, as in the standard's algorithm.
     ("[{rule_id: ATR-2026-00003, category: prompt-injection}]", "[]", "0 1 2"),
   ])
@@ -120,6 +125,61 @@ private func resolve(_ text: String, _ id: String = "p") -> [String] {
     #expect(profile?.bound.specVersionMinimum == "1.0" && profile?.bound.specVersionMaximum == nil)
     #expect(profile?.bound.minimumRuleCoverage == 1000 && profile?.bound.minimumEnginePassing == 950)
     #expect(profile?.name == "p@1.0.0" && profile?.status == "draft")
+  }
+
+  // MARK: Bounds and slips
+
+  @Test(arguments: [
+    ("1.00", 1, false), ("0.75", 1, true), ("0.76", 1, false), ("0.60", 2, true), ("0.61", 2, false), ("0", 2, true),
+  ]) func coverage(_ minimum: String, _ missing: Int, _ isResolved: Bool) {
+    let ids = (0..<missing).map { ", {rule_id: ATR-2026-9999\($0)}" }.joined()
+    let text = document("p", "[{rule_id_pattern: ATR-2026-000*}\(ids)]")
+      .replacing("minimum_rule_coverage: 1.00", with: "minimum_rule_coverage: \(minimum)")
+    #expect((resolve(text) == ["0", "1", "2"]) == isResolved, "\(resolve(text))")
+  }
+
+  /// Core 1.0 and methods 1.1 are what this engine follows.
+  @Test(arguments: [
+    ("1.0", "null", true), ("1.1", "1.1", true), ("1.0.0", "2.0", true), ("0.9", "1.0", true), ("2.0", "null", false), ("1.2", "null", false),
+    ("0.1", "0.9", false),
+  ]) func versions(_ minimum: String, _ maximum: String, _ isResolved: Bool) {
+    let text = document("p", "[{rule_id: ATR-2026-00001}]").replacing("spec_version_min: \"1.0\"", with: "spec_version_min: \"\(minimum)\"")
+      .replacing("spec_version_max: null", with: "spec_version_max: \(maximum == "null" ? "null" : "\"\(maximum)\"")")
+    let answer = resolve(text)
+    #expect((answer == ["0"]) == isResolved, "\(answer)")
+    #expect(isResolved || answer.first?.contains("this engine follows 1.0 to 1.1") == true)
+  }
+  @Test(arguments: ["next", "1", "1.x", "99999.0", "1.0.0.0"]) func versionsThatAreNone(_ version: String) {
+    let text = document("p", "[{category: c}]").replacing("spec_version_min: \"1.0\"", with: "spec_version_min: \"\(version)\"")
+    #expect(resolve(text).first?.contains("does not have the form 1.0") == true)
+  }
+  @Test func aMaximumBelowTheMinimum() {
+    let text = document("p", "[{category: c}]").replacing("spec_version_max: null", with: "spec_version_max: \"0.9\"")
+    #expect(resolve(text).first?.contains("is below the minimum") == true)
+  }
+
+  /// A slip in an exclusion selects more than was meant: every entry that matches nothing is named.
+  @Test(arguments: [
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_id: ATR-2026-0000l}]", ["rule ATR-2026-0000l is not loaded: the exclusion selects nothing"]),
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_id_pattern: ATR-2062-*}]", ["no loaded rule has an id like 'ATR-2062-*': the exclusion selects nothing"]),
+    (
+      "[{rule_id_pattern: \"*\"}]", "[{category: prompt-injektion}]",
+      ["no loaded rule is of the category 'prompt-injektion': the exclusion selects nothing"]
+    ),
+    (
+      "[{rule_id_pattern: \"*\"}, {category: tool-poisening}]", "[]",
+      ["no loaded rule is of the category 'tool-poisening': the inclusion selects nothing"]
+    ),
+    ("[{rule_id_pattern: \"*\"}, {rule_id_pattern: X*}]", "[]", ["no loaded rule has an id like 'X*': the inclusion selects nothing"]),
+    ("[{rule_id_pattern: \"*\"}]", "[{tag_match: {maturity: [draft, drft]}}]", ["no loaded rule has 'drft' as maturity"]),
+    ("[{rule_id_pattern: \"*\"}, {tag_match: {severity: [informational]}}]", "[]", []),
+    // Words that rules can have, and none has: ordinary.
+    ("[{rule_id_pattern: \"*\"}]", "[{rule_status: draft}, {tag_match: {severity: [informational]}}]", []),
+  ]) func slips(_ inclusions: String, _ exclusions: String, _ warnings: [String]) throws {
+    let library = ProfileReader.load(document("p", inclusions, exclusions), file: "p.yaml")
+    let (resolved, diagnostics) = library.resolve(try #require(library.find("p")), among: corpus)
+    #expect(resolved != nil)
+    #expect(diagnostics.filter { $0.severity == .warning }.map(\.message) == warnings)
   }
 
   @Test func twoOfOneNameAreAnError() {
