@@ -187,7 +187,11 @@ private struct Collection {
       for name in names where !name.hasPrefix(".") {
         let file = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
         var status = stat()
-        guard lstat(file, &status) == 0 else { continue }
+        guard lstat(file, &status) == 0 else {
+          // Deleted since the directory was read: as if it had never been there.
+          if errno != ENOENT { refuse(file, "cannot open: \(errorText(errno))") }
+          continue
+        }
         if status.st_mode & S_IFMT == S_IFDIR {
           if depth >= Limits.ruleDirectoryDepth {
             refuse(file, "nested deeper than \(Limits.ruleDirectoryDepth) directories")
@@ -206,6 +210,7 @@ private struct Collection {
     }
     return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
+  /// Without names that are not UTF-8: nothing here could open them again, so what may hold rules is refused.
   private mutating func names(in directory: String) -> [String]? {
     guard let handle = opendir(directory) else {
       refuse(directory, "cannot open: \(errorText(errno))")
@@ -214,7 +219,14 @@ private struct Collection {
     defer { closedir(handle) }
     var names: [String] = []
     while let entry = readdir(handle) {
-      names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+      let (name, shownName) = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { (String(validatingCString: $0), String(cString: $0)) }
+      }
+      if let name {
+        names.append(name)
+      } else if !shownName.hasPrefix("."), [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || shownName.hasSuffix(".yaml") || shownName.hasSuffix(".yml") {
+        refuse("\(directory)/\(shownName)", "the name is not UTF-8, so it is not read")
+      }
     }
     return names
   }
