@@ -24,10 +24,12 @@ extension Event {
   }
 
   /// Sets fields from a JSON object of the form above. Names outside the table become extra fields; values that do not fit
-  /// their field's type become extra fields too, so nothing is lost. Arrays and objects inside arrays are kept as their JSON text.
+  /// their field's type become extra fields too, so nothing is lost. Arrays, objects inside arrays, and objects that nest deeper than
+  /// `Limits.jsonDepth` are kept as their JSON text.
   /// `@timestamp` (RFC 3339) sets the time. Throws JSONError where the text is not one JSON object.
   public mutating func setFields(fromJSON bytes: Bytes) throws {
     var reader = JSONReader(bytes)
+    reader.skipsDeepValues = true
     var path: [UInt8] = []
     var marks: [Int] = []  // length of `path` before each open object's key
     var pendingMark = 0
@@ -35,7 +37,7 @@ extension Event {
     while true {
       let before = reader.position
       // What the token means is decided inside; arrays are skipped outside, where the reader can be moved.
-      enum Step { case go, array }
+      enum Step { case go, null, array }
       let step: Step? = try reader.next { token -> Step in
         if isFirst {
           guard case .beginObject = token else { throw JSONError(offset: before, message: "expected a JSON object") }
@@ -53,13 +55,16 @@ extension Event {
         case .string(let value): setNamed(&path, value, mark: pendingMark)
         case .number(let value): setNamed(&path, value, mark: pendingMark)
         case .bool(let value): setNamed(&path, Bytes(value ? "true" : "false"), mark: pendingMark)
-        case .null: path.removeLast(path.count - pendingMark)
+        case .null: return .null
         case .beginArray: return .array
         case .endArray: break
         }
         return .go
       }
       guard let step else { return }
+      if step == .null {
+        if let deep = reader.skipped { setNamed(&path, deep, mark: pendingMark) } else { path.removeLast(path.count - pendingMark) }
+      }
       if step == .array {
         let start = reader.position - 1
         var depth = 1
