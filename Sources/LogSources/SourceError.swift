@@ -75,7 +75,7 @@ public struct SourceError: Error, Hashable, Sendable, CustomStringConvertible {
     case S_IFDIR: kind = ("is a directory", "name the files in it, or a pattern such as \(path == "/" ? "" : path)/*.log")
     case S_IFIFO:
       if allowingStreams { return nil }
-      kind = ("is a FIFO", "give it as standard input: panguard replay - < \(path)")
+      kind = ("is a FIFO", "give it as standard input: - < \(path)")
     case S_IFCHR:
       if allowingStreams { return nil }
       kind = ("is a character device", "name a log file")
