@@ -401,7 +401,7 @@ public struct JSONReader {
         switch byte {
         case 0x5d where expect == .valueOrEnd:
           return try close(body)
-        case 0x7b, 0x5b where isFull && skipsDeepValues:
+        case _ where (byte == 0x7b || byte == 0x5b) && isFull && skipsDeepValues:
           try skipContainer()
           afterValue()
           return try body(.null)

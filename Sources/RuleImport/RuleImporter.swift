@@ -123,7 +123,8 @@ public enum RuleImporter {
   /// A directory that looks like a rule file is looked at by nobody.
   private static func isNamedAsFile(_ name: String) -> Bool { name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
   public static func isSetName(_ name: String) -> Bool {
-    !isNamedAsFile(name) && !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".") && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 || $0 == 0x7f }
+    !isNamedAsFile(name) && !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".")
+      && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 || $0 == 0x7f }
   }
 
   // MARK: Writing

@@ -222,9 +222,11 @@ private struct Collection {
       let (name, shownName) = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { (String(validatingCString: $0), String(cString: $0)) }
       }
+      let mayHoldRules =
+        [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || shownName.hasSuffix(".yaml") || shownName.hasSuffix(".yml")
       if let name {
         names.append(name)
-      } else if !shownName.hasPrefix("."), [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || shownName.hasSuffix(".yaml") || shownName.hasSuffix(".yml") {
+      } else if mayHoldRules, !shownName.hasPrefix(".") {
         refuse("\(directory)/\(shownName)", "the name is not UTF-8, so it is not read")
       }
     }

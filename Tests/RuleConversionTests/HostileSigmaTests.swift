@@ -20,7 +20,8 @@ import Testing
     #expect(texts.first == "w0" && texts.last == "w\(count / 2 - 1)")
   }
 
-  @Test(arguments: ["999.1.1.1/99", "10.0.0.0/33", "10.0.0.0", "2001:db8::/129", "10.0.0.0/-1", "/8"]) func whatIsNoNetworkIsCalledSo(_ text: String) {
+  @Test(arguments: ["999.1.1.1/99", "10.0.0.0/33", "10.0.0.0", "2001:db8::/129", "10.0.0.0/-1", "/8"]) func whatIsNoNetworkIsCalledSo(_ text: String)
+  {
     let converted = convert(sigma("sel:\n  src_ip|cidr: '\(text)'\ncondition: sel"))
     #expect(converted.documents.isEmpty)
     #expect(converted.diagnostics.contains { $0.severity == .error && $0.message.contains("'\(text)' is no network") }, "\(converted.diagnostics)")

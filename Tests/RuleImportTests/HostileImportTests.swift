@@ -133,7 +133,8 @@ import TypedYAML
   }
 
   @Test func byteOrderMarksAndOtherEncodings() throws {
-    let json = #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","#
+    let json =
+      #"[{"id":"ATR-2026-00001","title":"T","severity":"low","detection":{"conditions":[{"field":"content","operator":"contains","#
       + #""value":"x"}],"condition":"any"}}]"#
     let marked = RuleImporter.plan(try RuleBundle.read([0xef, 0xbb, 0xbf] + Array(json.utf8), file: "b.json"))
     #expect(marked.count(.imported) == 1)
