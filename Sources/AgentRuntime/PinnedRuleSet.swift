@@ -16,16 +16,19 @@ public enum PinnedRuleSet {
     public var refusedFiles: Set<String> = []
   }
 
-  /// Checks every pinned set at or below the directories among `paths`.
+  /// Checks every pinned set at or below the directories among `paths`; and, of the sets that a path lies in, what is at that path.
   public static func verify(below paths: [String]) -> Findings {
     var findings = Findings()
-    for path in paths where isDirectory(path) {
+    var sets: [String: Pinned] = [:]  // by directory: many files of one set may be named
+    for path in paths {
+      checkSets(around: path, &sets, &findings)
+      guard isDirectory(path) else { continue }
       var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
       while let (directory, depth) = pending.popLast() {
         var info = stat()
         if lstat("\(directory)/\(provenanceName)", &info) == 0 { check(directory, &findings) }
         guard depth < Limits.ruleDirectoryDepth else { continue }
-        for name in directoryNames(directory) ?? [] where !name.hasPrefix(".") && !name.hasSuffix(".yaml") && !name.hasSuffix(".yml") {
+        for name in directoryNames(directory) ?? [] where !name.hasPrefix(".") {
           let child = "\(directory)/\(name)"
           if lstat(child, &info) == 0, info.st_mode & S_IFMT == S_IFDIR { pending.append((child, depth + 1)) }
         }
@@ -35,30 +38,95 @@ public enum PinnedRuleSet {
     return findings
   }
 
+  private enum Pinned {
+    case none, unreadable
+    /// The SHA-256 of each file.
+    case files([String: String])
+  }
+  private static let changed = "the file has changed since it was imported; its rules are not used"
+  private static let foreign = "the file does not belong to the imported set; its rules are not used"
+  private static let unreadable = "not a provenance file of a rule set that this version reads"
+
+  private static func refuse(_ file: String, _ message: String, _ findings: inout Findings) {
+    findings.diagnostics.append(
+      Diagnostic(
+        .error, SourceLocation(file: file), message,
+        hint: "import the set again with --replace, or keep rules of your own in another directory"))
+    findings.refusedFiles.insert(file)
+  }
+
   private static func check(_ directory: String, _ findings: inout Findings) {
-    func refuse(_ name: String, _ message: String) {
-      findings.diagnostics.append(
-        Diagnostic(
-          .error, SourceLocation(file: "\(directory)/\(name)"), message,
-          hint: "import the set again with --replace, or keep rules of your own in another directory"))
-      findings.refusedFiles.insert("\(directory)/\(name)")
-    }
     let yaml = RuleLoader.ruleFiles(below: [directory]).files.map { String($0.dropFirst(directory.count + 1)) }
     guard let pinned = read("\(directory)/\(provenanceName)") else {
-      findings.diagnostics.append(
-        Diagnostic(.error, SourceLocation(file: "\(directory)/\(provenanceName)"), "not a provenance file of a rule set that this version reads"))
+      findings.diagnostics.append(Diagnostic(.error, SourceLocation(file: "\(directory)/\(provenanceName)"), unreadable))
       for name in yaml { findings.refusedFiles.insert("\(directory)/\(name)") }
       return
     }
     for (name, hash) in pinned {
-      switch readDocumentFile("\(directory)/\(name)") {
-      case .success(let bytes):
-        if SHA256Hash.hex(of: bytes) != hash { refuse(name, "the file has changed since it was imported; its rules are not used") }
-      case .failure: refuse(name, "the file of an imported set is missing or cannot be read")
+      let file = "\(directory)/\(name)"
+      switch readDocumentFile(file) {
+      case .success(let bytes): if SHA256Hash.hex(of: bytes) != hash { refuse(file, changed, &findings) }
+      case .failure: refuse(file, "the file of an imported set is missing or cannot be read", &findings)
       }
     }
     let known = Set(pinned.map(\.name))
-    for name in yaml where !known.contains(name) { refuse(name, "the file does not belong to the imported set; its rules are not used") }
+    for name in yaml where !known.contains(name) { refuse("\(directory)/\(name)", foreign, &findings) }
+  }
+
+  // MARK: A path into a set
+
+  /// A file or directory that was named itself: what it is to the sets around it. By its own place and, if it is a link, by where it leads.
+  private static func checkSets(around path: String, _ sets: inout [String: Pinned], _ findings: inout Findings) {
+    let isFolder = isDirectory(path)
+    var places: [[Substring]] = []
+    func add(_ place: [Substring]) { if !places.contains(place) { places.append(place) } }
+    if let place = resolved(path) { add(place) }
+    if !isFolder {
+      // A link in a set is a file of the set.
+      let slash = path.lastIndex(of: "/")
+      let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+      if let above = resolved(parent) { add(above + [slash.map { path[path.index(after: $0)...] } ?? path[...]]) }
+    }
+    for place in places {
+      for count in stride(from: place.count - 1, through: max(0, place.count - Limits.ruleDirectoryDepth), by: -1) {
+        let directory = "/" + place[..<count].joined(separator: "/")
+        let name = place[count...].joined(separator: "/")
+        switch pinned(directory, &sets) {
+        case .none: continue
+        // A file of that name may be anybody's; beside the rules it takes the place of ours.
+        case .unreadable where isFolder || count < place.count - 1: continue
+        case .unreadable:
+          refuse(path, "\(provenanceName) beside it is \(unreadable)", &findings)
+        case .files(let hashes):
+          if isFolder {
+            for file in RuleLoader.ruleFiles(below: [path]).files { refuse(file, foreign, &findings) }
+          } else if let hash = hashes[name] {
+            if case .success(let bytes) = readDocumentFile(path), SHA256Hash.hex(of: bytes) != hash { refuse(path, changed, &findings) }
+          } else if name != provenanceName {
+            refuse(path, foreign, &findings)
+          }
+        }
+      }
+    }
+  }
+
+  private static func pinned(_ directory: String, _ sets: inout [String: Pinned]) -> Pinned {
+    if let known = sets[directory] { return known }
+    let file = "\(directory)/\(provenanceName)"
+    var info = stat()
+    var result = Pinned.none
+    if lstat(file, &info) == 0 {
+      result = read(file).map { .files(Dictionary($0.map { ($0.name, $0.hash) }, uniquingKeysWith: { first, _ in first })) } ?? .unreadable
+    }
+    sets[directory] = result
+    return result
+  }
+
+  /// The parts of the path without links; nil where there is nothing.
+  private static func resolved(_ path: String) -> [Substring]? {
+    guard let real = realpath(path, nil) else { return nil }
+    defer { free(real) }
+    return String(cString: real).split(separator: "/")
   }
 
   /// What the source of the set in `directory` called its version; nil where it is no imported set, or its source did not say.

@@ -101,10 +101,10 @@ public enum RuleStore {
 
   // MARK: Cache of what is known about the patterns
 
-  /// $CACHE_DIRECTORY as systemd gives it to a service; else /var/cache/panguard for root, $XDG_CACHE_HOME/panguard or
+  /// $CACHE_DIRECTORY as systemd gives it to a service (the first, where it has several); else /var/cache/panguard for root, $XDG_CACHE_HOME/panguard or
   /// ~/.cache/panguard for others. nil where there is no home.
   public static func defaultCacheDirectory() -> String? {
-    if let given = environment("CACHE_DIRECTORY") { return given }
+    if let given = environment("CACHE_DIRECTORY")?.split(separator: ":").first { return String(given) }
     if geteuid() == 0 { return "/var/cache/panguard" }
     if let cache = environment("XDG_CACHE_HOME") { return "\(cache)/panguard" }
     return environment("HOME").map { "\($0)/.cache/panguard" }
@@ -131,6 +131,11 @@ public enum RuleStore {
   /// Each change of a rule leaves a file behind: of those that `pattern` names, the oldest go.
   static func writeCache(_ bytes: [UInt8], to path: String, in directory: String, pattern: String) {
     guard makeDirectory(directory, mode: 0o700), writeAtomically(bytes, to: path, mode: 0o600) else { return }
+    // What a write that was killed has left behind. One that is under way is younger.
+    for left in SourceDiscovery.expand("\(directory)/\(pattern).*.new") {
+      var info = stat()
+      if lstat(left, &info) == 0, info.st_mtim.tv_sec < time(nil) - 3600 { unlink(left) }
+    }
     let others = SourceDiscovery.expand("\(directory)/\(pattern)").compactMap { other -> (time: Int, path: String)? in
       var info = stat()
       return lstat(other, &info) == 0 && other != path ? (info.st_mtim.tv_sec, other) : nil
@@ -164,8 +169,9 @@ public func makeDirectory(_ path: String, mode: mode_t) -> Bool {
 }
 
 /// Writes a new file beside `path` and renames it into place. False with errno on failure.
+/// Its name is its own: what another process left behind, even one of the same number, is not in its way.
 public func writeAtomically(_ bytes: [UInt8], to path: String, mode: mode_t) -> Bool {
-  let temporary = "\(path).\(getpid()).new"
+  let temporary = "\(path).\(getpid())-\(String(UInt64.random(in: 0 ... .max), radix: 36)).new"
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
   guard descriptor >= 0 else { return false }
   var written = 0

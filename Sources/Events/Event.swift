@@ -76,6 +76,12 @@ public struct Event: ~Copyable {
 
   @usableFromInline var present: (UInt64, UInt64) = (0, 0)
   private var extras: [(name: Bytes, value: Bytes)] = []
+  /// A bit for each name that became an extra field, by its hash: without it a name is none. Once there are `markedExtras` of them: an event
+  /// with a million small fields asks for each.
+  private var extraMarks: [UInt64] = []
+  private static let markedExtras = 32
+  private static let markBits: UInt64 = 65_536
+  private static let markSeed = UInt64.random(in: 0 ... .max)
   @usableFromInline let slots: UnsafeMutablePointer<Slot>
   @usableFromInline let memory: UnsafeMutableRawPointer
   private var used = 0
@@ -130,6 +136,7 @@ public struct Event: ~Copyable {
   public mutating func reset() {
     present = (0, 0)
     if !extras.isEmpty { extras.removeAll(keepingCapacity: true) }
+    if !extraMarks.isEmpty { extraMarks = [] }
     if !evidence.isEmpty { evidence.removeAll(keepingCapacity: true) }
     if !overflow.isEmpty { freeOverflow() }
     overflowLimit = 0
@@ -210,8 +217,31 @@ public struct Event: ~Copyable {
   }
   /// A field outside the table, by its exact name.
   public func extra(_ name: Bytes) -> Bytes? {
+    guard mayBeExtra(name) else { return nil }
     for entry in extras where entry.name.equals(name) { return entry.value }
     return nil
+  }
+  private func mayBeExtra(_ name: Bytes) -> Bool {
+    if extraMarks.isEmpty { return true }
+    let bit = Event.markBit(name)
+    return extraMarks[Int(bit >> 6)] & 1 << (bit & 63) != 0
+  }
+  private static func markBit(_ name: Bytes) -> UInt64 {
+    var hash = markSeed
+    for byte in name { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return (hash ^ hash >> 32) % markBits
+  }
+  private mutating func markExtra(_ name: Bytes) {
+    if extraMarks.isEmpty {
+      guard extras.count >= Event.markedExtras else { return }
+      extraMarks = [UInt64](repeating: 0, count: Int(Event.markBits / 64))
+      for entry in extras { setMark(entry.name) }
+    }
+    setMark(name)
+  }
+  private mutating func setMark(_ name: Bytes) {
+    let bit = Event.markBit(name)
+    extraMarks[Int(bit >> 6)] |= 1 << (bit & 63)
   }
   public var extraCount: Int { extras.count }
   public func forEachExtra(_ body: (_ name: Bytes, _ value: Bytes) -> Void) { for entry in extras { body(entry.name, entry.value) } }
@@ -259,14 +289,18 @@ public struct Event: ~Copyable {
   }
   /// Sets a field outside the table; the first of a name wins.
   public mutating func setExtra(_ name: Bytes, _ value: Bytes) {
+    let isFull = extras.count >= (overflowLimit > 0 ? Limits.agentExtraFields : Limits.extraFields)
+    // Whether it is a new name or not: nothing changes.
+    if isFull && isTruncated { return }
     guard extra(name) == nil else { return }
-    guard extras.count < (overflowLimit > 0 ? Limits.agentExtraFields : Limits.extraFields) else {
+    guard !isFull else {
       isTruncated = true
       return
     }
+    markExtra(name)
     extras.append((keep(name), keep(value)))
   }
-  public mutating func removeExtra(_ name: Bytes) { extras.removeAll { $0.name.equals(name) } }
+  public mutating func removeExtra(_ name: Bytes) { if mayBeExtra(name) { extras.removeAll { $0.name.equals(name) } } }
   @inlinable
   public mutating func remove(_ field: Field) {
     let i = UInt64(field.rawValue)
@@ -342,6 +376,7 @@ public struct Event: ~Copyable {
         mark(field)
       }
     }
+    extraMarks = other.extraMarks
     for entry in other.extras { extras.append((moved(entry.name, memory) ?? keep(entry.name), moved(entry.value, memory) ?? keep(entry.value))) }
   }
 }

@@ -24,11 +24,13 @@ extension Event {
   }
 
   /// Sets fields from a JSON object of the form above. Names outside the table become extra fields; values that do not fit
-  /// their field's type become extra fields too, so nothing is lost. Arrays and objects inside arrays are kept as their JSON text.
+  /// their field's type become extra fields too, so nothing is lost. Arrays, objects inside arrays, and objects that nest deeper than
+  /// `Limits.jsonDepth` are kept as their JSON text.
   /// `@timestamp` (RFC 3339) sets the time. An object in which a trace may stand keeps its JSON text as well, whatever is in it: one that is
   /// malformed must not look like one that is not there. Throws JSONError where the text is not one JSON object.
   public mutating func setFields(fromJSON bytes: Bytes) throws {
     var reader = JSONReader(bytes)
+    reader.skipsDeepValues = true
     var path: [UInt8] = []
     var marks: [Int] = []  // length of `path` before each open object's key
     var pendingMark = 0
@@ -37,7 +39,7 @@ extension Event {
     while true {
       let before = reader.position
       // What the token means is decided inside; arrays are skipped outside, where the reader can be moved.
-      enum Step { case go, array, traceBegins, traceEnds }
+      enum Step { case go, null, array, traceBegins, traceEnds }
       let step: Step? = try reader.next { token -> Step in
         if isFirst {
           guard case .beginObject = token else { throw JSONError(offset: before, message: "expected a JSON object") }
@@ -59,7 +61,7 @@ extension Event {
         case .string(let value): setNamed(&path, value, mark: pendingMark)
         case .number(let value): setNamed(&path, value, mark: pendingMark)
         case .bool(let value): setNamed(&path, Bytes(value ? "true" : "false"), mark: pendingMark)
-        case .null: path.removeLast(path.count - pendingMark)
+        case .null: return .null
         case .beginArray: return .array
         case .endArray: break
         }
@@ -73,6 +75,9 @@ extension Event {
       if step == .traceEnds {
         setNamed(&path, bytes.slice(traceStart, reader.position), mark: marks.removeLast())
         traceStart = -1
+      }
+      if step == .null {
+        if let deep = reader.skipped { setNamed(&path, deep, mark: pendingMark) } else { path.removeLast(path.count - pendingMark) }
       }
       if step == .array {
         let start = reader.position - 1

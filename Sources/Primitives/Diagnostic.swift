@@ -1,7 +1,7 @@
 // What is wrong, where, and what to do: the one form in which rules, configuration and playbooks report problems.
 
 public struct SourceLocation: Codable, Hashable, Sendable, Comparable, CustomStringConvertible {
-  /// As the operator named it; "-" is standard input.
+  /// As the operator or the file system names it, byte for byte: what opens it again. "-" is standard input.
   public var file: String
   /// 1-based; 0: the file as a whole.
   public var line: Int
@@ -12,7 +12,23 @@ public struct SourceLocation: Codable, Hashable, Sendable, Comparable, CustomStr
     self.line = line
     self.column = column
   }
-  public var description: String { line == 0 ? file : column == 0 ? "\(file):\(line)" : "\(file):\(line):\(column)" }
+  /// On one line whatever the file is called: control characters, also those that turn the line's direction, are escaped.
+  public var description: String {
+    let name = SourceLocation.escaped(file)
+    return line == 0 ? name : column == 0 ? "\(name):\(line)" : "\(name):\(line):\(column)"
+  }
+  private static func escaped(_ text: String) -> String {
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
+    var out = ""
+    for scalar in text.unicodeScalars {
+      switch scalar.value {
+      case 0..<0x20, 0x7f..<0xa0: out += (scalar.value < 0x10 ? "\\x0" : "\\x") + String(scalar.value, radix: 16)
+      case 0x2028, 0x2029, 0x200e, 0x200f, 0x202a...0x202e, 0x2066...0x2069: out += "\\u{\(String(scalar.value, radix: 16))}"
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out
+  }
   public static func < (a: SourceLocation, b: SourceLocation) -> Bool {
     (a.file, a.line, a.column) < (b.file, b.line, b.column)
   }

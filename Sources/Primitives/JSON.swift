@@ -326,6 +326,44 @@ public struct JSONReader {
   fileprivate private(set) var isPlainText = true
   /// The last key or string as it is written, without its quotes.
   fileprivate private(set) var writtenText = Bytes.none
+  /// A value that nests deeper than `Limits.jsonDepth` is no error, but is passed over and shown as null; `skipped` is then its text. Of it
+  /// only the strings and the count of brackets are checked.
+  public var skipsDeepValues = false
+  private var skippedFrom = 0
+  private var skippedTo = -1
+  /// The text of the value that the last token stands for, where that was passed over.
+  public var skipped: Bytes? { skippedTo == position ? bytes.slice(skippedFrom, skippedTo) : nil }
+  private var isFull: Bool { depth >= Limits.jsonDepth }
+
+  /// Passes over an object or array, whatever nests in it.
+  private mutating func skipContainer() throws {
+    skippedFrom = position
+    var open = 0
+    while position < bytes.count {
+      switch bytes[position] {
+      case 0x22: _ = try readString()
+      case 0x5b, 0x7b:
+        open += 1
+        position += 1
+      case 0x5d, 0x7d:
+        open -= 1
+        position += 1
+        if open == 0 {
+          skippedTo = position
+          return
+        }
+      default: position += 1
+      }
+    }
+    throw failure("unterminated JSON document")
+  }
+  /// Before the first value: a byte-order mark is none of the text, and another encoding than UTF-8 is better called by its name.
+  private mutating func passMark() throws {
+    if bytes.starts(with: "\u{feff}") { position = 3 }
+    if bytes.count >= 2, bytes[0] == 0 || bytes[1] == 0 || bytes[0] == 0xff && bytes[1] == 0xfe || bytes[0] == 0xfe && bytes[1] == 0xff {
+      throw failure("the text is UTF-16 or UTF-32; JSON is read as UTF-8")
+    }
+  }
 
   private func failure(_ message: String) -> JSONError { JSONError(offset: position, message: message) }
   private mutating func skipSpace() {
@@ -369,11 +407,16 @@ public struct JSONReader {
         expect = .value
         return try withString(isPlain, end: afterString) { try body(.key($0)) }
       case .value, .valueOrEnd:
+        if position == 0, bytes.count > 0, bytes[0] >= 0x80 || bytes[0] == 0 || bytes.count > 1 && bytes[1] == 0 { try passMark() }
         guard position < bytes.count else { throw failure("unterminated JSON document") }
         let byte = bytes[position]
         switch byte {
         case 0x5d where expect == .valueOrEnd:
           return try close(body)
+        case _ where (byte == 0x7b || byte == 0x5b) && isFull && skipsDeepValues:
+          try skipContainer()
+          afterValue()
+          return try body(.null)
         case 0x7b, 0x5b:
           guard depth < Limits.jsonDepth else { throw failure("nesting deeper than \(Limits.jsonDepth)") }
           position += 1
@@ -539,7 +582,7 @@ public struct JSONReader {
 }
 
 /// The members of one JSON object, or the elements of one array, as slices of its text, so that they can be passed on or read by
-/// somebody else.
+/// somebody else, who also decides how deep they may nest.
 public enum JSONMembers {
   /// Calls `body` with each member's decoded key and the text of its value. Throws JSONError where `bytes` is not one JSON object.
   public static func forEach(of bytes: Bytes, _ body: (_ key: Bytes, _ value: Bytes) throws -> Void) throws {
@@ -556,6 +599,7 @@ public enum JSONMembers {
     enum Step { case openObject, openArray, close, key, scalar }
     var reader = JSONReader(bytes, decodesText: false)
     var depth = 0
+    reader.skipsDeepValues = true
     var valueStart = 0
     var key = Bytes.none
     var isPlainKey = true

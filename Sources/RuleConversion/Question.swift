@@ -45,6 +45,7 @@ struct ConditionList {
   private(set) var expression = ""
   private var counts: [String: Int] = [:]
   private var taken: Set<String> = []
+  private var numbers: [String: Int] = [:]  // the last one of each name
 
   init(_ question: Question) {
     count(question)
@@ -82,8 +83,9 @@ struct ConditionList {
       base = "c_" + base
     }
     if counts[selection, default: 1] == 1, taken.insert(base).inserted { return base }
-    var number = 1
+    var number = numbers[base, default: 0] + 1
     while !taken.insert("\(base)_\(number)").inserted { number += 1 }
+    numbers[base] = number
     return "\(base)_\(number)"
   }
 

@@ -195,25 +195,29 @@ struct SigmaDetection {
 
   /// Tests of one kind become one test of several values: they are alternatives.
   private func merged(_ tests: [Question], _ name: String) -> Question {
-    var out: [Question] = []
-    for question in tests {
-      if case .test(let test, _) = question, test.values != ["^"],
-        let index = out.firstIndex(where: {
-          if case .test(let other, _) = $0 {
-            other.field == test.field && other.kind == test.kind && other.isCaseSensitive == test.isCaseSensitive && other.values != ["^"]
-              && !isComparison(test.kind)
-          } else {
-            false
-          }
-        }), case .test(var first, _) = out[index]
-      {
-        first.values += test.values.filter { !first.values.contains($0) }
-        if first.sample == nil { first.sample = test.sample }
-        out[index] = .test(first, name: name)
-      } else {
-        out.append(question)
-      }
+    struct Kind: Hashable {
+      var field: String
+      var kind: FieldTest.Kind
+      var isCaseSensitive: Bool
     }
+    var out: [Question] = []
+    // Each value is looked up, not searched: a list may have as many as a document has lines.
+    var groups: [Kind: (at: Int, test: FieldTest, seen: Set<String>)] = [:]
+    for question in tests {
+      guard case .test(let test, _) = question, test.values != ["^"], !isComparison(test.kind) else {
+        out.append(question)
+        continue
+      }
+      let kind = Kind(field: test.field, kind: test.kind, isCaseSensitive: test.isCaseSensitive)
+      if groups[kind] == nil {
+        groups[kind] = (out.count, test, Set(test.values))
+        out.append(question)
+        continue
+      }
+      for value in test.values where groups[kind]!.seen.insert(value).inserted { groups[kind]!.test.values.append(value) }
+      if groups[kind]!.test.sample == nil { groups[kind]!.test.sample = test.sample }
+    }
+    for group in groups.values { out[group.at] = .test(group.test, name: name) }
     return .joined(out, isAll: false)
   }
   private func isComparison(_ kind: FieldTest.Kind) -> Bool { if case .compare = kind { true } else { false } }
@@ -242,6 +246,10 @@ struct SigmaDetection {
       return test(.compare(comparison), "\(number)", caseSensitive: false, "\(number.addingReportingOverflow(offset).partialValue)")
     }
     if modifiers.has("cidr") {
+      guard Wildcards.isNetwork(text) else {
+        problems.error(node.location, "'\(shown(text))' is no network: write it like 192.0.2.0/24 or 2001:db8::/32")
+        return nil
+      }
       guard let pattern = Wildcards.pattern(cidr: text) else {
         problems.error(node.location, "network '\(shown(text))' has no simple pattern: IPv6 must end at a group that is not zero, or in the first")
         return nil

@@ -123,6 +123,9 @@ private struct SigmaReading {
       return nil
     }
     guard let read = SigmaDetection(problems: problems, source: source).read(detection) else { return nil }
+    if read.aggregation == nil, detection.has("timeframe") {
+      problems.warning(detection.location(of: "timeframe"), "'timeframe' says nothing without an aggregation, and is left out")
+    }
     return .rule(
       SigmaRule(
         id: id, name: name, title: head.title, atrID: atrID, head: head, source: source, question: read.question, aggregation: read.aggregation,

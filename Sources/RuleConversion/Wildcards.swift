@@ -121,6 +121,12 @@ struct Wildcards {
 
   // MARK: Networks
 
+  /// Whether it is an address and a number of bits that it has, whatever can be said of it.
+  static func isNetwork(_ text: String) -> Bool {
+    let halves = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard halves.count == 2, let bits = Int(halves[1]), IPAddress(String(halves[0])) != nil else { return false }
+    return (0...(halves[0].contains(":") ? 128 : 32)).contains(bits)
+  }
   /// A pattern for the canonical text (RFC 5952 for IPv6) of the addresses in a network; nil where there is no simple one.
   static func pattern(cidr text: String) -> String? {
     let halves = text.split(separator: "/", omittingEmptySubsequences: false)

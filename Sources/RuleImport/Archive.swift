@@ -33,6 +33,19 @@ public enum Archive {
   /// A zip that is a wheel has its metadata here.
   public static func isZip(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x50, 0x4b]) }
 
+  /// A zip ends with a directory of what is in it: its last record, with a comment of at most 64 KiB behind it.
+  private static func hasDirectory(zip bytes: [UInt8]) -> Bool {
+    let record = 22
+    guard bytes.count >= record else { return false }
+    var at = bytes.count - record
+    let first = max(0, at - 0xffff)
+    while at >= first {
+      if bytes[at] == 0x50, bytes[at + 1] == 0x4b, bytes[at + 2] == 5, bytes[at + 3] == 6 { return true }
+      at -= 1
+    }
+    return false
+  }
+
   /// The regular files for which `wants` gives a limit in bytes, in the archive's order. A damaged entry is refused alone where the
   /// rest can still be read; a damaged or excessive archive is an error with no files.
   public static func files(in bytes: [UInt8], file: String, wants: (_ name: String) -> Int?) -> Result<[ArchiveEntry], DocumentFileError> {
@@ -41,6 +54,9 @@ public enum Archive {
     }
     guard let library = LibArchive.shared else {
       return .failure(failure("archives need libarchive, which is not installed", hint: "apt-get install libarchive13, or unpack it first"))
+    }
+    guard !isZip(bytes) || hasDirectory(zip: bytes) else {
+      return .failure(failure("the zip archive has no directory at its end: it is cut short"))
     }
     guard let archive = library.new() else { return .failure(failure("no memory to read the archive")) }
     defer { _ = library.free(archive) }
@@ -79,7 +95,10 @@ private struct Reading {
       }
       count += 1
       guard count <= Limits.archiveEntries else { throw failure("the archive has more than \(Limits.archiveEntries) entries") }
-      let name = library.name(entry) ?? "entry \(count)"
+      let given = library.name(entry) ?? ""
+      let name = given.isEmpty ? "entry \(count)" : given
+      // Names are kept, and an archive may make them long.
+      try spend(Int64(name.utf8.count))
       let isFile = library.fileType(entry) == S_IFREG && library.hardlink(entry) == nil
       let declared = library.sizeIsSet(entry) != 0 ? max(0, library.size(entry)) : 0
       guard isFile else {
@@ -90,6 +109,7 @@ private struct Reading {
       guard let limit = wants(name) else {
         // Skipping costs unpacking too, where the whole archive is one packed stream.
         try spend(declared)
+        if given.isEmpty { entries.append(ArchiveEntry(name: name, content: .shut("it has no name"))) }
         continue
       }
       guard declared <= Int64(limit) else {

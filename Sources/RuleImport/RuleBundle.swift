@@ -17,7 +17,7 @@ public struct RuleBundle: Sendable {
   public var license = ""
   /// Lower-case hexadecimal SHA-256 of the file; of a directory, over the names and contents of its rule files in order.
   public var sha256: String
-  /// Rule files, YAML, each of one or more documents, in the order of the source.
+  /// Rule files, YAML, each of one or more documents, in the order of the source. No two have the same name.
   public var files: [RuleFile] = []
   /// Of them, those made from JSON: their lines are ours, their names say the place in the source.
   public var madeFiles: Set<String> = []
@@ -37,9 +37,11 @@ public struct RuleBundle: Sendable {
     return copy
   }
 
-  /// Reads `path`; "-" is standard input. Fails where nothing of it can be read.
+  /// Reads `path`; "-" is standard input. Fails where nothing of it can be read. What has changed in a set that was pinned before is
+  /// refused here too: written again it would look sound.
   public static func read(_ path: String) throws(DocumentFileError) -> RuleBundle {
     if path != "-", isDirectory(path) { return readDirectory(path) }
+    if path != "-", let refusal = PinnedRuleSet.verify(below: [path]).diagnostics.first { throw DocumentFileError(diagnostic: refusal) }
     let bytes = path == "-" ? try standardInput() : try readDocumentFile(path, limit: Limits.ruleBundleBytes).get()
     return try read(bytes, file: path)
   }
@@ -49,7 +51,9 @@ public struct RuleBundle: Sendable {
     let hash = SHA256Hash.hex(of: bytes)
     if Archive.isArchive(bytes) { return try readArchive(bytes, file: file, hash: hash) }
     let first = bytes.first { ![0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf].contains($0) }
-    guard !hasYAMLSuffix(file), first == 0x5b || first == 0x7b else {
+    // UTF-16, of which the reader of JSON says so; YAML may be that.
+    let isOtherText = file.hasSuffix(".json") && (bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]))
+    guard !hasYAMLSuffix(file), first == 0x5b || first == 0x7b || isOtherText else {
       return RuleBundle(kind: .yaml, name: stem(file), sha256: hash, files: [RuleFile(name: file, bytes: bytes)])
     }
     var bundle = RuleBundle(kind: .json, name: stem(file), sha256: hash)
@@ -75,10 +79,11 @@ public struct RuleBundle: Sendable {
 
   private static func readDirectory(_ path: String) -> RuleBundle {
     let (paths, diagnostics) = RuleLoader.ruleFiles(below: [path])
+    let pinned = PinnedRuleSet.verify(below: [path])
     let root = path.hasSuffix("/") ? String(path.dropLast()) : path
-    var bundle = RuleBundle(kind: .directory, name: stem(root), sha256: "", diagnostics: diagnostics)
+    var bundle = RuleBundle(kind: .directory, name: stem(root), sha256: "", diagnostics: diagnostics + pinned.diagnostics)
     var parts: [[UInt8]] = []
-    for file in paths {
+    for file in paths where !pinned.refusedFiles.contains(file) {
       switch readDocumentFile(file) {
       case .success(let bytes):
         parts += [Array(file.utf8.dropFirst(root.utf8.count)), bytes]
@@ -94,15 +99,20 @@ public struct RuleBundle: Sendable {
   }
 
   private static func readArchive(_ bytes: [UInt8], file: String, hash: String) throws(DocumentFileError) -> RuleBundle {
+    var hidden: [String] = []
     let entries = try Archive.files(in: bytes, file: file) { name in
+      if isHidden(name) { hidden.append(name) }
       if isYAML(name) || isMetadata(name) || isLicense(name) { return Limits.documentBytes }
       if isJSON(name) { return Limits.ruleBundleBytes }
       return isPacked(name) ? 0 : nil
     }.get()
     var bundle = RuleBundle(kind: .archive, name: stem(file), sha256: hash)
     var json: [(name: String, bytes: [UInt8])] = []
-    for entry in entries {
-      let label = "\(file)!\(shown(entry.name))"
+    var labels: Set<String> = []  // only asked
+    for (number, entry) in entries.enumerated() {
+      // Uncut, and unlike any other: what is found about a document is told by its file's name.
+      var label = "\(file)!\(entry.name)"
+      while !labels.insert(label).inserted { label += "#\(number + 1)" }
       let content: [UInt8]
       switch entry.content {
       case .bytes(let bytes): content = bytes
@@ -112,7 +122,8 @@ public struct RuleBundle: Sendable {
         continue
       case .shut(let reason):
         // What is named like a rule was meant to be one.
-        bundle.diagnostics.append(Diagnostic(isYAML(entry.name) || isJSON(entry.name) ? .error : .note, SourceLocation(file: label), reason))
+        let isRule = isYAML(entry.name) || isJSON(entry.name)
+        bundle.diagnostics.append(Diagnostic(isRule ? .error : .note, SourceLocation(file: label), reason))
         continue
       }
       if isYAML(entry.name) {
@@ -130,6 +141,9 @@ public struct RuleBundle: Sendable {
       throw DocumentFileError(diagnostic: Diagnostic(.error, SourceLocation(file: file), "more than \(Limits.ruleFiles) rule files"))
     }
     try bundle.addJSONFiles(json)
+    for name in hidden {
+      bundle.diagnostics.append(Diagnostic(.note, SourceLocation(file: "\(file)!\(name)"), "its name begins with a dot, so it is not read"))
+    }
     return bundle
   }
 
@@ -180,7 +194,7 @@ public struct RuleBundle: Sendable {
         diagnostics.append(Diagnostic(.error, rule.location, "\(name) holds what YAML cannot say, or is larger than a rule may be"))
         continue
       }
-      let place = "\(rule.location)"
+      let place = "\(rule.location.file):\(rule.location.line):\(rule.location.column)"
       madeFiles.insert(place)
       files.append(RuleFile(name: place, bytes: yaml))
     }
@@ -246,6 +260,7 @@ public struct RuleBundle: Sendable {
     return name.isEmpty || name == "-" || name == "." || name == ".." ? "rules" : name
   }
 
+  private static func isHidden(_ name: String) -> Bool { hasYAMLSuffix(name) && !isYAML(name) }
   private static func firstLine(of bytes: [UInt8]) -> String {
     let line = bytes.split(separator: 0x0a).lazy.map { String(decoding: $0, as: UTF8.self) }.first { $0.contains { !$0.isWhitespace } }
     return line.map { shown(String($0.drop { $0 == "#" || $0.isWhitespace })) } ?? ""

@@ -70,18 +70,24 @@ public enum RuleImporter {
       }
     }
     let set = RuleLoader.load(paths: [], documents: documents)
-    let accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
+    // Taken out as they are met: a rule answers for one document, and a file name for one rule.
+    var accepted = Dictionary(set.rules.map { ($0.location, $0) }, uniquingKeysWith: { first, _ in first })
     let found = set.diagnostics.filter { $0.severity == .error }.map { RuleBundle.placed($0, madeFiles: bundle.madeFiles) }
     let errors = Dictionary(grouping: found, by: \.location.file)
     let starts = Dictionary(grouping: rules.map { rows[$0.row].location }, by: \.file)
+    var names: Set<String> = []
     var files: [RuleFile] = []
     var notes: [Diagnostic] = []
     for (row, file) in rules {
-      guard let rule = accepted[rows[row].location] else {
+      guard let rule = accepted.removeValue(forKey: rows[row].location) else {
         let start = rows[row].location
         let isMade = bundle.madeFiles.contains(start.file)
         if isMade { rows[row].location = SourceLocation(file: start.file) }
         explain(&rows[row], errors[start.file] ?? [], before: isMade ? nil : next(behind: start, in: starts[start.file] ?? []))
+        continue
+      }
+      guard names.insert(fileName(rule.id)).inserted else {
+        rows[row].reason = "another rule is written to \(fileName(rule.id))"
         continue
       }
       rows[row].id = rule.id
@@ -173,10 +179,14 @@ public enum RuleImporter {
   public static func setName(of bundle: RuleBundle) -> String {
     let raw = bundle.version.isEmpty ? bundle.name : "\(bundle.name)-\(bundle.version)"
     let name = String(raw.prefix(64).map { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) ? $0 : "_" })
-    return name.isEmpty || name.hasPrefix(".") ? "rules\(name)" : name
+    let plain = isNamedAsFile(name) ? String(name.dropLast(name.hasSuffix(".yml") ? 4 : 5)) + "_yaml" : name
+    return plain.isEmpty || plain.hasPrefix(".") ? "rules\(plain)" : plain
   }
+  /// A directory that looks like a rule file is looked at by nobody.
+  private static func isNamedAsFile(_ name: String) -> Bool { name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
   public static func isSetName(_ name: String) -> Bool {
-    !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".") && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 || $0 == 0x7f }
+    !isNamedAsFile(name) && !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".")
+      && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 || $0 == 0x7f }
   }
 
   // MARK: Writing
@@ -185,7 +195,8 @@ public enum RuleImporter {
     public var description: String
   }
 
-  /// Writes DIRECTORY/NAME and gives its path. The files are written aside, synchronised and renamed into place together.
+  /// Writes DIRECTORY/NAME and gives its path. The files are written aside, synchronised and renamed into place together. A signal that
+  /// would end the program takes what was written away first.
   public static func write(_ plan: RuleImportPlan, name: String, into directory: String, replaces: Bool) throws(WriteError) -> String {
     let target = "\(directory)/\(name)"
     guard makeDirectory(directory, mode: 0o755) else { throw WriteError(description: "cannot make \(directory): \(errorText(errno))") }
@@ -198,18 +209,24 @@ public enum RuleImporter {
       }
     }
     let aside = "\(directory)/.\(name).\(getpid()).new"
+    let signals = HeldSignals()
+    defer { signals.release() }
     removeFlatDirectory(aside)
     guard mkdir(aside, 0o755) == 0 else { throw WriteError(description: "cannot write below \(directory): \(errorText(errno))") }
     let provenance = RuleFile(name: PinnedRuleSet.provenanceName, bytes: provenance(plan, name: name))
     for file in plan.files + [provenance] {
-      guard writeAtomically(file.bytes, to: "\(aside)/\(file.name)", mode: 0o644), chmod("\(aside)/\(file.name)", 0o644) == 0 else {
-        let problem = errorText(errno)
-        removeFlatDirectory(aside)
-        throw WriteError(description: "cannot write \(target)/\(file.name): \(problem)")
-      }
+      let problem = signals.isPending ? "a signal ends it" : writePlainly(file.bytes, to: "\(aside)/\(file.name)")
+      guard let problem else { continue }
+      removeFlatDirectory(aside)
+      throw WriteError(description: "cannot write \(target)/\(file.name): \(problem)")
+    }
+    guard synchronise(aside, withFiles: true) else {
+      let problem = errorText(errno)
+      removeFlatDirectory(aside)
+      throw WriteError(description: "cannot write \(target): \(problem)")
     }
     try put(aside, at: target, exists: exists)
-    synchronise(directory)
+    synchronise(directory, withFiles: false)
     return target
   }
 
@@ -242,11 +259,53 @@ public enum RuleImporter {
     for name in names { unlink("\(path)/\(name)") }
     rmdir(path)
   }
-  private static func synchronise(_ directory: String) {
+  /// `withFiles`: all that was written below it, with one wait for the disk instead of one for each file.
+  @discardableResult
+  private static func synchronise(_ directory: String, withFiles: Bool) -> Bool {
     let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { return }
-    fsync(descriptor)
-    close(descriptor)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return (withFiles ? syncFileSystem(descriptor) : fsync(descriptor)) == 0
+  }
+  /// syncfs(2), which the module of the C library does not show: it is no part of POSIX.
+  private static func syncFileSystem(_ descriptor: Int32) -> Int32 {
+    guard let found = dlsym(nil, "syncfs") else { return fsync(descriptor) }
+    return unsafeBitCast(found, to: (@convention(c) (Int32) -> Int32).self)(descriptor)
+  }
+  /// Why a new file could not be written; nil: it was.
+  private static func writePlainly(_ bytes: [UInt8], to path: String) -> String? {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    guard descriptor >= 0 else { return errorText(errno) }
+    defer { close(descriptor) }
+    var written = 0
+    while written < bytes.count {
+      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return errorText(errno) }
+      written += count
+    }
+    return fchmod(descriptor, 0o644) == 0 ? nil : errorText(errno)
+  }
+
+  /// Signals that end the program, kept waiting in this thread while there is something to take away.
+  private struct HeldSignals {
+    private static let numbers = [SIGINT, SIGTERM, SIGHUP]
+    private var before = sigset_t()
+    init() {
+      var held = sigset_t()
+      sigemptyset(&held)
+      for number in Self.numbers { sigaddset(&held, number) }
+      pthread_sigmask(SIG_BLOCK, &held, &before)
+    }
+    var isPending: Bool {
+      var pending = sigset_t()
+      sigpending(&pending)
+      return Self.numbers.contains { sigismember(&pending, $0) == 1 }
+    }
+    func release() {
+      var mask = before
+      pthread_sigmask(SIG_SETMASK, &mask, nil)
+    }
   }
 
   /// The set's provenance.json: one line for each file, no time stamp, so that the same source gives the same bytes.

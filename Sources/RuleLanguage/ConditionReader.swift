@@ -191,7 +191,7 @@ final class ConditionReader {
     guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive, isStrict: isHostRule) else { return text }
     if problem.isForeign, !isHostRule {
       if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
-      problems.note(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
+      problems.warning(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
       return text
     }
     var location = node.location

@@ -175,14 +175,15 @@ private struct Collection {
     var found: [String] = []
     var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
     while let (directory, depth) = pending.popLast() {
-      guard let names = directoryNames(directory) else {
-        refuse(directory, "cannot open: \(errorText(errno))")
-        continue
-      }
+      guard let names = names(in: directory) else { continue }
       for name in names where !name.hasPrefix(".") {
         let file = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
         var status = stat()
-        guard lstat(file, &status) == 0 else { continue }
+        guard lstat(file, &status) == 0 else {
+          // Deleted since the directory was read: as if it had never been there.
+          if errno != ENOENT { refuse(file, "cannot open: \(errorText(errno))") }
+          continue
+        }
         if status.st_mode & S_IFMT == S_IFDIR {
           if depth >= Limits.ruleDirectoryDepth {
             refuse(file, "nested deeper than \(Limits.ruleDirectoryDepth) directories")
@@ -200,6 +201,28 @@ private struct Collection {
       }
     }
     return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+  /// Without names that are not UTF-8: nothing here could open them again, so what may hold rules is refused.
+  private mutating func names(in directory: String) -> [String]? {
+    guard let handle = opendir(directory) else {
+      refuse(directory, "cannot open: \(errorText(errno))")
+      return nil
+    }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      let (name, shownName) = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { (String(validatingCString: $0), String(cString: $0)) }
+      }
+      let mayHoldRules =
+        [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || shownName.hasSuffix(".yaml") || shownName.hasSuffix(".yml")
+      if let name {
+        names.append(name)
+      } else if mayHoldRules, !shownName.hasPrefix(".") {
+        refuse("\(directory)/\(shownName)", "the name is not UTF-8, so it is not read")
+      }
+    }
+    return names
   }
   private mutating func refuse(_ path: String, _ message: String) {
     diagnostics.append(Diagnostic(.error, SourceLocation(file: path), message))

@@ -160,15 +160,19 @@ extension RulesCommand {
       var old = RuleEvaluator(RuleLoader.load(paths: [], documents: plans[0].files))
       var new = RuleEvaluator(RuleLoader.load(paths: [], documents: plans[1].files))
       var result = MatchDiff()
+      var number = 0
       try forEachLine(of: input) { line in
+        number += 1
         guard !line.trimmed.isEmpty else { return }
         do {
           result.add(oldAnswer: try old.evaluate(line: line), newAnswer: try new.evaluate(line: line))
         } catch {
           result.addUnreadable()
+          if result.unreadable <= MatchDiff.exampleLimit { printError("\(input):\(number): not an event: \(error)") }
         }
       }
       if result.unreadable > 0 { printError("\(input): \(result.unreadable) lines are not events and were left out") }
+      guard result.events > 0 || result.unreadable == 0 else { throw CommandFailure.environment("\(input) holds no event") }
       return result
     }
 

@@ -106,6 +106,7 @@ enum BenignFile {
       let (documents, problems) = bytes.withUnsafeBytes { BenignDocument.read($0, file: path) }
       report(problems, atLeast: .error)
       guard problems.isEmpty else { throw CommandFailure.environment("\(path) is not a file of harmless documents") }
+      guard !documents.isEmpty else { throw CommandFailure.environment("\(path) holds no document; --benign none tries none") }
       return documents
     }
   }
