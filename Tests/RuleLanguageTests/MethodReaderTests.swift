@@ -17,31 +17,6 @@ private func load(detection: String) -> RuleSet {
 }
 private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.severity == .error }.map { "\($0.location.line): \($0.message)" } }
 
-@Suite struct MessageTemplateTests {
-  /// A placeholder that means nothing stays as it is written, so it is said when the document is read.
-  @Test(arguments: [
-    ("{rule_id}: {agent.id} {a.event_id} {b.rule_id} {a.timestamp} {open", []),
-    ("{c.event_id}", ["'{c.event_id}' of the message template stays as it is: 'c' takes no part in correlation_logic"]),
-    (
-      "{x.event_id} {a.name} {}",
-      [
-        "'{x.event_id}' of the message template stays as it is: 'x' takes no part in correlation_logic",
-        "'{a.name}' of the message template means nothing and stays as it is", "'{}' of the message template means nothing and stays as it is",
-      ]
-    ),
-  ]) func placeholders(_ template: String, _ warnings: [String]) {
-    let set = load(
-      """
-      correlation: {id: ATR-COR-2026-90001, title: T, severity: high}
-      source_rules: [{alias: a, rule_id_pattern: ATR-*}, {alias: b, rule_id_pattern: ATR-*}, {alias: c, rule_id_pattern: ATR-*}]
-      correlation_logic: {type: temporal_sequence, sequence: [a, b], join_keys: [agent.id], window: 10m}
-      response: {message_template: "\(template)"}
-      """)
-    #expect(set.diagnostics.filter { $0.message.contains("template") }.map(\.message).sorted() == warnings.sorted())
-    #expect(set.diagnostics.allSatisfy { !$0.message.contains("template") || $0.severity == .warning && $0.location.line == 4 })
-  }
-}
-
 @Suite struct MethodReaderTests {
   // MARK: Signature
 
