@@ -411,15 +411,30 @@ final class EventTexts {
   private func longestRun(of set: Int32, _ text: UnsafeMutablePointer<EventText>) -> Int {
     let known = text.pointee.runs[Int(set)]
     if known >= 0 { return Int(known) }
-    let wanted = runSets[Int(set)]
-    var longest = 0
-    var run = 0
-    for byte in text.pointee.bytes {
-      run = wanted.contains(byte) ? run + 1 : 0
-      if run > longest { longest = run }
-    }
+    let longest = EventTexts.longestRun(of: runSets[Int(set)], text.pointee.bytes)
     text.pointee.runs[Int(set)] = Int32(clamping: longest)
     text.pointee.hasRuns = true
+    return longest
+  }
+  /// As `hasRun`, for one byte more than the longest so far.
+  private static func longestRun(of set: ByteMask, _ text: Bytes) -> Int {
+    var longest = 0
+    var start = 0
+    var known = 0
+    while start + longest < text.count {
+      var at = start + longest
+      while at >= start + known, set.contains(text[at]) { at -= 1 }
+      if at >= start + known {
+        known = start + longest - at
+        start = at + 1
+        continue
+      }
+      var end = start + longest + 1
+      while end < text.count, set.contains(text[end]) { end += 1 }
+      longest = end - start
+      start = end + 1
+      known = 0
+    }
     return longest
   }
 
