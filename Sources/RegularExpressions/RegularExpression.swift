@@ -66,7 +66,8 @@ public struct RegularExpression: Sendable {
     let facts = RequirementAnalysis.facts(root)
     let bytes = ByteAnalysis.facts(root)
     return MatchFacts(
-      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil }, byteSets: bytes.sets.map(\.set),
+      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil },
+      byteSets: bytes.sets.map(\.set),
       runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root))
   }
   private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {

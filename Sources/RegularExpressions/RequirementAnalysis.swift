@@ -84,7 +84,10 @@ struct RequirementAnalysis {
       guard let b else { return a }
       if a.cost != b.cost { return a.cost < b.cost ? a : b }
       func rank(_ c: Candidate) -> (Int, Int, Int) {
-        (c.literals.count, -(c.literals.map(\.bytes.count).min() ?? 0), c.literals.reduce(0) { max($0, $1.longestBefore.map { $0.bytes + 4 * $0.blanks } ?? Int.max) })
+        (
+          c.literals.count, -(c.literals.map(\.bytes.count).min() ?? 0),
+          c.literals.reduce(0) { max($0, $1.longestBefore.map { $0.bytes + 4 * $0.blanks } ?? Int.max) }
+        )
       }
       return rank(b) < rank(a) ? b : a
     }

@@ -68,7 +68,8 @@ struct PatternAnalysis: Equatable, Sendable {
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
     a.literals == b.literals && a.others == b.others && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
-      && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
+      && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count
+      && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
   }
 
   init() {}
@@ -146,7 +147,8 @@ enum AnalysisCache {
       body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
       body.append(littleEndian: UInt64(analysis.scanSets.count))
       for literal in analysis.literals {
-        body.append(littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32 | UInt64(literal.blanksBefore) << 48)
+        body.append(
+          littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32 | UInt64(literal.blanksBefore) << 48)
         body.append(contentsOf: literal.bytes)
       }
       for set in analysis.others {

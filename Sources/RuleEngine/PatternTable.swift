@@ -165,7 +165,8 @@ final class PatternTable {
       let first = patternLiterals.count
       if !testsOf[number].isEmpty {
         for literal in analysis.literals {
-          patternLiterals.append(PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore, blanksBefore: literal.blanksBefore))
+          patternLiterals.append(
+            PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore, blanksBefore: literal.blanksBefore))
         }
       }
       let firstRun = runs.count

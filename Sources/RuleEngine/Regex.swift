@@ -102,7 +102,9 @@ struct Regex {
   private let countsGroups: Bool
 
   /// `pattern` in PCRE2's spelling.
-  init(_ pattern: [UInt8], kind: RegularExpression.TextKind, form: Form = .fast, scan: ScanFacts = ScanFacts(), useJIT: Bool = true) throws(RegexError) {
+  init(_ pattern: [UInt8], kind: RegularExpression.TextKind, form: Form = .fast, scan: ScanFacts = ScanFacts(), useJIT: Bool = true)
+    throws(RegexError)
+  {
     guard let context = pcre2_compile_context_create_8(nil) else { throw RegexError(message: "out of memory", offset: 0) }
     defer { pcre2_compile_context_free_8(context) }
     pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))

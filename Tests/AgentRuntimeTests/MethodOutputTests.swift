@@ -127,7 +127,8 @@ import Testing
     let count = Limits.limitRecords + 10
     let documents = (0..<count).map { number in
       Self.rule(
-        "ATR-2026-\(90_000 + number)", "{conditions: [{field: content, operator: regex, value: '(a+(?:\(number))?)+(\(number)a+)+$'}], condition: any}")
+        "ATR-2026-\(90_000 + number)",
+        "{conditions: [{field: content, operator: regex, value: '(a+(?:\(number))?)+(\(number)a+)+$'}], condition: any}")
     }
     let set = RuleLoader.load(document: documents.joined(separator: "\n---\n"), file: "r.yaml")
     #expect(set.diagnostics.filter { $0.severity == .error }.map(\.description) == [])

@@ -84,7 +84,9 @@ import Testing
   @Test func requirements() throws {
     func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
       try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement.map { requirement in
-        requirement.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map { "\($0.bytes)" + String(repeating: " ", count: $0.blanks) } ?? "*") }
+        requirement.literals.map {
+          String(decoding: $0.bytes, as: UTF8.self) + "@" + ($0.longestBefore.map { "\($0.bytes)" + String(repeating: " ", count: $0.blanks) } ?? "*")
+        }
       }
     }
     let table: [(String, [String]?)] = [

@@ -226,7 +226,8 @@ private let catastrophic = "(?=(a+)+$)aaa"
     let memory = RegexMemory()
     for useJIT in [true, false] {
       let regex = try Regex(
-        Array(try #require(expression.chargedPCRE2(for: .ascii)).utf8), kind: .ascii, form: .guarded, scan: expression.matchFacts().scan, useJIT: useJIT)
+        Array(try #require(expression.chargedPCRE2(for: .ascii)).utf8), kind: .ascii, form: .guarded, scan: expression.matchFacts().scan,
+        useJIT: useJIT)
       defer { regex.free() }
       var charge = 1 << 24
       #expect(text.withUnsafeBytes { regex.matches($0, charge: &charge, memory) } != .yes)

@@ -18,7 +18,9 @@ import RegularExpressions
     do throws(RegularExpressionError) {
       let expression = try RegularExpression(source, isCaseSensitive: isCaseSensitive)
       let facts = expression.matchFacts()
-      let requirement = facts.requirement?.literals.map { "[\"\(hex($0.bytes))\",\($0.longestBefore.map { "\($0.bytes),\($0.blanks)" } ?? "null,0")]" }
+      let requirement = facts.requirement?.literals.map {
+        "[\"\(hex($0.bytes))\",\($0.longestBefore.map { "\($0.bytes),\($0.blanks)" } ?? "null,0")]"
+      }
       let others = facts.requirement?.others.map { set in "[\(set.map { "\"\(hex($0))\"" }.joined(separator: ","))]" } ?? []
       let runs = facts.runs.map { "[\"\(hex($0.set))\",\($0.count)]" }
       return """
