@@ -86,41 +86,10 @@ public struct ConformanceFixture: Sendable {
   }
   /// A value as the suite's runner writes it into a field: a text as it is, everything else as compact JSON.
   private static func text(_ node: Node) -> String {
-    if let text = node.text, isText(node) { return text }
+    if let text = node.text, node.isText { return text }
     var json = JSONWriter()
-    write(node, to: &json)
+    node.write(to: &json)
     return String(decoding: json.out, as: UTF8.self)
-  }
-  private static func isText(_ node: Node) -> Bool {
-    guard case .scalar(let scalar) = node.content else { return false }
-    return !scalar.isPlain || !(scalar.isNull || isJSON(scalar.text))
-  }
-  /// Numbers in JSON's spelling and true or false stay what they are.
-  private static func isJSON(_ text: String) -> Bool {
-    if text == "true" || text == "false" { return true }
-    guard let first = text.utf8.first, first == 0x2d || (0x30...0x39).contains(first) else { return false }
-    return Array(text.utf8).withUnsafeBytes { bytes in
-      var reader = JSONReader(bytes)
-      let isNumber = try? reader.next { token in if case .number(let digits) = token { digits.count == bytes.count } else { false } }
-      return isNumber == true
-    }
-  }
-  private static func write(_ node: Node, to json: inout JSONWriter) {
-    switch node.content {
-    case .scalar(let scalar):
-      if scalar.isNull { json.null() } else if isText(node) { json.value(scalar.text) } else { json.raw(Array(scalar.text.utf8)) }
-    case .list(let items):
-      json.beginArray()
-      for item in items { write(item, to: &json) }
-      json.endArray()
-    case .mapping(let entries):
-      json.beginObject()
-      for entry in entries {
-        json.key(text: entry.key)
-        write(entry.value, to: &json)
-      }
-      json.endObject()
-    }
   }
 
   /// Why errors are not those that the fixture asks for; nil where they are.

@@ -175,36 +175,9 @@ struct TestCaseReader {
     json.beginObject()
     for (name, node) in values {
       json.key(text: name)
-      write(node, to: &json)
+      node.write(to: &json)
     }
     json.endObject()
     return .event(String(decoding: json.out, as: UTF8.self))
-  }
-
-  /// A YAML value as JSON: unquoted integers and true/false are themselves, everything else is text. Depth is bounded by the document's.
-  private func write(_ node: Node, to json: inout JSONWriter) {
-    switch node.content {
-    case .scalar(let scalar):
-      if scalar.isNull {
-        json.null()
-      } else if scalar.isPlain, let value = fixedPoint(scalar.text, digits: 0), "\(value)" == scalar.text {
-        json.value(value)
-      } else if scalar.isPlain, scalar.text == "true" || scalar.text == "false" {
-        json.value(scalar.text == "true")
-      } else {
-        json.value(scalar.text)
-      }
-    case .list(let items):
-      json.beginArray()
-      for item in items { write(item, to: &json) }
-      json.endArray()
-    case .mapping(let entries):
-      json.beginObject()
-      for entry in entries {
-        json.key(text: entry.key)
-        write(entry.value, to: &json)
-      }
-      json.endObject()
-    }
   }
 }
