@@ -444,7 +444,7 @@ func outline(_ expression: Expression) -> String {
     (
       "true_positives: [{event: {event.action: ssh-login, source: {ip: 192.0.2.1, port: 22}, a: '22', b: true, c: ~, d: [1, x], e: 1.5}}]",
       "true_positives event(\"{\"event.action\":\"ssh-login\",\"source\":{\"ip\":\"192.0.2.1\",\"port\":22},\"a\":\"22\",\"b\":true,\"c\":null,"
-        + "\"d\":[1,\"x\"],\"e\":\"1.5\"}\") x1 1s auto true"
+        + "\"d\":[1,\"x\"],\"e\":1.5}\") x1 1s auto true"
     ),
     ("true_positives: [{input: {user.name: root}}]", "true_positives event(\"{\"user.name\":\"root\"}\") x1 1s auto true"),
     ("true_positives: [{stream: streams/a.log, description: d}]", "true_positives stream(\"rules/streams/a.log\") x1 1s auto true d"),
