@@ -51,12 +51,14 @@ extension Event {
   /// `nulls`: names that the event says are absent. Objects of `fields` come before those of `metadata`.
   mutating func setNested(_ object: NestedObject, _ nulls: inout [[UInt8]]) throws {
     var reader = JSONReader(object.json)
+    reader.skipsDeepValues = true
     var path = object.name
     var marks: [Int] = []  // length of `path` before each open object's key
     var mark = path.count
     while true {
-      var isArray = false
-      let isMember: Bool? = try reader.next { token -> Bool in
+      // Arrays and values that were passed over are taken outside, where the reader can be asked.
+      enum Step { case go, null, array }
+      let step: Step? = try reader.next { token -> Step in
         switch token {
         case .beginObject: marks.append(mark)
         case .endObject: path.removeLast(path.count - marks.removeLast())
@@ -67,29 +69,15 @@ extension Event {
         case .string(let text): setMember(&path, text, mark, object.isExplicit, &nulls)
         case .number(let text): setMember(&path, text, mark, object.isExplicit, &nulls)
         case .bool(let flag): setMember(&path, Bytes(flag ? "True" : "False"), mark, object.isExplicit, &nulls)
-        case .null: setMember(&path, nil, mark, object.isExplicit, &nulls)
-        case .beginArray: isArray = true
+        case .null: return .null
+        case .beginArray: return .array
         case .endArray: break
         }
-        return true
+        return .go
       }
-      guard isMember != nil else { return }
-      guard isArray else { continue }
-      let start = reader.position - 1
-      try Event.skipArray(&reader)
-      setMember(&path, object.json.slice(start, reader.position), mark, object.isExplicit, &nulls)
-    }
-  }
-  private static func skipArray(_ reader: inout JSONReader) throws {
-    var depth = 1
-    while depth > 0 {
-      _ = try reader.next { token in
-        switch token {
-        case .beginArray, .beginObject: depth += 1
-        case .endArray, .endObject: depth -= 1
-        default: break
-        }
-      }
+      guard let step else { return }
+      if step == .null { setMember(&path, reader.skipped, mark, object.isExplicit, &nulls) }
+      if step == .array { setMember(&path, try reader.arrayText(), mark, object.isExplicit, &nulls) }
     }
   }
 

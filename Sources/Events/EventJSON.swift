@@ -79,20 +79,7 @@ extension Event {
       if step == .null {
         if let deep = reader.skipped { setNamed(&path, deep, mark: pendingMark) } else { path.removeLast(path.count - pendingMark) }
       }
-      if step == .array {
-        let start = reader.position - 1
-        var depth = 1
-        while depth > 0 {
-          _ = try reader.next { token in
-            switch token {
-            case .beginArray, .beginObject: depth += 1
-            case .endArray, .endObject: depth -= 1
-            default: break
-            }
-          }
-        }
-        setNamed(&path, bytes.slice(start, reader.position), mark: pendingMark)
-      }
+      if step == .array { setNamed(&path, try reader.arrayText(), mark: pendingMark) }
     }
   }
 

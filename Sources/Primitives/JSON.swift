@@ -357,6 +357,21 @@ public struct JSONReader {
     }
     throw failure("unterminated JSON document")
   }
+  /// The text of the array that the last token began, which is passed over.
+  public mutating func arrayText() throws -> Bytes {
+    let start = position - 1
+    var depth = 1
+    while depth > 0 {
+      _ = try next { token in
+        switch token {
+        case .beginArray, .beginObject: depth += 1
+        case .endArray, .endObject: depth -= 1
+        default: break
+        }
+      }
+    }
+    return bytes.slice(start, position)
+  }
   /// Before the first value: a byte-order mark is none of the text, and another encoding than UTF-8 is better called by its name.
   private mutating func passMark() throws {
     if bytes.starts(with: "\u{feff}") { position = 3 }

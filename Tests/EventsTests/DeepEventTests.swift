@@ -18,6 +18,19 @@ import Testing
     #expect(try AgentEventTests.text(of: json, "x") == Self.deep)
   }
 
+  /// Objects of `fields` and `metadata` give dotted fields; what is too deep in them hides nothing either.
+  @Test(arguments: ["fields", "metadata"]) func deepMembersOfObjectsAreTexts(_ place: String) throws {
+    let depth = Limits.jsonDepth + 3
+    let objects = String(repeating: #"{"a":"#, count: depth) + "1" + String(repeating: "}", count: depth)
+    let json = #"{"content":"foo","PLACE":{"x":OBJECTS,"y":{"list":DEEP,"z":"end"}}}"#.replacing("PLACE", with: place)
+      .replacing("OBJECTS", with: objects).replacing("DEEP", with: Self.deep)
+    #expect(try AgentEventTests.text(of: json, "content") == "foo")
+    #expect(try AgentEventTests.text(of: json, "x") == objects)
+    #expect(try AgentEventTests.text(of: json, "x" + String(repeating: ".a", count: Limits.jsonDepth)) == #"{"a":{"a":{"a":1}}}"#)
+    #expect(try AgentEventTests.text(of: json, "y.list") == Self.deep)
+    #expect(try AgentEventTests.text(of: json, "y.z") == "end")
+  }
+
   @Test func deepObjectsOfAFlatEventAreTexts() throws {
     let depth = Limits.jsonDepth + 3
     let json = #"{"message":"foo","x":"# + String(repeating: #"{"a":"#, count: depth) + "1" + String(repeating: "}", count: depth) + #","y":"z"}"#
