@@ -73,6 +73,7 @@ public struct Event: ~Copyable {
   public private(set) var evidence: [EvidenceReference] = []
   /// A value did not fit into `Limits.derivedBytes`, or there were more than `Limits.extraFields`.
   public private(set) var isTruncated = false
+  mutating func markTruncated() { isTruncated = true }
 
   @usableFromInline var present: (UInt64, UInt64) = (0, 0)
   private var extras: [(name: Bytes, value: Bytes)] = []

@@ -88,6 +88,9 @@ extension Event {
   }
 
   private mutating func setNamed(_ path: inout [UInt8], _ value: Bytes, mark: Int) {
+    defer { path.removeLast(path.count - mark) }
+    // Each member of an object pays for the object's own name again.
+    guard mark <= Limits.fieldNameBytes else { return markTruncated() }
     path.withUnsafeBytes { name in
       if name.equals("@timestamp"), let stamp = EventTime(rfc3339: value) {
         time = stamp
@@ -96,6 +99,5 @@ extension Event {
         setExtra(name, value)
       }
     }
-    path.removeLast(path.count - mark)
   }
 }

@@ -170,7 +170,8 @@ public enum Limits {
   public static let agentLineBytes = 1024 * 1024 * 1024
   /// Fields outside the field table in one agent event. More are dropped, and the event is marked truncated.
   public static let agentExtraFields = 1024
-  /// Bytes of a field's name that a rule may ask for. Longer names of objects inside objects are not made: nobody could ask for them.
+  /// Bytes of a field's name that a rule may ask for. Longer names of objects inside objects are not made: nobody could ask for them. Members
+  /// of an object whose own name is longer are dropped, and the event is marked truncated.
   public static let fieldNameBytes = 128
 
   /// Bytes of one pattern as a rule writes it; the corpus stays below 8 KiB. A longer one is refused.

@@ -31,6 +31,16 @@ import Testing
     #expect(try AgentEventTests.text(of: json, "y.z") == "end")
   }
 
+  /// Every member would pay for it: quadratic in the text.
+  @Test func membersBelowAVeryLongNameAreDropped() throws {
+    let name = String(repeating: "k", count: Limits.fieldNameBytes + 1)
+    try AgentEventTests.read(#"{"content":"foo","\#(name)":{"a":1},"\#(name.dropFirst())":{"b":"2"},"\#(name)x":"3"}"#) { event in
+      #expect(event.isTruncated && AgentEventTests.text(event, "content") == "foo")
+      #expect(AgentEventTests.text(event, "\(name).a") == nil)
+      #expect(AgentEventTests.text(event, "\(name.dropFirst()).b") == "2" && AgentEventTests.text(event, "\(name)x") == "3")
+    }
+  }
+
   @Test func deepObjectsOfAFlatEventAreTexts() throws {
     let depth = Limits.jsonDepth + 3
     let json = #"{"message":"foo","x":"# + String(repeating: #"{"a":"#, count: depth) + "1" + String(repeating: "}", count: depth) + #","y":"z"}"#
