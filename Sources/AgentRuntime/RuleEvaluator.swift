@@ -135,20 +135,22 @@ public struct RuleEvaluator: ~Copyable {
 
   /// What only some matches have.
   func appendDetails(_ match: RuleMatch, to json: inout JSONWriter) {
-    let rule = ruleSet.rules[match.rule]
-    RuleEvaluator.write(match.details, of: rule, to: &json)
+    // Most matches have none of it, and a rule is much to copy.
+    if !match.details.isNone || ruleSet.rules[match.rule].fallbackOf != nil {
+      RuleEvaluator.write(match.details, of: ruleSet.rules[match.rule], to: &json)
+    }
     if match.threshold > 1 || match.observed > 1 {
       json.key("observed")
-      json.value(rule.observed(match.observed))
+      json.value(ruleSet.rules[match.rule].observed(match.observed))
       json.key("threshold")
-      json.value(rule.threshold(match.threshold))
+      json.value(ruleSet.rules[match.rule].threshold(match.threshold))
     }
     if !match.chain.isEmpty {
       json.key("evidence.upstream_chain")
       json.beginArray()
       for part in match.chain { json.value(part.eventID) }
       json.endArray()
-      let message = ChainMessage(rule).text(match)
+      let message = ChainMessage(ruleSet.rules[match.rule]).text(match)
       if !message.isEmpty {
         json.key("message")
         json.value(message)

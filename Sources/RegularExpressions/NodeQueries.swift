@@ -227,7 +227,8 @@ enum ASCIITree {
     case .characterClass(let set):
       guard var members = set.asciiMembers else { return node }
       if set.isNegated { members = members.inverted }
-      return members.isEmpty ? nil : .characterClass(CharacterClass(ranges: members.ranges, ignoresCase: set.ignoresCase))
+      // Both cases are members already.
+      return members.isEmpty ? nil : .characterClass(CharacterClass(ranges: members.ranges))
     case .sequence(let items):
       var kept: [Node] = []
       for item in items {

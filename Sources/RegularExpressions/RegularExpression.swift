@@ -65,11 +65,13 @@ public struct RegularExpression: Sendable {
   public func matchFacts() -> MatchFacts {
     let facts = RequirementAnalysis.facts(root)
     let bytes = ByteAnalysis.facts(root)
+    let inASCII = ASCIITree.restrict(root).map(RequirementAnalysis.facts)
     return MatchFacts(
-      requirement: requirement(facts), shortest: facts.bounds.low, longest: facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil },
-      byteSets: bytes.sets.map(\.set),
-      runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root))
+      requirement: requirement(facts), shortest: facts.bounds.low, longest: RegularExpression.longest(facts), byteSets: bytes.sets.map(\.set),
+      runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root),
+      inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0), longest: RegularExpression.longest($0)) })
   }
+  private static func longest(_ facts: RequirementAnalysis.Facts) -> Int? { facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil } }
   private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
     guard let found = facts.required else { return nil }
     var literals = RequirementAnalysis.withoutCovered(found.literals)
@@ -77,7 +79,7 @@ public struct RegularExpression: Sendable {
     if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
     let mine = Set(literals.map(\.bytes))
     let others = facts.requiredSets.map { set in RequirementAnalysis.withoutCovered(set.literals).map(\.bytes) }
-      .filter { set in set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
+      .filter { set in set.count <= RequirementAnalysis.mostLiterals && set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
     return Requirement(literals: literals, others: others)
   }
 }
@@ -96,6 +98,16 @@ public struct MatchFacts: Sendable, Equatable {
   /// Runs that every match contains, the most telling first, at most four.
   public var runs: [RegularExpression.RequiredRun]
   public var scan: ScanFacts
+  /// What is known beyond that of matches in texts of ASCII alone; nil: there are none.
+  public var inASCII: ASCIIFacts?
+}
+
+/// What only texts of ASCII promise: each character is one byte, and what needs others is no way to match.
+public struct ASCIIFacts: Sendable, Equatable {
+  /// nil: no literal is known that every match contains.
+  public var requirement: Requirement?
+  /// Bytes of the longest match; nil: unbounded.
+  public var longest: Int?
 }
 
 /// Each match contains at least one of `literals`.

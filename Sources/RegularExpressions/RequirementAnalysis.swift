@@ -55,7 +55,10 @@ struct LengthBounds: Equatable {
 }
 
 struct RequirementAnalysis {
+  /// Texts that one part spells, and literals of a set that must be met beside another.
   static let mostLiterals = 32
+  /// Literals of the set whose places say where a match can be. Looking for more costs a scan next to nothing.
+  static let mostAlternatives = 192
   static let longestLiteral = 24
   /// Sets that must all be met.
   static let mostSets = 6
@@ -65,7 +68,7 @@ struct RequirementAnalysis {
     var literals: [Requirement.Literal]
     var cost: UInt64
     init?(_ literals: [Requirement.Literal]) {
-      guard !literals.isEmpty, literals.count <= RequirementAnalysis.mostLiterals else { return nil }
+      guard !literals.isEmpty, literals.count <= RequirementAnalysis.mostAlternatives else { return nil }
       var cost: UInt64 = 0
       for literal in literals {
         guard RequirementAnalysis.isUsable(literal.bytes) else { return nil }
@@ -286,7 +289,7 @@ struct RequirementAnalysis {
     var literals: [Requirement.Literal] = []
     var places: [[UInt8]: Int] = [:]
     for candidate in candidates {
-      guard let candidate, literals.count <= mostLiterals * 2 else { return nil }
+      guard let candidate, literals.count <= mostAlternatives else { return nil }
       for literal in candidate.literals {
         if let at = places[literal.bytes] {
           literals[at].longestBefore = Reach.max(literals[at].longestBefore, literal.longestBefore)

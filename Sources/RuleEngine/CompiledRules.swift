@@ -18,7 +18,7 @@ struct ConditionCode {
   /// Range of the tests.
   var first: Int32
   var count: Int32
-  /// Every test needs a literal.
+  /// The scan says of every test whether it is worth a look.
   var isFiltered: Bool
   /// See ConditionLanguage; 0: none.
   var language: UInt8 = 0
@@ -32,8 +32,10 @@ struct TestCode {
   var slot: Int32
   /// Its number in the pattern table; -1: an exact value.
   var pattern: Int32
-  /// Only a literal that was found makes it worth a look.
+  /// Only the scan of its field's text makes it worth a look.
   var isFiltered: Bool
+  /// A literal must have been found for it.
+  var needsLiteral: Bool
   /// Of all but regular expressions. Lower-case where the condition ignores case.
   var needle: UnsafeMutableRawPointer?
   var needleCount: Int
@@ -237,7 +239,7 @@ private struct Builder {
       let condition = conditions[i]
       let mine = tests[Int(condition.first)..<Int(condition.first + condition.count)]
       condition.kind == .regex || condition.kind == .contains
-        ? unfilteredPatterns += mine.count { !$0.isFiltered } : ()
+        ? unfilteredPatterns += mine.count { !$0.needsLiteral } : ()
       conditions[i].isFiltered = !mine.isEmpty && mine.allSatisfy(\.isFiltered)
     }
     isKnown = Array(repeating: false, count: conditions.count)
@@ -246,14 +248,16 @@ private struct Builder {
       let source = CompiledRules.conditions(of: ruleSet.rules[index].detection)
       let base = Int(rules[index].firstCondition)
       let codes = conditions
+      let allTests = tests
+      func needsLiterals(_ code: ConditionCode) -> Bool { allTests[Int(code.first)..<Int(code.first + code.count)].allSatisfy(\.needsLiteral) }
       let cost: (Int) -> Int = { i in
         switch codes[base + i].kind {
         case .compare, .exists: 1
         case .exact: 2
         case .operands: 6
         case .startsWith: 3
-        case .contains: codes[base + i].isFiltered ? 8 : 40
-        case .regex: codes[base + i].isFiltered ? 10 : 400
+        case .contains: needsLiterals(codes[base + i]) ? 8 : 40
+        case .regex: needsLiterals(codes[base + i]) ? 10 : 400
         }
       }
       rules[index].entry = Program.compile(expression, base: base, cost: cost, into: &nodes)
@@ -394,7 +398,7 @@ private struct Builder {
     copy.copyMemory(from: bytes, byteCount: bytes.count)
     tests.append(
       TestCode(
-        rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needle: copy,
+        rule: Int32(rule), condition: Int32(conditions.count), slot: slot, pattern: -1, isFiltered: false, needsLiteral: false, needle: copy,
         needleCount: bytes.count))
   }
 
@@ -411,7 +415,7 @@ private struct Builder {
       TestCode(
         rule: Int32(index), condition: Int32(conditions.count), slot: code.slot, pattern: pattern,
         // A condition with a language is tested on a form of the text too that no literal was sought in.
-        isFiltered: code.language == 0 && table.isFiltered(pattern), needle: nil, needleCount: 0))
+        isFiltered: code.language == 0, needsLiteral: table.isFiltered(pattern), needle: nil, needleCount: 0))
     return true
   }
 

@@ -47,11 +47,10 @@ struct TextCounters {
 
 final class EventTexts {
   fileprivate enum State {
-    static let untouched: UInt8 = 0
+    static let no: UInt8 = 0
     static let candidate: UInt8 = 1
-    static let no: UInt8 = 2
-    static let yes: UInt8 = 3
-    static let unknown: UInt8 = 4
+    static let yes: UInt8 = 2
+    static let unknown: UInt8 = 3
   }
   let table: PatternTable
   private let memory = RegexMemory()
@@ -66,8 +65,13 @@ final class EventTexts {
   private let sets: UnsafeMutablePointer<ByteMask>
   private let runs: UnsafeMutablePointer<(set: Int32, count: Int)>
   private let runSets: UnsafeMutablePointer<ByteMask>
+  private let openInASCII: UnsafeMutableBufferPointer<Int32>
+  private let openBeyondASCII: UnsafeMutableBufferPointer<Int32>
   /// By pattern: the range of its other sets, apart from the rest of its code because the scan asks for so many.
   private let others: UnsafeMutablePointer<(first: Int32, end: Int32)>
+  /// While a text is scanned, by other set: whether a literal of it was found.
+  private let metSets: UnsafeMutablePointer<UInt64>
+  private let metSetWords: Int
   private var scratch: [UInt8] = []
   var counters = TextCounters()
   /// By pattern, where costs are asked for; see PatternCosts.
@@ -88,6 +92,11 @@ final class EventTexts {
     sets = flat(table.sets)
     runs = flat(table.runs)
     runSets = flat(table.runSets)
+    metSetWords = (table.otherSetCount + 63) / 64
+    metSets = .allocate(capacity: max(1, metSetWords))
+    metSets.initialize(repeating: 0, count: max(1, metSetWords))
+    openInASCII = UnsafeMutableBufferPointer(start: flat(table.openInASCII), count: table.openInASCII.count)
+    openBeyondASCII = UnsafeMutableBufferPointer(start: flat(table.openBeyondASCII), count: table.openBeyondASCII.count)
     others = flat((0..<table.count).map { (table.codes[$0].firstOther, table.codes[$0].firstOther + table.codes[$0].otherCount) })
   }
   deinit {
@@ -106,6 +115,9 @@ final class EventTexts {
     sets.deallocate()
     runs.deallocate()
     runSets.deallocate()
+    metSets.deallocate()
+    openInASCII.deallocate()
+    openBeyondASCII.deallocate()
     others.deallocate()
   }
 
@@ -113,7 +125,7 @@ final class EventTexts {
   func clear() {
     for i in 0..<Int(count) {
       let text = texts + i
-      for n in 0..<text.pointee.touchedCount { text.pointee.states[Int(text.pointee.touched[n])] = fresh(text.pointee.touched[n]) }
+      for n in 0..<text.pointee.touchedCount { text.pointee.states[Int(text.pointee.touched[n])] = State.no }
       text.pointee.touchedCount = 0
       text.pointee.owned?.deallocate()
       text.pointee.owned = nil
@@ -192,10 +204,6 @@ final class EventTexts {
     texts[Int(number)].hasPlaces = false
   }
 
-  /// The state of a pattern on a text that nothing is known of: "no" for one that needs a literal, until the scan has found it.
-  @inline(__always)
-  private func fresh(_ pattern: Int32) -> UInt8 { codes[Int(pattern)].isFiltered ? State.no : State.untouched }
-
   private func next() -> Int32 {
     if Int(count) == made { make() }
     let text = texts + Int(count)
@@ -222,8 +230,7 @@ final class EventTexts {
     let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
     hits.initialize(to: LiteralHits(literalCount: table.scanner.literalCount, placedCount: table.scanner.placedCount))
     let states = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, table.count))
-    states.initialize(repeating: State.untouched, count: max(1, table.count))
-    for pattern in 0..<table.count { states[pattern] = fresh(Int32(pattern)) }
+    states.initialize(repeating: State.no, count: max(1, table.count))
     let touched = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.count))
     touched.initialize(repeating: 0, count: max(1, table.count))
     let runs = UnsafeMutablePointer<Int32>.allocate(capacity: max(1, table.runSets.count))
@@ -242,28 +249,49 @@ final class EventTexts {
     counters.scans &+= 1
     counters.scannedBytes &+= UInt64(bytes.count)
     hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText)
+    open(text)
     table.scanner.scan(bytes, hits)
+    let setFirst = table.literalSetFirst
+    let sets = table.literalSets
+    metSets.update(repeating: 0, count: metSetWords)
+    for n in 0..<hits.pointee.foundCount {
+      let literal = Int(hits.pointee.found[n])
+      for i in setFirst[literal]..<setFirst[literal + 1] {
+        let set = sets[Int(i)]
+        metSets[Int(set &>> 6)] |= 1 &<< UInt64(set & 63)
+      }
+    }
     let first = table.literalFirst
     let patterns = table.literalPatterns
     for n in 0..<hits.pointee.foundCount {
       let literal = Int(hits.pointee.found[n])
       for i in first[literal]..<first[literal + 1] {
         let pattern = patterns[Int(i)]
-        if text.pointee.states[Int(pattern)] != State.candidate, hasOthers(pattern, hits) { touch(text, pattern, State.candidate) }
+        if text.pointee.states[Int(pattern)] != State.candidate, hasOthers(pattern) { touch(text, pattern, State.candidate) }
       }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
   }
-  /// Whether a literal of each of the pattern's other sets was found too; if not, it stays untouched and so is no match.
+  /// Makes candidates of the patterns that need no literal, where the text has the bytes that they need.
+  private func open(_ text: UnsafeMutablePointer<EventText>) {
+    let list = text.pointee.isASCII ? openInASCII : openBeyondASCII
+    guard list.count > 0 else { return }
+    let mask = mask(text)
+    for pattern in list {
+      let code = codes + Int(pattern)
+      if text.pointee.count >= code.pointee.shortest, hasSets(code, mask) { touch(text, pattern, State.candidate) }
+    }
+  }
+  /// Whether a literal of each of the pattern's other sets was found too; if not, it is no match.
   @inline(__always)
-  private func hasOthers(_ pattern: Int32, _ hits: UnsafeMutablePointer<LiteralHits>) -> Bool {
-    let sets = others[Int(pattern)]
-    if sets.first == sets.end { return true }
-    let first = table.otherFirst
-    for set in Int(sets.first)..<Int(sets.end) {
-      var at = first[set]
-      while at < first[set + 1], hits.pointee.mark(table.otherLiterals[Int(at)]) == nil { at += 1 }
-      if at == first[set + 1] { return false }
+  private func hasOthers(_ pattern: Int32) -> Bool {
+    let needed = others[Int(pattern)]
+    let sets = table.otherSets
+    var at = Int(needed.first)
+    while at < Int(needed.end) {
+      let set = sets[at]
+      if metSets[Int(set &>> 6)] &>> UInt64(set & 63) & 1 == 0 { return false }
+      at &+= 1
     }
     return true
   }
@@ -291,7 +319,6 @@ final class EventTexts {
     case State.no: return .no
     case State.yes: return .yes
     case State.unknown: return .unknown
-    case State.untouched: touch(text, pattern, State.candidate)
     default: break
     }
     let truth = costs == nil ? confirm(pattern, number) : timed(pattern, number)
@@ -339,7 +366,7 @@ final class EventTexts {
     if code.pointee.isCaseSensitive { return needle.count == 0 || text.pointee.bytes.index(of: needle) != nil }
     if text.pointee.isASCII {
       // A found literal that is the whole needle has said it.
-      if code.pointee.isFiltered, needle.count <= LiteralScanner.longest { return true }
+      if code.pointee.isFilteredInASCII, needle.count <= LiteralScanner.longest { return true }
       return position(of: needle, in: text.pointee.bytes, caseSensitive: false, &scratch) != nil
     }
     return needle.count == 0 || TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.index(of: needle) != nil }
@@ -358,9 +385,7 @@ final class EventTexts {
 
   @inline(__always)
   private func hasBytes(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
-    if code.pointee.setCount == 0, code.pointee.runCount == 0 { return true }
-    let mask = mask(text)
-    for i in code.pointee.firstSet..<code.pointee.firstSet + code.pointee.setCount where !sets[Int(i)].meets(mask) { return false }
+    if code.pointee.setCount > 0, !hasSets(code, mask(text)) { return false }
     for i in code.pointee.firstRun..<code.pointee.firstRun + code.pointee.runCount {
       let run = runs[Int(i)]
       if text.pointee.count <= EventTexts.longText {
@@ -369,6 +394,11 @@ final class EventTexts {
         return false
       }
     }
+    return true
+  }
+  @inline(__always)
+  private func hasSets(_ code: UnsafeMutablePointer<PatternCode>, _ mask: ByteMask) -> Bool {
+    for i in code.pointee.firstSet..<code.pointee.firstSet + code.pointee.setCount where !sets[Int(i)].meets(mask) { return false }
     return true
   }
   /// Whether `count` bytes in a row are in the set. Looks at the last place where such a run could end, and skips what that excludes.
@@ -457,7 +487,7 @@ final class EventTexts {
     var high = count
     var isNear = false
     let literals = table.literals + Int(code.pointee.firstLiteral)
-    if code.pointee.isFiltered, text.pointee.hasPlaces {
+    if text.pointee.isASCII ? code.pointee.isFilteredInASCII : code.pointee.isFilteredBeyondASCII && text.pointee.hasPlaces {
       low = .max
       high = 0
       isNear = true
@@ -485,9 +515,9 @@ final class EventTexts {
   }
   /// How many bytes before it a match can begin; nil: any number.
   private func longestBefore(_ literal: PatternLiteral, _ text: UnsafeMutablePointer<EventText>) -> Int? {
-    guard literal.longestBefore >= 0 else { return nil }
-    if literal.blanksBefore == 0 { return Int(literal.longestBefore) }
-    return Int(literal.longestBefore) + Int(literal.blanksBefore) * longestRun(of: table.blankSet, text)
+    let reach = text.pointee.isASCII ? literal.beforeInASCII : literal.before
+    guard reach.bytes >= 0 else { return nil }
+    return reach.blanks == 0 ? Int(reach.bytes) : Int(reach.bytes) + Int(reach.blanks) * longestRun(of: table.blankSet, text)
   }
   /// After many limits of one event, limits are a sixteenth (as a shift).
   private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }
@@ -552,7 +582,8 @@ final class EventTexts {
   /// Bytes that a match beginning at `start` may look at.
   private func extent(_ search: Search, from start: Int) -> Int {
     let rest = search.text.pointee.count - start
-    return search.code.pointee.longest < 0 ? rest : min(search.code.pointee.longest, rest)
+    let longest = search.kind == .ascii ? search.code.pointee.longestInASCII : search.code.pointee.longest
+    return longest < 0 ? rest : min(longest, rest)
   }
   /// Bytes that one step of it may look at, and no less than what entering it costs.
   private func walk(_ search: Search, from start: Int) -> Int {

@@ -45,19 +45,36 @@ struct PatternSource: Hashable, Sendable {
 /// One literal of a requirement.
 struct NeededLiteral: Equatable, Sendable {
   var bytes: [UInt8]
-  /// How far before it a match can begin: so many bytes (-1: any number), and so many runs of white space.
-  var longestBefore: Int32
-  var blanksBefore: Int16 = 0
+  /// How far before it a match can begin.
+  var before: LiteralReach
+  /// The same in a text of ASCII alone.
+  var beforeInASCII: LiteralReach
+}
+
+/// So many bytes (-1: any number), and so many runs of white space.
+struct LiteralReach: Equatable {
+  var bytes: Int32
+  var blanks: Int16 = 0
+  init(bytes: Int32, blanks: Int16 = 0) {
+    self.bytes = bytes
+    self.blanks = blanks
+  }
+  init(_ reach: Reach?) { self.init(bytes: Int32(clamping: reach?.bytes ?? -1), blanks: Int16(clamping: reach?.blanks ?? 0)) }
 }
 
 struct PatternAnalysis: Equatable, Sendable {
-  /// A match contains one of them; empty: not known, the pattern is always a candidate.
+  /// A match contains one of them; empty: not known, the pattern is a candidate wherever its bytes are.
   var literals: [NeededLiteral] = []
   /// And one of each of these sets.
   var others: [[[UInt8]]] = []
+  /// Literals are needed by matches in texts of ASCII alone; in others the pattern is a candidate wherever its bytes are.
+  var needsLiteralsInASCIIOnly = false
+  /// No text of ASCII alone matches.
+  var isBeyondASCII = false
   var shortest = 0
   /// -1: unbounded, or look-around may see farther.
   var longest = -1
+  var longestInASCII = -1
   /// Each match has a byte of each set (fit for both kinds of text).
   var byteSets: [ByteMask] = []
   /// Each match has so many bytes of the set in a row.
@@ -67,7 +84,9 @@ struct PatternAnalysis: Equatable, Sendable {
   var scanSets: [ByteMask] = []
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
-    a.literals == b.literals && a.others == b.others && a.shortest == b.shortest && a.longest == b.longest && a.byteSets == b.byteSets
+    a.literals == b.literals && a.others == b.others && a.needsLiteralsInASCIIOnly == b.needsLiteralsInASCIIOnly
+      && a.isBeyondASCII == b.isBeyondASCII && a.shortest == b.shortest && a.longest == b.longest && a.longestInASCII == b.longestInASCII
+      && a.byteSets == b.byteSets
       && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count
       && zip(a.runs, b.runs).allSatisfy { $0.set == $1.set && $0.count == $1.count }
   }
@@ -93,7 +112,8 @@ struct PatternAnalysis: Equatable, Sendable {
   private static func literals(ofNeedle source: PatternSource) -> [NeededLiteral] {
     guard source.isCaseSensitive || source.text.allSatisfy({ $0 < 0x80 }) else { return [] }
     let bytes = source.text.prefix(LiteralScanner.longest).map(asciiLower)
-    return bytes.count >= LiteralScanner.shortest ? [NeededLiteral(bytes: bytes, longestBefore: 0)] : []
+    guard bytes.count >= LiteralScanner.shortest else { return [] }
+    return [NeededLiteral(bytes: bytes, before: LiteralReach(bytes: 0), beforeInASCII: LiteralReach(bytes: 0))]
   }
 
   private mutating func take(_ expression: RegularExpression, _ source: PatternSource) {
@@ -102,10 +122,19 @@ struct PatternAnalysis: Equatable, Sendable {
     let text = source.text
     let seesFarther = text.indices.dropLast(2).contains { text[$0] == 0x28 && text[$0 + 1] == 0x3f && isLook(text[$0 + 2]) }
     longest = seesFarther ? -1 : facts.longest ?? -1
-    if let requirement = facts.requirement {
+    longestInASCII = seesFarther ? -1 : facts.inASCII?.longest ?? -1
+    isBeyondASCII = facts.inASCII == nil
+    let inASCII = facts.inASCII?.requirement
+    if let requirement = facts.requirement ?? inASCII {
+      needsLiteralsInASCIIOnly = facts.requirement == nil
       literals = requirement.literals.map { literal in
-        let reach = literal.longestBefore ?? Reach(bytes: -1)
-        return NeededLiteral(bytes: literal.bytes, longestBefore: Int32(clamping: reach.bytes), blanksBefore: Int16(clamping: reach.blanks))
+        let narrower = inASCII?.literals.first { $0.bytes == literal.bytes } ?? literal
+        return NeededLiteral(
+          bytes: literal.bytes, before: LiteralReach(literal.longestBefore), beforeInASCII: LiteralReach(narrower.longestBefore))
+      }
+      // What reaches are worth depends on which literals stand together.
+      if inASCII.map({ Set($0.literals.map(\.bytes)) }) != Set(requirement.literals.map(\.bytes)) {
+        for at in literals.indices { literals[at].beforeInASCII = literals[at].before }
       }
       others = requirement.others
     }
@@ -115,6 +144,7 @@ struct PatternAnalysis: Equatable, Sendable {
     scanSets = facts.scan.sets.map(ByteMask.init)
     let usable = LiteralScanner.shortest...LiteralScanner.longest
     if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
+    if literals.isEmpty { needsLiteralsInASCIIOnly = false }
     others.removeAll { set in !set.allSatisfy { usable.contains($0.count) } }
   }
   private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
@@ -124,7 +154,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA004"
+  private static let magic: StaticString = "PGANA005"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -138,17 +168,22 @@ enum AnalysisCache {
   static func serialize(_ analyses: [PatternAnalysis], key: Fingerprint) -> [UInt8] {
     var body: [UInt8] = []
     func put(_ mask: ByteMask) { for word in [mask.a, mask.b, mask.c, mask.d] { body.append(littleEndian: word) } }
+    func put(_ reach: LiteralReach, _ length: UInt16) {
+      body.append(littleEndian: UInt64(UInt32(bitPattern: reach.bytes)) | UInt64(length) << 32 | UInt64(UInt16(bitPattern: reach.blanks)) << 48)
+    }
     body.append(littleEndian: UInt64(analyses.count))
     for analysis in analyses {
       body.append(littleEndian: UInt64(analysis.shortest))
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longest)))
+      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestInASCII)))
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestScan)))
       let counts = [analysis.literals.count, analysis.byteSets.count, analysis.runs.count, analysis.others.count]
       body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
-      body.append(littleEndian: UInt64(analysis.scanSets.count))
+      let flags = (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
+      body.append(littleEndian: UInt64(analysis.scanSets.count | flags))
       for literal in analysis.literals {
-        body.append(
-          littleEndian: UInt64(UInt32(bitPattern: literal.longestBefore)) | UInt64(literal.bytes.count) << 32 | UInt64(literal.blanksBefore) << 48)
+        put(literal.before, UInt16(literal.bytes.count))
+        put(literal.beforeInASCII, 0)
         body.append(contentsOf: literal.bytes)
       }
       for set in analysis.others {
@@ -205,6 +240,11 @@ enum AnalysisCache {
       guard let a = word(), let b = word(), let c = word(), let d = word() else { return nil }
       return ByteMask(a: a, b: b, c: c, d: d)
     }
+    mutating func reach() -> (LiteralReach, length: Int)? {
+      guard let word = word() else { return nil }
+      let reach = LiteralReach(bytes: Int32(bitPattern: UInt32(truncatingIfNeeded: word)), blanks: Int16(bitPattern: UInt16(word >> 48)))
+      return reach.bytes >= -1 && reach.blanks >= 0 ? (reach, Int(word >> 32 & 0xffff)) : nil
+    }
     mutating func otherSet() -> [[UInt8]]? {
       guard let count = word(), count <= UInt64(bytes.count) else { return nil }
       var set: [[UInt8]] = []
@@ -219,18 +259,21 @@ enum AnalysisCache {
     }
     mutating func analysis() -> PatternAnalysis? {
       var result = PatternAnalysis()
-      guard let shortest = word(), let longest = length(), let scan = length(), let counts = word(), let scanSets = word(),
-        shortest < 1 << 32, scanSets < 1 << 16
+      guard let shortest = word(), let longest = length(), let longestInASCII = length(), let scan = length(), let counts = word(),
+        let flags = word(), shortest < 1 << 32, flags < 1 << 18
       else { return nil }
+      let scanSets = flags & 0xffff
+      result.needsLiteralsInASCIIOnly = flags >> 16 & 1 == 1
+      result.isBeyondASCII = flags >> 17 & 1 == 1
       result.shortest = Int(shortest)
       result.longest = longest
+      result.longestInASCII = longestInASCII
       result.longestScan = scan
       for _ in 0..<counts & 0xffff {
-        guard let head = word(), let before = Optional(Int32(bitPattern: UInt32(truncatingIfNeeded: head))), before >= -1 else { return nil }
-        let length = Int(head >> 32 & 0xffff)
-        guard let blanks = Int16(exactly: head >> 48) else { return nil }
-        guard (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length else { return nil }
-        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), longestBefore: before, blanksBefore: blanks))
+        guard let (before, length) = reach(), let (beforeInASCII, _) = reach(),
+          (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length
+        else { return nil }
+        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), before: before, beforeInASCII: beforeInASCII))
         at += length
       }
       for _ in 0..<counts >> 48 {

@@ -8,11 +8,13 @@ import RegularExpressions
 struct PatternCode {
   var kind: PatternSource.Kind
   var isCaseSensitive: Bool
-  /// A literal must be found before it is run.
-  var isFiltered: Bool
+  /// A literal must be found before it is run: in texts of ASCII alone, and in others.
+  var isFilteredInASCII: Bool
+  var isFilteredBeyondASCII: Bool
   var shortest: Int
   /// -1: unbounded.
   var longest: Int
+  var longestInASCII: Int
   /// Ranges of the table's lists.
   var firstLiteral: Int32
   var literalCount: Int32
@@ -38,9 +40,9 @@ struct PatternCode {
 /// A literal of a pattern.
 struct PatternLiteral {
   var literal: Int32
-  /// How far before it a match can begin: so many bytes (-1: any number), and so many runs of white space.
-  var longestBefore: Int32
-  var blanksBefore: Int16
+  /// How far before it a match can begin.
+  var before: LiteralReach
+  var beforeInASCII: LiteralReach
 }
 
 final class PatternTable {
@@ -56,12 +58,18 @@ final class PatternTable {
   /// By literal: its patterns.
   private(set) var literalFirst: UnsafeMutablePointer<Int32>
   private(set) var literalPatterns: UnsafeMutablePointer<Int32>
+  /// Patterns that are candidates without a literal, wherever the text has their bytes: in texts of ASCII alone, and in others.
+  private(set) var openInASCII: [Int32] = []
+  private(set) var openBeyondASCII: [Int32] = []
   /// By pattern: the numbers of the tests that want it.
   private(set) var tests: UnsafeMutablePointer<Int32>
   private(set) var sets: [ByteMask] = []
-  /// By other set: its literals, as a range of `otherLiterals`.
-  private(set) var otherFirst: UnsafeMutablePointer<Int32>
-  private(set) var otherLiterals: UnsafeMutablePointer<Int32>
+  /// The distinct sets of which a literal must be found beside another: how many there are, which a pattern needs (`PatternCode.firstOther`), and
+  /// which a literal is in (a range of `literalSets`).
+  private(set) var otherSetCount = 0
+  private(set) var otherSets: UnsafeMutablePointer<Int32>
+  private(set) var literalSetFirst: UnsafeMutablePointer<Int32>
+  private(set) var literalSets: UnsafeMutablePointer<Int32>
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// By pattern, the numbers of the sets whose runs a step may walk over.
   private(set) var scanSets: [Int32] = []
@@ -85,8 +93,9 @@ final class PatternTable {
     literalFirst = .allocate(capacity: 1)
     literalPatterns = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
-    otherFirst = .allocate(capacity: 1)
-    otherLiterals = .allocate(capacity: 1)
+    otherSets = .allocate(capacity: 1)
+    literalSetFirst = .allocate(capacity: 1)
+    literalSets = .allocate(capacity: 1)
   }
   deinit {
     for i in 0..<count { codes[i].needle.deallocate() }
@@ -96,8 +105,9 @@ final class PatternTable {
     literalFirst.deallocate()
     literalPatterns.deallocate()
     tests.deallocate()
-    otherFirst.deallocate()
-    otherLiterals.deallocate()
+    otherSets.deallocate()
+    literalSetFirst.deallocate()
+    literalSets.deallocate()
   }
 
   /// The pattern's number, whether or not it was there before.
@@ -166,8 +176,13 @@ final class PatternTable {
       if !testsOf[number].isEmpty {
         for literal in analysis.literals {
           patternLiterals.append(
-            PatternLiteral(literal: literalNumber(literal.bytes), longestBefore: literal.longestBefore, blanksBefore: literal.blanksBefore))
+            PatternLiteral(literal: literalNumber(literal.bytes), before: literal.before, beforeInASCII: literal.beforeInASCII))
         }
+      }
+      let isFiltered = !analysis.literals.isEmpty
+      if !testsOf[number].isEmpty {
+        if !isFiltered, !analysis.isBeyondASCII { openInASCII.append(Int32(number)) }
+        if !isFiltered || analysis.needsLiteralsInASCIIOnly { openBeyondASCII.append(Int32(number)) }
       }
       let firstRun = runs.count
       for run in analysis.runs { runs.append((setNumber(run.set), run.count)) }
@@ -178,8 +193,10 @@ final class PatternTable {
       needle.initialize(from: text, count: text.count)
       made.append(
         PatternCode(
-          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFiltered: !analysis.literals.isEmpty, shortest: analysis.shortest,
-          longest: analysis.longest, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first), firstOther: 0, otherCount: 0,
+          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFilteredInASCII: isFiltered,
+          isFilteredBeyondASCII: isFiltered && !analysis.needsLiteralsInASCIIOnly, shortest: analysis.shortest, longest: analysis.longest,
+          longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first), firstOther: 0,
+          otherCount: 0,
           firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
           longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
@@ -190,41 +207,49 @@ final class PatternTable {
     blankSet = setNumber(ByteMask(Reach.blankBytes))
     let placed = literalTexts.count
     // Behind those that are sought for their places.
-    var otherSets: [Int32] = [0]
-    var others: [Int32] = []
+    var distinct: [[Int32]: Int32] = [:]
+    var sets: [[Int32]] = []
+    var needed: [Int32] = []
     for number in made.indices where made[number].literalCount > 0 {
-      made[number].firstOther = Int32(otherSets.count - 1)
+      made[number].firstOther = Int32(needed.count)
       made[number].otherCount = Int32(analyses[number].others.count)
       for set in analyses[number].others {
-        others += set.map(literalNumber)
-        otherSets.append(Int32(others.count))
+        let members = set.map(literalNumber).sorted()
+        if distinct[members] == nil {
+          distinct[members] = Int32(sets.count)
+          sets.append(members)
+        }
+        needed.append(distinct[members]!)
       }
     }
-    otherFirst = PatternTable.replace(otherFirst, otherSets)
-    otherLiterals = PatternTable.replace(otherLiterals, others)
+    otherSetCount = sets.count
+    otherSets = PatternTable.replace(otherSets, needed)
+    (literalSetFirst, literalSets) = inverted(sets, count: literalTexts.count, replacing: (literalSetFirst, literalSets))
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
-    linkLiterals(made, patternLiterals, count: literalTexts.count)
+    let literalsOf = made.map { code in (code.firstLiteral..<code.firstLiteral + code.literalCount).map { patternLiterals[Int($0)].literal } }
+    (literalFirst, literalPatterns) = inverted(literalsOf, count: literalTexts.count, replacing: (literalFirst, literalPatterns))
     scanner = LiteralScanner(literalTexts, placed: placed)
     compiled = Array(repeating: CompiledPattern(), count: count)
     numbers = [:]
   }
-  private func linkLiterals(_ made: [PatternCode], _ patternLiterals: [PatternLiteral], count: Int) {
+  /// By literal, in which of `lists` it is: where its range begins, and the ranges one after the other.
+  private func inverted(
+    _ lists: [[Int32]], count: Int, replacing old: (UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>)
+  ) -> (UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>) {
     var first = [Int32](repeating: 0, count: count + 1)
-    for entry in patternLiterals { first[Int(entry.literal) + 1] += 1 }
+    for list in lists { for literal in list { first[Int(literal) + 1] += 1 } }
     for i in 0..<count { first[i + 1] += first[i] }
     var next = first
-    var list = [Int32](repeating: 0, count: patternLiterals.count)
-    for (pattern, code) in made.enumerated() {
-      for i in code.firstLiteral..<code.firstLiteral + code.literalCount {
-        let literal = Int(patternLiterals[Int(i)].literal)
-        list[Int(next[literal])] = Int32(pattern)
-        next[literal] += 1
+    var members = [Int32](repeating: 0, count: lists.reduce(0) { $0 + $1.count })
+    for (number, list) in lists.enumerated() {
+      for literal in list {
+        members[Int(next[Int(literal)])] = Int32(number)
+        next[Int(literal)] += 1
       }
     }
-    literalFirst = PatternTable.replace(literalFirst, first)
-    literalPatterns = PatternTable.replace(literalPatterns, list)
+    return (PatternTable.replace(old.0, first), PatternTable.replace(old.1, members))
   }
   private static func replace<T>(_ old: UnsafeMutablePointer<T>, _ list: [T]) -> UnsafeMutablePointer<T> {
     old.deallocate()

@@ -28,7 +28,7 @@ extension RuleEngine {
           let source = compiled.table.sources[Int(test.pattern)]
           result.append(
             TestCost(
-              rule: rule, condition: condition, pattern: String(decoding: source.text, as: UTF8.self), isFiltered: test.isFiltered,
+              rule: rule, condition: condition, pattern: String(decoding: source.text, as: UTF8.self), isFiltered: test.needsLiteral,
               cost: costs.byPattern[Int(test.pattern)]))
         }
       }

@@ -58,6 +58,7 @@ public enum MatchDetails: Sendable {
   case spans([TraceFinding], total: Int)
   /// behavioral with a baseline: what was observed was measured by this.
   case baseline(BaselineReading)
+  public var isNone: Bool { if case .none = self { true } else { false } }
 }
 
 /// One match inside a correlation.

@@ -78,6 +78,13 @@ final class PatternMatcher {
         }
         let rest = text[span.lowerBound...]
         if let requirement = facts.requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
+        if text.allSatisfy({ $0 < 0x80 }) {
+          guard let narrower = facts.inASCII else { return "a match in ASCII, where there can be none" }
+          if narrower.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) is above \(narrower.longest ?? -1) in ASCII" }
+          if let requirement = narrower.requirement, !holds(requirement, Array(rest)) {
+            return "a match in ASCII without a literal: \(requirement.literals)"
+          }
+        }
         if !facts.byteSets.allSatisfy({ set in rest.contains { set.contains($0) } }) { return "a match without a required byte" }
         for run in facts.runs where !holds(run, rest) { return "a match without a required run of \(run.count)" }
       }

@@ -16,9 +16,9 @@ import Testing
       ("abc", "(?is)abc", "(*UCP)(?is)abc"),
       ("a.c", #"(?is)a[^\n]c"#, #"(*UCP)(?is)a[^\n]c"#),
       ("12", "(?s)12", "(*UCP)(?s)12"),
-      (#"\d"#, "(?is)[0-9]", #"(*UCP)(?is)\d"#),
+      (#"\d"#, "(?s)[0-9]", #"(*UCP)(?is)\d"#),
       (#"(?a)\d"#, "(?s)[0-9]", "(*UCP)(?s)[0-9]"),
-      (#"\s"#, #"(?is)[\x{9}-\x{d}\x{1c}- ]"#, "(*UCP)(?is)[\(RegularExpressionTests.space)]"),
+      (#"\s"#, #"(?s)[\x{9}-\x{d}\x{1c}- ]"#, "(*UCP)(?is)[\(RegularExpressionTests.space)]"),
       ("i", "(?is)i", #"(*UCP)(?is)[i\x{130}\x{131}]"#),
       ("(?-i:i)", "(?s)i", "(*UCP)(?s)i"),
       ("(?s).", "(?s).", "(*UCP)(?s)."),
@@ -79,6 +79,27 @@ import Testing
         #expect(error.isUnsupported, "\(pattern): \(error)")
       }
     }
+  }
+
+  /// What needs other characters is no way to match a text of ASCII, and each character is one byte there.
+  @Test func requirementsInASCII() throws {
+    func facts(_ pattern: String) throws -> (any: [String]?, ascii: [String]?, longest: Int?)? {
+      let facts = try RegularExpression(pattern, isCaseSensitive: false).matchFacts()
+      func words(_ requirement: Requirement?) -> [String]? {
+        requirement?.literals.map { String(decoding: $0.bytes, as: UTF8.self) + "@\($0.longestBefore?.bytes ?? -1)" }
+      }
+      return facts.inASCII.map { (words(facts.requirement), words($0.requirement), $0.longest) }
+    }
+    let mixed = try #require(try facts("д{2}|concedido"))
+    #expect(mixed.any == nil)
+    #expect(mixed.ascii == ["concedido@0"])
+    let reach = try #require(try facts(#"[^\n]{0,96}xyzzy"#))
+    #expect(reach.any == ["xyzzy@384"])
+    #expect(reach.ascii == ["xyzzy@96"])
+    #expect(reach.longest == 101)
+    #expect(try facts("[а-я]{2,}") == nil)
+    // The Kelvin sign is a k in another case.
+    #expect(try facts("\u{212a}9") != nil)
   }
 
   @Test func requirements() throws {

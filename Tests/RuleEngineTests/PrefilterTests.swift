@@ -49,7 +49,7 @@ struct PlainPattern {
       "a\\Rb", "\\Xa", "(?x) a b # c", "\\Qa.b\\E", "a{,2}b", "(?|a|b)c", "(?(?=a)ab|b)", "(a(?R)?b)", "\\ca", "\\e|\\f|\\a", "[\\b]a", "[a-]b",
       "[]a]b",
       "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)",
-      "x*",
+      "x*", "éa+|bca", "[é-ü]b|cab", "(?:é|abc)+", "é|ab.{0,3}ca", "[^\\x00-\\x7f]a|bcab",
     ]
     var random = Random(11)
     let atoms = [
