@@ -19,6 +19,8 @@ extension RulesCommand {
         """)
     @OptionGroup var selection: RuleSelection
     @Option(name: .long, help: "Seconds for each kind of text.") var seconds = 3
+    @Option(name: .long, help: "Rules whose true positives are the attack texts, where the rules themselves have no cases (pyatr's bundle has none).")
+    var attacks: String?
     @Option(name: .long, help: "The Python interpreter to ask for pyatr; 'none' leaves it out.") var python = "python3"
     @Flag(name: .long, help: "Also show how cost grows with the number of rules (up to 20,000) and with the text (up to 64 MiB).") var scaling = false
     @Flag(name: .long, help: "Instead, what the worst texts cost: floods, literals everywhere, and each pattern's own worst, of 50 KB to 10 MB.")
@@ -35,7 +37,16 @@ extension RulesCommand {
         BenchmarkTexts.benign(name: "120-byte texts", count: 2000, bytes: 120),
         BenchmarkTexts.benign(name: "2 KB documents", count: 400, bytes: 2048),
       ]
-      if let attacks = BenchmarkTexts.attacks(of: loaded.set, count: 1) { kinds.append(attacks) }
+      let attacked = try attacks.map { path in
+        let rules = RuleStore.load(paths: [path], options: selection.options())
+        guard !rules.set.rules.isEmpty else { throw CommandFailure.environment("there are no rules in \(path)") }
+        return rules.set
+      }
+      if let texts = BenchmarkTexts.attacks(of: attacked ?? loaded.set, count: 1) {
+        kinds.append(texts)
+      } else {
+        printError("no attack texts: these rules carry no cases of one event that must fire; --attacks RULES takes those of other rules")
+      }
       let peer = python == "none" ? nil : Peer.run(python: python, rules: peerRules(loaded), kinds: kinds, seconds: seconds)
       var rows: [Row] = []
       for kind in kinds {
