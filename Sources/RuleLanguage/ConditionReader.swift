@@ -111,11 +111,13 @@ final class ConditionReader {
     if let comparison = Comparison(rawValue: word) {
       test = section.integer("value", in: .min...(.max), isRequired: true).map { .compare(comparison, $0) }
     } else {
-      let mindsCase = caseSensitive ?? ["exact", "equals", "in"].contains(word)
+      let mindsCase = caseSensitive ?? ListOperator(word).mindsCase
       test = self.test(word, section, "value", mindsCase: mindsCase, field)
     }
     guard let test else { return nil }
-    return condition(name, field, test, section)
+    var condition = condition(name, field, test, section)
+    if isAlias, Vocabulary.selectorOperators.contains(word) { condition.operation = word }
+    return condition
   }
   private func condition(_ name: String, _ field: FieldReference, _ test: Condition.Test, _ section: Section) -> Condition {
     var condition = Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
