@@ -75,7 +75,7 @@ final class ConditionReader {
       }
     }
     for (key, form) in Self.draftForms where section.has(key) {
-      problems.warning(section.location, "'\(section.path)' is \(form.name), so the rule is skipped", hint: form.hint)
+      problems.warning(section.location, "'\(section.path)' is \(form.name), \(SkipWarning.ending)", hint: form.hint)
       return "'\(section.path)' at line \(section.location.line) is \(form.name); \(form.hint)"
     }
     return nil
@@ -193,7 +193,7 @@ final class ConditionReader {
     guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive, isStrict: isHostRule) else { return text }
     if problem.isForeign, !isHostRule {
       if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
-      problems.warning(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
+      problems.warning(node.location, "PCRE2 cannot take this pattern, \(SkipWarning.ending): \(problem.message)")
       return text
     }
     var location = node.location

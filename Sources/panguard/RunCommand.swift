@@ -33,7 +33,7 @@ struct RunCommand: ParsableCommand {
     let messages = LiveOutput(STDERR_FILENO)
     messages.line("panguard \(Version.text), mode observe: it decides and explains, it does not act")
     messages.line("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
-    if let line = NotRun.line(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
+    if let line = SkippedRule.sentence(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
     let agent: Agent
     do {
       agent = try Agent(configuration: settings, rules: loaded, options: options) { report in
