@@ -119,7 +119,7 @@ import Testing
     let rule = try rule("  method: behavioral\n  behavioral: {metric: n, aggregation: sum, window: 1m, operator: gt, threshold: 10}")
     let lines = [String](repeating: #"{"n":9223372036854775807}"#, count: 3).joined(separator: "\n")
     let result = try explain(rule, .events(Array(lines.utf8)))
-    #expect(result.isMatch && result.groups.map { "\($0.highest)" } == ["9223372036854775807"], "\(result.groups)")
+    #expect(result.isMatch && result.groups.map { "\($0.highest)" } == ["9223372036854.775807"], "\(result.groups)")
   }
 
   /// Rules without conditions are explained by their indicators and primitives.
