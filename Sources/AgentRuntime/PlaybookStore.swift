@@ -29,7 +29,8 @@ public enum PlaybookStore {
     if set.playbooks.isEmpty, !set.hasErrors {
       set.add([
         Diagnostic(
-          .error, SourceLocation(file: paths.first ?? "playbooks"), "no playbook found", hint: "name a file or directory; the shipped ones lie in rules/playbooks")
+          .error, SourceLocation(file: paths.first ?? "playbooks"), "no playbook found",
+          hint: "name a file or directory; the shipped ones lie in rules/playbooks")
       ])
     }
     return set

@@ -81,6 +81,7 @@ public struct Planner: ~Copyable {
   public internal(set) var pendingApprovals: [PendingApproval] = []
   var handedOut = BoundedTable<String, UnansweredAction>(capacity: Limits.unansweredActions)
 
+  /// `playbooks` must be without errors: what is missing from a set may be what was to ask first.
   public init(_ playbooks: PlaybookSet, configuration: PlannerConfiguration = PlannerConfiguration()) {
     self.playbooks = playbooks
     self.configuration = configuration
@@ -269,6 +270,7 @@ public struct Planner: ~Copyable {
     pendingApprovals.removeAll { $0.repetition == repetition }
     withMemory {
       if case .blockIP(_, let ttl) = action { $0.noteBlock(offender, at: time, for: ttl, window: playbook.escalation.window) }
+      if case .unblockIP = action { $0.noteUnblock(offender) }
       $0.note(.done, repetition, at: time, for: playbook.coolDown)
     }
   }
@@ -317,7 +319,7 @@ public struct Planner: ~Copyable {
 
   // MARK: What others tell
 
-  /// How the action with this key went. False where no such action waits for an answer. A block that was not made does not count against
+  /// How the action with this key went. False where no such action waits for an answer (`log_only` never does). A block that was not made does not count against
   /// its subject; the step is not tried again before its cool-down all the same.
   public mutating func note(_ outcome: ActionOutcome, of idempotencyKey: String) -> Bool {
     guard let entry = handedOut.removeValue(for: idempotencyKey) else { return false }
@@ -337,20 +339,27 @@ public struct Planner: ~Copyable {
 
   /// A block was taken back, by the operator or by the enforcer: the subject may be blocked again, after the cool-down of the step.
   public mutating func noteUnblocked(_ network: CIDR) {
-    _ = armed.offenders.modify(Planner.offender(Subject(source: network.description))) { $0.until = $0.since }
+    armed.noteUnblock(Planner.offender(Subject(source: network.description)))
   }
   /// Every block was taken back.
   public mutating func noteAllUnblocked() {
     var keys: [Fingerprint] = []
     armed.offenders.forEachOldestFirst { key, _ in keys.append(key) }
-    for key in keys { _ = armed.offenders.modify(key) { $0.until = $0.since } }
+    for key in keys { armed.noteUnblock(key) }
   }
 
-  /// Another set of playbooks, with the memory of the old one. Questions of playbooks that are gone stay: the operator may be answering them.
+  /// Another set of playbooks (without errors), with the memory of the old one. Questions of playbooks that are gone stay: the operator may be answering them.
   public mutating func replace(playbooks new: PlaybookSet) {
     playbooks = new
     observed.keepMeters(of: new.playbooks)
     armed.keepMeters(of: new.playbooks)
+  }
+
+  /// Other thresholds, another word on claimed evidence. The mode stays: see `set(mode:)`.
+  public mutating func replace(configuration new: PlannerConfiguration) {
+    let mode = configuration.mode
+    configuration = new
+    configuration.mode = mode
   }
 
   /// Arms or disarms. Arming forgets what was only observed; disarming withdraws the questions, which are returned.
@@ -363,9 +372,6 @@ public struct Planner: ~Copyable {
     pendingApprovals = []
     return withdrawn
   }
-
-  /// The mode of a state that is taken up: nothing is forgotten for it.
-  mutating func adopt(mode: ResponseMode) { configuration.mode = mode }
 
   /// The playbooks whose circuit breaker is open.
   public func openBreakers(at time: EventTime) -> [String] {

@@ -55,7 +55,7 @@ extension Planner {
 
   private struct NotTaken: Error { var answer: ApprovalAnswer }
   private mutating func take(_ id: String, at time: EventTime) -> Result<PendingApproval, NotTaken> {
-    let found = id.isEmpty ? [] : pendingApprovals.indices.filter { pendingApprovals[$0].id.hasPrefix(id) }
+    let found = id.isEmpty || configuration.mode != .armed ? [] : pendingApprovals.indices.filter { pendingApprovals[$0].id.hasPrefix(id) }
     guard let index = found.first else { return .failure(NotTaken(answer: .unknown)) }
     let exact = found.first { pendingApprovals[$0].id == id }
     guard found.count == 1 || exact != nil else { return .failure(NotTaken(answer: .ambiguous(found.count))) }

@@ -37,7 +37,7 @@ struct Meter: Hashable, Codable, Sendable {
 
   /// nil: there is room, and it is taken.
   mutating func refusal(at time: EventTime, _ cap: RateCap) -> Refusal? {
-    if time < openUntil, opened - time <= Limits.lateness { return .circuitOpen(until: openUntil) }
+    if isOpen(at: time) { return .circuitOpen(until: openUntil) }
     enter(time.nanoseconds / 60_000_000_000)
     guard count >= cap.perMinute else {
       count += 1
@@ -90,7 +90,9 @@ struct PlannerMemory: ~Copyable {
     let known = Set(playbooks.map(\.id))  // only asked for members
     meters = meters.filter { known.contains($0.key) }
   }
-  func isOpen(_ playbook: String, at time: EventTime) -> Bool { meters[playbook].map { $0.acting.isOpen(at: time) || $0.telling.isOpen(at: time) } ?? false }
+  func isOpen(_ playbook: String, at time: EventTime) -> Bool {
+    meters[playbook].map { $0.acting.isOpen(at: time) || $0.telling.isOpen(at: time) } ?? false
+  }
   mutating func closeBreaker(of playbook: String) {
     meters[playbook]?.acting.close()
     meters[playbook]?.telling.close()
@@ -102,6 +104,7 @@ struct PlannerMemory: ~Copyable {
       $0 = Offender(blocks: Int32(clamping: before + 1), since: time, until: time + ttl)
     }
   }
+  mutating func noteUnblock(_ offender: Fingerprint) { _ = offenders.modify(offender) { $0.until = $0.since } }
   mutating func note(_ cause: CoolDown.Cause, _ repetition: Fingerprint, at time: EventTime, for span: Nanoseconds) {
     coolDowns.update(repetition, make: { CoolDown(cause: cause, since: time, until: time) }) {
       $0 = CoolDown(cause: cause, since: time, until: time + span)

@@ -28,7 +28,7 @@ private struct KeptState: Codable {
 extension Planner {
   private static let form: StaticString = "panguard planner state 1\n"
 
-  /// Everything but the playbooks and the thresholds.
+  /// Everything but the playbooks and the configuration.
   public func snapshot() -> [UInt8] {
     let state = KeptState(
       mode: configuration.mode, observed: observed.kept, armed: armed.kept, pending: pendingApprovals, unanswered: unanswered, counters: counters)
@@ -43,7 +43,8 @@ extension Planner {
     return out
   }
 
-  /// Takes up a state, its mode included. Throws, and leaves the planner as it was, where the bytes are none.
+  /// Takes up a state. The mode is not in it for the planner to take: whoever owns it says that, and a planner that observes takes up no
+  /// questions. Throws, and leaves the planner as it was, where the bytes are no state.
   public mutating func restore(_ bytes: Bytes) throws(PlannerStateError) {
     guard bytes.count <= Limits.plannerStateBytes else { throw .damaged("larger than \(Limits.plannerStateBytes) bytes") }
     guard bytes.starts(with: Planner.form) else { throw .unknownForm }
@@ -57,13 +58,12 @@ extension Planner {
     guard let observed = PlannerMemory(state.observed), let armed = PlannerMemory(state.armed), state.pending.count <= Limits.pendingApprovals,
       state.unanswered.count <= Limits.unansweredActions
     else { throw .damaged("it holds more than the limits allow") }
-    self.observed = observed
+    self.observed = state.mode == configuration.mode ? observed : PlannerMemory()
     self.armed = armed
-    pendingApprovals = state.pending
+    pendingApprovals = configuration.mode == .armed ? state.pending : []
     handedOut = BoundedTable(capacity: Limits.unansweredActions)
     for action in state.unanswered { handedOut.update(action.idempotencyKey, make: { action }) { $0 = action } }
     counted = state.counters
-    adopt(mode: state.mode)
     self.observed.keepMeters(of: playbooks.playbooks)
     self.armed.keepMeters(of: playbooks.playbooks)
   }

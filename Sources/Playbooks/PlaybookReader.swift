@@ -55,9 +55,7 @@ struct PlaybookReader {
   private func duration(_ section: Section, _ key: String, in range: ClosedRange<Int64>, or value: Nanoseconds) -> Nanoseconds {
     guard let found = section.duration(key) else { return value }
     guard range.contains(found.wholeSeconds), found.count % 1_000_000_000 == 0 else {
-      problems.error(
-        section.location(of: key),
-        "'\(section.qualified(key))' is \(found), but must be whole seconds between \(Nanoseconds.seconds(range.lowerBound)) and \(Nanoseconds.seconds(range.upperBound))")
+      problems.error(section.location(of: key), "'\(section.qualified(key))' is \(found), but must be \(wholeSeconds(between: range))")
       return value
     }
     return found
@@ -119,10 +117,8 @@ struct PlaybookReader {
     let range = Limits.playbookBlockSeconds
     guard let text = node.text, let length = Nanoseconds(duration: text), length.count % 1_000_000_000 == 0, range.contains(length.wholeSeconds)
     else {
-      problems.error(
-        node.location,
-        "'\(name)' must be a duration in whole seconds between \(Nanoseconds.seconds(range.lowerBound)) and \(Nanoseconds.seconds(range.upperBound)), not \(node.text.map { "'\(shown($0))'" } ?? node.kindName)"
-      )
+      let found = node.text.map { "'\(shown($0))'" } ?? node.kindName
+      problems.error(node.location, "'\(name)' must be a duration in \(wholeSeconds(between: range)), not \(found)")
       return nil
     }
     return length
@@ -190,4 +186,9 @@ struct PlaybookReader {
     }
     return nodes.enumerated().compactMap { StepReader(problems: problems, approval: approval).read($1, number: $0 + 1) }
   }
+}
+
+/// "whole seconds between 10s and 7d"
+func wholeSeconds(between range: ClosedRange<Int64>) -> String {
+  "whole seconds between \(Nanoseconds.seconds(range.lowerBound)) and \(Nanoseconds.seconds(range.upperBound))"
 }

@@ -132,7 +132,9 @@ struct PlaybookTestReader {
     if let source = facts.subject.source, CIDR(source) == nil {
       problems.error(section.location(of: "source"), "'\(section.qualified("source"))' is '\(shown(source))', which is no address or network")
     }
-    if facts.subject == Subject() { problems.error(section.location, "'\(section.path)' has no subject", hint: "name a source, user, session or host") }
+    if facts.subject == Subject() {
+      problems.error(section.location, "'\(section.path)' has no subject", hint: "name a source, user, session or host")
+    }
     if let action = section.choice("action", ProposedAction.self) { facts.action = action }
     if let after = section.duration("after") { facts.after = after }
     if let incident = section.text("incident") { facts.incident = incident }

@@ -75,10 +75,7 @@ struct StepReader {
     guard let length = section.duration("for") else { return .blockIP(ttl: nil) }
     let range = Limits.playbookBlockSeconds
     guard range.contains(length.wholeSeconds), length.count % 1_000_000_000 == 0 else {
-      problems.error(
-        section.location(of: "for"),
-        "'\(section.qualified("for"))' is \(length), but must be whole seconds between \(Nanoseconds.seconds(range.lowerBound)) and \(Nanoseconds.seconds(range.upperBound))"
-      )
+      problems.error(section.location(of: "for"), "'\(section.qualified("for"))' is \(length), but must be \(wholeSeconds(between: range))")
       return nil
     }
     return .blockIP(ttl: length)
@@ -150,7 +147,9 @@ struct StepReader {
     guard section.has("args") else { return [] }
     guard let nodes = section.list("args", isRequired: true) else { return nil }
     guard nodes.count <= Limits.notificationArguments else {
-      problems.error(section.location(of: "args"), "'\(section.qualified("args"))' has \(nodes.count) arguments, but may have \(Limits.notificationArguments)")
+      problems.error(
+        section.location(of: "args"),
+        "'\(section.qualified("args"))' has \(nodes.count) arguments, but may have \(Limits.notificationArguments)")
       return nil
     }
     var out: [String] = []

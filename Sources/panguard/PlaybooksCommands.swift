@@ -113,7 +113,8 @@ extension PlaybooksCommand {
       if format == .table {
         for failure in result.failures { output.line("FAILED \(TerminalText.escaped("\(failure)"))") }
         for id in result.untested { printError("warning: playbook \(id) carries no test") }
-        output.line("\(result.testsRun) tests, \(result.decisionsPlanned) decisions, \(result.failures.count) failed, \(set.playbooks.count) playbooks")
+        output.line(
+          "\(result.testsRun) tests, \(result.decisionsPlanned) decisions, \(result.failures.count) failed, \(set.playbooks.count) playbooks")
       } else {
         output.line(result.json)
       }

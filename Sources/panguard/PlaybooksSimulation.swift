@@ -117,8 +117,8 @@ extension PlaybooksCommand {
     }
 
     private static func head(_ decision: Decision, _ playbook: String?) -> String {
-      TerminalText.escaped(
-        "\(decision.time) \(decision.id) \(decision.ruleID) \(decision.confidence) \(decision.trust.name) \(decision.subject.label): \(playbook ?? "no playbook")")
+      let judged = "\(decision.ruleID) \(decision.confidence) \(decision.trust.name)"
+      return TerminalText.escaped("\(decision.time) \(decision.id) \(judged) \(decision.subject.label): \(playbook ?? "no playbook")")
     }
 
     private static func json(_ decision: Decision, _ old: Plan, _ new: Plan, _ difference: PlanDifference) -> [UInt8] {
@@ -165,8 +165,8 @@ extension PlaybooksCommand {
       }
       var line: String {
         let reasons = refused.keys.sorted().map { "\($0) \(grouped(UInt64(refused[$0] ?? 0)))" }.joined(separator: ", ")
-        return "\(grouped(UInt64(decisions))) decisions, \(grouped(UInt64(matched))) with a playbook: \(grouped(UInt64(done))) actions would be taken, "
-          + "\(grouped(UInt64(asked))) asked for, refused: \(reasons.isEmpty ? "none" : reasons)"
+        return "\(grouped(UInt64(decisions))) decisions, \(grouped(UInt64(matched))) with a playbook: "
+          + "\(grouped(UInt64(done))) actions would be taken, \(grouped(UInt64(asked))) asked for, refused: \(reasons.isEmpty ? "none" : reasons)"
       }
     }
   }
@@ -183,7 +183,8 @@ extension PlaybooksCommand {
 
     func run() throws {
       let decision = try log.map { try find(in: $0) } ?? findDecision(id, in: openStore(recorded.selection))
-      var simulation = PlaybookSimulation(try PlaybooksCommand.load(recorded.playbooks), configuration: try recorded.plannerConfiguration())
+      let configuration = try recorded.plannerConfiguration()
+      var simulation = PlaybookSimulation(try PlaybooksCommand.load(recorded.playbooks), configuration: configuration)
       let considered = simulation.explain(decision)
       let plan = simulation.plan(decision)
       var output = Output()
@@ -201,9 +202,8 @@ extension PlaybooksCommand {
         output.flush()
         return
       }
-      output.line(
-        TerminalText.escaped(
-          "\(decision.id) revision \(decision.revision), \(decision.time): \(decision.ruleID) \(decision.ruleTitle), \(decision.severity.rawValue)"))
+      let rule = "\(decision.ruleID) \(decision.ruleTitle), \(decision.severity.rawValue)"
+      output.line(TerminalText.escaped("\(decision.id) revision \(decision.revision), \(decision.time): \(rule)"))
       output.line(TerminalText.escaped("about \(decision.subject.label), confidence \(decision.confidence), evidence \(decision.trust.name)"))
       output.line("")
       output.line(plan.playbook.map { "Playbook \($0):" } ?? "No playbook is for it: it is recorded, and nothing follows.")
