@@ -43,10 +43,9 @@ struct RecordedDecisions: ParsableArguments {
     var number = 0
     try forEachLine(of: log, lineLimit: Limits.documentBytes) { line in
       number += 1
-      guard !line.isEmpty else { return }
-      do { try body(try DecisionJSON.decode(line)) } catch let error as DecisionJSONError where error.key == "event.kind" {
-        // What a correlation had to forget stands among the decisions.
-      } catch let error as CommandFailure { throw error } catch { throw CommandFailure.environment("\(log):\(number): \(error)") }
+      // What a correlation had to forget stands among the decisions.
+      guard !line.isEmpty, !line.contains("\"event.action\":\"correlation_state_evicted\"") else { return }
+      do { try body(try DecisionJSON.decode(line)) } catch let error as CommandFailure { throw error } catch { throw CommandFailure.environment("\(log):\(number): \(error)") }
     }
   }
 }
