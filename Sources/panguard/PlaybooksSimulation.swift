@@ -45,7 +45,9 @@ struct RecordedDecisions: ParsableArguments {
       number += 1
       // What a correlation had to forget stands among the decisions.
       guard !line.isEmpty, !line.contains("\"event.action\":\"correlation_state_evicted\"") else { return }
-      do { try body(try DecisionJSON.decode(line)) } catch let error as CommandFailure { throw error } catch { throw CommandFailure.environment("\(log):\(number): \(error)") }
+      let decision: Decision
+      do { decision = try DecisionJSON.decode(line) } catch { throw CommandFailure.environment("\(log):\(number): \(error)") }
+      try body(decision)
     }
   }
 }
