@@ -56,6 +56,7 @@ let package = Package(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
     library(
@@ -68,8 +69,8 @@ let package = Package(
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
-        "SyslogOutput", "CLinux", "COpenSSL",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
+        "Storage", "SyslogOutput", "CLinux", "COpenSSL",
       ]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
@@ -77,7 +78,7 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "RuleImport", "RuleConversion",
-        "Detection", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
+        "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -94,6 +95,7 @@ let package = Package(
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "Playbooks", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "AgentRuntime"]),
     tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
@@ -118,7 +120,10 @@ let package = Package(
 if isFuzzing {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML", "CPCRE2"],
+      name: "fuzz",
+      dependencies: [
+        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2",
+      ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }

@@ -251,4 +251,32 @@ public enum Limits {
   public static let nearMissPatterns = 64
   public static let explainedEvents = 1000
   public static let explainedPages = 8
+
+  /// Playbooks that are loaded, steps of one, rules or techniques that one trigger names, and embedded tests of one. More are refused.
+  public static let playbooks = 256
+  public static let playbookSteps = 16
+  public static let playbookTriggerNames = 256
+  public static let playbookTests = 64
+  /// Seconds that a playbook may block for. Outside it is refused when the playbook is read; the enforcer has a ceiling of its own.
+  public static let playbookBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
+  /// Lengths of one escalation. More are refused.
+  public static let escalationLevels = 16
+  /// Arguments of an executable that a playbook starts, and bytes of each. More are refused.
+  public static let notificationArguments = 32
+  public static let notificationArgumentBytes = 1024
+  /// A capture of packets: the most seconds and bytes that a playbook may ask for. More is refused.
+  public static let captureSeconds: Int64 = 600
+  public static let captureBytes: Int64 = 256 * 1024 * 1024
+  /// Subjects whose blocks the planner remembers, and steps whose cool-down it remembers, in each mode (about 64 bytes each). Beyond
+  /// either the one that was touched longest ago is forgotten and counted.
+  public static let repeatOffenders = 65_536
+  public static let coolDowns = 65_536
+  /// Questions that wait for the operator. Beyond it a new one is refused and counted: a flood must not push out what he is looking at.
+  public static let pendingApprovals = 1024
+  /// Actions given out whose outcome nobody has told yet. Beyond it the oldest is taken as done and counted.
+  public static let unansweredActions = 8192
+  /// How long the operator's "no" keeps the same step from being asked again for the same subject.
+  public static let denialMemory = Nanoseconds.hours(1)
+  /// Bytes of a planner's state as it is read back. More is refused: full tables need 8 MiB.
+  public static let plannerStateBytes = 32 * 1024 * 1024
 }
