@@ -127,7 +127,8 @@ let package = Package(
 if isFuzzing {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML", "CPCRE2", "Enforcement"],
+      name: "fuzz",
+      dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML", "CPCRE2", "Enforcement"],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }

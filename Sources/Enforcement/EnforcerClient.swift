@@ -68,7 +68,9 @@ public final class EnforcerClient {
   public func unblockAll() throws(EnforcerClientError) -> Reply<UInt64> {
     try ask(.unblockAll) { if case .unblockedAll(let count) = $0 { count } else { nil } }
   }
-  public func list() throws(EnforcerClientError) -> Reply<[ActiveBlock]> { try ask(.list) { if case .blocks(let blocks) = $0 { blocks } else { nil } } }
+  public func list() throws(EnforcerClientError) -> Reply<[ActiveBlock]> {
+    try ask(.list) { if case .blocks(let blocks) = $0 { blocks } else { nil } }
+  }
   public func reconcile(_ blocks: [Block]) throws(EnforcerClientError) -> Reply<ReconcileReport> {
     guard blocks.count <= Limits.enforcedBlocks else { throw .tooManyEntries(blocks.count) }
     return try ask(.reconcile(blocks)) {

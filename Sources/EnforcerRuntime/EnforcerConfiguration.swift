@@ -151,7 +151,8 @@ struct EnforcerKey: Sendable {
       if let span = section.duration(key) { configuration.policy.heartbeatTimeout = span }
     },
     EnforcerKey(
-      name: "socket", defaultText: "/run/panguard/enforcer.sock", description: ["Where the engine and the operator's command connect. Made with mode 0660."]
+      name: "socket", defaultText: "/run/panguard/enforcer.sock",
+      description: ["Where the engine and the operator's command connect. Made with mode 0660."]
     ) { section, key, configuration in
       guard let path = section.text(key) else { return }
       if path.hasPrefix("/"), path.utf8.count < 108 {

@@ -170,7 +170,9 @@ struct ListenerError: Error, CustomStringConvertible { var description: String }
 enum Listener {
   static func open(_ path: String, group: String?) -> Result<Int32, ListenerError> {
     if let inherited = inherited() { return .success(inherited) }
-    func failure(_ code: Int32) -> Result<Int32, ListenerError> { .failure(ListenerError(description: "\(path): \(String(cString: strerror(code)))")) }
+    func failure(_ code: Int32) -> Result<Int32, ListenerError> {
+      .failure(ListenerError(description: "\(path): \(String(cString: strerror(code)))"))
+    }
     if let live = try? EnforcerClient(path: path) {
       live.close()
       return .failure(ListenerError(description: "another enforcer is running: \(path) answers; stop it first"))

@@ -105,7 +105,7 @@ final class EnforcerServer {
       audit.add(.notice(EnforcerNotice(.heartbeatLost), silence: configuration.policy.heartbeatTimeout), now: now)
     }
     for i in connections.indices.reversed() {
-      guard let since = connections[i].waitsSince, now &- since > UInt64(Limits.enforcerPeerPatience.count) else { continue }
+      guard let since = connections[i].waitsSince, now > since, now - since > UInt64(Limits.enforcerPeerPatience.count) else { continue }
       core.count(\.peersTooSlow)
       audit.add(.tooSlow(uid: connections[i].uid, pid: connections[i].pid), now: now)
       close(i)
@@ -244,7 +244,7 @@ final class EnforcerServer {
   private func close(_ i: Int) { Glibc.close(connections.remove(at: i).descriptor) }
 
   private func serve(_ i: Int, now: UInt64) {
-    if !connections[i].output.isEmpty { return write(i, now: now) }
+    if !connections[i].output.isEmpty { return write(i) }
     var buffer = [UInt8](repeating: 0, count: 256 * 1024)
     // Never more than the frame that is being read: what follows stays in the socket, and the sender waits.
     let room = min(buffer.count, connections[i].wanted - connections[i].input.count)
@@ -265,12 +265,13 @@ final class EnforcerServer {
       connections[i].wanted = EnforcerProtocol.headerBytes
       connections[i].output = answer(request, uid: connections[i].uid, pid: connections[i].pid, now: now).encoded(id: id)
       connections[i].sent = 0
-      connections[i].waitsSince = now
-      write(i, now: now)
+      // The peer's time begins when its answer is there, however long that took us.
+      connections[i].waitsSince = monotonicNow()
+      write(i)
     }
   }
 
-  private func write(_ i: Int, now: UInt64) {
+  private func write(_ i: Int) {
     let connection = connections[i]
     let count = connection.output.withUnsafeBytes {
       send(connection.descriptor, $0.baseAddress! + connection.sent, $0.count - connection.sent, Int32(MSG_NOSIGNAL))

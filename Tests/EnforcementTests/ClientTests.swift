@@ -20,7 +20,8 @@ struct ClientTests {
 
   @Test("nobody there")
   func absent() {
-    #expect(error { () throws(EnforcerClientError) in try EnforcerClient(path: "/nonexistent/x") } == .cannotConnect(path: "/nonexistent/x", errno: ENOENT))
+    #expect(
+      error { () throws(EnforcerClientError) in try EnforcerClient(path: "/nonexistent/x") } == .cannotConnect(path: "/nonexistent/x", errno: ENOENT))
     let long = "/" + String(repeating: "x", count: 120)
     #expect(error { () throws(EnforcerClientError) in try EnforcerClient(path: long) } == .pathTooLong(long))
   }

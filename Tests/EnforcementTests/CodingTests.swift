@@ -27,7 +27,8 @@ struct CodingTests {
     .outcomes([.blocked, .refreshed, .unblocked, .absent] + refusals.map(BlockOutcome.refused)), .unblockedAll(.max),
     .blocks([ActiveBlock(network("192.0.2.7/32"), remainingMilliseconds: 1)]),
     .reconciled(ReconcileReport(outcomes: [.blocked], strangers: [network("192.0.2.9/32")])),
-    .alive(EnforcerNotice.Kind.allCases.map { EnforcerNotice($0, network("2001:db8::/64"), protected: $0 == .unblockedAsProtected ? .gateway : nil) }),
+    .alive(
+      EnforcerNotice.Kind.allCases.map { EnforcerNotice($0, network("2001:db8::/64"), protected: $0 == .unblockedAsProtected ? .gateway : nil) }),
     .status(fullStatus), .unavailable("no nftables: ä"),
   ]
   /// Every counter with another value, so that a mistake in their order shows.

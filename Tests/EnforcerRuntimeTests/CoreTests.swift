@@ -111,7 +111,9 @@ struct CoreTests {
     #expect(plan.change.additions == [.init(network: network("203.0.113.1/32"), milliseconds: 90_000, isRefresh: false)])
     #expect(core.finish(plan, failure: nil) == .outcomes([.blocked, .refreshed]))
     #expect(core.table.end(of: network("203.0.113.1/32")) == CoreTests.start + 90 * CoreTests.second)
-    #expect(ask(&core, .unblock([network("203.0.113.1/32"), network("203.0.113.1/32"), network("203.0.113.0/24")])) == .outcomes([.unblocked, .absent, .absent]))
+    #expect(
+      ask(&core, .unblock([network("203.0.113.1/32"), network("203.0.113.1/32"), network("203.0.113.0/24")]))
+        == .outcomes([.unblocked, .absent, .absent]))
   }
 
   @Test("the table has a size; refreshes still fit")
@@ -216,7 +218,8 @@ struct CoreTests {
     _ = block(&core, "203.0.113.1/32", "203.0.113.2/32", "203.0.113.3/32", seconds: 100)
     let (change, notices) = core.compare(
       kernel: [
-        ActiveBlock(network("203.0.113.1/32"), remainingMilliseconds: 98_000), ActiveBlock(network("203.0.113.2/32"), remainingMilliseconds: 9_000_000),
+        ActiveBlock(network("203.0.113.1/32"), remainingMilliseconds: 98_000),
+        ActiveBlock(network("203.0.113.2/32"), remainingMilliseconds: 9_000_000),
         ActiveBlock(network("192.0.2.1/32"), remainingMilliseconds: 1000),
       ], now: CoreTests.start)
     #expect(change.removals == [network("192.0.2.1/32")])

@@ -49,7 +49,8 @@ struct HostTextTests {
     let tunnel = connection("192.0.2.3")
     let logged = connection("192.0.2.4")
     let all = [attacker, admin, tunnel, logged]
-    #expect(sessions.update(all, logins: [address("192.0.2.4"), address("192.0.2.99")], now: 2 * second, isBlocked: open) == [admin.peer, logged.peer])
+    #expect(
+      sessions.update(all, logins: [address("192.0.2.4"), address("192.0.2.99")], now: 2 * second, isBlocked: open) == [admin.peer, logged.peer])
     // The attacker's connections are new ones each time; the tunnel stays.
     #expect(sessions.update([connection("192.0.2.1", 5001), tunnel], logins: [], now: 151 * second, isBlocked: open).isEmpty)
     #expect(sessions.update([connection("192.0.2.1", 5002), tunnel], logins: [], now: 152 * second, isBlocked: open) == [tunnel.peer])

@@ -121,7 +121,8 @@ final class Laboratory {
       skip("network namespaces need root")
       return nil
     }
-    guard (try? Command.run(["ip", "-V"])) != nil, (try? Command.run(["nft", "--version"])) != nil, (try? Command.run(["python3", "-V"])) != nil else {
+    guard (try? Command.run(["ip", "-V"])) != nil, (try? Command.run(["nft", "--version"])) != nil, (try? Command.run(["python3", "-V"])) != nil
+    else {
       skip("needs ip, nft and python3 (scripts/setup --tests)")
       return nil
     }
@@ -141,7 +142,9 @@ final class Laboratory {
     mkdir(directory, 0o700)
     try Command.run(["ip", "netns", "add", outside])
     try Command.run(["ip", "-n", host, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", outside])
-    for (space, addresses) in [(host, [own + "/24", "2001:db8:77:1::1/64"]), (outside, Laboratory.attackers.map { $0 + "/24" } + ["10.77.0.254/24"])] {
+    for (space, addresses) in [
+      (host, [own + "/24", "2001:db8:77:1::1/64"]), (outside, Laboratory.attackers.map { $0 + "/24" } + ["10.77.0.254/24"]),
+    ] {
       try Command.run(["ip", "-n", space, "link", "set", "lo", "up"])
       try Command.run(["ip", "-n", space, "link", "set", "cable", "up"])
       for address in addresses { try Command.run(["ip", "-n", space, "address", "add", address, "dev", "cable", "nodad"]) }
