@@ -12,8 +12,10 @@ final class Firewall {
   private let socket: NetlinkSocket
   /// Lengths whose set and rule exist, in a fixed order.
   private var sets: [BlockSet]
-  /// Of the kernel's rules after our last change; another number means that somebody changed something, not necessarily ours.
+  /// Of the kernel's rules after our last change; every change of any rules, whoever makes it, adds one.
   private var generation: UInt32 = 0
+  /// Somebody else changed something between two of our changes, or one of ours was left half done; our table is to be looked at.
+  private var isDoubtful = false
 
   /// Takes over the table of an earlier run, with what is blocked in it, or makes it.
   init() throws(FirewallUnavailable) {
@@ -21,6 +23,7 @@ final class Firewall {
       // Room for a whole table in one transaction, replaced (three messages of 40 bytes an element).
       socket = try NetlinkSocket(protocol: NETLINK_NETFILTER, sendBytes: 16 << 20)
       sets = BlockSet.always
+      generation = try currentGeneration()
       sets = try presentSets()
       do {
         try install()
@@ -112,8 +115,15 @@ final class Firewall {
 
   private func commit(_ batch: inout NFTables.Batch, _ during: String) throws(NetlinkError) {
     let (bytes, acknowledged) = batch.finished()
-    try socket.transact(during, bytes, acknowledged: acknowledged)
-    generation = try currentGeneration()
+    let before = generation
+    do throws(NetlinkError) {
+      try socket.transact(during, bytes, acknowledged: acknowledged)
+      generation = try currentGeneration()
+    } catch {
+      isDoubtful = true
+      throw error
+    }
+    if generation != before &+ 1 { isDoubtful = true }
   }
 
   // MARK: Questions
@@ -162,11 +172,17 @@ final class Firewall {
     }
     return number
   }
-  /// Whether anybody changed any rules since our last change.
-  func wasChangedByOthers() throws(NetlinkError) -> Bool { try currentGeneration() != generation }
+  /// Whether anybody else changed any rules since we last looked.
+  func wasChangedByOthers() throws(NetlinkError) -> Bool {
+    if isDoubtful { return true }
+    return try currentGeneration() != generation
+  }
 
   /// After a change by others: the table is whole again, empty where it had been removed. True if something of it was missing.
   func repair() throws(NetlinkError) -> Bool {
+    // From here on a change by others is a new one.
+    generation = try currentGeneration()
+    isDoubtful = false
     var present: Set<BlockSet> = []
     do {
       try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { present = [] }) {

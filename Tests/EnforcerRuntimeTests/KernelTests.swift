@@ -148,6 +148,8 @@ struct KernelTests {
     _ = try client.block([Block(network("10.77.0.2/32"), seconds: 60), Block(network("10.77.0.4/31"), seconds: 60)])
     #expect(try lab.nft("list table inet theirs") == theirs)
     _ = try lab.nft("delete table inet panguard")
+    // A request of ours right after it must not hide it.
+    _ = try client.block([Block(network("203.0.113.9/32"), seconds: 60)])
     #expect(enforcer.waitFor("was made anew") && enforcer.waitFor("blocked 10.77.0.2/32 again"))
     usleep(300_000)
     #expect(try !lab.passes("10.77.0.2"))
@@ -255,6 +257,36 @@ struct HostProtectionTests {
     usleep(300_000)
     #expect(try client.block([Block(network("10.77.0.2/32"), seconds: 60)]).value == [.blocked])
     _ = (server, enforcer, before, attacker)
+  }
+
+  @Test("a real OpenSSH server: a logged-in session protects its address, an unauthenticated connection does not")
+  func openSSH() throws {
+    guard let lab = try Laboratory.make("admin_ports: [2299]\n") else { return }
+    guard access("/usr/sbin/sshd", X_OK) == 0, (try? Command.run(["ssh", "-V"])) != nil else { return skip("no sshd and ssh (scripts/setup --tests)") }
+    mkdir("/run/sshd", 0o755)
+    let folder = lab.directory
+    for key in ["host", "user"] { try Command.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "\(folder)/\(key)"]) }
+    lab.write(
+      folder + "/sshd_config",
+      "Port 2299\nHostKey \(folder)/host\nAuthorizedKeysFile \(folder)/user.pub\nPidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\n")
+    let sshd = try Command(["ip", "netns", "exec", lab.host, "/usr/sbin/sshd", "-D", "-e", "-f", folder + "/sshd_config"])
+    guard sshd.waitFor("Server listening on :: port 2299") else { return skip("sshd does not start here: \(sshd.output)") }
+    let enforcer = try lab.enforcer()
+    let client = try lab.client()
+    let login =
+      "exec ip netns exec \(lab.outside) ssh -p 2299 -i \(folder)/user -b 10.77.0.2 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+      + " -o BatchMode=yes root@\(lab.own) 'echo logged in; read line; echo still there'"
+    let admin = try Command(["sh", "-c", login])
+    guard admin.waitFor("logged in", seconds: 40) else { return skip("no login here: \(admin.output) \(sshd.output)") }
+    // The banner comes, and then this one just waits, as every attacker does between two guesses.
+    let attacker = try lab.connection("10.77.0.3", port: 2299)
+    usleep(150_000)
+    #expect(
+      try client.block([Block(network("10.77.0.2/32"), seconds: 60), Block(network("10.77.0.3/32"), seconds: 60)]).value
+        == [.refused(.protected(.adminSession, by: network("10.77.0.2/32"))), .blocked])
+    admin.say("go on")
+    #expect(admin.waitFor("still there"))
+    _ = (enforcer, attacker)
   }
 
   @Test("who wants every connection to count says so")
