@@ -66,6 +66,10 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
     library("SyslogOutput", ["Primitives", "CLinux"]),
+    // The kernel's own headers; nothing is linked.
+    .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
+    library("Enforcement", ["Primitives", "CLinux"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "CLinux", "CNetlink"]),
     library(
       "AgentRuntime",
       [
@@ -81,6 +85,9 @@ let package = Package(
         "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
+
+    .executableTarget(
+      name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -103,6 +110,8 @@ let package = Package(
     tests(
       of: "AgentRuntime",
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
+    tests(of: "Enforcement", ["Primitives"]),
+    tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -122,7 +131,7 @@ if isFuzzing {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2",
+        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

@@ -279,4 +279,39 @@ public enum Limits {
   public static let denialMemory = Nanoseconds.hours(1)
   /// Bytes of a planner's state as it is read back. More is refused: full tables need 8 MiB.
   public static let plannerStateBytes = 32 * 1024 * 1024
+
+  /// Blocks that the enforcer holds at a time, of all kinds together. Further ones are refused and counted. The kernel's sets have room for
+  /// twice as many, because an element that has expired keeps its place until it is collected.
+  public static let enforcedBlocks = 65_536
+  /// Bytes of one frame between engine and enforcer, header included: a full table in one frame (24 bytes an entry). A longer one closes
+  /// the connection.
+  public static let enforcerFrameBytes = 2 * 1024 * 1024
+  /// Bytes of a text in an answer of the enforcer. Longer ones are cut.
+  public static let enforcerTextBytes = 512
+  /// Connections that the enforcer serves at a time: the engine, a command of the operator, and room for a reconnect. Further ones are
+  /// closed and counted.
+  public static let enforcerConnections = 8
+  /// How long a peer may take to send the rest of a frame, or to take its answer. Beyond it the connection is closed and counted.
+  public static let enforcerPeerPatience = Nanoseconds.seconds(5)
+  /// Notices that wait for the engine's next heartbeat. Beyond it the oldest is dropped and counted; each was also an audit line.
+  public static let enforcerNotices = 256
+  /// Audit lines of the enforcer in one minute. Beyond it they are counted, and the count is a line of its own.
+  public static let enforcerAuditLinesPerMinute = 600
+  /// Addresses of one kind (own, gateways, resolvers, peers of sessions) that are protected, besides the allowlist. Beyond it nothing is
+  /// blocked at all until there are fewer: whoever cannot be protected must not be at risk.
+  public static let protectedAddresses = 16_384
+  /// Networks of the operator's allowlist. More are an error in the configuration.
+  public static let allowlistEntries = 4096
+  /// Ports that count as administration, configured and learned. Further ones are an error, or left out and reported.
+  public static let administrationPorts = 32
+  /// How old the list of sessions may be when a block is checked against it. A request within this time uses the same list.
+  public static let sessionListAge = Nanoseconds.milliseconds(100)
+  /// Bytes of one message that the kernel sends over netlink. It never sends longer ones in a dump.
+  public static let netlinkMessageBytes = 256 * 1024
+  /// Bytes of a resolver or sshd configuration file that are read. The rest is left alone.
+  public static let watchedFileBytes = 64 * 1024
+  /// How often the enforcer looks whether somebody else changed its table, and how much a kernel timeout may differ from ours before it
+  /// is set anew.
+  public static let tableCheckInterval = Nanoseconds.seconds(1)
+  public static let timeoutDrift = Nanoseconds.seconds(5)
 }

@@ -11,6 +11,7 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("regular-expression", { fuzzRegularExpression(Bytes(start: $0, count: $1)) }),
   ("evaluator", { fuzzEvaluator(Bytes(start: $0, count: $1)) }),
   ("playbook", { fuzzPlaybook(Bytes(start: $0, count: $1)) }),
+  ("enforcer-frame", { fuzzEnforcerFrame(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 

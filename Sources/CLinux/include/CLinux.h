@@ -24,3 +24,5 @@ int pg_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 void pg_release_free_memory(void);
 FILE *pg_stderr(void);
 FILE *pg_stdout(void);
+/// unshare(CLONE_NEWNET): a network namespace of its own for this process and its children. 0 on success, -1 with errno.
+int pg_new_network_namespace(void);
