@@ -79,7 +79,8 @@ let package = Package(
     library(
       "EngineCommand",
       [
-        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Export", "Storage", "Primitives", "CLinux", "CSystemd",
+        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Export", "Storage", "Primitives", "CLinux",
+        "CSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -89,7 +90,8 @@ let package = Package(
     .executableTarget(
       name: "panguard",
       dependencies: [
-        "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "RuleImport", "RuleConversion",
+        "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
+        "RuleImport", "RuleConversion",
         "Detection", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
@@ -113,6 +115,7 @@ let package = Package(
     tests(of: "SyslogOutput", ["Export"]),
     tests(of: "Confinement", ["CLinux"]),
     tests(of: "Supervision", ["Primitives", "CLinux"]),
+    tests(of: "EngineCommand", ["AgentRuntime", "Confinement"]),
     tests(
       of: "AgentRuntime",
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
@@ -124,7 +127,9 @@ let package = Package(
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["panguard", "panguardd", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      dependencies: [
+        "panguard", "panguardd", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+      ],
       path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -356,11 +356,14 @@ public final class Agent {
   private func reload() -> AgentInput? {
     isReloadWanted = false
     hooks.moment(.reloading)
-    defer { hooks.moment(.ready) }
-    guard let input = hooks.reload() else { return nil }
+    guard let input = hooks.reload() else {
+      hooks.moment(.ready)
+      return nil
+    }
     if isDirty { commit() }
     if let storeProblem {
       report(.warning("not reloaded: \(storeProblem); the rules and the configuration stay as they were"))
+      hooks.moment(.ready)
       return nil
     }
     syslog?.flush()

@@ -6,9 +6,11 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int pg_setgroups(size_t count, const gid_t *groups) { return setgroups(count, groups); }
@@ -66,4 +68,50 @@ int pg_try_socket(int domain, int type) { return (int)syscall(SYS_socket, domain
 int pg_try_execute(const char *path) {
   char *const none[] = {NULL};
   return execve(path, none, none);
+}
+
+ssize_t pg_send_descriptor(int fd, const void *bytes, size_t length, int passed) {
+  struct iovec part = {(void *)bytes, length};
+  union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  memset(&control, 0, sizeof control);
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (passed >= 0) {
+    message.msg_control = control.room;
+    message.msg_controllen = sizeof control.room;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &passed, sizeof(int));
+  }
+  return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t pg_receive_descriptor(int fd, void *bytes, size_t length, int *passed) {
+  struct iovec part = {bytes, length};
+  union {
+    char room[CMSG_SPACE(sizeof(int) * 4)];
+    struct cmsghdr align;
+  } control;
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+  *passed = -1;
+  ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int got;
+      memcpy(&got, CMSG_DATA(header) + i * sizeof(int), sizeof got);
+      if (*passed < 0) {
+        *passed = got;
+      } else {
+        close(got);
+      }
+    }
+  }
+  return n;
 }

@@ -121,7 +121,8 @@ extension Confinement {
     }
     guard pg_setresgid(account.group, account.group, account.group) == 0 else { throw ConfinementError(name, "setresgid", errno) }
     guard pg_setresuid(account.user, account.user, account.user) == 0 else { throw ConfinementError(name, "setresuid", errno) }
-    report.achieved.append("user \(account.name)" + (account.groups.isEmpty ? "" : ", groups \(account.groups.map(String.init).joined(separator: " "))"))
+    report.achieved.append(
+      "user \(account.name)" + (account.groups.isEmpty ? "" : ", groups \(account.groups.map(String.init).joined(separator: " "))"))
     if account.user == 0 { report.missing.append("user: it stays root by name, without root's capabilities") }
   }
 

@@ -19,8 +19,10 @@ enum SystemCalls {
     "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid", "getrandom", "getrusage",
     "times", "uname", "sysinfo", "capget", "getrlimit", "umask",
     // Open files.
-    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "lseek", "close", "dup", "dup2", "dup3", "fcntl", "pipe2",
-    "fstat", "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "flock", "getdents64", "fstatfs", "epoll_create1", "epoll_ctl", "epoll_wait",
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "lseek", "close", "dup", "dup2", "dup3", "fcntl",
+    "pipe2",
+    "fstat", "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "flock", "getdents64", "fstatfs", "epoll_create1", "epoll_ctl",
+    "epoll_wait",
     "epoll_pwait", "eventfd2", "poll", "ppoll", "select", "pselect6",
     // Files by name: Landlock says which.
     "open", "openat", "stat", "lstat", "newfstatat", "statx", "statfs", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
@@ -37,10 +39,12 @@ enum SystemCalls {
   static let refused: [String] = [
     "fork", "vfork", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal", "pidfd_getfd", "socketpair", "chmod",
     "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups",
-    "setfsuid", "setfsgid", "capset", "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "truncate", "chroot", "chdir",
+    "setfsuid", "setfsgid", "capset", "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "truncate", "chroot",
+    "chdir",
     "fchdir", "utime", "utimes", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "io_uring_setup",
     "memfd_create", "memfd_secret", "sethostname", "setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "setrlimit",
-    "sched_setaffinity", "sched_setscheduler", "ioperm", "iopl", "personality", "seccomp", "setsid", "setpgid", "syslog", "shmget", "shmat", "msgget", "semget",
+    "sched_setaffinity", "sched_setscheduler", "ioperm", "iopl", "personality", "seccomp", "setsid", "setpgid", "syslog", "shmget", "shmat", "msgget",
+    "semget",
     "mq_open", "process_madvise", "fanotify_init", "acct", "quotactl", "swapon", "swapoff", "reboot", "vhangup", "name_to_handle_at",
   ]
   /// Nothing of ours calls them: whoever does has broken in. The process ends (SIGSYS), and its supervisor records it.
@@ -74,7 +78,9 @@ extension Confinement {
     calls += SystemCalls.serving.map { ($0, mayServe ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
     for call in calls { try addRule(filter, call.name, call.action, []) }
 
-    for request in SystemCalls.inputOutputControls { try addRule(filter, "ioctl", SystemCalls.allow, [argument(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, request)]) }
+    for request in SystemCalls.inputOutputControls {
+      try addRule(filter, "ioctl", SystemCalls.allow, [argument(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, request)])
+    }
     for option in SystemCalls.processControls { try addRule(filter, "prctl", SystemCalls.allow, [argument(0, SCMP_CMP_EQ, option)]) }
     // A thread, never a process.
     let thread = UInt64(PG_CLONE_THREAD)
@@ -93,7 +99,8 @@ extension Confinement {
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2)
     let status = seccomp_load(filter)
     switch status {
-    case 0: report.achieved.append("system calls: seccomp filter, \(SystemCalls.allowed.count + 6) allowed; sockets: \(Confinement.text(of: sockets))")
+    case 0:
+      report.achieved.append("system calls: seccomp filter, \(SystemCalls.allowed.count + 6) allowed; sockets: \(Confinement.text(of: sockets))")
     case -EINVAL, -ENOSYS, -EOPNOTSUPP: report.missing.append("system calls: this kernel has no seccomp filters, so sockets can be made")
     default: throw ConfinementError(name, "seccomp", -status)
     }

@@ -12,7 +12,8 @@ enum EngineConfinement {
 
   /// What the C library, the journal's library and the program itself read, where it exists. Programs and libraries can be read, not run.
   private static let systemPaths = [
-    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/etc/machine-id", "/etc/ssl/openssl.cnf", "/proc/self",
+    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/etc/machine-id", "/etc/ssl/openssl.cnf",
+    "/proc/self",
     "/proc/sys/kernel/random/boot_id", "/proc/sys/vm/overcommit_memory", "/sys/devices/system/cpu", "/dev/urandom",
   ]
   private static let journalPaths = ["/var/log/journal", "/run/log/journal"]
@@ -31,7 +32,8 @@ enum EngineConfinement {
     }
     if let account = Account.named(userName, groups: groups) { return (account, nil) }
     // nobody is no answer: it is shared, and would have to own our state.
-    let note = "there is no user '\(userName)': the engine stays root by name, without capabilities (`adduser --system --group \(userName)` makes one)"
+    let note =
+      "there is no user '\(userName)': the engine stays root by name, without capabilities (`adduser --system --group \(userName)` makes one)"
     return (Account.named("root", groups: groups), note)
   }
 

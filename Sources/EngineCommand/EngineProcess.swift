@@ -78,7 +78,10 @@ public final class EngineProcess {
     messages.line("panguard \(Version.text), mode observe: it decides and explains, it does not act")
     messages.line("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(state)")
     messages.line("the engine gave up: \(report.achieved.joined(separator: "; "))")
-    for line in [note].compactMap({ $0 }) + report.missing.map({ "the engine could not give up \($0)" }) { messages.line(TerminalText.escaped(line)) }
+    if let note { messages.line(note) }
+    for line in report.missing where note == nil || !line.hasPrefix("user:") {
+      messages.line("the engine could not give up " + TerminalText.escaped(line))
+    }
     if let line = NotRun.line(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
   }
 
@@ -103,24 +106,23 @@ public final class EngineProcess {
   // MARK: Running
 
   private func serve() throws {
-    var isFirst = true
+    // What ran before the present input: it comes back where the present one cannot even be begun.
+    var previous: AgentInput?
     while true {
-      let end: AgentEnd
       do {
         let agent = try makeAgent(input)
         self.agent = agent
-        if isFirst, agent.hasNoSources { throw noSources() }
+        if agent.hasNoSources { throw noSources() }
         agent.unshownDecisions = { [screen] in screen.droppedLines }
-        end = agent.run()
-        if case .stopped = end { return finish(agent) }
-      } catch let failure as CommandFailure {
-        throw failure
+        switch agent.run() {
+        case .stopped: return finish(agent)
+        case .replaced(let next): (previous, input) = (input, next)
+        }
       } catch {
-        throw CommandFailure.environment("\(error)")
-      }
-      if case .replaced(let next) = end {
-        input = next
-        isFirst = false
+        let failure = error as? CommandFailure ?? .environment("\(error)")
+        guard let last = previous else { throw failure }
+        messages.line("warning: not reloaded: \(TerminalText.escaped(failure.message)); the rules and the configuration before it are taken again")
+        (previous, input) = (nil, last)
       }
     }
   }

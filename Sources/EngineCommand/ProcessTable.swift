@@ -23,6 +23,8 @@ final class ProcessTable {
     for _ in 0..<limit {
       switch SupervisionMessage.receive(on: Channel.supervisor) {
       case .message(let message): take(message)
+      // Nothing of this version speaks to another program yet.
+      case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
       case .nothing: return true
       case .end: return false
@@ -46,7 +48,7 @@ final class ProcessTable {
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]
-    case .ready: foreignMessages += 1
+    case .ready, .channel: foreignMessages += 1
     }
   }
 

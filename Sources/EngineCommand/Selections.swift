@@ -9,7 +9,8 @@ import RuleLanguage
 /// Where the agent keeps its state, for the commands that talk to it or read its store.
 public struct StateSelection: ParsableArguments {
   public init() {}
-  @Option(name: .long, help: "The configuration file; default \(Configuration.defaultPath) if it exists.", completion: .file()) public var config: String?
+  @Option(name: .long, help: "The configuration file; default \(Configuration.defaultPath) if it exists.", completion: .file()) public var config:
+    String?
   @Option(name: .long, help: "The agent's state directory; default as configured.", completion: .directory) public var state: String?
 
   public func configuration() throws -> Configuration {
@@ -31,7 +32,8 @@ public struct RuleSelection: ParsableArguments {
   @Option(name: .long, help: RuleSelection.help, completion: .file())
   public var rules: [String] = []
   public static let pathsHelp: ArgumentHelp = "Rules: files, directories, archives, wheels or JSON bundles."
-  public static let help: ArgumentHelp = "Rules: a file, directory, archive, wheel or JSON bundle; may be given several times. Default: the shipped rules."
+  public static let help: ArgumentHelp =
+    "Rules: a file, directory, archive, wheel or JSON bundle; may be given several times. Default: the shipped rules."
   @Option(name: .long, help: "How mature a rule must be to run: enforce, alert, hunt. Default: rules.lane of the configuration, else hunt.")
   public var lane: RuleLane?
   @Flag(name: .long, help: "Run drafts and deprecated rules too.") public var includeInactive = false

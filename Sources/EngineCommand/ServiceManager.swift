@@ -15,7 +15,6 @@ public enum ServiceManager {
     clock_gettime(CLOCK_MONOTONIC, &now)
     notify("RELOADING=1\nMONOTONIC_USEC=\(Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)")
   }
-  static func status(_ text: String) { notify("STATUS=\(text)") }
   private static func notify(_ state: String) { _ = sd_notify(0, state) }
 
   /// Half of the time within which the manager wants to hear from us, in nanoseconds; nil: it has no watchdog.

@@ -8,21 +8,21 @@ public struct ChildProgram: Sendable {
   /// The file's name; it lies beside `panguard` or in /usr/lib/panguard.
   public var executable: String
   public var arguments: [String]
-  /// Channels to other children: the number that both know, and the other's name. One row of a pair is enough.
-  public var channels: [(number: Int32, peer: String)]
+  /// The number of its channel to the engine (see Channel); nil: it has none.
+  public var channel: Int32?
   /// Without it nothing is started. One that is not required and not installed is reported once, and the agent works without it.
   public var isRequired: Bool
   /// What the agent cannot do without it, for that report.
   public var purpose: String
 
   public init(
-    name: String, executable: String, arguments: [String] = [], channels: [(number: Int32, peer: String)] = [], isRequired: Bool = false,
+    name: String, executable: String, arguments: [String] = [], channel: Int32? = nil, isRequired: Bool = false,
     purpose: String = ""
   ) {
     self.name = name
     self.executable = executable
     self.arguments = arguments
-    self.channels = channels
+    self.channel = channel
     self.isRequired = isRequired
     self.purpose = purpose
   }

@@ -31,8 +31,8 @@ public final class Supervisor {
   private let report: (String) -> Void
   private var children: [Child] = []
   private var missing: [ChildProgram] = []
-  /// Both ends of the channels between children, by number: the first is the one whose row names the channel.
-  private var pairs: [Int32: (owner: String, own: Int32, peer: String, other: Int32)] = [:]
+  /// The engine's ends of channels that it has not got yet.
+  private var undelivered: [(number: Int32, descriptor: Int32)] = []
   private var signals: Int32 = -1
   private var stopDeadline: Int64?
   /// How long a child may take to end in order before it is killed.
@@ -56,10 +56,7 @@ public final class Supervisor {
       if child.pid > 0 { kill(child.pid, SIGKILL) }
       if child.channel >= 0 { close(child.channel) }
     }
-    for pair in pairs.values {
-      close(pair.own)
-      close(pair.other)
-    }
+    for end in undelivered { close(end.descriptor) }
     if signals >= 0 { close(signals) }
   }
 
@@ -81,17 +78,11 @@ public final class Supervisor {
     sigprocmask(SIG_BLOCK, &set, nil)
     signals = signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
     guard signals >= 0 else { throw SupervisionError("signalfd: \(String(cString: strerror(errno)))") }
-    for child in children {
-      for (number, peer) in child.program.channels where children.contains(where: { $0.program.name == peer }) {
-        let (own, other) = try Supervisor.pair()
-        pairs[number] = (child.program.name, own, peer, other)
-      }
-    }
   }
 
-  private static func pair() throws(SupervisionError) -> (Int32, Int32) {
+  private static func pair(_ type: __socket_type) throws(SupervisionError) -> (Int32, Int32) {
     var ends: [Int32] = [-1, -1]
-    guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+    guard socketpair(AF_UNIX, Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
       throw SupervisionError("socketpair: \(String(cString: strerror(errno)))")
     }
     // Above the numbers that are given out, so that no end is overwritten while the child's are put in place.
@@ -125,16 +116,22 @@ public final class Supervisor {
   }
 
   private func start(_ child: Child) throws(SupervisionError) {
-    let (own, given) = try Supervisor.pair()
+    let (own, given) = try Supervisor.pair(SOCK_SEQPACKET)
     defer { close(given) }
     var descriptors: [(Int32, Int32)] = [(given, Channel.supervisor)]
-    for (number, pair) in pairs.sorted(by: { $0.key < $1.key }) {
-      if pair.owner == child.program.name { descriptors.append((pair.own, number)) }
-      if pair.peer == child.program.name { descriptors.append((pair.other, number)) }
+    if let number = child.program.channel {
+      let (engines, childs) = try Supervisor.pair(SOCK_STREAM)
+      descriptors.append((childs, number))
+      undelivered.removeAll { end in
+        if end.number == number { close(end.descriptor) }
+        return end.number == number
+      }
+      undelivered.append((number, engines))
     }
+    defer { for (end, number) in descriptors where number != Channel.supervisor { close(end) } }
     if child.channel >= 0 { close(child.channel) }
     child.channel = own
-    child.pid = try Supervisor.spawn(child.path, ["--supervised"] + child.program.arguments, descriptors)
+    child.pid = try Supervisor.spawn(child.path, child.program.arguments, descriptors)
     child.startedAt = Supervisor.now()
     child.startAt = nil
     // What an engine that was started again must know about the others.
@@ -207,6 +204,9 @@ public final class Supervisor {
   private func listen(_ child: Child) {
     switch SupervisionMessage.receive(on: child.channel) {
     case .message(.ready): child.wasReady = true
+    case .channel(_, let descriptor):
+      close(descriptor)
+      report("warning: \(child.program.name) passed something that it has no reason to pass")
     case .message, .foreign: report("warning: \(child.program.name) said something that it has no reason to say")
     case .nothing: break
     case .end:
@@ -285,6 +285,11 @@ public final class Supervisor {
 
   private func tellEngine(_ message: SupervisionMessage) {
     guard let engine = children.first, engine.pid > 0, engine.channel >= 0 else { return }
+    // What was sent is the engine's alone: when it ends, the other side is told by that.
+    while let end = undelivered.popLast() {
+      SupervisionMessage.channel(number: end.number).send(on: engine.channel, passing: end.descriptor)
+      close(end.descriptor)
+    }
     if case .started(let name, _) = message, name == engine.program.name {
       for how in pendingEnds { SupervisionMessage.ended(name: name, how: how).send(on: engine.channel) }
       pendingEnds.removeAll()

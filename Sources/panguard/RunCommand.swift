@@ -19,13 +19,13 @@ struct RunCommand: ParsableCommand {
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
   static func table(_ engineArguments: [String]) -> [ChildProgram] {
     [
-      ChildProgram(name: "engine", executable: "panguardd", arguments: engineArguments, isRequired: true)
+      ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true)
     ]
   }
 
   func run() throws {
     // What stands behind `run` is the engine's, as it was written: both read it by the same definition.
-    let arguments = Array(CommandLine.arguments.drop { $0 != "run" }.dropFirst())
+    let arguments = Array(CommandLine.arguments.dropFirst().drop { $0 != "run" }.dropFirst())
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())

@@ -32,3 +32,8 @@ int pg_open_path(const char *path);
 int pg_try_fork(void);
 int pg_try_socket(int domain, int type);
 int pg_try_execute(const char *path);
+
+/// sendmsg(2) of `length` bytes, with the descriptor `passed` beside them (SCM_RIGHTS) unless it is negative. Never waits, never raises SIGPIPE.
+ssize_t pg_send_descriptor(int fd, const void *bytes, size_t length, int passed);
+/// recvmsg(2) that never waits; *passed is the descriptor that came along (close-on-exec), or -1. More than one are closed.
+ssize_t pg_receive_descriptor(int fd, void *bytes, size_t length, int *passed);
