@@ -42,10 +42,12 @@ let package = Package(
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
+    systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
     library("Primitives", ["CLinux"]),
+    library("Confinement", ["CLinux", "CSeccomp"]),
     library("RegularExpressions", ["Primitives"]),
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
@@ -76,13 +78,25 @@ let package = Package(
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
         "Storage", "SyslogOutput", "CLinux", "COpenSSL",
       ]),
+    library("Supervision", ["Primitives", "CLinux"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
+    library(
+      "EngineCommand",
+      [
+        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Export", "Storage", "Primitives", "CLinux",
+        "CSystemd",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "panguardd",
+      dependencies: ["EngineCommand", .product(name: "ArgumentParser", package: "swift-argument-parser")], path: "Sources/panguardd",
+      swiftSettings: optimized),
     .executableTarget(
       name: "panguard",
       dependencies: [
-        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "RuleImport", "RuleConversion",
-        "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
+        "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -107,6 +121,9 @@ let package = Package(
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
+    tests(of: "Confinement", ["CLinux"]),
+    tests(of: "Supervision", ["Primitives", "CLinux"]),
+    tests(of: "EngineCommand", ["AgentRuntime", "Confinement"]),
     tests(
       of: "AgentRuntime",
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
@@ -120,7 +137,9 @@ let package = Package(
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["panguard", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      dependencies: [
+        "panguard", "panguardd", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+      ],
       path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]

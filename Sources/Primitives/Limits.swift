@@ -241,6 +241,13 @@ public enum Limits {
   /// Rows of one answer of the store. More are left out, and the answer says so.
   public static let queryRows = 100_000
 
+  /// Bytes of one message between the supervisor and a child. Longer ones are none: what is said is a word, a name and a number.
+  public static let supervisionMessageBytes = 128
+  /// Messages of the supervisor that are taken in one turn. More wait for the next; the channel is bounded by the kernel.
+  public static let supervisionMessages = 64
+  /// Bytes of the file of audit entries. Beyond it the file becomes audit.jsonl.1 (the one before is removed) and a new one begins.
+  public static let auditFileBytes: Int64 = 4 * 1024 * 1024
+
   /// Messages that wait for a busy syslog daemon (at most 8 KiB each). Beyond it the newest is dropped and counted.
   public static let syslogBacklog = 256
 

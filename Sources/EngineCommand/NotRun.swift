@@ -1,9 +1,9 @@
 // What is said where rules are loaded that this engine does not run: how many, and why the first of them.
 import RuleLanguage
 
-enum NotRun {
+public enum NotRun {
   /// nil: every rule runs. The rest of the reasons is what `panguard rules lint` says.
-  static func line(_ set: RuleSet) -> String? {
+  public static func line(_ set: RuleSet) -> String? {
     var reasons: [String] = []
     var count = 0
     for rule in set.rules {
