@@ -12,7 +12,7 @@ public enum EnforcerProgram {
 
       --config PATH      configuration (default \(EnforcerConfiguration.defaultPath); may be absent there)
       --socket PATH      listen here instead of where the configuration says
-      --fd N             serve the connected AF_UNIX socket with this number, and end with it, instead of listening
+      --fd N             serve the connected AF_UNIX socket with this number; without --socket nothing else, and end with it
       --print-config     print a configuration with every key, its default and its reason
       --check-config     read the configuration, say what is wrong with it
       --remove-table     delete the table with all blocks (uninstalling)
@@ -85,7 +85,7 @@ public enum EnforcerProgram {
     guard let signals = blockedSignals() else { return fail("signalfd: \(String(cString: strerror(errno)))") }
     let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
     var listener: Int32?
-    if options.descriptor == nil {
+    if options.descriptor == nil || options.socketPath != nil {
       switch Listener.open(options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser) {
       case .success(let descriptor): listener = descriptor
       case .failure(let failure): return fail(failure.description)

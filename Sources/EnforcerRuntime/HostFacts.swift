@@ -43,7 +43,8 @@ final class HostFacts {
       }
       facts.resolvers = files.resolvers()
       if sessionsRead.map({ now &- $0 >= UInt64(Limits.sessionListAge.count) }) ?? true {
-        ports = Array(Set(configuredPorts + files.sshdPorts(now: now)).sorted().prefix(Limits.administrationPorts))
+        ports = Set(configuredPorts + files.sshdPorts(now: now)).sorted()
+        guard ports.count <= Limits.administrationPorts else { throw NetlinkError(code: E2BIG, during: "\(ports.count) administration ports") }
         facts.sessionPeers = sessions.update(try connections(), logins: files.logins(), now: now, isBlocked: isBlocked)
         sessionsRead = now
       }
@@ -139,6 +140,8 @@ final class HostFacts {
         }
       }
     }
+    // Half a list of sessions protects half of the administrators.
+    guard list.count <= Limits.protectedAddresses else { throw NetlinkError(code: E2BIG, during: "listing sessions") }
     return list
   }
   private static func socketRequest(family: UInt8, port: UInt16, sequence: UInt32) -> [UInt8] {

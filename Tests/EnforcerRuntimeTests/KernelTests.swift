@@ -262,7 +262,9 @@ struct HostProtectionTests {
   @Test("a real OpenSSH server: a logged-in session protects its address, an unauthenticated connection does not")
   func openSSH() throws {
     guard let lab = try Laboratory.make("admin_ports: [2299]\n") else { return }
-    guard access("/usr/sbin/sshd", X_OK) == 0, (try? Command.run(["ssh", "-V"])) != nil else { return skip("no sshd and ssh (scripts/setup --tests)") }
+    guard access("/usr/sbin/sshd", X_OK) == 0, (try? Command.run(["ssh", "-V"])) != nil else {
+      return skip("no sshd and ssh (scripts/setup --tests)")
+    }
     mkdir("/run/sshd", 0o755)
     let folder = lab.directory
     for key in ["host", "user"] { try Command.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "\(folder)/\(key)"]) }

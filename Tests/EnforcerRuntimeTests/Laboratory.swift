@@ -183,7 +183,7 @@ final class Laboratory {
     }
     return command
   }
-  func client() throws -> EnforcerClient { try EnforcerClient(path: socket, timeout: .seconds(20)) }
+  func client() throws -> EnforcerClient { try EnforcerClient(path: socket, timeout: .seconds(90)) }
 
   /// A server on the host that sends back what it gets, TCP on `port`, both families.
   func server(port: Int = 7000) throws -> Command {
