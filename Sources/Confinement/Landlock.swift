@@ -33,12 +33,13 @@ struct LandlockRules {
   private var notes: [String] = []
   private let name: String
   private let sockets: Confinement.Sockets
-  private let pathCount: Int
+  private let paths: String
 
   init(_ confinement: Confinement) {
     name = confinement.name
     sockets = confinement.sockets
-    pathCount = confinement.readPaths.count + confinement.writePaths.count
+    let written = confinement.writePaths
+    paths = "reads \(confinement.readPaths.count) paths, writes \(written.isEmpty ? "none" : written.joined(separator: " "))"
     for path in confinement.readPaths { add(path, LandlockRight.reading) }
     for path in confinement.writePaths { add(path, LandlockRight.writing) }
   }
@@ -86,7 +87,7 @@ struct LandlockRules {
       guard pg_landlock_allow(ruleset, rights, rule.descriptor) == 0 else { throw ConfinementError(name, "Landlock rule", errno) }
     }
     guard pg_landlock_restrict(ruleset) == 0 else { throw ConfinementError(name, "Landlock", errno) }
-    report.achieved.append("files: Landlock \(version), \(pathCount) paths")
+    report.achieved.append("files: Landlock \(version), \(paths)")
     report.missing += notes.map { "files: \($0)" }
     for (needed, what) in LandlockRules.laterVersions where version < needed {
       report.missing.append("files: Landlock \(version) of this kernel cannot refuse \(what)")

@@ -53,7 +53,8 @@ public enum SupervisionMessage: Sendable, Equatable {
   /// nil: none of these.
   public init?(_ bytes: [UInt8]) {
     guard bytes.count <= Limits.supervisionMessageBytes, bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) else { return nil }
-    let words = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 2).map(String.init)
+    let words = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+      .map(String.init)
     switch (words.first, words.count) {
     case ("ready", 1): self = .ready
     case ("channel", 2):

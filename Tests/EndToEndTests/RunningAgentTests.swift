@@ -97,7 +97,7 @@ import Testing
     let script = """
       mount -t tmpfs none /var/log && mount -t tmpfs none /run || exit 9
       touch /var/log/auth.log
-      (while [ ! -S $D/state/control.sock ]; do sleep 0.1; done
+      (while ! grep -q watching $D/err; do sleep 0.1; done
        sleep 0.5; cat $D/lines >> /var/log/auth.log; mkdir /var/log/nginx; cp $ROOT/examples/access.log /var/log/nginx/access.log) &
       exec $P run --user root --state $D/state --rules $R
       """
