@@ -26,12 +26,12 @@ public struct EventLine {
 
 extension Event {
   /// Begins an event and sets its fields from a line. Time stays what it was where the line says nothing: it runs on from line to line.
-  /// An object in a member `event` is the event, else the line itself. Throws JSONError.
+  /// A member `event` is the event, else the line itself. Throws JSONError where that is no object.
   mutating func begin(line: Bytes, number: UInt64) throws {
     let wrapped = try EventLine(line).event
     let previous = time
     begin(raw: .none, origin: EventOrigin(source: 0, offset: number, length: 0))
     time = previous
-    try setFields(fromAgentJSON: wrapped.map { $0.starts(with: "{") ? $0 : line } ?? line)
+    try setFields(fromAgentJSON: wrapped ?? line)
   }
 }

@@ -6,7 +6,8 @@ import RuleEngine
 import RuleLanguage
 
 extension RuleEvaluator {
-  /// One line `{"id":..,"event":{..}}` in; a line for each match out, and a last one with `errors` where a rule could not be decided. No line
+  /// One line `{"id":..,"event":{..}}` in; a line for each match out, and a last one where a rule could not be decided (`errors`), state was lost
+  /// (`events`), or the event did not fit (`truncated`). No line
   /// where there is nothing to say. Throws JSONError where the line is not of that form.
   /// - Parameters:
   ///   - corpusVersion: see `LoadedRules.corpusVersion`.
@@ -46,6 +47,7 @@ extension RuleEvaluator {
     let empty = rest.out.count
     writeErrors(to: &rest)
     appendEvictions(to: &rest)
+    appendTruncation(to: &rest)
     if rest.out.count > empty {
       rest.endObject()
       lines.append(rest.out)
@@ -55,9 +57,8 @@ extension RuleEvaluator {
 
   /// The caller's id as a JSON string; the line's number where there is none.
   private static func identifier(_ id: Bytes?, line: UInt64) -> [UInt8] {
-    if let id, id.starts(with: "\"") { return Array(id) }
     var json = JSONWriter()
-    json.value(id.map { $0.string } ?? "\(line)")
+    if let id, id.starts(with: "\"") { write(id: id, to: &json) } else { json.value(id?.string ?? "\(line)") }
     return json.out
   }
 }

@@ -12,24 +12,26 @@ public enum PinnedRuleSet {
 
   public struct Findings {
     public var diagnostics: [Diagnostic] = []
-    /// Files whose rules must not be used, as the loader names them.
-    public var refusedFiles: Set<String> = []
+    /// Files whose rules must not be used, as the loader names them; in bytes, since Unicode calls names equal that the kernel does not.
+    private var refusedFiles: Set<[UInt8]> = []  // only asked for members
+    public func refuses(_ file: String) -> Bool { refusedFiles.contains(Array(file.utf8)) }
+    mutating func refuse(_ file: String) { refusedFiles.insert(Array(file.utf8)) }
   }
 
   /// Checks every pinned set at or below the directories among `paths`; and, of the sets that a path lies in, what is at that path.
   public static func verify(below paths: [String]) -> Findings {
     var findings = Findings()
-    var sets: [String: Pinned] = [:]  // by directory: many files of one set may be named
+    var sets: [[UInt8]: Pinned] = [:]  // by directory: many files of one set may be named
     for path in paths {
       checkSets(around: path, &sets, &findings)
       guard isDirectory(path) else { continue }
-      var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
+      var pending = [(path: path.withoutTrailingSlashes, depth: 0)]
       while let (directory, depth) = pending.popLast() {
         var info = stat()
-        if lstat("\(directory)/\(provenanceName)", &info) == 0 { check(directory, &findings) }
+        if lstat(directory.pathAppending(provenanceName), &info) == 0 { check(directory, &findings) }
         guard depth < Limits.ruleDirectoryDepth else { continue }
-        for name in directoryNames(directory) ?? [] where !name.hasPrefix(".") {
-          let child = "\(directory)/\(name)"
+        for name in directoryNames(directory) ?? [] where name.utf8.first != 0x2e {
+          let child = directory.pathAppending(name)
           if lstat(child, &info) == 0, info.st_mode & S_IFMT == S_IFDIR { pending.append((child, depth + 1)) }
         }
       }
@@ -40,8 +42,8 @@ public enum PinnedRuleSet {
 
   private enum Pinned {
     case none, unreadable
-    /// The SHA-256 of each file.
-    case files([String: String])
+    /// The SHA-256 of each file, by the bytes of its name.
+    case files([[UInt8]: String])
   }
   private static let changed = "the file has changed since it was imported; its rules are not used"
   private static let foreign = "the file does not belong to the imported set; its rules are not used"
@@ -52,40 +54,41 @@ public enum PinnedRuleSet {
       Diagnostic(
         .error, SourceLocation(file: file), message,
         hint: "import the set again with --replace, or keep rules of your own in another directory"))
-    findings.refusedFiles.insert(file)
+    findings.refuse(file)
   }
 
   private static func check(_ directory: String, _ findings: inout Findings) {
-    let yaml = RuleLoader.ruleFiles(below: [directory]).files.map { String($0.dropFirst(directory.count + 1)) }
-    guard let pinned = read("\(directory)/\(provenanceName)") else {
-      findings.diagnostics.append(Diagnostic(.error, SourceLocation(file: "\(directory)/\(provenanceName)"), unreadable))
-      for name in yaml { findings.refusedFiles.insert("\(directory)/\(name)") }
+    let yaml = RuleLoader.ruleFiles(below: [directory]).files
+    let provenance = directory.pathAppending(provenanceName)
+    guard let pinned = read(provenance) else {
+      findings.diagnostics.append(Diagnostic(.error, SourceLocation(file: provenance), unreadable))
+      for file in yaml { findings.refuse(file) }
       return
     }
     for (name, hash) in pinned {
-      let file = "\(directory)/\(name)"
+      let file = directory.pathAppending(name)
       switch readDocumentFile(file) {
       case .success(let bytes): if SHA256Hash.hex(of: bytes) != hash { refuse(file, changed, &findings) }
       case .failure: refuse(file, "the file of an imported set is missing or cannot be read", &findings)
       }
     }
-    let known = Set(pinned.map(\.name))
-    for name in yaml where !known.contains(name) { refuse("\(directory)/\(name)", foreign, &findings) }
+    let known = Set(pinned.map { Array($0.name.utf8) })
+    for file in yaml where !known.contains(Array((file.path(below: directory) ?? file).utf8)) { refuse(file, foreign, &findings) }
   }
 
   // MARK: A path into a set
 
   /// A file or directory that was named itself: what it is to the sets around it. By its own place and, if it is a link, by where it leads.
-  private static func checkSets(around path: String, _ sets: inout [String: Pinned], _ findings: inout Findings) {
+  private static func checkSets(around path: String, _ sets: inout [[UInt8]: Pinned], _ findings: inout Findings) {
     let isFolder = isDirectory(path)
-    var places: [[Substring]] = []
-    func add(_ place: [Substring]) { if !places.contains(place) { places.append(place) } }
+    var places: [[String]] = []
+    func add(_ place: [String]) {
+      if !places.contains(where: { $0.elementsEqual(place) { $0.utf8.elementsEqual($1.utf8) } }) { places.append(place) }
+    }
     if let place = resolved(path) { add(place) }
     if !isFolder {
       // A link in a set is a file of the set.
-      let slash = path.lastIndex(of: "/")
-      let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-      if let above = resolved(parent) { add(above + [slash.map { path[path.index(after: $0)...] } ?? path[...]]) }
+      if let above = resolved(path.directoryPath) { add(above + [path.lastPathPart]) }
     }
     for place in places {
       for count in stride(from: place.count - 1, through: max(0, place.count - Limits.ruleDirectoryDepth), by: -1) {
@@ -100,7 +103,7 @@ public enum PinnedRuleSet {
         case .files(let hashes):
           if isFolder {
             for file in RuleLoader.ruleFiles(below: [path]).files { refuse(file, foreign, &findings) }
-          } else if let hash = hashes[name] {
+          } else if let hash = hashes[Array(name.utf8)] {
             if case .success(let bytes) = readDocumentFile(path), SHA256Hash.hex(of: bytes) != hash { refuse(path, changed, &findings) }
           } else if name != provenanceName {
             refuse(path, foreign, &findings)
@@ -110,23 +113,25 @@ public enum PinnedRuleSet {
     }
   }
 
-  private static func pinned(_ directory: String, _ sets: inout [String: Pinned]) -> Pinned {
-    if let known = sets[directory] { return known }
+  private static func pinned(_ directory: String, _ sets: inout [[UInt8]: Pinned]) -> Pinned {
+    let key = Array(directory.utf8)
+    if let known = sets[key] { return known }
     let file = "\(directory)/\(provenanceName)"
     var info = stat()
     var result = Pinned.none
     if lstat(file, &info) == 0 {
-      result = read(file).map { .files(Dictionary($0.map { ($0.name, $0.hash) }, uniquingKeysWith: { first, _ in first })) } ?? .unreadable
+      result =
+        read(file).map { .files(Dictionary($0.map { (Array($0.name.utf8), $0.hash) }, uniquingKeysWith: { first, _ in first })) } ?? .unreadable
     }
-    sets[directory] = result
+    sets[key] = result
     return result
   }
 
   /// The parts of the path without links; nil where there is nothing.
-  private static func resolved(_ path: String) -> [Substring]? {
+  private static func resolved(_ path: String) -> [String]? {
     guard let real = realpath(path, nil) else { return nil }
     defer { free(real) }
-    return String(cString: real).split(separator: "/")
+    return String(cString: real).pathParts
   }
 
   /// What the source of the set in `directory` called its version; nil where it is no imported set, or its source did not say.

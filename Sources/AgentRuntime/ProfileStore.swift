@@ -9,7 +9,7 @@ public enum ProfileStore {
   public static func directories() -> [String] {
     var candidates = ["/etc/panguard/profiles", "/usr/share/panguard/profiles"]
     if let executable = executablePath() {
-      var parts = executable.split(separator: "/").map(String.init)
+      var parts = executable.pathParts
       for _ in 0..<5 where !parts.isEmpty {
         parts.removeLast()
         candidates.append("/" + (parts + ["rules", "profiles"]).joined(separator: "/"))
@@ -32,10 +32,10 @@ public enum ProfileStore {
   /// The profiles of `files`, then what lies beside them (a profile may inherit from its neighbour), then `directories`: by default the
   /// local and the shipped ones.
   public static func library(_ files: [String] = [], directories: [String] = ProfileStore.directories()) -> ProfileLibrary {
+    // A profile that is named twice is one.
+    let files = distinct(files)
     var library = ProfileReader.load(paths: files)
-    let beside = files.filter { !isDirectory($0) }.map { file in
-      file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
-    }
+    let beside = files.filter { !isDirectory($0) }.map(\.directoryPath)
     // A neighbour need not be a profile, so what is wrong with it is not said. What is wrong with a shipped one is.
     for directory in distinct(beside) { library.complete(with: ProfileReader.load(paths: [directory])) }
     for directory in directories {
@@ -47,12 +47,17 @@ public enum ProfileStore {
   }
 
   /// A name with a slash or the ending of a YAML file is a file; anything else an id, or id@version.
-  static func isFile(_ name: String) -> Bool { name.contains("/") || name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
+  static func isFile(_ name: String) -> Bool { name.utf8.contains(0x2f) || name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
 
   /// The profiles that `name` means: one for an id, all of a file.
   public static func find(_ name: String, in library: ProfileLibrary) -> [Profile] {
-    isFile(name)
-      ? library.profiles.filter { $0.location.file == name || $0.location.file.hasPrefix(name + "/") } : library.find(name).map { [$0] } ?? []
+    guard isFile(name) else { return library.find(name).map { [$0] } ?? [] }
+    // The file may have been read under another of its names.
+    let place = realPath(name) ?? name
+    return library.profiles.filter { profile in
+      let file = profile.location.file
+      return file.path(below: name) != nil || (realPath(file) ?? file) == place || isDirectory(place) && realPath(file.directoryPath) == place
+    }
   }
 
   /// Finds and resolves profiles, in the order of `names`. With an error there is no result to rely on.

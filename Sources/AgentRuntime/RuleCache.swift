@@ -23,7 +23,7 @@ enum RuleCache {
     return set
   }
 
-  /// Of the program (a build may have other types) and of each file's name and bytes.
+  /// Of the program (a build may have other types) and of each file's name, place and bytes.
   private static func key(of files: RuleLoader.Files, _ takesRecordedMatches: Bool) -> String {
     var identity: [UInt8] = []
     var info = stat()
@@ -35,7 +35,7 @@ enum RuleCache {
     }
     var parts = [Array(Version.text.utf8), identity, [takesRecordedMatches ? 1 : 0]]
     for file in files.files {
-      parts.append(Array(file.path.utf8))
+      parts.append(Array("\(file.firstLine) \(file.name)".utf8))
       parts.append(file.bytes)
     }
     return SHA256Hash.hex(of: parts)

@@ -56,12 +56,14 @@ public struct RuleEvaluator: ~Copyable {
     writeErrors(to: &json)
     if !skipped.isEmpty { json.raw(encodedSkipped) }
     appendEvictions(to: &json)
-    if event.isTruncated {
-      json.key("truncated")
-      json.value(true)
-    }
+    appendTruncation(to: &json)
     json.endObject()
     return json.out
+  }
+  func appendTruncation(to json: inout JSONWriter) {
+    guard event.isTruncated else { return }
+    json.key("truncated")
+    json.value(true)
   }
 
   /// Makes `event` and `matches` those of the line; returns its id as it is written.
@@ -98,7 +100,7 @@ public struct RuleEvaluator: ~Copyable {
     json.endArray()
   }
   /// As it is written; bytes that are not UTF-8 become U+FFFD.
-  private static func write(id: Bytes, to json: inout JSONWriter) {
+  static func write(id: Bytes, to json: inout JSONWriter) {
     if id.allSatisfy({ $0 < 0x80 }) { json.raw(Array(id)) } else { json.raw(Array(String(decoding: id, as: UTF8.self).utf8)) }
   }
 

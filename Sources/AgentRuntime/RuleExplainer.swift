@@ -317,7 +317,8 @@ private struct Tally {
   }
 
   private func aggregate(_ entries: [Entry], _ b: BehavioralDetection) -> Int64 {
-    func sum() -> Int64 { entries.reduce(0) { $0.addingReportingOverflow($1.value).partialValue } }
+    // As in the engine, a sum that does not fit is the largest.
+    func sum() -> Int64 { Int64(clamping: entries.reduce(Int128(0)) { $0 + Int128($1.value) }) }
     switch b.aggregation.rawValue {
     case "rate": return Int64(clamping: Int128(sum()) * 1_000_000_000_000 / Int128(max(1, b.window.count)))
     case "max": return entries.map(\.value).max() ?? 0

@@ -45,7 +45,7 @@ public enum RuleStore {
     var candidates = ["/etc/panguard/rules", "/usr/share/panguard/rules"]
     if let executable = executablePath() {
       // <tree>/.build/<triple>/release/panguard
-      var parts = executable.split(separator: "/").map(String.init)
+      var parts = executable.pathParts
       for _ in 0..<5 where !parts.isEmpty {
         parts.removeLast()
         candidates.append("/" + (parts + ["rules", "host"]).joined(separator: "/"))
@@ -66,7 +66,7 @@ public enum RuleStore {
     let pinned = PinnedRuleSet.verify(below: paths)
     set.diagnostics += pinned.diagnostics
     set.refusedCount += pinned.diagnostics.count
-    set.rules.removeAll { pinned.refusedFiles.contains($0.location.file) }
+    set.rules.removeAll { pinned.refuses($0.location.file) }
     if paths.isEmpty, documents == nil {
       set.diagnostics.append(
         Diagnostic(.error, SourceLocation(file: "rules"), "no rules found", hint: "name a directory with --rules or in the configuration"))
@@ -165,7 +165,8 @@ public func executablePath() -> String? {
 /// Makes `path` and its parents. True if it is a directory in the end.
 public func makeDirectory(_ path: String, mode: mode_t) -> Bool {
   if isDirectory(path) { return true }
-  if let slash = path.lastIndex(of: "/"), slash != path.startIndex { _ = makeDirectory(String(path[..<slash]), mode: 0o755) }
+  let above = path.directoryPath
+  if above != ".", above != "/" { _ = makeDirectory(above, mode: 0o755) }
   return mkdir(path, mode) == 0 || isDirectory(path)
 }
 

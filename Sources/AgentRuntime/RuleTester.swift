@@ -142,10 +142,14 @@ public struct RuleTester: ~Copyable {
   /// A rule that could not be evaluated on its case has neither fired nor been silent: SPEC.md 6 tells the two apart, and so do cases.
   private mutating func outcome(of test: TestCase, rule: Int) -> Outcome {
     sourceMatches = 0
+    let droppedBefore = engine.errorsDropped
     let outcome = run(test, rule: rule)
     let error = engine.takeGracefulErrors().first { $0.rule == rule }
+    let hitLimit = engine.takeLimitRecords().contains { $0.rule == rule }
     guard case .fired(false) = outcome else { return outcome }
     if let error { return .cannotRun("the rule could not be evaluated: \(error.message)") }
+    if hitLimit { return .cannotRun("the rule could not be decided: \(RuleEvaluator.limitMessage)") }
+    if engine.errorsDropped > droppedBefore { return .cannotRun("more rules could not be evaluated than are told, and this may be one of them") }
     if case .stream = test.input, case .correlation = ruleSet.rules[rule].detection, sourceMatches == 0 {
       return .cannotRun("no line of the stream is, or causes, a match of a source rule: the case would prove nothing")
     }

@@ -17,6 +17,16 @@ public struct SkippedRule: Sendable, Equatable {
     }
   }
 
+  /// One sentence for whoever starts the set: how many, and why the first of them. nil: every rule runs.
+  public static func sentence(_ set: RuleSet) -> String? {
+    let rules = all(in: set)
+    guard !rules.isEmpty else { return nil }
+    let reasons = rules.prefix(shown).map { "\($0.id) (\($0.method): \($0.reason))" }.joined(separator: ", ")
+    let rest = rules.count > shown ? ", and \(rules.count - shown) more; `panguard rules lint` names them" : ""
+    return "\(rules.count) rule\(rules.count == 1 ? " is" : "s are") not run: \(reasons)\(rest)"
+  }
+  private static let shown = 3
+
   /// `"skipped":[{"rule_id":..,"method":..},..]`. The reasons are said once, by whoever starts the evaluation: they are long.
   static func encode(_ rules: [SkippedRule]) -> [UInt8] {
     var json = JSONWriter()
@@ -40,8 +50,9 @@ public enum UnfedCorrelation {
   /// Sentences, in the order of the rules: "ATR-COR-... waits for 'alias' (ATR-...), which does not run: status draft". Sources that match no
   /// loaded rule are left out: recorded matches may stand for them.
   public static func sentences(_ set: RuleSet) -> [String] {
-    set.rules.filter(\.isActive).flatMap { rule in
-      RuleSet.unfedSources(of: rule, in: set).map { "\(rule.id) waits for '\($0.alias)' (\($0.pattern)), which does not run: \($0.reason)" }
+    let index = SourceRuleIndex(set)
+    return set.rules.filter(\.isActive).flatMap { rule in
+      index.unfedSources(of: rule).map { "\(rule.id) waits for '\($0.alias)' (\($0.pattern)), which does not run: \($0.reason)" }
     }
   }
 }

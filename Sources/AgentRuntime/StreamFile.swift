@@ -13,9 +13,9 @@ enum StreamFile {
     guard stat(path, &info) != 0 else { return path }
     let folder = "tests/correlation-streams/\(rule.id)/"
     var directory = self.directory(of: rule.location.file)
-    guard path.hasPrefix(directory), !rule.id.hasPrefix(".") else { return path }
-    var name = String(path.dropFirst(directory.count))
-    if name.hasPrefix(folder) { name.removeFirst(folder.count) }
+    guard path.utf8.starts(with: directory.utf8), !rule.id.hasPrefix(".") else { return path }
+    var name = String(decoding: path.utf8.dropFirst(directory.utf8.count), as: UTF8.self)
+    if name.utf8.starts(with: folder.utf8) { name = String(decoding: name.utf8.dropFirst(folder.utf8.count), as: UTF8.self) }
     for _ in 0..<Limits.ruleDirectoryDepth {
       let candidate = "\(directory)\(folder)\(name)"
       if stat(candidate, &info) == 0, info.st_mode & S_IFMT == S_IFREG { return candidate }

@@ -424,11 +424,9 @@ public struct Detector: ~Copyable {
       }
       return
     }
-    guard let first = match.conditions.first,
-      let report = engine.explain(rule: rule, event: event).first(where: { $0.index == first })
-    else { return }
-    decision.matchedField = report.field.description
-    decision.matchedBytes = report.span?.count ?? report.value?.utf8.count ?? 0
+    guard let place = engine.place(of: match, event) else { return }
+    decision.matchedField = place.field.description
+    decision.matchedBytes = place.count
   }
 
   private func decision(

@@ -82,7 +82,7 @@ public final class EngineProcess {
     for line in report.missing where note == nil || !line.hasPrefix("user:") {
       messages.line("the engine could not give up " + TerminalText.escaped(line))
     }
-    if let line = NotRun.line(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
+    if let line = SkippedRule.sentence(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
   }
 
   /// One engine at a time. One that was killed a moment ago may still be ending.

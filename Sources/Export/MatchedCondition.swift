@@ -11,9 +11,12 @@ public struct MatchedCondition: Hashable, Sendable {
   /// Empty where the rule has no conditions, or no longer those of the decision.
   public static func of(_ decision: Decision, _ rule: Rule) -> [MatchedCondition] {
     guard case .pattern(let conditions, _) = rule.detection else { return [] }
-    return decision.selectors.compactMap { name in
-      conditions.first { $0.name == name }.map {
-        MatchedCondition(selector: name, field: $0.field.description, operation: ($0.isNegated ? "not " : "") + word($0.test))
+    return decision.selectors.flatMap { name in
+      rule.conditions(named: name).filter(conditions.indices.contains).map { index in
+        let condition = conditions[index]
+        return MatchedCondition(
+          selector: name, field: condition.field.description,
+          operation: (condition.isNegated ? "not " : "") + (condition.operation ?? word(condition.test)))
       }
     }
   }

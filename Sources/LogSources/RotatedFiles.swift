@@ -92,14 +92,8 @@ enum RotatedFiles {
     var isStable: Bool
   }
 
-  static func directory(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-  static func name(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return path }
-    return String(path[path.index(after: slash)...])
-  }
+  static func directory(of path: String) -> String { path.directoryPath }
+  static func name(of path: String) -> String { path.lastPathPart }
 
   static func list(_ path: String) -> Listing {
     var last = listOnce(path)

@@ -7,7 +7,7 @@ struct ATRCondition {
   /// The key of a named condition; in a list its 1-based position.
   var name: String
   var field: String
-  /// regex, contains, exact, starts_with, gt, gte, lt, lte, eq.
+  /// regex, contains, exact, starts_with, endswith, length_gt, length_lt, gt, gte, lt, lte, eq.
   var operation: String
   var values: [Node]
   var isCaseSensitive: Bool
@@ -48,13 +48,13 @@ struct ATRDocument {
       guard let field = item["field"]?.text, item["steps"] == nil, item["metric"] == nil else { return nil }
       let isListForm = item["operator"] != nil && item["patterns"] == nil
       let value = isListForm ? item["value"] : item["patterns"]
-      let operation = (isListForm ? item["operator"]?.text : item["match_type"]?.text) ?? "regex"
-      // As in the reference engine, only the list form's `exact` minds case unless told otherwise.
-      let isCaseSensitive = item["case_sensitive"]?.text.map { $0.lowercased() == "true" } ?? (isListForm && operation == "exact")
+      let written = (isListForm ? item["operator"]?.text : item["match_type"]?.text) ?? "regex"
+      let listOperator = isListForm ? ListOperator(written) : nil
+      let isCaseSensitive = item["case_sensitive"]?.text.map { $0.lowercased() == "true" } ?? (listOperator?.mindsCase == true)
       guard let value else { return nil }
       out.append(
         ATRCondition(
-          name: name, field: field, operation: operation, values: value.list ?? [value], isCaseSensitive: isCaseSensitive,
+          name: name, field: field, operation: listOperator?.word ?? written, values: value.list ?? [value], isCaseSensitive: isCaseSensitive,
           language: item["language"], location: item.location))
     }
     return out.isEmpty ? nil : out

@@ -104,9 +104,11 @@ private struct SigmaWriter {
     return tags + texts(references?["sigma_tags"])
   }
 
+  private var source: String { document.root["agent_source"]?["type"]?.text ?? "host_log" }
+  private var isHostRule: Bool { source.hasPrefix("host_") }
   /// Host rules by their kind; rules for agents name a source of their own.
   private var logSource: Node {
-    switch document.root["agent_source"]?["type"]?.text ?? "host_log" {
+    switch source {
     case "host_log": .mapping([("product", .text("linux"))])
     case "host_process": .mapping([("category", .text("process_creation")), ("product", .text("linux"))])
     case "host_network": .mapping([("category", .text("network_connection")), ("product", .text("linux"))])
@@ -156,6 +158,7 @@ private struct SigmaWriter {
     case "exact": return .mapping([("\(condition.field)\(cased)", .list(values.map(wild)))])
     case "contains": return .mapping([("\(condition.field)|contains\(cased)", .list(values.map(wild)))])
     case "starts_with": return .mapping([("\(condition.field)|startswith\(cased)", .list(values.map(wild)))])
+    case "endswith": return .mapping([("\(condition.field)|endswith\(cased)", .list(values.map(wild)))])
     case "gt", "gte", "lt", "lte": return .mapping([("\(condition.field)|\(condition.operation)", .plain(values.first?.text ?? "0"))])
     case "eq": return .mapping([(condition.field, .plain(values.first?.text ?? "0"))])
     case "regex":
@@ -243,6 +246,11 @@ private struct SigmaWriter {
   /// One field of a filter as Sigma's items.
   private func filter(_ entry: Node.Entry) -> [(String, Node)]? {
     func wild(_ node: Node) -> Node { .list((node.list ?? [node]).map { .text(SigmaWriter.escaped($0.text ?? "")) }) }
+    let texts = ([entry.value] + (entry.value.entries ?? []).map(\.value)).flatMap { $0.list ?? [$0] }
+    if let meant = texts.first(where: { $0.text.map(Placeholder.isMeant) == true }) {
+      problems.error(meant.location, "\(document.id): placeholder '\(shown(meant.text ?? ""))' has no counterpart in Sigma")
+      return nil
+    }
     guard let predicates = entry.value.entries else { return [("\(entry.key)|cased", wild(entry.value))] }
     var items: [(String, Node)] = []
     for predicate in predicates {
@@ -252,7 +260,8 @@ private struct SigmaWriter {
       case "gt", "gte", "lt", "lte", "exists": items.append(("\(entry.key)|\(predicate.key)", .plain(predicate.value.text ?? "")))
       case "contains": items.append(("\(entry.key)|contains", wild(predicate.value)))
       case "starts_with": items.append(("\(entry.key)|startswith", wild(predicate.value)))
-      case "regex": items.append(("\(entry.key)|re|i", .list(predicate.value.list ?? [predicate.value])))
+      // Of a filter, it minds case unless the rule is over host events.
+      case "regex": items.append(("\(entry.key)|re\(isHostRule ? "|i" : "")", .list(predicate.value.list ?? [predicate.value])))
       default:
         problems.error(predicate.keyLocation, "\(document.id): predicate '\(shown(predicate.key))' has no counterpart in Sigma")
         return nil

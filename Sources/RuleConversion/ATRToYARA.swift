@@ -162,9 +162,10 @@ private struct YARAWriter {
     }
     switch condition.operation {
     case "exact" where text.isEmpty: return "filesize == 0"
-    case "contains", "starts_with", "exact":
+    case "contains", "starts_with", "endswith", "exact":
       strings.append("\(name) = \(Self.quoted(text))\(nocase)")
       if condition.operation == "contains" { return name }
+      if condition.operation == "endswith" { return "\(name) at (filesize - \(text.utf8.count))" }
       return condition.operation == "exact" ? "(\(name) at 0 and filesize == \(text.utf8.count))" : "\(name) at 0"
     case "regex":
       do {
@@ -182,7 +183,8 @@ private struct YARAWriter {
         return nil
       }
     default:
-      fail("operator '\(shown(condition.operation))' compares a number, and a file has none", at: condition.location)
+      let reason = Comparison(rawValue: condition.operation) == nil ? "has no counterpart in YARA" : "compares a number, and a file has none"
+      fail("operator '\(shown(condition.operation))' \(reason)", at: condition.location)
       return nil
     }
   }

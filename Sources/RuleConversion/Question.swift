@@ -113,12 +113,13 @@ extension Question {
     }
   }
   /// The question as `behavioral.filter`, which is a conjunction with each predicate once for each field; nil where it is more than that.
-  var filter: Node? {
+  /// Its `regex` ignores case in rules over host events, and minds it in others.
+  func filter(ofHostRule isHostRule: Bool) -> Node? {
     var entries: [(field: String, predicates: [(String, Node)])] = []
-    guard collect(into: &entries) else { return nil }
+    guard collect(into: &entries, isHostRule) else { return nil }
     return .mapping(entries.map { ($0.field, .mapping($0.predicates)) })
   }
-  private func collect(into entries: inout [(field: String, predicates: [(String, Node)])]) -> Bool {
+  private func collect(into entries: inout [(field: String, predicates: [(String, Node)])], _ isHostRule: Bool) -> Bool {
     func add(_ field: String, _ predicate: String, _ value: Node) -> Bool {
       guard let index = entries.firstIndex(where: { $0.field == field }) else {
         entries.append((field, [(predicate, value)]))
@@ -128,8 +129,12 @@ extension Question {
       entries[index].predicates.append((predicate, value))
       return true
     }
+    func addPattern(_ test: FieldTest, _ patterns: [String]) -> Bool {
+      guard !isHostRule else { return !test.isCaseSensitive && add(test.field, "regex", .texts(patterns)) }
+      return add(test.field, "regex", .texts(test.isCaseSensitive ? patterns : patterns.map { "(?i)" + $0 }))
+    }
     switch self {
-    case .all(let parts): return parts.allSatisfy { $0.collect(into: &entries) }
+    case .all(let parts): return parts.allSatisfy { $0.collect(into: &entries, isHostRule) }
     case .not(.test(let test, _)) where test.kind == .regex && test.values == ["^"]: return add(test.field, "exists", .plain("false"))
     // An absent field is equal to none, in Sigma's negation and in this predicate.
     case .not(.test(let test, _)) where test.kind == .exact && test.mindsEveryCase: return add(test.field, "not_in", .texts(test.values))
@@ -142,11 +147,11 @@ extension Question {
       case .exact where test.mindsEveryCase:
         return add(test.field, "in", .texts(test.values))
       case .exact:
-        return add(test.field, "regex", .texts(test.values.map { "^" + Wildcards.escaped($0) + Wildcards.end }))
-      // The predicates ignore case; what minds it cannot be said here.
+        return addPattern(test, test.values.map { "^" + Wildcards.escaped($0) + Wildcards.end })
+      // These predicates ignore case; what minds it cannot be said here.
       case .contains: return !test.isCaseSensitive && add(test.field, "contains", .texts(test.values))
       case .startsWith: return !test.isCaseSensitive && add(test.field, "starts_with", .texts(test.values))
-      case .regex: return !test.isCaseSensitive && add(test.field, "regex", .texts(test.values))
+      case .regex: return addPattern(test, test.values)
       }
     }
   }

@@ -256,7 +256,7 @@ struct SigmaDetection {
       }
       return test(.regex, pattern, caseSensitive: false, nil)
     }
-    let undecoded = Wildcards.isPercentEncoded(text) ? SigmaLogSource.undecoded[field] : nil
+    let undecoded = Wildcards.looksForPercentEncoding(text) ? SigmaLogSource.undecoded[field] : nil
     if modifiers.has("re") {
       guard undecoded == nil else {
         problems.error(
@@ -305,7 +305,7 @@ struct SigmaDetection {
     let flags = ["m", "s"].filter(modifiers.has).joined()
     let prefix = flags.isEmpty ? "" : "(?\(flags))"
     let pattern = prefix + text
-    let isHostRule = source.agentSource.hasPrefix("host_")
+    let isHostRule = source.isHost
     if let problem = RegexSyntax.problem(in: pattern, caseSensitive: !modifiers.has("i"), isStrict: isHostRule), !problem.isForeign || isHostRule {
       let offset = min(max(0, problem.offset - prefix.utf8.count), text.utf8.count)
       var location = node.location

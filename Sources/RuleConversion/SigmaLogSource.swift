@@ -6,6 +6,7 @@ import Primitives
 struct SigmaLogSource {
   /// `agent_source.type` of the host profile.
   var agentSource: String
+  var isHost: Bool { agentSource.hasPrefix("host_") }
   /// What every event of it has.
   var discriminator: (field: String, values: [String])?
   /// Sigma's names -> ours.

@@ -69,6 +69,8 @@ private struct SigmaReading {
   private var order: [Item] = []
   private enum Item { case rule(SigmaRule), correlation(SigmaCorrelation) }
   private var result = Converted()
+  /// What correlations name that could not be read.
+  private var lostReferences: [String] = []
   /// Of the file that is read, or of the rule that is written: many good rules must not hide one bad one.
   private var problems = Problems()
   private mutating func finishProblems(_ file: String) {
@@ -83,9 +85,21 @@ private struct SigmaReading {
     for document in parsed.documents {
       let errorsBefore = problems.errorCount
       let item = Section(document.root, problems: problems).flatMap { readDocument($0) }
-      if let item, problems.errorCount == errorsBefore { order.append(item) } else { result.leftOut += 1 }
+      if let item, problems.errorCount == errorsBefore {
+        order.append(item)
+      } else {
+        result.leftOut += 1
+        lostReferences += Self.references(of: document.root)
+      }
     }
     finishProblems(file)
+  }
+
+  /// Of a correlation that speaks for its rules, whatever else is wrong with it.
+  private static func references(of root: Node) -> [String] {
+    let generate = root["correlation"]?["generate"] ?? root["generate"]
+    guard let rules = root["correlation"]?["rules"], generate?.text?.lowercased() != "true" else { return [] }
+    return (rules.list ?? [rules]).compactMap(\.text)
   }
 
   private func readDocument(_ section: Section) -> Item? {
@@ -146,7 +160,7 @@ private struct SigmaReading {
       guard let section = correlation.section("condition", isRequired: true) else { return nil }
       field = section.text("field", isRequired: type == "value_count")
       for key in ["gt", "gte", "lt", "lte", "eq"] where section.has(key) {
-        if let value = section.integer(key, in: 0...1_000_000_000, isRequired: true) { condition.append((key, value)) }
+        if let value = section.integer(key, in: Self.counts, isRequired: true) { condition.append((key, value)) }
       }
       if condition.count != 1 { problems.error(section.location, "a count needs exactly one of gt, gte, lt, lte, eq; ATR has no ranges") }
     } else if correlation.has("condition") {
@@ -213,6 +227,14 @@ private struct SigmaReading {
   }
 
   private func references() -> [[Reference]] {
+    let places = placesByName()
+    return order.map { item in
+      guard case .correlation(let correlation) = item else { return [] }
+      return correlation.rules.map { ($0.name, $0.location, places[$0.name]) }
+    }
+  }
+  /// Where an id or a name stands in `order`: a rule's before a correlation's, and the first of equal ones.
+  private func placesByName() -> [String: Int] {
     var rules: [String: Int] = [:]  // by id and by name
     var correlations: [String: Int] = [:]
     for (i, item) in order.enumerated() {
@@ -222,10 +244,7 @@ private struct SigmaReading {
         for key in [correlation.id, correlation.name] where !key.isEmpty && correlations[key] == nil { correlations[key] = i }
       }
     }
-    return order.map { item in
-      guard case .correlation(let correlation) = item else { return [] }
-      return correlation.rules.map { ($0.name, $0.location, rules[$0.name] ?? correlations[$0.name]) }
-    }
+    return rules.merging(correlations) { rule, _ in rule }
   }
 
   /// Each behind the correlations that it names: what became of those decides what it can say.
@@ -285,6 +304,8 @@ private struct SigmaReading {
       guard case .correlation(let correlation) = item, written[i] == nil, !correlation.generates else { continue }
       for index in references[i].compactMap(\.item) where !isBase[index] { isBereaved[index] = true }
     }
+    let places = placesByName()
+    for index in lostReferences.compactMap({ places[$0] }) where !isBase[index] { isBereaved[index] = true }
     for (i, item) in order.enumerated() where isBereaved[i] {
       let location: SourceLocation
       switch item {
@@ -344,12 +365,12 @@ private struct SigmaReading {
   private mutating func fail(_ location: SourceLocation, _ message: String) { result.diagnostics.append(Diagnostic(.error, location, message)) }
 
   private func write(_ rule: SigmaRule, item: Int, isBase: Bool) -> [Output] {
-    if rule.aggregation != nil { return aggregation(rule, item: item) }
+    if rule.aggregation != nil { return aggregation(rule, item: item, isBase: isBase) }
     return [Output(item: item, id: rule.atrID, root: pattern(rule, id: rule.atrID, isBase: isBase), location: rule.location)]
   }
   /// Of the document that says what the rule says: not that of the events it counts.
   private func documentID(_ rule: SigmaRule) -> String {
-    rule.aggregation == nil || whole(rule).filter != nil ? rule.atrID : "ATR-COR-" + rule.atrID.dropFirst(4)
+    rule.aggregation == nil || filter(rule) != nil ? rule.atrID : "ATR-COR-" + rule.atrID.dropFirst(4)
   }
 
   /// The log source's discriminator and the detection.
@@ -360,6 +381,8 @@ private struct SigmaReading {
     if case .all(let parts) = rule.question { return .all([source] + parts) }
     return .all([source, rule.question])
   }
+
+  private func filter(_ rule: SigmaRule) -> Node? { whole(rule).filter(ofHostRule: rule.source.isHost) }
 
   private func pattern(_ rule: SigmaRule, id: String, isBase: Bool) -> Node {
     let question = whole(rule)
@@ -425,6 +448,9 @@ private struct SigmaReading {
 
   // MARK: Counts
 
+  /// What may be asked for: the next number is one too.
+  private static let counts: ClosedRange<Int64> = 0...1_000_000_000
+
   private struct Count {
     /// nil: events are counted.
     var distinctField: String?
@@ -436,7 +462,7 @@ private struct SigmaReading {
 
   /// Behavioral, where the question is a filter; nil where it is more.
   private func behavioral(_ rule: SigmaRule, _ count: Count, head: SigmaHead, id: String, isBase: Bool = false) -> Node? {
-    guard let filter = whole(rule).filter else { return nil }
+    guard let filter = filter(rule) else { return nil }
     let behavioral: [(String, Node)] = [
       ("metric", .text(count.distinctField ?? "events")), ("aggregation", .text(count.distinctField == nil ? "count" : "distinct_count")),
       ("window", .text(count.window)), ("operator", .text(count.comparison)), ("threshold", .plain("\(count.threshold)")),
@@ -448,7 +474,7 @@ private struct SigmaReading {
   }
 
   /// `| count() by field > n` with `timeframe`, as rules were written before correlations.
-  private func aggregation(_ rule: SigmaRule, item: Int) -> [Output] {
+  private func aggregation(_ rule: SigmaRule, item: Int, isBase: Bool) -> [Output] {
     guard let (text, location) = rule.aggregation else { return [] }
     func failure(_ message: String) -> [Output] {
       problems.error(location, "aggregation '\(shown(text))': \(message)")
@@ -465,6 +491,7 @@ private struct SigmaReading {
     guard hasGroup || words.count == 3, let number = fixedPoint(words[words.count - 1], digits: 0),
       let comparison = [">": "gt", ">=": "gte"][words[words.count - 2]]
     else { return failure("write it like count() by field > 5") }
+    guard Self.counts.contains(number) else { return failure("a count is a number from 0 to \(Self.counts.upperBound)") }
     var names: [String] = []
     for name in [field, hasGroup ? words[2] : ""] where !name.isEmpty {
       guard let known = rule.source.name(name) else { return failure("field '\(shown(name))' has no counterpart in events of this log source") }
@@ -473,7 +500,7 @@ private struct SigmaReading {
     let distinct = field.isEmpty ? nil : names.first
     let groupBy = hasGroup ? [names.last ?? ""] : []
     let count = Count(distinctField: distinct, groupBy: groupBy, comparison: comparison, threshold: number, window: window)
-    if let node = behavioral(rule, count, head: rule.head, id: rule.atrID) {
+    if let node = behavioral(rule, count, head: rule.head, id: rule.atrID, isBase: isBase) {
       return [Output(item: item, id: rule.atrID, root: node, location: rule.location)]
     }
     guard distinct == nil else {
@@ -486,7 +513,8 @@ private struct SigmaReading {
       ("type", .text("count_threshold")), ("alias", .text("event")), ("count", .plain("\(comparison == "gt" ? number + 1 : number)")),
       ("join_keys", .texts(groupBy)), ("window", .text(window)),
     ]
-    let node = correlation(rule.head, id: correlationID, category: rule.source, sources: [("event", rule.atrID)], logic: logic)
+    let node = correlation(
+      rule.head, id: correlationID, category: rule.source, sources: [("event", rule.atrID)], logic: logic, isBase: isBase)
     return [base, Output(item: item, id: correlationID, root: node, location: rule.location)]
   }
 

@@ -85,11 +85,9 @@ struct Wildcards {
     part.before + (parts.first == .star ? part.character + "*" : "") + inside(character: part.character, anyDash: anyDash)
       + (parts.last == .star ? "" : part.end)
   }
-  /// Whether it holds a byte as URLs encode them, `%2e`.
-  static func isPercentEncoded(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20) }
-    return bytes.indices.dropLast(2).contains { bytes[$0] == 0x25 && isDigit(bytes[$0 + 1]) && isDigit(bytes[$0 + 2]) }
+  /// Whether it looks for bytes as URLs encode them: `%2e`, or with a wildcard, class, group or escape for a digit, as in `%2?` and `%[0-9a-f]`.
+  static func looksForPercentEncoding(_ text: String) -> Bool {
+    zip(text.utf8, text.utf8.dropFirst()).contains { sign, next in sign == 0x25 && "0123456789abcdefABCDEF[(?\\*".utf8.contains(next) }
   }
 
   /// End of the text in every dialect: `$` also stands before a last newline, `\z` and `\Z` differ.

@@ -80,10 +80,10 @@ public struct RuleBundle: Sendable {
   private static func readDirectory(_ path: String) -> RuleBundle {
     let (paths, diagnostics) = RuleLoader.ruleFiles(below: [path])
     let pinned = PinnedRuleSet.verify(below: [path])
-    let root = path.hasSuffix("/") ? String(path.dropLast()) : path
+    let root = path.withoutTrailingSlashes
     var bundle = RuleBundle(kind: .directory, name: stem(root), sha256: "", diagnostics: diagnostics + pinned.diagnostics)
     var parts: [[UInt8]] = []
-    for file in paths where !pinned.refusedFiles.contains(file) {
+    for file in paths where !pinned.refuses(file) {
       switch readDocumentFile(file) {
       case .success(let bytes):
         parts += [Array(file.utf8.dropFirst(root.utf8.count)), bytes]
@@ -238,21 +238,21 @@ public struct RuleBundle: Sendable {
 
   // MARK: Names
 
-  private static func base(_ name: String) -> Substring { name.split(separator: "/").last ?? "" }
+  private static func base(_ name: String) -> String { name.pathParts.last ?? "" }
   private static func has(_ suffix: String, _ name: String) -> Bool { name.suffix(suffix.count).lowercased() == suffix }
   private static func hasYAMLSuffix(_ name: String) -> Bool { has(".yaml", name) || has(".yml", name) }
-  private static func isYAML(_ name: String) -> Bool { hasYAMLSuffix(name) && !base(name).hasPrefix(".") }
+  private static func isYAML(_ name: String) -> Bool { hasYAMLSuffix(name) && base(name).utf8.first != 0x2e }
   private static func isJSON(_ name: String) -> Bool { has(".json", name) }
   private static func isMetadata(_ name: String) -> Bool { name.hasSuffix(".dist-info/METADATA") }
   private static func isLicense(_ name: String) -> Bool {
-    name.split(separator: "/").count <= 2 && ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"].contains(String(base(name)))
+    name.pathParts.count <= 2 && ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"].contains(base(name))
   }
   private static let packedSuffixes = [".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tar", ".zip", ".whl"]
   private static func isPacked(_ name: String) -> Bool { packedSuffixes.contains { has($0, name) } }
 
   /// "rules" of "/a/b/rules.tar.gz"; "rules" where nothing is left.
   static func stem(_ path: String) -> String {
-    var name = String(base(path))
+    var name = base(path)
     for suffix in packedSuffixes + [".json", ".yaml", ".yml"] where has(suffix, name) {
       name = String(name.dropLast(suffix.count))
       break

@@ -54,7 +54,10 @@ public enum RuleImporter {
       for problem in parsed.problems {
         rows.append(.init(id: "", outcome: .refused, reason: problem.message, location: problem.location))
       }
+      var (firstLine, counted) = (1, 0)  // of this document, and up to where lines are counted
       for document in parsed.documents {
+        firstLine += file.bytes[counted..<document.range.lowerBound].count { $0 == 0x0a }
+        counted = document.range.lowerBound
         let id = (document.root["id"] ?? document.root["correlation"]?["id"])?.text ?? ""
         guard isRule(document.root) else {
           rows.append(.init(id: "", outcome: .notARule, reason: "neither id nor detection", location: document.root.location))
@@ -63,9 +66,7 @@ public enum RuleImporter {
         let isWhole = parsed.documents.count == 1 && parsed.problems.isEmpty
         let bytes = isWhole ? file.bytes : Array(file.bytes[document.range])
         rows.append(.init(id: shown(id), outcome: .refused, reason: "", location: document.root.location))
-        // The loader counts lines from the document's own first one: blank lines put them back in their place.
-        let before = file.bytes[..<document.range.lowerBound].filter { $0 == 0x0a }.count
-        documents.append(RuleFile(name: file.name, bytes: isWhole ? bytes : [UInt8](repeating: 0x0a, count: before) + bytes))
+        documents.append(RuleFile(name: file.name, bytes: bytes, firstLine: isWhole ? 1 : firstLine))
         rules.append((rows.count - 1, RuleFile(name: "", bytes: bytes)))
       }
     }
@@ -118,9 +119,8 @@ public enum RuleImporter {
   /// unused. They are refused, with the place of the first.
   public static func refuseTaken(_ plan: RuleImportPlan, in directory: String, besides name: String) -> RuleImportPlan {
     guard isDirectory(directory) else { return plan }
-    let root = directory.hasSuffix("/") && directory.utf8.count > 1 ? String(directory.dropLast()) : directory
-    let own = root == "/" ? "/\(name)/" : "\(root)/\(name)/"
-    let there = RuleStore.load(paths: [root]).set.rules.filter { !$0.location.file.hasPrefix(own) }
+    let own = directory.withoutTrailingSlashes.pathAppending(name)
+    let there = RuleStore.load(paths: [directory]).set.rules.filter { $0.location.file.path(below: own) == nil }
     let taken = Dictionary(there.map { ($0.id, $0.location) }, uniquingKeysWith: { first, _ in first })
     var plan = plan
     var refused: Set<String> = []
@@ -182,7 +182,7 @@ public enum RuleImporter {
     let plain = isNamedAsFile(name) ? String(name.dropLast(name.hasSuffix(".yml") ? 4 : 5)) + "_yaml" : name
     return plain.isEmpty || plain.hasPrefix(".") ? "rules\(plain)" : plain
   }
-  /// A directory that looks like a rule file is looked at by nobody.
+  /// A directory is loaded whatever its name; one that is named like a rule file misleads who reads the paths below it.
   private static func isNamedAsFile(_ name: String) -> Bool { name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
   public static func isSetName(_ name: String) -> Bool {
     !isNamedAsFile(name) && !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".")

@@ -75,7 +75,7 @@ final class ConditionReader {
       }
     }
     for (key, form) in Self.draftForms where section.has(key) {
-      problems.warning(section.location, "'\(section.path)' is \(form.name), so the rule is skipped", hint: form.hint)
+      problems.warning(section.location, "'\(section.path)' is \(form.name), \(SkipWarning.ending)", hint: form.hint)
       return "'\(section.path)' at line \(section.location.line) is \(form.name); \(form.hint)"
     }
     return nil
@@ -111,11 +111,13 @@ final class ConditionReader {
     if let comparison = Comparison(rawValue: word) {
       test = section.integer("value", in: .min...(.max), isRequired: true).map { .compare(comparison, $0) }
     } else {
-      let mindsCase = caseSensitive ?? ["exact", "equals", "in"].contains(word)
+      let mindsCase = caseSensitive ?? ListOperator(word).mindsCase
       test = self.test(word, section, "value", mindsCase: mindsCase, field)
     }
     guard let test else { return nil }
-    return condition(name, field, test, section)
+    var condition = condition(name, field, test, section)
+    if isAlias, Vocabulary.selectorOperators.contains(word) { condition.operation = word }
+    return condition
   }
   private func condition(_ name: String, _ field: FieldReference, _ test: Condition.Test, _ section: Section) -> Condition {
     var condition = Condition(name: name, field: field, test: test, description: section.text("description") ?? "", location: section.location)
@@ -191,7 +193,7 @@ final class ConditionReader {
     guard let problem = RegexSyntax.problem(in: text, caseSensitive: caseSensitive, isStrict: isHostRule) else { return text }
     if problem.isForeign, !isHostRule {
       if foreignReason == nil { foreignReason = "PCRE2 cannot take the pattern at line \(node.location.line): \(problem.message)" }
-      problems.warning(node.location, "PCRE2 cannot take this pattern, so the rule is skipped: \(problem.message)")
+      problems.warning(node.location, "PCRE2 cannot take this pattern, \(SkipWarning.ending): \(problem.message)")
       return text
     }
     var location = node.location

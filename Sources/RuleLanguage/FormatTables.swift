@@ -103,6 +103,12 @@ enum FormatTables {
   }
 }
 
+/// How loading ends what it says of the part of a rule for which the rule is not run, so that lint need not say it again.
+public enum SkipWarning {
+  static let ending = "so the rule is skipped"
+  public static func isOne(_ message: String) -> Bool { message.contains(", \(ending)") }
+}
+
 /// What loading says of a rule with fewer cases than its schema version asks for, so that lint need not say it again.
 public enum CaseCountNote {
   private static let (head, middle) = ("has ", ", but schema ")

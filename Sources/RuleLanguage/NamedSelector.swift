@@ -13,6 +13,12 @@ public struct NamedSelector: Codable, Hashable, Sendable {
 }
 
 extension Rule {
+  /// Indices of the conditions behind one of `selectorNames`, ascending; empty where it is none.
+  public func conditions(named name: String) -> [Int] {
+    guard case .pattern(let conditions, _) = detection else { return [] }
+    return selectors.first { $0.name == name }?.conditions ?? conditions.firstIndex { $0.name == name }.map { [$0] } ?? []
+  }
+
   /// Names of the conditions and selectors behind a match, in the rule's order. `held`: indices of conditions, ascending.
   public func selectorNames(of held: [Int]) -> [String] {
     guard case .pattern(let conditions, _) = detection else { return [] }

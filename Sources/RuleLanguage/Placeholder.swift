@@ -26,10 +26,10 @@ struct PlaceholderError: Error {
   var hint = "the standard knows ${span.attributes.<path>} only"
 }
 
-enum Placeholder {
+public enum Placeholder {
   static let opening = "${span.attributes."
   /// Where a filter's value is meant as a placeholder, right or wrong. Other uses of `${` are plain text there.
-  static func isMeant(_ text: String) -> Bool { text.contains("${span") || text.contains("${trace") }
+  public static func isMeant(_ text: String) -> Bool { text.contains("${span") || text.contains("${trace") }
 
   /// Of a plain value. Every `${` must be a placeholder.
   static func parts(of text: String) throws(PlaceholderError) -> [TemplatePart] {

@@ -50,6 +50,8 @@ public struct Condition: Codable, Sendable {
   /// Filters: what the field must equal one of, where texts alone do not say it. `test` is then `exact`, and has what is written. nil: `test`
   /// says all.
   public var operands: [FilterOperand]?
+  /// The author's operator, where it is one of SPEC.md 6.3: `test` may say it in another way. nil: it is not.
+  public var operation: String?
   public var location: SourceLocation
   public init(name: String, field: FieldReference, test: Test, isNegated: Bool = false, description: String = "", location: SourceLocation) {
     self.name = name

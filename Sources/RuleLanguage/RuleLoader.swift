@@ -9,9 +9,12 @@ public struct RuleFile: Sendable, Equatable {
   /// Names it in locations.
   public var name: String
   public var bytes: [UInt8]
-  public init(name: String, bytes: [UInt8]) {
+  /// Where `bytes` is a part of the file: the line of it that this begins at, from 1.
+  public var firstLine: Int
+  public init(name: String, bytes: [UInt8], firstLine: Int = 1) {
     self.name = name
     self.bytes = bytes
+    self.firstLine = firstLine
   }
 }
 
@@ -27,7 +30,7 @@ public enum RuleLoader {
 
   /// Rule files as they lie on disk, unread by any parser, so that a cache can tell whether it knows them.
   public struct Files: Sendable {
-    public internal(set) var files: [(path: String, bytes: [UInt8])] = []
+    public internal(set) var files: [RuleFile] = []
     /// What could not be found or read.
     public internal(set) var diagnostics: [Diagnostic] = []
     var refusedCount = 0
@@ -39,14 +42,14 @@ public enum RuleLoader {
     for path in paths {
       for file in collection.files(below: path) {
         switch readDocumentFile(file) {
-        case .success(let bytes): result.files.append((file, bytes))
+        case .success(let bytes): result.files.append(RuleFile(name: file, bytes: bytes))
         case .failure(let failure):
           collection.diagnostics.append(failure.diagnostic)
           collection.refusedCount += 1
         }
       }
     }
-    result.files += documents.map { ($0.name, $0.bytes) }
+    result.files += documents
     result.diagnostics = collection.diagnostics
     result.refusedCount = collection.refusedCount
     return result
@@ -56,7 +59,7 @@ public enum RuleLoader {
     collection.takesRecordedMatches = takesRecordedMatches
     collection.diagnostics = read.diagnostics
     collection.refusedCount = read.refusedCount
-    for file in read.files { file.bytes.withUnsafeBytes { collection.add($0, file: file.path) } }
+    for file in read.files { file.bytes.withUnsafeBytes { collection.add($0, file: file.name, firstLine: file.firstLine) } }
     return collection.finished()
   }
 
@@ -89,8 +92,8 @@ private struct Collection {
   private var sources: [String: RuleReader.Sources] = [:]
   private var fileCount = 0
 
-  mutating func add(_ bytes: Bytes, file: String) {
-    let parsed = YAMLParser.parse(bytes, file: file)
+  mutating func add(_ bytes: Bytes, file: String, firstLine: Int = 1) {
+    let parsed = YAMLParser.parse(bytes, file: file, firstLine: firstLine)
     diagnostics.append(contentsOf: parsed.problems)
     refusedCount += parsed.problems.count
     let problems = Problems()
@@ -176,11 +179,11 @@ private struct Collection {
     }
     guard status.st_mode & S_IFMT == S_IFDIR else { return [path] }
     var found: [String] = []
-    var pending = [(path: path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path, depth: 0)]
+    var pending = [(path: path.withoutTrailingSlashes, depth: 0)]
     while let (directory, depth) = pending.popLast() {
       guard let names = names(in: directory) else { continue }
-      for name in names where !name.hasPrefix(".") {
-        let file = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+      for name in names where name.utf8.first != 0x2e {
+        let file = directory.pathAppending(name)
         var status = stat()
         guard lstat(file, &status) == 0 else {
           // Deleted since the directory was read: as if it had never been there.
@@ -193,7 +196,7 @@ private struct Collection {
           } else {
             pending.append((file, depth + 1))
           }
-        } else if [".yaml", ".yml"].contains(where: { name.suffix($0.count).lowercased() == $0 }) {
+        } else if isRuleFileName(name) {
           fileCount += 1
           guard fileCount <= Limits.ruleFiles else {
             refuse(path, "more than \(Limits.ruleFiles) rule files")
@@ -205,6 +208,7 @@ private struct Collection {
     }
     return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
+  private func isRuleFileName(_ name: String) -> Bool { name.hasPathSuffix(".yaml") || name.hasPathSuffix(".yml") }
   /// Without names that are not UTF-8: nothing here could open them again, so what may hold rules is refused.
   private mutating func names(in directory: String) -> [String]? {
     guard let handle = opendir(directory) else {
@@ -217,12 +221,11 @@ private struct Collection {
       let (name, shownName) = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { (String(validatingCString: $0), String(cString: $0)) }
       }
-      let mayHoldRules =
-        [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || shownName.hasSuffix(".yaml") || shownName.hasSuffix(".yml")
+      let mayHoldRules = [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) || isRuleFileName(shownName)
       if let name {
         names.append(name)
-      } else if mayHoldRules, !shownName.hasPrefix(".") {
-        refuse("\(directory)/\(shownName)", "the name is not UTF-8, so it is not read")
+      } else if mayHoldRules, shownName.utf8.first != 0x2e {
+        refuse(directory.pathAppending(shownName), "the name is not UTF-8, so it is not read")
       }
     }
     return names

@@ -291,7 +291,7 @@ struct RuleReader {
     guard let method = Method(rawValue: name) else {
       guard section.node("method")?.text != nil || !section.has("method") else { return nil }
       problems.warning(
-        section.location(of: "method"), "method '\(shown(name))' is not known, so the rule is skipped",
+        section.location(of: "method"), "method '\(shown(name))' is not known, \(SkipWarning.ending)",
         hint: problems.suggestion(for: name, in: Method.allCases.map(\.rawValue)))
       return .skipped(method: shown(name), reason: "this engine does not know the method")
     }

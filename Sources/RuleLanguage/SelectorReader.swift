@@ -64,7 +64,9 @@ struct SelectorReader {
       return
     }
     guard let test = conditions.test(word, section, key, mindsCase: word != "contains_i", field) else { return }
-    list.append(Condition(name: name, field: field, test: test, location: place))
+    var condition = Condition(name: name, field: field, test: test, location: place)
+    condition.operation = word
+    list.append(condition)
   }
 }
 

@@ -92,3 +92,12 @@ enum Vocabulary {
     "in", "not_in", "eq", "equals", "ne", "not_equals", "gt", "gte", "lt", "lte", "regex", "contains", "starts_with", "exists",
   ]
 }
+
+/// An operator of the list form of conditions, as the reader takes it.
+public struct ListOperator: Sendable {
+  /// One of the standard's names where it is another spelling of one, else as it is written.
+  public var word: String
+  /// Where `case_sensitive` does not say it. As in the reference engine, equality minds case and everything else ignores it.
+  public var mindsCase: Bool { word == "exact" }
+  public init(_ written: String) { word = Vocabulary.listAliases[written] ?? written }
+}

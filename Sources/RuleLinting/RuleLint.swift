@@ -56,7 +56,8 @@ public enum RuleLint {
       findings += PatternChecks.findings(rule, confirmsAttacks: options.confirmsAttacks, &places)
     }
     removeRepeatedCounts(&findings)
-    findings += idConflicts(set)
+    placeSkips(&findings, set)
+    findings += sources(set) + idConflicts(set)
     findings += OverlapChecks.findings(set, &places)
     var trial = RuleTrial(set)
     findings += trial.engineDiagnostics.map { LintFinding(.refusedByEngine, "", $0.location, $0.message, hint: $0.hint, severity: $0.severity) }
@@ -75,7 +76,7 @@ public enum RuleLint {
 
   /// The checks that need no engine, no file and no text: what a rule says about itself.
   public static func metadata(_ set: RuleSet) -> [LintFinding] {
-    (set.rules.flatMap { metadata($0, set) } + idConflicts(set)).sorted(by: LintFinding.order)
+    (set.rules.flatMap { metadata($0, set) } + sources(set) + idConflicts(set)).sorted(by: LintFinding.order)
   }
 
   private static func isIgnored(_ finding: LintFinding, _ set: RuleSet, _ ignored: [FindingKind]) -> Bool {
@@ -94,6 +95,33 @@ public enum RuleLint {
   private static func removeRepeatedCounts(_ findings: inout [LintFinding]) {
     let counted = Set(findings.filter { $0.kind == .standardTestCount && !$0.ruleID.isEmpty }.map(\.location))  // only looked up
     findings.removeAll { $0.kind == .standardTestCount && $0.ruleID.isEmpty && counted.contains($0.location) }
+  }
+
+  /// The last rule that begins at or before `place`; they are in order.
+  private static func last(_ rules: [Rule], upTo place: SourceLocation) -> Rule? {
+    var low = 0
+    var high = rules.count
+    while low < high {
+      let middle = (low + high) / 2
+      if place < rules[middle].location { high = middle } else { low = middle + 1 }
+    }
+    return low > 0 ? rules[low - 1] : nil
+  }
+
+  /// Loading says at the place for which a rule is skipped what is otherwise said of the rule as a whole: it is one finding, of the rule,
+  /// at that place.
+  private static func placeSkips(_ findings: inout [LintFinding], _ set: RuleSet) {
+    let starts = Dictionary(grouping: set.rules, by: \.location.file).mapValues { $0.sorted { $0.location < $1.location } }  // only looked up
+    var placed: Set<String> = []  // only asked for members
+    for i in findings.indices where findings[i].kind == .questionableRule && SkipWarning.isOne(findings[i].message) {
+      let place = findings[i].location
+      guard let rule = last(starts[place.file] ?? [], upTo: place), case .skipped = rule.detection else { continue }
+      findings[i].kind = .skippedRule
+      findings[i].ruleID = rule.id
+      placed.insert(rule.id)
+    }
+    // What else is of that kind is said of the whole rule.
+    findings.removeAll { $0.kind == .skippedRule && placed.contains($0.ruleID) && !SkipWarning.isOne($0.message) }
   }
 }
 
@@ -127,7 +155,7 @@ extension Rule {
 extension RuleLint {
   private typealias Check = @Sendable (Rule, RuleSet) -> [LintFinding]
   private static let checks: [Check] = [
-    tests, duplicateTests, references, falsePositives, confidence, unusedConditions, sources, skipped, ignoredFindings,
+    tests, duplicateTests, references, falsePositives, confidence, unusedConditions, skipped, ignoredFindings,
   ]
   static func metadata(_ rule: Rule, _ set: RuleSet) -> [LintFinding] { checks.flatMap { $0(rule, set) } }
 
@@ -204,16 +232,19 @@ extension RuleLint {
     }
   }
 
-  @Sendable private static func sources(_ rule: Rule, _ set: RuleSet) -> [LintFinding] {
-    guard case .correlation(let correlation) = rule.detection else { return [] }
-    return correlation.sourceRules.filter { source in !set.rules.contains { $0.id != rule.id && source.matches($0.id) } }.map {
-      LintFinding(.unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.ruleIDPattern)) matches no rule")
-    } + (rule.isActive ? unfed(rule, set) : [])
-  }
-  private static func unfed(_ rule: Rule, _ set: RuleSet) -> [LintFinding] {
-    RuleSet.unfedSources(of: rule, in: set).map {
-      LintFinding(
-        .unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.pattern)) is not run, so the correlation can never match: \($0.reason)")
+  static func sources(_ set: RuleSet) -> [LintFinding] {
+    let index = SourceRuleIndex(set)
+    return set.rules.flatMap { rule -> [LintFinding] in
+      guard case .correlation(let correlation) = rule.detection else { return [] }
+      let unmatched = correlation.sourceRules.filter { !index.isMatched($0, besides: rule.id) }.map {
+        LintFinding(.unmatchedSource, rule.id, rule.location, "source '\($0.alias)' (\($0.ruleIDPattern)) matches no rule")
+      }
+      return unmatched
+        + (rule.isActive ? index.unfedSources(of: rule) : []).map {
+          LintFinding(
+            .unmatchedSource, rule.id, rule.location,
+            "source '\($0.alias)' (\($0.pattern)) is not run, so the correlation can never match: \($0.reason)")
+        }
     }
   }
 

@@ -14,8 +14,7 @@ struct StateDirectory {
 
   /// Makes the directory where it is missing (not for reading only) and checks owner and mode.
   init(path: String, readOnly: Bool) throws(StorageError) {
-    var trimmed = path
-    while trimmed.utf8.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+    let trimmed = path.withoutTrailingSlashes
     self.path = trimmed
     if !readOnly { try StateDirectory.make(trimmed) }
     try StateDirectory.check(trimmed, isDirectory: true, readOnly: readOnly)
@@ -24,7 +23,8 @@ struct StateDirectory {
   private static func make(_ path: String) throws(StorageError) {
     var status = stat()
     if path.isEmpty || stat(path, &status) == 0 { return }
-    if let slash = path.lastIndex(of: "/"), slash != path.startIndex { try make(String(path[..<slash])) }
+    let above = path.directoryPath
+    if above != ".", above != "/" { try make(above) }
     guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
       let code = errno
       throw failure(path, "cannot be made", code)

@@ -6,8 +6,8 @@ import Primitives
 
 public enum YAMLParser {
   /// All documents of `bytes`, in order, without empty ones; and at most one problem for each malformed one.
-  /// `file` is the name for locations. Lines are counted by "\n", columns in bytes.
-  public static func parse(_ bytes: Bytes, file: String) -> (documents: [Document], problems: [Diagnostic]) {
+  /// `file` is the name for locations. Lines are counted by "\n" from `firstLine`, columns in bytes.
+  public static func parse(_ bytes: Bytes, file: String, firstLine: Int = 1) -> (documents: [Document], problems: [Diagnostic]) {
     guard bytes.count <= Limits.documentBytes else {
       let message = "the file has \(bytes.count) bytes, more than the \(Limits.documentBytes) that are read"
       return ([], [Diagnostic(.error, SourceLocation(file: file), message)])
@@ -15,12 +15,12 @@ public enum YAMLParser {
     if let bad = firstMalformedUTF8(bytes) {
       let (line, column) = position(of: bad, in: bytes)
       let hint = bytes[0] >= 0xfe ? "the file looks like UTF-16; save it as UTF-8" : "save the file as UTF-8"
-      return ([], [Diagnostic(.error, SourceLocation(file: file, line: line, column: column), "byte is not valid UTF-8", hint: hint)])
+      return ([], [Diagnostic(.error, SourceLocation(file: file, line: firstLine + line - 1, column: column), "byte is not valid UTF-8", hint: hint)])
     }
     var documents: [Document] = []
     var problems: [Diagnostic] = []
     var budget = Limits.documentNodes
-    var line = 1
+    var line = firstLine
     // libyaml counts a byte-order mark as a column, and then takes the second key for another indentation.
     let mark = bytes.starts(with: "\u{feff}") ? 3 : 0
     var start = mark

@@ -100,11 +100,4 @@ enum RuleView {
   private static func item(_ text: String) -> [String] {
     lines(text).enumerated().map { "\($0 == 0 ? "  - " : "    ")\($1)" }
   }
-
-  /// The event of a `{"id":..,"event":{..}}` line, or the line itself.
-  static func eventBody(_ line: Bytes) -> Bytes {
-    var body: Bytes?
-    try? JSONMembers.forEach(of: line) { key, value in if key.equals("event"), value.starts(with: "{") { body = value } }
-    return body ?? line
-  }
 }

@@ -51,7 +51,6 @@ extension RulesCommand {
         }
       // What was made from JSON has lines of our own, and its name says the place in the source.
       report(converted.diagnostics.map { RuleBundle.placed($0, madeFiles: madeFiles) }, atLeast: .note)
-      report(converted.diagnostics, atLeast: .note)
       guard !converted.documents.isEmpty || converted.leftOut > 0 else {
         throw CommandFailure.environment("no rule to convert in \(sources.joined(separator: ", "))")
       }

@@ -161,7 +161,7 @@ extension RulesCommand {
       var new = RuleEvaluator(RuleLoader.load(paths: [], documents: plans[1].files))
       var result = MatchDiff()
       var number = 0
-      try forEachLine(of: input) { line in
+      try forEachLine(of: input, lineLimit: Limits.agentLineBytes) { line in
         number += 1
         guard !line.trimmed.isEmpty else { return }
         do {

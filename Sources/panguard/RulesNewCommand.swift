@@ -121,8 +121,8 @@ extension RulesCommand {
 
     private func write(_ t: RuleTemplate) throws {
       guard isDirectory(output) else { throw CommandFailure.environment("\(output) is not a directory; make it, or name another with --output") }
-      let directory = output.hasSuffix("/") ? String(output.dropLast()) : output
-      let path = directory == "." ? t.fileName : "\(directory)/\(t.fileName)"
+      let directory = output.withoutTrailingSlashes
+      let path = directory == "." ? t.fileName : directory.pathAppending(t.fileName)
       let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else {
         let reason = errno == EEXIST ? "exists already and is not overwritten; choose another --title" : String(cString: strerror(errno))

@@ -48,7 +48,7 @@ struct RulesWatch {
     let isTerminal = isatty(STDOUT_FILENO) == 1 && Terminal.usesColor(.auto)
     if isTerminal { output.write(Array("\u{1b}[2J\u{1b}[3J\u{1b}[H".utf8)) }
     if let changed {
-      let names = changed.prefix(3).map { $0.split(separator: "/").last.map(String.init) ?? $0 }.joined(separator: ", ")
+      let names = changed.prefix(3).map(\.lastPathPart).joined(separator: ", ")
       output.line("\(isTerminal ? "" : "---- ")\(clock()) changed: \(names)\(changed.count > 3 ? " and \(changed.count - 3) more" : "")")
     }
     for diagnostic in set.diagnostics where diagnostic.severity == .error { output.line("\(diagnostic)") }

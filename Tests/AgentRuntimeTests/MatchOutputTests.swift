@@ -53,6 +53,22 @@ import Testing
     }
   }
 
+  /// What is copied from the line is made UTF-8, and an event that did not fit says so.
+  @Test func hostileEvents() throws {
+    var evaluator = RuleEvaluator(RuleLoader.load(document: Self.rules, file: "r.yaml"))
+    func lines(_ bytes: [UInt8]) throws -> [String] {
+      try bytes.withUnsafeBytes { try evaluator.matches(line: $0, corpusVersion: "1", readTime: .zero) }.map { out in
+        #expect(String(validating: out, as: UTF8.self) != nil)
+        return String(decoding: out, as: UTF8.self)
+      }
+    }
+    let raw = try lines(Array(#"{"id":"a"#.utf8) + [0xff, 0xfe] + Array(#"","event":{"content":"ignore all"}}"#.utf8))
+    #expect(raw.count == 1 && raw[0].contains("\"input_identifier\":\"a\u{fffd}\u{fffd}\""), "\(raw)")
+    let fields = (0..<2000).map { #""x\#($0)":"y""# }.joined(separator: ",")
+    let long = try lines(Array(#"{"id":"b","event":{"content":"ignore all",\#(fields)}}"#.utf8))
+    #expect(long.count == 2 && long[1] == #"{"input_identifier":"b","truncated":true}"#, "\(long)")
+  }
+
   /// The standard's place for streams: tests/correlation-streams/<rule-id>/ of the tree, whatever folder of it holds the rule.
   @Test(arguments: ["s.jsonl", "tests/correlation-streams/ATR-COR-2026-99001/s.jsonl"]) func streamsInTheStandardsPlace(_ name: String) throws {
     let root = NSTemporaryDirectory() + "panguard-streams-\(UUID().uuidString)"

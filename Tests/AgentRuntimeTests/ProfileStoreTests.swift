@@ -42,6 +42,18 @@ import Testing
     #expect(ProfileStore.find("\(path)/de.yaml", in: ProfileStore.library(["\(path)/de.yaml"])).map(\.id) == ["de"])
   }
 
+  @Test func aFileThatIsNamedTwiceIsOne() throws {
+    try write("own.yaml", profile("own", "[{rule_id: ATR-2026-00001}]"))
+    for other in ["\(path)/own.yaml", "\(path)/./own.yaml", "\(path)//own.yaml"] {
+      let (resolved, diagnostics) = ProfileStore.resolve(["\(path)/own.yaml", other], among: rules)
+      #expect(diagnostics.map(\.description) == [])
+      #expect(resolved.map(\.name) == ["own@1.0.0"])
+    }
+    for directory in [path, "\(path)/", "\(path)//"] {
+      #expect(ProfileStore.resolve([directory], among: rules).profiles.map(\.name) == ["own@1.0.0"])
+    }
+  }
+
   /// One directory does not hide the others.
   @Test func everyDirectoryIsLookedThrough() throws {
     try write("etc/own.yaml", profile("own", "[{profile: shipped@1.0.0}]"))

@@ -114,6 +114,14 @@ import Testing
     #expect(json.contains(#""highest":12.5,"threshold":\#(threshold)"#), "\(json)")
   }
 
+  /// A sum that does not fit is the largest, as in the engine.
+  @Test func sumsSaturate() throws {
+    let rule = try rule("  method: behavioral\n  behavioral: {metric: n, aggregation: sum, window: 1m, operator: gt, threshold: 10}")
+    let lines = [String](repeating: #"{"n":9223372036854775807}"#, count: 3).joined(separator: "\n")
+    let result = try explain(rule, .events(Array(lines.utf8)))
+    #expect(result.isMatch && result.groups.map { "\($0.highest)" } == ["9223372036854775807"], "\(result.groups)")
+  }
+
   /// Rules without conditions are explained by their indicators and primitives.
   @Test func methods() throws {
     let signature = try rule(
@@ -148,7 +156,7 @@ import Testing
     let rule = try rule("  method: semantic\n  semantic: {}")
     let result = try explain(rule, text("x", rule))
     #expect(!result.isMatch && RuleExplanationText.page(result, width: 80, color: false).contains("is not run"))
-    for text in ["[1]", "{", "x", "{} {}"] {
+    for text in ["[1]", "{", "x", "{} {}", #"{"id":1,"event":"NEEDLE"}"#, #"{"id":1,"event":null}"#] {
       let failure = #expect(throws: RuleExplainer.Failure.self) { try explain(rule, .events(Array("\n{}\n\(text)\n{}".utf8))) }
       guard case .notAnEvent(line: 3, _)? = failure else {
         Issue.record("\(text): \(String(describing: failure))")

@@ -82,6 +82,14 @@ import Testing
     #expect(report.passed == 2 && report.failures.count == 1 && report.documentedEvasions == 1 && report.caughtEvasions == 1)
     #expect(report.passed + report.failures.count + report.documentedEvasions + report.caughtEvasions == report.casesRun)
   }
+  /// What was given up was not decided, so it proves no silence.
+  @Test(arguments: ["true_negatives", "true_positives"]) func aLimitIsNoAnswer(_ group: String) {
+    let text = String(repeating: "a", count: 5000)
+    let report = Self.report(
+      "\(group): [\(text)]",
+      detection: "conditions: [{field: content, operator: regex, value: '^(([a-z])+.)+[A-Z]([a-z])+\\1$', case_sensitive: true}]")
+    #expect(report.failures.map(\.reason) == ["the rule could not be decided: a limit was hit while a pattern was matched"])
+  }
   @Test func theConditionThatACaseNamesMustBeTheOneThatHolds() {
     let detection =
       "conditions: [{field: content, operator: contains, value: x, description: an x}, {field: content, operator: contains, value: y, description: a y}]"

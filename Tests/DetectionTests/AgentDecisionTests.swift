@@ -35,6 +35,18 @@ import Testing
     #expect(decision.matchedField == field && decision.matchedBytes == bytes)
     #expect(decision.platform.isEmpty)
   }
+  /// How much of the field was found, by each kind of condition.
+  @Test(arguments: [
+    ("operator: regex, value: 'ab+c'", "xx ABBBC yy", 5), ("operator: regex, value: 'ab+c'", #"xx a\u200bbbc"#, 4),
+    ("operator: regex, value: 'é+x'", "xx ééx", 5), ("operator: regex, value: 'ab+c', language: en", "this is the abbc of the day", 4),
+    ("operator: contains, value: é", "xé", 2), ("operator: startswith, value: ab", "abc", 2), ("operator: endswith, value: bc", "abc", 2),
+    ("operator: in, value: [other, abc]", "abc", 3), ("operator: contains, value: [zz, abc]", "xabc", 3),
+    ("operator: regex, value: [zz, 'ab.', x]", "x abc", 3),
+  ]) func theLengthOfTheMatch(_ test: String, _ value: String, _ bytes: Int) throws {
+    let decision = try Self.decision(
+      Self.rule("llm_io", "{conditions: [{field: user_input, \(test)}], condition: any}"), #"{"user_input":"\#(value)"}"#)
+    #expect(decision.matchedField == "user_input" && decision.matchedBytes == bytes, "\(decision.matchedBytes)")
+  }
   @Test func anIndicatorsTarget() throws {
     let detection = "{method: signature, signature: {indicators: [{type: package_name, value: bad-one, target_field: pkg}]}}"
     let decision = try Self.decision(Self.rule("mcp_tool", detection), #"{"pkg":"bad-one"}"#)

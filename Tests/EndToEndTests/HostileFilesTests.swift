@@ -44,6 +44,10 @@ import Testing
     #expect(none.errors.contains("4 lines are not events"))
     d.append(#"{"id":1,"event":{"content":"foo"}}"# + "\n", to: "bad")
     #expect(panguard("rules", "diff", rules, rules, "--events", bad).status == 0)
+    // A document of an agent is longer than any line of a log.
+    let long = d.write(#"{"id":1,"event":{"content":""# + String(repeating: "x", count: 300_000) + " foo\"}}\n", to: "long")
+    let read = panguard("rules", "diff", rules, rules, "--events", long)
+    #expect(read.status == 0 && read.text.contains("1 events: 0 matches gained, 0 lost, 1 as before"), "\(read)")
   }
 
   @Test func theHintForAFIFOFitsEveryCommand() {
@@ -68,7 +72,8 @@ import Testing
     let rules = d.write("[\(Self.rule("ATR-2026-00001", words, "regex"))]", to: "rules.json")
     #expect(panguard("rules", "import", rules, "--into", d["rules"], "--name", "set").status == 0)
     let lint = panguard("rules", "lint", d["rules"], "--quiet")
-    #expect(lint.text.contains("warning: PCRE2 cannot take this pattern, so the rule is skipped"), "\(lint)")
+    #expect(lint.text.contains("warning: ATR-2026-00001: PCRE2 cannot take this pattern, so the rule is skipped"), "\(lint)")
+    #expect(lint.text.contains("[skipped-rule]") && !lint.text.contains("[questionable-rule]"), "\(lint)")
     d.write("Jan  5 00:00:00 host app[1]: x\n", to: "auth.log")
     let agent = RunningAgent(d, arguments: ["--rules", d["rules"]])
     #expect(agent.isUp(), "\(agent.errors)")

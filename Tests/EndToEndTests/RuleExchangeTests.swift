@@ -156,6 +156,8 @@ import Testing
     let result = panguard("rules", "convert", "--to", "yara", d.write("[\n\(bad)]", to: "bundle.json"))
     #expect(result.status == 1, "\(result)")
     #expect(result.errors.contains("bundle.json:2:1: error: "))
+    // Once, and not by a line of our own.
+    #expect(result.errors.split(separator: "\n").count { $0.contains("error: ") } == 1, "\(result.errors)")
   }
 
   @Test func ourRulesBecomeSigmaAndYARA() {

@@ -112,6 +112,34 @@ import Testing
     #expect(alone.contains(names) && !alone.contains("matched_conditions"))
   }
 
+  /// Selectors as the author wrote them: of several tests, and with operators that a test says in another way.
+  @Test func conditionsOfSelectors() throws {
+    let document = """
+      {title: T, id: ATR-2026-99001, severity: high, tags: {category: prompt-injection}, agent_source: {type: llm_io}, detection: {condition: any,
+      selectors: {b: {content: {contains: secret, length_gt: 2}, tool_name: {in: [secret]}}, c: {content: {endswith: secret}},
+      d: {content: {contains_i: secret}}}}}
+      """
+    let set = RuleLoader.load(document: document, file: "r.yaml")
+    let rule = try #require(set.rules.first, "\(set.diagnostics)")
+    var decision = try #require(Sample.all.first)
+    decision.selectors = ["b", "c", "d", "gone"]
+    #expect(
+      MatchedCondition.of(decision, rule).map { "\($0.selector) \($0.field) \($0.operation)" } == [
+        "b content contains", "b content length_gt", "b tool_name in", "c content endswith", "d content contains_i",
+      ])
+  }
+  /// In the list form an operator that SPEC.md 6.3 has too keeps its name.
+  @Test func conditionsOfALists() throws {
+    let document = """
+      {title: T, id: ATR-2026-99001, severity: high, tags: {category: prompt-injection}, agent_source: {type: llm_io}, detection: {condition: any,
+      conditions: [{field: content, operator: endswith, value: x}, {field: content, operator: starts_with, value: x}]}}
+      """
+    let rule = try #require(RuleLoader.load(document: document, file: "r.yaml").rules.first)
+    var decision = try #require(Sample.all.first)
+    decision.selectors = ["1", "2"]
+    #expect(MatchedCondition.of(decision, rule).map(\.operation) == ["endswith", "startswith"])
+  }
+
   @Test(
     arguments: [
       ("llm_io", "user_input", "user_input"), ("llm_io", "agent_output", "agent_output"), ("tool_call", "tool_args", "tool_call"),
@@ -173,6 +201,12 @@ import Testing
       ("AKIAFAKEFAKEFAKEFAKE", false),
       ("eyJhbGciOi.e30.x", false), ("Qx7Lm2Zr9Kt4Wv8Bn3Yp", false), ("two words", false), ("/home/alice", false), ("a\u{0}b", false), ("", false),
       ("日本", false), (String(repeating: "a", count: 65), false), (String(repeating: "a", count: 64), true),
+      // Addresses with something around them, and keys in other letters.
+      ("1.2.3.4:80", false), ("ip:10.1.2.3", false), ("192.168.1.77-a", false), ("ip-10-1-2-3", false), ("x.10.1.2.3.", false),
+      ("host:2001:db8::1:", false), ("zone::1", false), ("2001:db8:1:2:3:4:5:6:80", false), ("mac:aa:bb:cc:dd:ee:ff", false), ("SK-ABC", false),
+      ("Ghp_abc", false), ("key:sk-abc", false), ("da39a3ee5e6b4b0d3255bfef95601890afd80709", false),
+      ("k-abcdefghij1abcdefghij1abcdefghij1abc", false),
+      ("agent::helper", true), ("team:42:helper", true), ("1.8.4-rc.2", true), ("run-2026-05-25-10", true), ("risk-assessment", true),
     ]) func identifiers(_ text: String, _ isPlain: Bool)
   {
     let shown = PlainIdentifier.of(text)

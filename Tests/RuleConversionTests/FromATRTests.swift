@@ -136,11 +136,44 @@ private func text(_ converted: Converted) -> String {
       "'min_events' has no counterpart"
     ),
     ("conditions:\n  a: {field: content, patterns: [x], language: es}\ncondition: a", "no word for the language"),
+    (
+      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 3, filter: "
+        + "{who: '${span.attributes.e}'}}", "placeholder"
+    ),
+    (
+      "method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 3, filter: "
+        + "{a: b, who: {not_in: [c, '${span.attributes.e}']}}}", "placeholder"
+    ),
+    ("conditions:\n  - {field: content, operator: length_gt, value: 9}\ncondition: any", "operator 'length_gt' has no counterpart"),
   ]) func whatSigmaCannotSay(_ detection: String, _ message: String) {
     let converted = ATRToSigma.convert([rule(detection)])
     #expect(converted.documents.isEmpty)
     #expect(converted.leftOut == 1)
     #expect(converted.diagnostics.contains { $0.message.contains(message) && $0.location.file == "r.yaml" }, "\(converted.diagnostics)")
+  }
+}
+
+@Suite struct ATRToSigmaOperatorTests {
+  /// Each spelling of an operator that Sigma has.
+  @Test(arguments: [
+    ("operator: endswith, value: SH", "content|endswith: [SH]"),
+    ("operator: endswith, value: b, case_sensitive: true", "content|endswith|cased: [b]"),
+    ("operator: equals, value: Ab", "content|cased: [Ab]"), ("operator: in, value: [a, b]", "content|cased: [a, b]"),
+    ("operator: exact, value: a, case_sensitive: false", "content: [a]"), ("operator: startswith, value: c", "content|startswith: [c]"),
+    ("operator: contains_i, value: d", "content|contains: [d]"), ("operator: matches, value: e+", "content|re|i: [e+]"),
+  ]) func listOperators(_ condition: String, _ expected: String) {
+    let converted = ATRToSigma.convert([rule("conditions:\n  - {field: content, \(condition)}\ncondition: any", source: "llm_io")])
+    #expect(converted.diagnostics.isEmpty, "\(converted.diagnostics)")
+    #expect(text(converted).contains("    \(expected)\n"), "\(text(converted))")
+  }
+
+  /// A filter's pattern minds case in rules over agents' events, and ignores it in those over a host's.
+  @Test(arguments: [("tool_call", "tool_name|re: ["), ("host_log", "tool_name|re|i: [")]) func patternsInFilters(_ source: String, _ item: String) {
+    let filter = "filter: {tool_name: {regex: 'Exec$'}}"
+    let converted = ATRToSigma.convert([
+      rule("method: behavioral\nbehavioral: {metric: x, aggregation: count, window: 5m, operator: gte, threshold: 3, \(filter)}", source: source)
+    ])
+    #expect(text(converted).contains(item), "\(text(converted)) \(converted.diagnostics)")
   }
 }
 
@@ -307,6 +340,33 @@ private func text(_ converted: Converted) -> String {
     #expect(text(converted).contains("    (($c1_1 or $c1_2) or $c2_1 at 0) and not (($c3_1 at 0 and filesize == 4))\n"))
     #expect(text(converted).contains("    $c1_1 = \"one\" nocase\n"))
     #expect(text(converted).contains("    $c2_1 = \"three\"\n"))
+  }
+
+  @Test func listOperators() {
+    let converted = ATRToYARA.convert([
+      rule(
+        """
+        conditions:
+          - {field: content, operator: endswith, value: .SH}
+          - {field: content, operator: equals, value: Ab}
+          - {field: content, operator: in, value: [a, b]}
+          - {field: content, operator: startswith, value: c}
+          - {field: content, operator: contains_i, value: d}
+        condition: all
+        """, source: "llm_io")
+    ])
+    #expect(converted.diagnostics.isEmpty, "\(converted.diagnostics)")
+    let expected =
+      "$c1_1 at (filesize - 3) and ($c2_1 at 0 and filesize == 2) and (($c3_1 at 0 and filesize == 1) or ($c3_2 at 0 and filesize == 1))"
+      + " and $c4_1 at 0 and $c5_1"
+    #expect(text(converted).contains(expected), "\(text(converted))")
+    #expect(text(converted).contains("$c1_1 = \".SH\" nocase\n") && text(converted).contains("$c2_1 = \"Ab\"\n"))
+  }
+  @Test(arguments: [("operator: gt, value: 3", "compares a number"), ("operator: length_gt, value: 3", "'length_gt' has no counterpart in YARA")])
+  func operatorsThatYARAHasNot(_ condition: String, _ message: String) {
+    let converted = ATRToYARA.convert([rule("conditions:\n  - {field: content, \(condition)}\ncondition: any", source: "llm_io")])
+    #expect(converted.documents.isEmpty)
+    #expect(converted.diagnostics.contains { $0.message.contains(message) }, "\(converted.diagnostics)")
   }
 
   /// Everything that is written compiles: our rules, the corpus, and the tables above.

@@ -178,6 +178,10 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
         #"{"event.category":"web","url.original":"/plain","url.path":"/plain"}"#,
       ], logsource: "{category: webserver}"),
     MatchCase(
+      detection: "sel:\n  cs-uri-query|contains: '%2?%2?'\ncondition: sel",
+      hits: [#"{"event.category":"web","url.original":"/a?b=%2e%2E","url.query":"b=.."}"#],
+      misses: [#"{"event.category":"web","url.original":"/a?b=..","url.query":"b=.."}"#], logsource: "{category: webserver}"),
+    MatchCase(
       detection: "sel:\n  cs-uri-query|startswith: 'a%3d'\n  cs-uri-stem|endswith: '%2e'\ncondition: sel",
       hits: [#"{"event.category":"web","url.original":"/b%2E?A%3Dc"}"#],
       misses: [
@@ -274,6 +278,14 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     ("sel:\n  x|contains: y\n  a|re|m: ['b', '(unclosed']\ncondition: sel", "{product: linux, service: syslog}", "bad regular expression", 11),
     ("sel:\n  a: b\ncondition: sel | count() by a > 5\ntimeframe: 1M", "{product: linux, service: syslog}", "timeframe '1M' is no duration", 11),
     ("sel:\n  cs-uri-query|re: '%2e%2e'\ncondition: sel", "{category: webserver}", "url.query is decoded", 10),
+    ("sel:\n  cs-uri-query|re: 'q=%2[eE]%2[eE]'\ncondition: sel", "{category: webserver}", "url.query is decoded", 10),
+    ("sel:\n  cs-uri-stem|re: '%(?:2e|2f)'\ncondition: sel", "{category: webserver}", "url.path is decoded", 10),
+    (#"sel:\#n  cs-uri-stem|re: '%\d\w'\#ncondition: sel"#, "{category: webserver}", "url.path is decoded", 10),
+    ("sel:\n  a: b\ncondition: sel | count() by a > 9223372036854775807\ntimeframe: 5m", "{product: linux, service: syslog}", "from 0 to", 11),
+    (
+      "sel:\n  a: b\no:\n  a: c\ncondition: sel or not o | count() by a > 9223372036854775807\ntimeframe: 5m",
+      "{product: linux, service: syslog}", "from 0 to", 13
+    ),
     ("sel:\n  Uid: 0\ncondition: sel", "{product: linux, service: sudo}", "no counterpart in events", 10),
     ("sel:\n  CMD: x\ncondition: sel", "{product: linux, service: cron}", "no counterpart in events", 10),
     ("sel:\n  port: 22\ncondition: sel", "{product: linux, service: sshd}", "no counterpart in events", 10),
@@ -505,7 +517,10 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
   }
 
   /// A rule that a correlation refers to is written, and its author told, where the correlation is left out.
-  @Test(arguments: ["timespan: 1m\ncondition: {lte: 5}", "timespan: 1m\ncondition: {gte: 999999999}"])
+  @Test(arguments: [
+    "timespan: 1m\ncondition: {lte: 5}", "timespan: 1m\ncondition: {gte: 999999999}", "timespan: 1m\ncondition: {gte: 3, lte: 9}",
+    "timespan: soon\ncondition: {gte: 3}",
+  ])
   func aRuleDoesNotVanishWithItsCorrelation(_ rest: String) throws {
     let critical = success.replacing("name: login", with: "name: login\nlevel: critical")
     let converted = convert(critical, correlation("type: event_count\nrules: [login]\ngroup-by: [src_ip]\n\(rest)"))
@@ -516,6 +531,42 @@ struct MatchCase: CustomTestStringConvertible, Sendable {
     let set = load(converted)
     #expect(set.rules.map(\.severity) == [.critical])
     #expect(set.rules.first?.responseActions == ["alert"])
+  }
+
+  /// A count as rules were written before correlations, where it is only there for a correlation.
+  @Test(arguments: [
+    "sel:\n  event.outcome: failure\ncondition: sel | count() by src_ip > 5\ntimeframe: 10m",
+    "sel:\n  event.outcome: failure\no:\n  user: root\ncondition: sel or not o | count() by src_ip > 5\ntimeframe: 10m",
+  ]) func anOldAggregationUnderACorrelation(_ detection: String) throws {
+    let old = sigma(detection, logsource: "{product: linux, service: sshd}", extra: "name: many")
+    let alone = try #require(load(convert(old)).rules.last)
+    #expect(alone.severity == .high && alone.responseActions == ["alert"])
+    let converted = convert(old, success, correlation("type: temporal_ordered\nrules: [many, login]\ngroup-by: [src_ip]\ntimespan: 1h"))
+    #expect(converted.diagnostics.isEmpty, "\(converted.diagnostics)")
+    let set = load(converted)
+    #expect(set.rules.filter { $0.severity != .informational }.map(\.title) == ["C"])
+    #expect(set.rules.filter { $0.responseActions != ["log_only"] }.map(\.title) == ["C"])
+  }
+
+  /// In filters of rules over agents' events a pattern minds case; Sigma's texts do not.
+  @Test(arguments: [
+    ("tool_name: ShellExec", true), ("tool_name|endswith: Exec", true), ("tool_name: 'Sh*Ex?c'", true), ("tool_name|re|i: 'Exec$'", true),
+    ("tool_name|re: 'Exec$'", false), ("tool_name|contains: lExe", true), ("tool_name|startswith: Shell", true),
+  ]) func countsOverAgentsEvents(_ item: String, _ ignoresCase: Bool) throws {
+    let detection = "sel:\n  \(item)\ncondition: sel | count() by session_id > 1\ntimeframe: 10m"
+    let set = load(convert(sigma(detection, logsource: "{product: ai-agent, category: tool-call}")))
+    guard case .behavioral = try #require(set.rules.first).detection else {
+      Issue.record("not behavioral")
+      return
+    }
+    for (name, fires) in [("ShellExec", true), ("SHELLEXEC", ignoresCase)] {
+      var evaluator = RuleEvaluator(set)
+      let event = Array(#"{"event":{"event_type":"tool_call","session_id":"s","fields":{"tool_name":"\#(name)"}}}"#.utf8)
+      let answers = try (1...2).map { _ in
+        String(decoding: try event.withUnsafeBytes { try evaluator.evaluate(line: $0) }, as: UTF8.self).contains("rule_id")
+      }
+      #expect(answers == [false, fires], "\(name)")
+    }
   }
 
   @Test func oldAggregations() throws {

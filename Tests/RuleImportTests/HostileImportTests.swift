@@ -205,6 +205,60 @@ import TypedYAML
     #expect(try RuleBundle.read("\(set)/ATR-2026-00002.yaml").files.count == 1)
   }
 
+  /// To the kernel a slash is a slash; to Unicode it is one character with an accent behind it, and two spellings are one name.
+  @Test(arguments: ["\u{301}ATR-2026-00001.yaml", "ATR-2026-00001.yaml\u{301}/a.yaml", "\u{212a}.yaml"]) func foreignNamesOfUnicode(_ name: String)
+    throws
+  {
+    let scratch = Scratch()
+    let text = ruleYAML("ATR-2026-00001") + "---\n" + ruleYAML("K", severity: "low")
+    let plan = RuleImporter.plan(try RuleBundle.read(Array(text.utf8), file: "in.yaml"))
+    let set = try RuleImporter.write(plan, name: "set", into: "\(scratch.path)/rules", replaces: false)
+    if name.utf8.contains(0x2f) { #expect(mkdir("\(set)/\(name.directoryPath)", 0o755) == 0) }
+    let file = try #require(fopen("\(set)/\(name)", "w"))
+    fputs(ruleYAML("ATR-2026-00666"), file)
+    fclose(file)
+    let own = ["ATR-2026-00001", "K"]
+    for path in ["\(scratch.path)/rules", set, "\(set)/", "\(set)//"] {
+      let loaded = RuleStore.load(paths: [path])
+      #expect(loaded.set.rules.map(\.id) == own, "\(path)")
+      #expect(loaded.set.diagnostics.contains { $0.location.file.utf8.elementsEqual("\(set)/\(name)".utf8) }, "\(path)")
+      #expect(RuleImporter.plan(try RuleBundle.read(path)).files.map(\.name) == own.map { "\($0).yaml" }, "\(path)")
+    }
+    #expect(ids("\(set)/\(name)").isEmpty)
+    #expect(throws: DocumentFileError.self) { try RuleBundle.read("\(set)/\(name)") }
+  }
+
+  @Test func slashesAtTheEndSayNothing() throws {
+    let scratch = Scratch()
+    let set = try pinned(scratch, "set")
+    scratch.write("rules/set/foreign.yaml", ruleYAML("ATR-2026-00008"))
+    for path in ["\(set)//", "\(set)///"] {
+      let loaded = RuleStore.load(paths: [path])
+      #expect(loaded.set.rules.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002"])
+      #expect(loaded.set.diagnostics.map(\.location.file) == ["\(set)/foreign.yaml"])
+    }
+    // The set itself is not another that has its rules.
+    let plan = RuleImporter.plan(try RuleBundle.read(Array(ruleYAML("ATR-2026-00001").utf8), file: "in.yaml"))
+    for directory in ["\(scratch.path)/rules", "\(scratch.path)/rules/", "\(scratch.path)/rules//"] {
+      #expect(RuleImporter.refuseTaken(plan, in: directory, besides: "set").count(.refused) == 0, "\(directory)")
+      #expect(RuleImporter.refuseTaken(plan, in: directory, besides: "other").count(.refused) == 1, "\(directory)")
+    }
+  }
+
+  /// Each document keeps its place, and costs what it has, not what stands before it.
+  @Test func manyDocumentsOfManyLines() throws {
+    let rule = ruleYAML("ATR-2026-0000X")
+    let count = 2000
+    let parts = (0..<count).map { String(repeating: "\n", count: 100) + rule.replacing("0000X", with: "1\(10000 + $0)") }
+    let plan = RuleImporter.plan(try RuleBundle.read(Array(parts.joined(separator: "---\n").utf8), file: "in.yaml"))
+    #expect(plan.count(.imported) == count)
+    let lines = 100 + rule.split(separator: "\n").count + 1
+    #expect(plan.rows.last?.location.line == (count - 1) * lines + 101)
+    let broken = parts[0] + "---\n\n" + rule.replacing("severity: high", with: "severity: most")
+    let refused = RuleImporter.plan(try RuleBundle.read(Array(broken.utf8), file: "in.yaml")).rows.first { $0.outcome == .refused }
+    #expect(refused?.location.line == lines + 5, "\(String(describing: refused))")
+  }
+
   @Test func manyRulesAreWrittenTogether() throws {
     let scratch = Scratch()
     let text = (10000..<12000).map { ruleYAML("ATR-2026-\($0)") }.joined(separator: "---\n")

@@ -10,7 +10,7 @@ import Testing
     let path = String(cString: try #require(mkdtemp(&template)))
     let names: [[UInt8]] = [
       [0xff, 0xfe] + Array(".yaml".utf8), Array("caf".utf8) + [0xe9] + Array(".yml".utf8), [0xff] + Array(".txt".utf8), Array("good.yaml".utf8),
-      Array(".hidden".utf8) + [0xff] + Array(".yaml".utf8),
+      Array(".hidden".utf8) + [0xff] + Array(".yaml".utf8), [0xfe] + Array(".YAML".utf8),
     ]
     func cPath(_ name: [UInt8]) -> [CChar] { (Array("\(path)/".utf8) + name + [0]).map { CChar(bitPattern: $0) } }
     let folder = cPath([0xfe])
@@ -28,9 +28,9 @@ import Testing
     }
     let set = RuleLoader.load(paths: [path])
     #expect(set.rules.count == 1)
-    #expect(set.refusedCount == 3)
+    #expect(set.refusedCount == 4)
     let errors = set.diagnostics.filter { $0.severity == .error }
-    #expect(errors.map(\.location.file) == ["caf\u{fffd}.yml", "\u{fffd}", "\u{fffd}\u{fffd}.yaml"].map { "\(path)/\($0)" })
+    #expect(errors.map(\.location.file) == ["caf\u{fffd}.yml", "\u{fffd}", "\u{fffd}.YAML", "\u{fffd}\u{fffd}.yaml"].map { "\(path)/\($0)" })
     #expect(errors.allSatisfy { $0.message.contains("not UTF-8") })
   }
 

@@ -288,6 +288,20 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     #expect(ids(report(correlation)).contains("unmatched-source"))
   }
 
+  /// Why a rule is skipped is one finding, of the rule, at the place that is the reason.
+  @Test func aSkippedRuleIsSaidOnce() throws {
+    let runs = document("conditions:\n  used: {field: content, patterns: [hello]}\ncondition: used")
+    let metric = document("conditions:\n  - {metric: calls, operator: gt, threshold: 5}\ncondition: any", id: "ATR-2026-00002")
+    let method = document("method: telepathy", id: "ATR-2026-00003")
+    let judged = document("method: semantic\nsemantic: {judge_prompt: p, threshold: 0.5}", id: "ATR-2026-00004")
+    let found = report(runs, metric, method, judged).findings.filter { $0.kind == .skippedRule || $0.kind == .questionableRule }
+    #expect(found.filter { $0.message.contains("skipped") }.map(\.ruleID) == ["ATR-2026-00002", "ATR-2026-00003", "ATR-2026-00004"], "\(found)")
+    #expect(found.filter { $0.kind == .questionableRule && $0.message.contains("skipped") }.isEmpty, "\(found)")
+    let lines = (runs + "---\n" + metric).split(separator: "\n", omittingEmptySubsequences: false)
+    let place = try #require(lines.firstIndex { $0.contains("metric: calls") }) + 1
+    #expect(found.first { $0.ruleID == "ATR-2026-00002" }?.location.line == place, "\(found)")
+  }
+
   /// A correlation waits for ever for rules that do not run; each of them is fine alone.
   @Test(arguments: [("status: draft", true), ("status: deprecated", true), ("status: stable", false)])
   func silentSources(_ status: String, _ isSilent: Bool) {
