@@ -24,7 +24,7 @@ public enum PlaybookStore {
   public static func load(paths requested: [String] = []) -> PlaybookSet {
     let paths = requested.isEmpty ? [defaultDirectory()].compactMap { $0 } : requested
     let read = RuleLoader.read(paths: paths)
-    var set = PlaybookSet(reading: read.files.map { ($0.path, $0.bytes) })
+    var set = PlaybookSet(reading: read.files.map { ($0.name, $0.bytes) })
     set.add(read.diagnostics)
     if set.playbooks.isEmpty, !set.hasErrors {
       set.add([
