@@ -1,9 +1,11 @@
 # The two commands that matter are `make run` and `make test`; each sets up what it needs first.
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
+# What `panguard run` starts lies beside it.
+PROGRAMS = panguardd panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
-RELEASE = -c release --product panguard $(LINKING)
+RELEASE = -c release $(LINKING)
 
 .PHONY: help run test setup setup-tests build bench differential completions man schema lint clean
 
@@ -23,8 +25,8 @@ setup: ## Install what building needs (apt)
 setup-tests:
 	@scripts/setup --tests
 
-build: ## Release build
-	$(SWIFT) build $(RELEASE)
+build: ## Release build of all programs
+	for program in $(PROGRAMS); do $(SWIFT) build $(RELEASE) --product $$program || exit 1; done
 
 bench: setup build ## Print the figures of docs/performance.md for this machine
 	@scripts/bench

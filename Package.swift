@@ -42,10 +42,12 @@ let package = Package(
     systemLibrary("CLZMA", "liblzma", "liblzma-dev"),
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
+    systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
     library("Primitives", ["CLinux"]),
+    library("Confinement", ["CLinux", "CSeccomp"]),
     library("RegularExpressions", ["Primitives"]),
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
@@ -56,6 +58,7 @@ let package = Package(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
     library(
@@ -65,21 +68,40 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
     library("SyslogOutput", ["Primitives", "CLinux"]),
+    // The kernel's own headers; nothing is linked.
+    .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
+    library("Enforcement", ["Primitives", "CLinux"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "CLinux", "CNetlink"]),
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Export", "LogSources", "Storage",
-        "SyslogOutput", "CLinux", "COpenSSL",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
+        "Storage", "SyslogOutput", "CLinux", "COpenSSL",
       ]),
+    library("Supervision", ["Primitives", "CLinux"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
+    library(
+      "EngineCommand",
+      [
+        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Export", "Storage", "Primitives", "CLinux",
+        "CSystemd",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "panguardd",
+      dependencies: ["EngineCommand", .product(name: "ArgumentParser", package: "swift-argument-parser")], path: "Sources/panguardd",
+      swiftSettings: optimized),
     .executableTarget(
       name: "panguard",
       dependencies: [
-        "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting", "RuleImport", "RuleConversion",
-        "Detection", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
+        "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
+
+    .executableTarget(
+      name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -94,13 +116,19 @@ let package = Package(
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "Playbooks", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "AgentRuntime"]),
     tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),
     tests(of: "Storage", ["Export", "Detection", "Scoring", "RuleLanguage", "Events", "Primitives"], data: ["Fixtures"]),
     tests(of: "SyslogOutput", ["Export"]),
+    tests(of: "Confinement", ["CLinux"]),
+    tests(of: "Supervision", ["Primitives", "CLinux"]),
+    tests(of: "EngineCommand", ["AgentRuntime", "Confinement"]),
     tests(
       of: "AgentRuntime",
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
+    tests(of: "Enforcement", ["Primitives"]),
+    tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -109,7 +137,9 @@ let package = Package(
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["panguard", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage"],
+      dependencies: [
+        "panguard", "panguardd", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+      ],
       path: "Tests/EndToEndTests"),
   ],
   swiftLanguageModes: [.v6]
@@ -118,7 +148,10 @@ let package = Package(
 if isFuzzing {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "TypedYAML", "CPCRE2"],
+      name: "fuzz",
+      dependencies: [
+        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+      ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }

@@ -42,6 +42,7 @@ public final class Agent {
   private let rules: LoadedRules
   private let options: AgentOptions
   private let report: (AgentReport) -> Void
+  private let hooks: AgentHooks
 
   private let pipeline: Pipeline
   private let store: DecisionStore
@@ -73,6 +74,7 @@ public final class Agent {
   private var rateMark: (time: Int64, events: UInt64) = (MonotonicTime.now(), 0)
   private var eventsPerSecond: UInt64 = 0
   private var isStopping = false
+  private var isReloadWanted = false
 
   /// How the files of one pattern are read.
   struct FileSettings {
@@ -118,7 +120,7 @@ public final class Agent {
       self.lane = lane
     }
   }
-  private enum Wake: UInt64 { case signal = 1, control, files, journal }
+  private enum Wake: UInt64 { case signal = 1, control, files, journal, supervisor }
 
   /// What one source may read before the next gets its turn.
   private static let sliceBytes = 256 * 1024
@@ -132,14 +134,19 @@ public final class Agent {
   private static let syslogNanoseconds: Int64 = 50_000_000
 
   /// Opens everything. Throws where the agent could not do its work at all; a source that cannot be read is only reported.
-  public init(configuration: Configuration, rules: LoadedRules, options: AgentOptions, report: @escaping (AgentReport) -> Void) throws {
+  /// `control` stays its owner's: it outlives an agent that is replaced.
+  public init(
+    configuration: Configuration, rules: LoadedRules, options: AgentOptions, control: ControlSocket, hooks: AgentHooks = AgentHooks(),
+    report: @escaping (AgentReport) -> Void
+  ) throws {
     self.configuration = configuration
     self.rules = rules
     self.options = options
     self.report = report
+    self.hooks = hooks
+    self.control = control
     store = try DecisionStore(directory: options.stateDirectory)
     if let recovery = store.recovery { report(.warning("\(recovery)")) }
-    control = try ControlSocket(path: AgentPaths.socketPath(in: options.stateDirectory))
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)
@@ -169,6 +176,7 @@ public final class Agent {
     listen(signals, .signal)
     listen(control.descriptor, .control)
     listen(watcher.descriptor, .files)
+    if let supervisor = hooks.supervisor { listen(supervisor.descriptor, .supervisor) }
     known = Dictionary(try store.checkpoints().map { ($0.source, $0.value) }, uniquingKeysWith: { _, new in new })
     if let fromStart = sources.journalFromStart { openJournal(checkpoint: known[SourceName.journal], fromStart: fromStart) }
     let present = watcher.expand()
@@ -182,7 +190,6 @@ public final class Agent {
   }
 
   deinit {
-    control.closeAndRemove()
     store.close()
     close(epoll)
     close(signals)
@@ -308,8 +315,9 @@ public final class Agent {
 
   // MARK: The loop
 
-  /// Runs until SIGINT or SIGTERM. Everything decided is stored before it returns, if the store lets it.
-  public func run() {
+  /// Runs until SIGINT or SIGTERM, or until SIGHUP brought another configuration or other rules. Everything decided is stored before it
+  /// returns, if the store lets it; an agent that takes over goes on at the places that were stored, as after a restart.
+  public func run() -> AgentEnd {
     reportSources()
     // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens. What waits
     // there comes with it, as far as it can be read in a moment: an agent that is killed again and again still gets on.
@@ -320,9 +328,11 @@ public final class Agent {
     // Loading rules and reading up took memory that is not needed again.
     pg_release_free_memory()
     report(.note("watching; Ctrl-C ends it"))
+    hooks.moment(.ready)
     while !isStopping {
       wait()
       if isStopping { break }
+      if isReloadWanted, let input = reload() { return .replaced(input) }
       syslog?.flush()
       if let problem = storeProblem {
         guard MonotonicTime.now() >= storeRetryAt else { continue }
@@ -333,11 +343,31 @@ public final class Agent {
       readSources()
       if isDirty, pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
+    hooks.moment(.stopping)
     if isDirty { commit() }
     syslog?.flush()
     if let storeProblem {
       report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
     }
+    return .stopped
+  }
+
+  /// What takes over, once everything that this agent decided is stored; nil: this one goes on.
+  private func reload() -> AgentInput? {
+    isReloadWanted = false
+    hooks.moment(.reloading)
+    guard let input = hooks.reload() else {
+      hooks.moment(.ready)
+      return nil
+    }
+    if isDirty { commit() }
+    if let storeProblem {
+      report(.warning("not reloaded: \(storeProblem); the rules and the configuration stay as they were"))
+      hooks.moment(.ready)
+      return nil
+    }
+    syslog?.flush()
+    return input
   }
 
   private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true) }
@@ -356,6 +386,7 @@ public final class Agent {
       case .signal: takeSignal()
       case .control: control.serve { _ in self.status().json }
       case .files: takeFileChanges()
+      case .supervisor: hooks.supervisor?.read()
       case .journal: if journal?.source.process() == true { journal?.hasMore = true }
       case nil: break
       }
@@ -370,6 +401,7 @@ public final class Agent {
   private func poll() {
     let now = MonotonicTime.now()
     pollAt = now + Agent.pollNanoseconds
+    hooks.moment(.alive)
     expireInSilence(now)
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
@@ -444,6 +476,7 @@ public final class Agent {
           try jsonLog?.reopen()
           try eventLog?.file.reopen()
         } catch { report(.warning("\(error)")) }
+        isReloadWanted = true
       } else {
         isStopping = true
       }
@@ -600,6 +633,9 @@ public final class Agent {
     epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
   }
 
+  /// Ends the loop as SIGTERM does.
+  public func stop() { isStopping = true }
+
   /// Lets SIGINT, SIGTERM and SIGHUP wait until the loop takes them, so that they end also a start in order. To be called first, and
   /// before any thread is started.
   public static func holdSignals() {
@@ -612,7 +648,7 @@ public final class Agent {
     for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
     return set
   }
-  /// SIGINT and SIGTERM end the loop, SIGHUP reopens the JSON log; all arrive as reads.
+  /// SIGINT and SIGTERM end the loop, SIGHUP reopens the JSON log and reloads; all arrive as reads.
   private static func signalDescriptor() -> Int32 {
     holdSignals()
     var set = heldSignals
@@ -671,6 +707,7 @@ public final class Agent {
     s.cpuMilliseconds = SelfMetrics.cpuMicroseconds() / 1000
     s.storePath = store.path
     s.storeProblem = storeProblem ?? ""
+    s.processes = hooks.processes()
     return s
   }
 

@@ -24,6 +24,26 @@ public struct SourceStatus: Sendable {
   }
 }
 
+/// One process of the agent, as it or its supervisor says.
+public struct ProcessStatus: Sendable, Equatable {
+  /// "engine", "enforcer", ...
+  public var name: String
+  /// 0: it does not run.
+  public var pid: Int64
+  /// Times that it was started again since the agent began.
+  public var restarts: UInt64 = 0
+  /// How it ended the last time ("signal 9"); empty: it has not.
+  public var lastEnd = ""
+  /// What it gave up, in its own words; empty where it does not say.
+  public var confined: [String] = []
+  /// What this host did not let it give up.
+  public var notConfined: [String] = []
+  public init(name: String, pid: Int64) {
+    self.name = name
+    self.pid = pid
+  }
+}
+
 public struct AgentStatus: Sendable {
   public var version = Version.text
   public var pid: Int64 = 0
@@ -46,6 +66,7 @@ public struct AgentStatus: Sendable {
   public var storePath = ""
   /// Empty while commits succeed.
   public var storeProblem = ""
+  public var processes: [ProcessStatus] = []
   public init() {}
 
   public var json: [UInt8] {
@@ -106,6 +127,24 @@ public struct AgentStatus: Sendable {
     number("cpu_milliseconds", cpuMilliseconds)
     text("store", storePath)
     text("store_problem", storeProblem)
+    json.key("processes")
+    json.beginArray()
+    for process in processes {
+      json.beginObject()
+      text("name", process.name)
+      json.key("pid")
+      json.value(process.pid)
+      number("restarts", process.restarts)
+      text("last_end", process.lastEnd)
+      for (key, lines) in [("confined", process.confined), ("not_confined", process.notConfined)] {
+        json.key(text: key)
+        json.beginArray()
+        for line in lines { json.value(line) }
+        json.endArray()
+      }
+      json.endObject()
+    }
+    json.endArray()
     json.endObject()
     return json.out
   }
@@ -162,6 +201,22 @@ public struct AgentStatus: Sendable {
             }
           }
           sources.append(source)
+        }
+      case "processes":
+        for element in try JSONMembers.elements(of: value) {
+          var process = ProcessStatus(name: "", pid: 0)
+          try JSONMembers.forEach(of: element) { key, value in
+            switch key.string {
+            case "name": process.name = text(value)
+            case "pid": process.pid = value.decimal ?? 0
+            case "restarts": process.restarts = number(value)
+            case "last_end": process.lastEnd = text(value)
+            case "confined": process.confined = try JSONMembers.elements(of: value).map(text)
+            case "not_confined": process.notConfined = try JSONMembers.elements(of: value).map(text)
+            default: break
+            }
+          }
+          processes.append(process)
         }
       default: break
       }

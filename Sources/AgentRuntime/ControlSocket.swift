@@ -8,6 +8,8 @@ public struct ControlSocketError: Error, CustomStringConvertible, Sendable {
   public var description: String
   /// Somebody listens, but does not answer.
   public var isTimeout = false
+  /// Somebody answers where we wanted to.
+  public var isTaken = false
 }
 
 /// The requests that exist. Anything else is refused.
@@ -15,18 +17,19 @@ public enum ControlRequest: String, Sendable, CaseIterable {
   case status
 }
 
-final class ControlSocket {
-  let path: String
+public final class ControlSocket {
+  public let path: String
   let descriptor: Int32
   private(set) var refusedRequests: UInt64 = 0
 
   /// Binds `path` with mode 0600. A socket file without a listener (a crash) is replaced; a live one is an error.
-  init(path: String) throws {
+  public init(path: String) throws {
     self.path = path
+    isOurs = true
     guard path.utf8.count < 108 else { throw ControlSocketError(description: "\(path): too long for a socket path (107 bytes)") }
     if let live = try? ControlSocket.connect(path) {
       close(live)
-      throw ControlSocketError(description: "another agent is running: \(path) answers; stop it first")
+      throw ControlSocketError(description: "another agent is running: \(path) answers; stop it first", isTaken: true)
     }
     unlink(path)
     descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
@@ -41,14 +44,26 @@ final class ControlSocket {
     }
   }
 
+  /// A socket that listens already (the service manager's): it stays where it is.
+  public init(listening descriptor: Int32, path: String) {
+    self.path = path
+    self.descriptor = descriptor
+    isOurs = false
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+  }
+  private let isOurs: Bool
+
+  /// Gives the socket file to the user who will answer.
+  public func give(to user: uid_t, group: gid_t) { if isOurs { lchown(path, user, group) } }
+
   private var isOpen = true
   deinit { closeAndRemove() }
 
-  func closeAndRemove() {
+  public func closeAndRemove() {
     guard isOpen else { return }
     isOpen = false
     close(descriptor)
-    unlink(path)
+    if isOurs { unlink(path) }
   }
 
   /// Answers the connections that wait, at most eight at a time.

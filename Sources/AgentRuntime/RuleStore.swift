@@ -154,7 +154,8 @@ public func isDirectory(_ path: String) -> Bool {
   return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
 }
 
-func executablePath() -> String? {
+/// The file of the running program; nil where /proc does not say.
+public func executablePath() -> String? {
   var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
   let n = readlink("/proc/self/exe", &buffer, buffer.count - 1)
   guard n > 0 else { return nil }

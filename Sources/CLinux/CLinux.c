@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -31,3 +32,5 @@ FILE *pg_stderr(void) { return stderr; }
 FILE *pg_stdout(void) { return stdout; }
 
 void pg_release_free_memory(void) { malloc_trim(0); }
+
+int pg_new_network_namespace(void) { return unshare(CLONE_NEWNET); }

@@ -396,19 +396,8 @@ public struct Detector: ~Copyable {
     if network.base.isLoopback || network.base.isUnspecified || network.base.isLinkLocal {
       return (.notify, "\(source) is an address of this host or its link and is never blocked")
     }
-    if !configuration.claimedMayBlock {
-      guard trust == .attested else {
-        return (.notify, "the evidence is claimed, not attested, and the policy lets only attested evidence block")
-      }
-      if signals.contains(where: { !$0.isAttested }) {
-        let attested = ConfidenceModel.score(signals.filter(\.isAttested)).confidence
-        guard attested >= act else {
-          return (
-            .notify,
-            "the attested evidence alone reaches confidence \(attested), below \(act), and the policy lets only attested evidence block"
-          )
-        }
-      }
+    if !configuration.claimedMayBlock, let objection = TrustPolicy.objection(trust: trust, signals: signals, threshold: act) {
+      return (.notify, objection)
     }
     return (.blockIP, reason(confidence) { "confidence \(confidence) is at least \(act) and the rule is deterministic" })
   }

@@ -241,6 +241,13 @@ public enum Limits {
   /// Rows of one answer of the store. More are left out, and the answer says so.
   public static let queryRows = 100_000
 
+  /// Bytes of one message between the supervisor and a child. Longer ones are none: what is said is a word, a name and a number.
+  public static let supervisionMessageBytes = 128
+  /// Messages of the supervisor that are taken in one turn. More wait for the next; the channel is bounded by the kernel.
+  public static let supervisionMessages = 64
+  /// Bytes of the file of audit entries. Beyond it the file becomes audit.jsonl.1 (the one before is removed) and a new one begins.
+  public static let auditFileBytes: Int64 = 4 * 1024 * 1024
+
   /// Messages that wait for a busy syslog daemon (at most 8 KiB each). Beyond it the newest is dropped and counted.
   public static let syslogBacklog = 256
 
@@ -251,4 +258,67 @@ public enum Limits {
   public static let nearMissPatterns = 64
   public static let explainedEvents = 1000
   public static let explainedPages = 8
+
+  /// Playbooks that are loaded, steps of one, rules or techniques that one trigger names, and embedded tests of one. More are refused.
+  public static let playbooks = 256
+  public static let playbookSteps = 16
+  public static let playbookTriggerNames = 256
+  public static let playbookTests = 64
+  /// Seconds that a playbook may block for. Outside it is refused when the playbook is read; the enforcer has a ceiling of its own.
+  public static let playbookBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
+  /// Lengths of one escalation. More are refused.
+  public static let escalationLevels = 16
+  /// Arguments of an executable that a playbook starts, and bytes of each. More are refused.
+  public static let notificationArguments = 32
+  public static let notificationArgumentBytes = 1024
+  /// A capture of packets: the most seconds and bytes that a playbook may ask for. More is refused.
+  public static let captureSeconds: Int64 = 600
+  public static let captureBytes: Int64 = 256 * 1024 * 1024
+  /// Subjects whose blocks the planner remembers, and steps whose cool-down it remembers, in each mode (about 64 bytes each). Beyond
+  /// either the one that was touched longest ago is forgotten and counted.
+  public static let repeatOffenders = 65_536
+  public static let coolDowns = 65_536
+  /// Questions that wait for the operator. Beyond it a new one is refused and counted: a flood must not push out what he is looking at.
+  public static let pendingApprovals = 1024
+  /// Actions given out whose outcome nobody has told yet. Beyond it the oldest is taken as done and counted.
+  public static let unansweredActions = 8192
+  /// How long the operator's "no" keeps the same step from being asked again for the same subject.
+  public static let denialMemory = Nanoseconds.hours(1)
+  /// Bytes of a planner's state as it is read back. More is refused: full tables need 8 MiB.
+  public static let plannerStateBytes = 32 * 1024 * 1024
+
+  /// Blocks that the enforcer holds at a time, of all kinds together. Further ones are refused and counted. The kernel's sets have room for
+  /// twice as many, because an element that has expired keeps its place until it is collected.
+  public static let enforcedBlocks = 65_536
+  /// Bytes of one frame between engine and enforcer, header included: a full table in one frame (24 bytes an entry). A longer one closes
+  /// the connection.
+  public static let enforcerFrameBytes = 2 * 1024 * 1024
+  /// Bytes of a text in an answer of the enforcer. Longer ones are cut.
+  public static let enforcerTextBytes = 512
+  /// Connections that the enforcer serves at a time: the engine, a command of the operator, and room for a reconnect. Further ones are
+  /// closed and counted.
+  public static let enforcerConnections = 8
+  /// How long a peer may take to send the rest of a frame, or to take its answer. Beyond it the connection is closed and counted.
+  public static let enforcerPeerPatience = Nanoseconds.seconds(5)
+  /// Notices that wait for the engine's next heartbeat. Beyond it the oldest is dropped and counted; each was also an audit line.
+  public static let enforcerNotices = 256
+  /// Audit lines of the enforcer in one minute. Beyond it they are counted, and the count is a line of its own.
+  public static let enforcerAuditLinesPerMinute = 600
+  /// Addresses of one kind (own, gateways, resolvers, peers of sessions) that are protected, besides the allowlist. Beyond it nothing is
+  /// blocked at all until there are fewer: whoever cannot be protected must not be at risk.
+  public static let protectedAddresses = 16_384
+  /// Networks of the operator's allowlist. More are an error in the configuration.
+  public static let allowlistEntries = 4096
+  /// Ports that count as administration, configured and learned. Further ones are an error, or left out and reported.
+  public static let administrationPorts = 32
+  /// How old the list of sessions may be when a block is checked against it. A request within this time uses the same list.
+  public static let sessionListAge = Nanoseconds.milliseconds(100)
+  /// Bytes of one message that the kernel sends over netlink. It never sends longer ones in a dump.
+  public static let netlinkMessageBytes = 256 * 1024
+  /// Bytes of a resolver or sshd configuration file that are read. The rest is left alone.
+  public static let watchedFileBytes = 64 * 1024
+  /// How often the enforcer looks whether somebody else changed its table, and how much a kernel timeout may differ from ours before it
+  /// is set anew.
+  public static let tableCheckInterval = Nanoseconds.seconds(1)
+  public static let timeoutDrift = Nanoseconds.seconds(5)
 }

@@ -99,8 +99,11 @@ private struct Collection {
     let problems = Problems()
     let directory = file.utf8.lastIndex(of: 0x2f).map { String(file[...$0]) } ?? ""
     let reader = RuleReader(problems: problems, file: file, directory: directory)
-    // A profile selects rules and is none (see ProfileReader).
-    for document in parsed.documents where document.root["profile"] == nil || document.root["inclusions"] == nil {
+    // A profile selects rules and is none (see ProfileReader); a playbook answers what rules find (see Playbooks).
+    for document in parsed.documents
+    where (document.root["profile"] == nil || document.root["inclusions"] == nil)
+      && (document.root["playbook"] == nil || document.root["steps"] == nil)
+    {
       guard
         let (rule, ruleSources) = reader.read(
           document, fingerprint: Fingerprint(of: bytes.slice(document.range.lowerBound, document.range.upperBound)))

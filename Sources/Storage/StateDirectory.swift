@@ -91,17 +91,26 @@ struct StateDirectory {
       throw StateDirectory.failure(lockPath, "cannot be opened", code)
     }
     guard flock(fd, LOCK_EX | LOCK_NB) == 0 else {
-      let owner = owner(fd)
-      close(fd)
-      throw StorageError(
-        .locked, path: path, cause: "another panguard\(owner) writes here", remedy: "stop it first, or name another state directory")
+      defer { close(fd) }
+      throw StateDirectory.locked(path, fd)
     }
     // For people and for the message above only: the lock is the kernel's, so a failure to write it does not matter.
     let text = Array("\(getpid())\n".utf8)
     if ftruncate(fd, 0) == 0 { _ = pwrite(fd, text, text.count, 0) }
     return fd
   }
-  private func owner(_ fd: Int32) -> String {
+  /// Looks at the lock only: whoever asks may not be who will write, and must not make files that the writer could not open.
+  static func refuseSecondWriter(in path: String) throws(StorageError) {
+    let fd = pg_open(path + "/" + lockName, O_RDONLY | O_NOFOLLOW, 0)
+    guard fd >= 0 else { return }
+    defer { close(fd) }
+    guard flock(fd, LOCK_EX | LOCK_NB) == 0 else { throw locked(path, fd) }
+  }
+  private static func locked(_ path: String, _ fd: Int32) -> StorageError {
+    StorageError(
+      .locked, path: path, cause: "another panguard\(owner(fd)) writes here", remedy: "stop it first, or name another state directory")
+  }
+  private static func owner(_ fd: Int32) -> String {
     var buffer = [UInt8](repeating: 0, count: 16)
     let n = pread(fd, &buffer, buffer.count, 0)
     let digits = buffer.prefix(max(0, n)).prefix { $0 >= 0x30 && $0 <= 0x39 }

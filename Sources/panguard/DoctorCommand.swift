@@ -99,8 +99,12 @@ struct DoctorCommand: ParsableCommand {
       }
     }
     do {
-      _ = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
+      let answer = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
+      let processes = try answer.withUnsafeBytes { try AgentStatus(json: $0) }.processes
       checks.append(Check(.ok, "agent", "running"))
+      checks += ProcessView.problems(processes).map { Check(.problem, "confinement", $0 + "; start panguard again") }
+      let lines = ["what confines each"] + ProcessView.table(processes) + ProcessView.details(processes)
+      checks.append(Check(processes.contains { !$0.notConfined.isEmpty } ? .warning : .ok, "processes", lines.joined(separator: "\n")))
     } catch {
       checks.append(Check(.warning, "agent", "not running; `panguard run` starts it"))
     }

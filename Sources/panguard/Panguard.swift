@@ -16,27 +16,9 @@ struct Panguard: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      RunCommand.self, ReplayCommand.self, StatusCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self, ParseCommand.self,
-      ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
+      RunCommand.self, ReplayCommand.self, StatusCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self, PlaybooksCommand.self,
+      ParseCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
     ])
 
-  static func main() {
-    signal(SIGPIPE, SIG_IGN)
-    do {
-      var command = try parseAsRoot()
-      try command.run()
-    } catch let failure as CommandFailure {
-      if !failure.message.isEmpty { printError("panguard: \(failure.message)") }
-      Glibc.exit(failure.status.rawValue)
-    } catch {
-      let code = exitCode(for: error)
-      let text = fullMessage(for: error)
-      if code == .success {
-        print(text)
-        Glibc.exit(ExitStatus.done.rawValue)
-      }
-      if !text.isEmpty { printError(text) }
-      Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.environment.rawValue)
-    }
-  }
+  static func main() { runProgram(Panguard.self) }
 }

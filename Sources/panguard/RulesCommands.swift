@@ -20,54 +20,6 @@ struct RulesCommand: ParsableCommand {
     ])
 }
 
-/// Which rules a command works on.
-struct RuleSelection: ParsableArguments {
-  @Option(name: .long, help: RuleSelection.help, completion: .file())
-  var rules: [String] = []
-  static let pathsHelp: ArgumentHelp = "Rules: files, directories, archives, wheels or JSON bundles."
-  static let help: ArgumentHelp = "Rules: a file, directory, archive, wheel or JSON bundle; may be given several times. Default: the shipped rules."
-  @Option(name: .long, help: "How mature a rule must be to run: enforce, alert, hunt. Default: rules.lane of the configuration, else hunt.")
-  var lane: RuleLane?
-  @Flag(name: .long, help: "Run drafts and deprecated rules too.") var includeInactive = false
-  @Option(name: .long, help: "Only the rules of this profile (an id, id@version or a file); may be given several times.", completion: .file())
-  var profile: [String] = []
-
-  /// What the flags say, and `settings` where they say nothing.
-  func options(_ settings: Configuration = Configuration(), takesRecordedMatches: Bool = false) -> RuleLoadOptions {
-    var options = RuleLoadOptions()
-    options.disabled = settings.disabledRules
-    options.lane = lane ?? settings.lane
-    options.includesInactive = includeInactive
-    options.profiles = profile.isEmpty ? settings.profiles : profile
-    options.takesRecordedMatches = takesRecordedMatches
-    options.cacheDirectory = RuleStore.defaultCacheDirectory()
-    return options
-  }
-
-  /// Loads them; diagnostics of errors go to standard error. Fails where nothing could be loaded.
-  func load(
-    _ extra: [String] = [], settings: Configuration = Configuration(), reportsWarnings: Bool = false, takesRecordedMatches: Bool = false
-  ) throws -> LoadedRules {
-    let loaded = RuleStore.load(paths: rules + extra, options: options(settings, takesRecordedMatches: takesRecordedMatches))
-    report(loaded.set.diagnostics, atLeast: reportsWarnings ? .warning : .error)
-    if !reportsWarnings { report(loaded.profileDiagnostics.filter { $0.severity == .warning }, atLeast: .warning) }
-    guard !loaded.set.rules.isEmpty else {
-      if !loaded.set.profiles.isEmpty {
-        throw CommandFailure.environment("no rule of those loaded is in \(loaded.set.profiles.map(\.name).joined(separator: ", "))")
-      }
-      throw CommandFailure.environment("no rule could be loaded\(loaded.paths.isEmpty ? "" : " from \(loaded.paths.joined(separator: ", "))")")
-    }
-    return loaded
-  }
-}
-
-/// Prints diagnostics to standard error in the form that editors understand.
-func report(_ diagnostics: [Diagnostic], atLeast severity: Diagnostic.Severity) {
-  for diagnostic in diagnostics where diagnostic.severity >= severity { printError("\(diagnostic)") }
-}
-
-extension RuleLane: ExpressibleByArgument {}
-
 enum EvalFormat: String, ExpressibleByArgument, CaseIterable { case jsonl, match }
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl }
 

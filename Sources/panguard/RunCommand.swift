@@ -1,10 +1,8 @@
-// `panguard run`: the agent in the foreground, against this host.
+// `panguard run`: the agent in the foreground, against this host. It starts the same programs as the services, as its children.
 import AgentRuntime
 import ArgumentParser
-import CLinux
-import Export
 import Glibc
-import Primitives
+import Supervision
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,76 +10,29 @@ struct RunCommand: ParsableCommand {
     discussion: """
       Finds the logs that exist (files and the journal), says which it reads and which it cannot and why, and prints decisions until
       Ctrl-C. It observes: decisions say what would be done. Run it as root, or as a user in the groups adm and systemd-journal.
+
+      The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
+      ends by itself is started again. SIGHUP reads configuration and rules again.
       """)
-  @OptionGroup var selection: StateSelection
-  @OptionGroup var rules: RuleSelection
-  @Flag(name: .long, help: "Read logs that were never seen from their beginning instead of from their end.") var fromStart = false
-  @Option(name: .long, help: "Print each decision to standard output as text or jsonl. Default: as output.text of the configuration says.")
-  var format: LiveFormat?
-  enum LiveFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl }
+  @OptionGroup var engine: EngineOptions
+
+  /// The programs, the engine first: it is told of the others, and it is the first to be ended.
+  static func table(_ engineArguments: [String]) -> [ChildProgram] {
+    [
+      ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true)
+    ]
+  }
 
   func run() throws {
-    Agent.holdSignals()
-    let settings = try selection.configuration()
-    let loaded = try rules.load(rules.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
-    var options = AgentOptions(stateDirectory: selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))
-    options.fromStart = fromStart
-    options.cacheDirectory = RuleStore.defaultCacheDirectory()
-    let color = Terminal.usesColor(.auto)
-    let format = format ?? RunCommand.configuredFormat(settings)
-    let screen = LiveOutput(STDOUT_FILENO)
-    let messages = LiveOutput(STDERR_FILENO)
-    messages.line("panguard \(Version.text), mode observe: it decides and explains, it does not act")
-    messages.line("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(options.stateDirectory)")
-    if let line = SkippedRule.sentence(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
-    let agent: Agent
+    // What stands behind `run` is the engine's, as it was written: both read it by the same definition.
+    let arguments = Array(CommandLine.arguments.dropFirst().drop { $0 != "run" }.dropFirst())
+    let code: Int32
     do {
-      agent = try Agent(configuration: settings, rules: loaded, options: options) { report in
-        switch report {
-        case .note(let text): messages.line(TerminalText.escaped(text))
-        case .warning(let text): messages.line("warning: " + TerminalText.escaped(text))
-        case .decision(let decision):
-          guard let format, !screen.isClosed else { return }
-          switch format {
-          case .jsonl: screen.line(DecisionJSON.line(decision))
-          case .text: screen.line(DecisionText.line(decision, color: color, width: isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0))
-          }
-          if screen.isClosed { messages.line("nobody reads standard output any more; decisions are still stored") }
-        }
-      }
+      let directories = ChildProgram.directories(besides: executablePath())
+      code = try Supervisor(RunCommand.table(arguments), directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")
     }
-    agent.unshownDecisions = { screen.droppedLines }
-    if agent.hasNoSources {
-      throw CommandFailure.environment(
-        """
-        \(settings.sources == nil ? RunCommand.nothingFound : "the configuration names no source").
-        Name logs in the configuration (`panguard config reference`), or see Panguard work on the bundled sample:
-          \(CommandLine.arguments[0]) replay \(RunCommand.sample)
-        """)
-    }
-    agent.run()
-    screen.finish()
-    let counters = agent.status().counters
-    func counter(_ name: String) -> String { grouped(counters.first { $0.name == name }?.value ?? 0) }
-    messages.line("\(counter("events")) events, \(counter("decisions")) decisions; `panguard decisions list` shows them")
-  }
-
-  private static let nothingFound =
-    "there is no log to read on this host: no journal, and none of the usual files in /var/log that this user may read"
-
-  /// nil: decisions are only stored.
-  private static func configuredFormat(_ settings: Configuration) -> LiveFormat? {
-    switch settings.textOutput {
-    case .auto, .always: .text
-    case .never: nil
-    }
-  }
-
-  /// The sample that comes with the source tree or the package.
-  static var sample: String {
-    let places = ["examples/auth.log", "/usr/share/doc/panguard/examples/auth.log"]
-    return places.first { access($0, R_OK) == 0 } ?? places[0]
+    if code != 0 { throw CommandFailure(status: ExitStatus(rawValue: code) ?? .environment, message: "") }
   }
 }

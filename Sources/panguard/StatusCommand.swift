@@ -5,24 +5,6 @@ import Export
 import Glibc
 import Primitives
 
-/// Where the agent keeps its state, for the commands that talk to it or read its store.
-struct StateSelection: ParsableArguments {
-  @Option(name: .long, help: "The configuration file; default \(Configuration.defaultPath) if it exists.", completion: .file()) var config: String?
-  @Option(name: .long, help: "The agent's state directory; default as configured.", completion: .directory) var state: String?
-
-  func configuration() throws -> Configuration {
-    let path = config ?? Configuration.defaultPath
-    if config == nil, access(path, F_OK) != 0 { return Configuration() }
-    let (configuration, diagnostics) = Configuration.load(path: path)
-    report(diagnostics, atLeast: .warning)
-    guard let configuration, !diagnostics.contains(where: { $0.severity == .error }) else {
-      throw CommandFailure.usage("\(path) has errors; `panguard config check \(path)` lists them")
-    }
-    return configuration
-  }
-  func directory() throws -> String { try state ?? AgentPaths.stateDirectory(configured: configuration().stateDirectory) }
-}
-
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(commandName: "status", abstract: "What the running agent reads, decides, drops and costs.")
   @OptionGroup var selection: StateSelection

@@ -1,31 +1,12 @@
-// What the commands share about talking to people: exit codes, errors that say what to do next, colours, progress.
+// What the commands share about talking to people: results, progress. Exit codes, errors and colours they share with the other programs.
 // Results go to standard output, everything else to standard error; the two are never mixed.
 import AgentRuntime
 import CLinux
+// In every file of this module: what the programs share is the vocabulary of each command.
+@_exported import EngineCommand
 import Glibc
 import LogSources
 import Primitives
-
-/// DESIGN 13: the exit code is a contract.
-enum ExitStatus: Int32 {
-  case done = 0
-  /// Findings, failed tests.
-  case findings = 1
-  case usage = 2
-  /// Permission, missing file, daemon not running.
-  case environment = 3
-}
-
-/// Ends a command with a message on standard error and an exit code.
-struct CommandFailure: Error, CustomStringConvertible {
-  var status: ExitStatus
-  var message: String
-  var description: String { message }
-  static func environment(_ message: String) -> CommandFailure { CommandFailure(status: .environment, message: message) }
-  static func usage(_ message: String) -> CommandFailure { CommandFailure(status: .usage, message: message) }
-  /// The result is already printed; only the code remains.
-  static let findings = CommandFailure(status: .findings, message: "")
-}
 
 /// Buffered standard output. A reader that went away (`| head`) ends the command quietly.
 struct Output {
@@ -77,28 +58,6 @@ struct Output {
   }
 }
 
-func printError(_ message: String) { fputs(message + "\n", pg_stderr()) }
-
-enum ColorChoice: String, CaseIterable, Sendable { case auto, always, never }
-
-enum Terminal {
-  /// Whether to colour what goes to `descriptor`: NO_COLOR (no-color.org) and TERM=dumb turn it off unless it was asked for.
-  static func usesColor(_ choice: ColorChoice, descriptor: Int32 = STDOUT_FILENO) -> Bool {
-    switch choice {
-    case .always: return true
-    case .never: return false
-    case .auto:
-      if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
-      if let term = getenv("TERM"), String(cString: term) == "dumb" { return false }
-      return isatty(descriptor) == 1
-    }
-  }
-  static var width: Int {
-    let columns = Int(pg_terminal_columns(STDOUT_FILENO))
-    return columns > 0 ? columns : 120
-  }
-}
-
 /// A progress bar on standard error, only where that is a terminal. Redrawn at most ten times a second.
 struct Progress {
   private let label: String
@@ -121,17 +80,6 @@ struct Progress {
     fflush(pg_stderr())
   }
   func finish() { if isShown { fputs("\r\u{1b}[K", pg_stderr()) } }
-}
-
-/// "1,234,567"
-func grouped(_ value: UInt64) -> String {
-  var out = ""
-  let digits = String(value)
-  for (i, digit) in digits.enumerated() {
-    if i > 0, (digits.count - i) % 3 == 0 { out.append(",") }
-    out.append(digit)
-  }
-  return out
 }
 
 /// Calls `body` with each line of a file (plain, gzip or xz; "-" is standard input) and the input's time.

@@ -24,6 +24,7 @@ enum Product {
     let beside = own.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/panguard"
     return access(beside, X_OK) == 0 ? beside : root + "/.build/debug/panguard"
   }()
+  static let panguardd = panguard + "d"
   static let rules = root + "/rules/host"
   /// Data that lies beside the repository and is not part of it; nil where it is absent.
   static let shared: String? = {
@@ -226,7 +227,10 @@ final class RunningAgent {
     self.state = state ?? directory["state"]
     let list = sources.map { "  - path: \(directory[$0])\n    from_start: true\n" }.joined()
     directory.write("sources:\(list.isEmpty ? " []" : "")\n\(list)\(more)\n", to: "config.yaml")
-    self.arguments = [Product.panguard, "run", "--config", directory["config.yaml"], "--state", self.state, "--rules", Product.rules] + arguments
+    // A user `panguard` that this machine may have could not enter the directories of the tests.
+    let user = Product.isRoot && !arguments.contains("--user") ? ["--user", "root"] : []
+    let rules = arguments.contains("--rules") ? [] : ["--rules", Product.rules]
+    self.arguments = [Product.panguard, "run", "--config", directory["config.yaml"], "--state", self.state] + rules + user + arguments
     child = RunningAgent.start(self.arguments, directory)
   }
   private static func start(_ arguments: [String], _ directory: TemporaryDirectory) -> Child {
@@ -238,6 +242,16 @@ final class RunningAgent {
     guard let answer = try? ControlClient.ask(AgentPaths.socketPath(in: state), .status) else { return nil }
     return try? answer.withUnsafeBytes { try AgentStatus(json: $0) }
   }
+  /// The engine behind it, as long as it answers, and then the last one that did.
+  var engine: pid_t {
+    if let status = status() { lastEngine = pid_t(status.pid) }
+    return lastEngine
+  }
+  private var lastEngine: pid_t = 0
+  func signalEngine(_ number: Int32) { if case let pid = engine, pid > 0 { kill(pid, number) } }
+  /// For an engine that cannot answer.
+  func resumeEngine() { if lastEngine > 0 { kill(lastEngine, SIGCONT) } }
+
   /// True once it answers.
   func isUp() -> Bool { eventually { status() != nil || !child.isRunning } && child.isRunning }
 

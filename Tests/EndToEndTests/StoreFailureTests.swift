@@ -23,7 +23,7 @@ import Testing
           lines) sqlite3 -readonly $D/state/panguard.db 'select sum(lines) from checkpoints' > $D/answer.new; mv $D/answer.new $D/answer ;;
         esac
       done < $D/words &
-      exec $P run --config $D/config.yaml --state $D/state --rules $R
+      exec $P run --user root --config $D/config.yaml --state $D/state --rules $R
       """
     d.write(script, to: "script")
     mkfifo(d["words"], 0o600)

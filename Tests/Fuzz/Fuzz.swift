@@ -10,6 +10,8 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("expression", { fuzzExpression(Bytes(start: $0, count: $1)) }),
   ("regular-expression", { fuzzRegularExpression(Bytes(start: $0, count: $1)) }),
   ("evaluator", { fuzzEvaluator(Bytes(start: $0, count: $1)) }),
+  ("playbook", { fuzzPlaybook(Bytes(start: $0, count: $1)) }),
+  ("enforcer-frame", { fuzzEnforcerFrame(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 

@@ -11,6 +11,8 @@
 #include <sys/timerfd.h>
 #include <sys/types.h>
 
+#include "CLinuxConfinement.h"
+
 const void *pg_memrchr(const void *s, int c, size_t n);
 const void *pg_memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 
@@ -24,3 +26,5 @@ int pg_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 void pg_release_free_memory(void);
 FILE *pg_stderr(void);
 FILE *pg_stdout(void);
+/// unshare(CLONE_NEWNET): a network namespace of its own for this process and its children. 0 on success, -1 with errno.
+int pg_new_network_namespace(void);

@@ -2,7 +2,7 @@
 // what cannot be shown, counts it, and goes on. A line is shown whole or not at all.
 import Glibc
 
-final class LiveOutput {
+public final class LiveOutput {
   /// How long a reader that keeps up otherwise is waited for, once; one that is behind is not waited for again until it reads.
   private static let patienceMilliseconds: Int32 = 1000
   /// A pipe that can be written at all takes this much without blocking (PIPE_BUF).
@@ -12,14 +12,14 @@ final class LiveOutput {
   /// The end of a line that was written in part.
   private var rest: [UInt8] = []
   private var isBehind = false
-  private(set) var droppedLines: UInt64 = 0
+  public private(set) var droppedLines: UInt64 = 0
   /// Nobody reads it any more, or it cannot be written.
-  private(set) var isClosed = false
+  public private(set) var isClosed = false
 
-  init(_ descriptor: Int32) { self.descriptor = descriptor }
+  public init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-  func line(_ text: String) { line(Array(text.utf8)) }
-  func line(_ bytes: [UInt8]) {
+  public func line(_ text: String) { line(Array(text.utf8)) }
+  public func line(_ bytes: [UInt8]) {
     guard !isClosed else { return }
     finish()
     guard rest.isEmpty else {
@@ -38,7 +38,7 @@ final class LiveOutput {
   }
 
   /// Writes what is left of the last line, if the reader lets it.
-  func finish() {
+  public func finish() {
     while !rest.isEmpty, !isClosed {
       var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
       guard poll(&ready, 1, isBehind ? 0 : LiveOutput.patienceMilliseconds) > 0 else {

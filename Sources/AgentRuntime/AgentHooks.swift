@@ -1,0 +1,36 @@
+// What the process around the agent is told, and asked: the service manager and the supervisor stand behind it. The agent knows neither.
+
+/// What an agent works with. Both are taken over together or not at all.
+public struct AgentInput: Sendable {
+  public var configuration: Configuration
+  public var rules: LoadedRules
+  public init(configuration: Configuration, rules: LoadedRules) {
+    self.configuration = configuration
+    self.rules = rules
+  }
+}
+
+/// Why `Agent.run` returned.
+public enum AgentEnd: Sendable {
+  case stopped
+  case replaced(AgentInput)
+}
+
+public struct AgentHooks {
+  public enum Moment: Sendable {
+    /// It reads and decides: after the start, and after a reload.
+    case ready
+    /// Once a second while its loop turns.
+    case alive
+    case reloading
+    case stopping
+  }
+  public var moment: (Moment) -> Void = { _ in }
+  /// SIGHUP came. nil: nothing has changed, or what there is now is refused (and has been reported): the agent goes on with what it has.
+  public var reload: () -> AgentInput? = { nil }
+  /// The processes of this agent, for its status.
+  public var processes: () -> [ProcessStatus] = { [] }
+  /// A descriptor to wait for, and what to do when it can be read.
+  public var supervisor: (descriptor: Int32, read: () -> Void)?
+  public init() {}
+}

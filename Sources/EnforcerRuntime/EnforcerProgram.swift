@@ -1,0 +1,209 @@
+// The enforcer's main program: options, what is opened while there are privileges, and the order of it. `panguard-enforcer` only calls this.
+import CLinux
+import CNetlink
+import Enforcement
+import Glibc
+import Primitives
+
+public enum EnforcerProgram {
+  private static let usage = """
+    Usage: panguard-enforcer [OPTIONS]
+    Blocks addresses in the kernel (nftables, table inet panguard) for the Panguard engine. Normally started by systemd or `panguard run`.
+
+      --config PATH      configuration (default \(EnforcerConfiguration.defaultPath); may be absent there)
+      --socket PATH      listen here instead of where the configuration says
+      --fd N             serve the connected AF_UNIX socket with this number; without --socket nothing else, and end with it
+      --print-config     print a configuration with every key, its default and its reason
+      --check-config     read the configuration, say what is wrong with it
+      --remove-table     delete the table with all blocks (uninstalling)
+      --bench COUNT      measure COUNT blocks in a network namespace of its own (needs root)
+    With socket activation (LISTEN_FDS) the socket that systemd made is served.
+
+    """
+
+  struct Options {
+    var configPath = EnforcerConfiguration.defaultPath
+    var socketPath: String?
+    var descriptor: Int32?
+    var bench: Int?
+    var action = Action.serve
+    enum Action { case serve, printConfig, checkConfig, removeTable, bench, help }
+
+    /// nil and what is wrong.
+    static func parse(_ arguments: [String]) -> (Options?, String) {
+      var options = Options()
+      var rest = arguments[...]
+      while let name = rest.popFirst() {
+        func value() -> String? { rest.popFirst() }
+        switch name {
+        case "--config":
+          guard let path = value() else { return (nil, "--config needs a path") }
+          options.configPath = path
+        case "--socket":
+          guard let path = value(), path.utf8.count < 108 else { return (nil, "--socket needs a path of at most 107 bytes") }
+          options.socketPath = path
+        case "--fd":
+          guard let number = value().flatMap({ Int32($0) }), number > 2 else { return (nil, "--fd needs a number above 2") }
+          options.descriptor = number
+        case "--bench":
+          guard let count = value().flatMap({ Int($0) }), (1...Limits.enforcedBlocks).contains(count) else {
+            return (nil, "--bench needs a number from 1 to \(Limits.enforcedBlocks)")
+          }
+          options.bench = count
+          options.action = .bench
+        case "--print-config": options.action = .printConfig
+        case "--check-config": options.action = .checkConfig
+        case "--remove-table": options.action = .removeTable
+        case "--help", "-h": options.action = .help
+        default: return (nil, "unknown option '\(name)'")
+        }
+      }
+      return (options, "")
+    }
+  }
+
+  /// The exit status: 0 done, 2 usage, 3 environment.
+  public static func main(_ arguments: [String]) -> Int32 {
+    let (parsed, problem) = Options.parse(arguments)
+    guard let options = parsed else {
+      say("panguard-enforcer: \(problem)\n\(usage)")
+      return 2
+    }
+    switch options.action {
+    case .help: return show(usage)
+    case .printConfig: return show(EnforcerConfiguration.reference)
+    case .removeTable: return removeTable()
+    case .bench: return EnforcerBench.run(count: options.bench ?? 0)
+    case .checkConfig: return configuration(options.configPath) == nil ? 1 : 0
+    case .serve: return serve(options)
+    }
+  }
+
+  private static func serve(_ options: Options) -> Int32 {
+    guard let configuration = configuration(options.configPath) else { return 3 }
+    signal(SIGPIPE, SIG_IGN)
+    guard let signals = blockedSignals() else { return fail("signalfd: \(String(cString: strerror(errno)))") }
+    let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
+    var listener: Int32?
+    if options.descriptor == nil || options.socketPath != nil {
+      switch Listener.open(options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser) {
+      case .success(let descriptor): listener = descriptor
+      case .failure(let failure): return fail(failure.description)
+      }
+    }
+    let firewall: Result<Firewall, FirewallUnavailable>
+    do { firewall = .success(try Firewall()) } catch { firewall = .failure(error) }
+    var host: HostFacts?
+    do throws(NetlinkError) {
+      host = try HostFacts(
+        ports: configuration.administrationPorts, rule: configuration.sessionRule, grace: configuration.sessionGrace)
+    } catch {
+      // Without facts nothing may be blocked.
+      let reason = "what must be protected cannot be read: \(error)"
+      return run(
+        EnforcerServer(
+          configuration, firewall: .failure(FirewallUnavailable(reason: reason)), host: nil, listener: listener, connected: options.descriptor,
+          signals: signals, engineUID: engineUID))
+    }
+
+    // after everything privileged is open: drop users, groups and capabilities but CAP_NET_ADMIN (the kernel asks for it at each
+    // transaction), then Landlock with read access to the files of WatchedFiles, then seccomp.
+
+    return run(
+      EnforcerServer(
+        configuration, firewall: firewall, host: host, listener: listener, connected: options.descriptor, signals: signals, engineUID: engineUID))
+  }
+
+  private static func run(_ server: EnforcerServer) -> Int32 {
+    ServiceNotification.send("READY=1")
+    server.run()
+    ServiceNotification.send("STOPPING=1")
+    // The blocks stay: they are the kernel's, and end by themselves.
+    return 0
+  }
+
+  private static func removeTable() -> Int32 {
+    do throws(NetlinkError) {
+      let socket = try NetlinkSocket(protocol: NETLINK_NETFILTER)
+      let (bytes, acknowledged) = NFTables.deleteTable(sequence: socket.nextSequence())
+      try socket.transact("deleting table inet \(NFTables.table)", bytes, acknowledged: acknowledged)
+    } catch {
+      if error.code != ENOENT { return fail("\(error)") }
+    }
+    return 0
+  }
+
+  private static func configuration(_ path: String) -> EnforcerConfiguration? {
+    let (configuration, diagnostics) = EnforcerConfiguration.load(path: path)
+    for diagnostic in diagnostics { say("\(diagnostic)\n") }
+    return configuration
+  }
+
+  /// SIGTERM and SIGINT as a descriptor.
+  private static func blockedSignals() -> Int32? {
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGTERM)
+    sigaddset(&set, SIGINT)
+    sigprocmask(SIG_BLOCK, &set, nil)
+    let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+    return descriptor >= 0 ? descriptor : nil
+  }
+
+  static func say(_ text: String) {
+    let bytes = Array(text.utf8)
+    _ = write(2, bytes, bytes.count)
+  }
+  static func show(_ text: String) -> Int32 {
+    let bytes = Array(text.utf8)
+    return write(1, bytes, bytes.count) == bytes.count ? 0 : 3
+  }
+  static func fail(_ text: String) -> Int32 {
+    say("panguard-enforcer: \(text)\n")
+    return 3
+  }
+}
+
+struct ListenerError: Error, CustomStringConvertible { var description: String }
+
+/// The socket that the engine connects to: systemd's, or one that is made here.
+enum Listener {
+  static func open(_ path: String, group: String?) -> Result<Int32, ListenerError> {
+    if let inherited = inherited() { return .success(inherited) }
+    func failure(_ code: Int32) -> Result<Int32, ListenerError> {
+      .failure(ListenerError(description: "\(path): \(String(cString: strerror(code)))"))
+    }
+    if let live = try? EnforcerClient(path: path) {
+      live.close()
+      return .failure(ListenerError(description: "another enforcer is running: \(path) answers; stop it first"))
+    }
+    var status = stat()
+    if lstat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFSOCK else { return .failure(ListenerError(description: "\(path): is there, and is not a socket")) }
+      unlink(path)
+    }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    guard descriptor >= 0 else { return failure(errno) }
+    let mask = umask(0o117)
+    let bound = withSocketAddress(path) { bind(descriptor, $0, $1) }
+    let code = errno
+    umask(mask)
+    guard bound == 0, listen(descriptor, 8) == 0 else {
+      close(descriptor)
+      return failure(bound == 0 ? errno : code)
+    }
+    // The engine's group may connect; who is answered is decided by SO_PEERCRED.
+    if geteuid() == 0, let group, let entry = getpwnam(group) { chown(path, uid_t.max, entry.pointee.pw_gid) }
+    return .success(descriptor)
+  }
+
+  /// sd_listen_fds(3): the first passed descriptor is number 3.
+  private static func inherited() -> Int32? {
+    guard let owner = getenv("LISTEN_PID"), let count = getenv("LISTEN_FDS"), Int32(String(cString: owner)) == getpid(),
+      let number = Int32(String(cString: count)), number >= 1
+    else { return nil }
+    _ = fcntl(3, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(3, F_SETFL, fcntl(3, F_GETFL) | O_NONBLOCK)
+    return 3
+  }
+}

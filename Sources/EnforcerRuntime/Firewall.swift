@@ -1,0 +1,199 @@
+// The kernel's side of the blocks: our table is made, changed in transactions, and read back. I/O; what is sent is made in NFTablesMessages.
+// What must stay true: a change is one transaction, so that no packet sees half of it; nothing outside our table is named.
+import CNetlink
+import Enforcement
+import Glibc
+import Primitives
+
+/// nftables is not usable here; the text says why and what to do.
+struct FirewallUnavailable: Error, Hashable, Sendable { var reason: String }
+
+final class Firewall {
+  private let socket: NetlinkSocket
+  /// Lengths whose set and rule exist, in a fixed order.
+  private var sets: [BlockSet]
+  /// Of the kernel's rules after our last change; every change of any rules, whoever makes it, adds one.
+  private var generation: UInt32 = 0
+  /// Somebody else changed something between two of our changes, or one of ours was left half done; our table is to be looked at.
+  private var isDoubtful = false
+
+  /// Takes over the table of an earlier run, with what is blocked in it, or makes it.
+  init() throws(FirewallUnavailable) {
+    do throws(NetlinkError) {
+      // Room for a whole table in one transaction, replaced (three messages of 40 bytes an element).
+      socket = try NetlinkSocket(protocol: NETLINK_NETFILTER, sendBytes: 16 << 20)
+      sets = BlockSet.always
+      generation = try currentGeneration()
+      sets = try presentSets()
+      do {
+        try install()
+      } catch {
+        guard error.code == EEXIST || error.code == EBUSY || error.code == EOPNOTSUPP else { throw error }
+        // A table of our name that is built otherwise (another version, another hand) cannot be changed into ours.
+        try deleteTable()
+        sets = BlockSet.always
+        try install()
+      }
+    } catch {
+      throw FirewallUnavailable(reason: Firewall.explain(error))
+    }
+  }
+
+  private static func explain(_ error: NetlinkError) -> String {
+    switch error.code {
+    case EPERM, EACCES: "nftables may not be changed: the enforcer needs CAP_NET_ADMIN (run it as its own service, or as root)"
+    case EPROTONOSUPPORT, EAFNOSUPPORT, EOPNOTSUPP, EINVAL, ENOENT:
+      "the kernel offers no nftables (\(error)); load the module nf_tables"
+    default: "nftables failed: \(error)"
+    }
+  }
+
+  // MARK: Changes
+
+  /// In one transaction, or in several where the socket cannot hold it (then more is blocked first and less later).
+  func apply(_ change: KernelChange) throws(NetlinkError) {
+    if change.isEmpty { return }
+    // 40 bytes an element, up to three times.
+    let limit = max(1024, (socket.sendLimit - 64 * 1024) / 160)
+    var rest = change
+    var added = 0
+    while added + limit < change.additions.count {
+      try applyOnce(KernelChange(additions: Array(change.additions[added..<added + limit])))
+      added += limit
+    }
+    rest.additions.removeFirst(added)
+    while rest.removals.count > limit {
+      try applyOnce(KernelChange(removals: Array(rest.removals.prefix(limit))))
+      rest.removals.removeFirst(limit)
+    }
+    try applyOnce(rest)
+  }
+
+  private func applyOnce(_ change: KernelChange) throws(NetlinkError) {
+    var batch = NFTables.Batch(sequence: socket.nextSequence())
+    var known = sets
+    if change.emptiesAll { for set in known { NFTables.empty(set, into: &batch) } }
+    let removals = Dictionary(grouping: change.removals, by: BlockSet.init(of:))
+    let additions = Dictionary(grouping: change.additions, by: { BlockSet(of: $0.network) })
+    for set in BlockSet.all {
+      if let list = removals[set], known.contains(set) {
+        // An element that has just ended cannot be deleted; so each is there first.
+        NFTables.add(list.map { KernelChange.Addition(network: $0, milliseconds: 1000, isRefresh: false) }, to: set, into: &batch)
+        NFTables.remove(list, from: set, into: &batch)
+      }
+      guard let list = additions[set] else { continue }
+      if !known.contains(set) {
+        NFTables.addLength(set, into: &batch)
+        known.append(set)
+      }
+      NFTables.add(list.filter { !$0.isRefresh }, to: set, into: &batch)
+      NFTables.replace(list.filter(\.isRefresh), in: set, into: &batch)
+    }
+    try commit(&batch, "nftables transaction")
+    sets = known.sorted()
+  }
+
+  /// Makes what is missing of the table, and writes its chain anew.
+  func install() throws(NetlinkError) {
+    var batch = NFTables.Batch(sequence: socket.nextSequence())
+    NFTables.install(sets, into: &batch)
+    try commit(&batch, "making table inet \(NFTables.table)")
+  }
+
+  /// The table with all blocks goes; true if there was one.
+  @discardableResult
+  func deleteTable() throws(NetlinkError) -> Bool {
+    let (bytes, acknowledged) = NFTables.deleteTable(sequence: socket.nextSequence())
+    do {
+      try socket.transact("deleting table inet \(NFTables.table)", bytes, acknowledged: acknowledged)
+      return true
+    } catch {
+      if error.code == ENOENT { return false }
+      throw error
+    }
+  }
+
+  private func commit(_ batch: inout NFTables.Batch, _ during: String) throws(NetlinkError) {
+    let (bytes, acknowledged) = batch.finished()
+    let before = generation
+    do throws(NetlinkError) {
+      try socket.transact(during, bytes, acknowledged: acknowledged)
+      generation = try currentGeneration()
+    } catch {
+      isDoubtful = true
+      throw error
+    }
+    if generation != before &+ 1 { isDoubtful = true }
+  }
+
+  // MARK: Questions
+
+  /// What is blocked in the kernel now.
+  func elements() throws(NetlinkError) -> [ActiveBlock] {
+    var all: [ActiveBlock] = []
+    for set in sets {
+      var list: [ActiveBlock] = []
+      try socket.ask("listing \(set.name)", { NFTables.question(.elements(set), sequence: $0) }, begin: { list.removeAll(keepingCapacity: true) }) {
+        NFTables.elements($0, of: set, into: &list)
+      }
+      all += list
+    }
+    return all
+  }
+
+  /// Sets of ours that exist, and those that always must.
+  private func presentSets() throws(NetlinkError) -> [BlockSet] {
+    var found: Set<BlockSet> = []
+    do {
+      try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { found = [] }) {
+        if let set = NFTables.set($0) { found.insert(set) }
+      }
+    } catch {
+      guard error.code == ENOENT else { throw error }
+    }
+    return found.union(BlockSet.always).sorted()
+  }
+
+  /// Packets and bytes that were dropped since the table was made.
+  func dropped() throws(NetlinkError) -> (packets: UInt64, bytes: UInt64) {
+    var (packets, bytes): (UInt64, UInt64) = (0, 0)
+    try socket.ask("reading counters", { NFTables.question(.counters, sequence: $0) }, begin: { (packets, bytes) = (0, 0) }) {
+      guard let counter = NFTables.counter($0) else { return }
+      packets &+= counter.packets
+      bytes &+= counter.bytes
+    }
+    return (packets, bytes)
+  }
+
+  private func currentGeneration() throws(NetlinkError) -> UInt32 {
+    var number: UInt32 = 0
+    try socket.ask("reading the generation", { NFTables.question(.generation, sequence: $0) }) {
+      if let value = NFTables.generation($0) { number = value }
+    }
+    return number
+  }
+  /// Whether anybody else changed any rules since we last looked.
+  func wasChangedByOthers() throws(NetlinkError) -> Bool {
+    if isDoubtful { return true }
+    return try currentGeneration() != generation
+  }
+
+  /// After a change by others: the table is whole again, empty where it had been removed. True if something of it was missing.
+  func repair() throws(NetlinkError) -> Bool {
+    // From here on a change by others is a new one.
+    generation = try currentGeneration()
+    isDoubtful = false
+    var present: Set<BlockSet> = []
+    do {
+      try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { present = [] }) {
+        if let set = NFTables.set($0) { present.insert(set) }
+      }
+    } catch {
+      guard error.code == ENOENT else { throw error }
+    }
+    let isMissing = sets.contains { !present.contains($0) }
+    sets = present.union(sets).sorted()
+    try install()
+    return isMissing
+  }
+}
