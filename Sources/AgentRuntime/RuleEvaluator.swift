@@ -141,7 +141,7 @@ public struct RuleEvaluator: ~Copyable {
     if !match.details.isNone || ruleSet.rules[match.rule].fallbackOf != nil {
       RuleEvaluator.write(match.details, of: ruleSet.rules[match.rule], to: &json)
     }
-    if match.threshold > 1 || match.observed > 1 {
+    if match.threshold > 1 || match.observed > 1 || ruleSet.rules[match.rule].isMeasured {
       json.key("observed")
       json.value(ruleSet.rules[match.rule].observed(match.observed))
       json.key("threshold")

@@ -6,7 +6,6 @@
 public enum DecimalText {
   /// -1, 0 or 1: the number in `text` is below, equal to or above `bound`; nil: `text` is no number.
   public static func order(of text: Bytes, to bound: Int64) -> Int64? {
-    let text = text.trimmedOfSpace
     guard let number = Parts(text) else { return nil }
     // What is left of the point, cut, and whether anything is right of it.
     var whole: UInt64 = 0
@@ -41,7 +40,8 @@ public enum DecimalText {
     if o1 || o2 { isBeyond = true } else { whole = sum }
   }
 
-  private struct Parts {
+  /// A number as people and events write it: see above.
+  struct Parts {
     var isNegative = false
     var isInfinite = false
     /// Digits with at most one point among them.
@@ -50,6 +50,7 @@ public enum DecimalText {
     var wholeDigits = 0
 
     init?(_ text: Bytes) {
+      let text = text.trimmedOfSpace
       var at = 0
       if at < text.count, text[at] == 0x2d || text[at] == 0x2b {
         isNegative = text[at] == 0x2d

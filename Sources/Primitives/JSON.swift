@@ -374,7 +374,10 @@ public struct JSONReader {
   }
   /// Before the first value: a byte-order mark is none of the text, and another encoding than UTF-8 is better called by its name.
   private mutating func passMark() throws {
-    if bytes.starts(with: "\u{feff}") { position = 3 }
+    if bytes.starts(with: "\u{feff}") {
+      position = 3
+      skipSpace()
+    }
     if bytes.count >= 2, bytes[0] == 0 || bytes[1] == 0 || bytes[0] == 0xff && bytes[1] == 0xfe || bytes[0] == 0xfe && bytes[1] == 0xff {
       throw failure("the text is UTF-16 or UTF-32; JSON is read as UTF-8")
     }

@@ -102,6 +102,9 @@ public enum Limits {
   /// the predicate is undecided, and the rule reports so.
   public static let traceResolvedPatterns = 512
   public static let traceResolvedBytes = 8 * 1024
+  /// The patterns of a trace rule may cost, on all texts of an event's traces together, what a confirmation in the guarded form may
+  /// (`regexGuardedWork`); and each text at least so much, whatever those before it have cost. Beyond it the rule reports that it is undecided.
+  public static let traceTextWork = 4096
   /// Rules that could not be evaluated on an event, and wait to be reported. Beyond it they are only counted.
   public static let gracefulErrors = 256
   /// Nesting of and/or/not in one rule. Deeper is an error.

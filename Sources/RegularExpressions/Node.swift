@@ -43,6 +43,7 @@ public struct CharacterClass: Sendable, Equatable {
     case digit, notDigit, space, notSpace, word, notWord
     /// A Unicode property in PCRE2's spelling.
     case property(String, isNegated: Bool)
+    var isProperty: Bool { if case .property = self { true } else { false } }
   }
   public var ranges: [ClosedRange<UInt32>] = []
   public var shorthands: [Shorthand] = []

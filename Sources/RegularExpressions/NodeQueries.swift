@@ -106,7 +106,7 @@ extension Node {
     }
     return result
   }
-  private var isWithoutWidth: Bool {
+  var isWithoutWidth: Bool {
     switch self {
     case .empty, .anchor, .lookAround: true
     case .sequence(let items), .alternation(let items): items.allSatisfy(\.isWithoutWidth)
@@ -145,7 +145,10 @@ extension CharacterClass {
   }
   /// The members in ASCII, before negation, those equal but for case among them. Shorthands have no case: \W holds no letter though
   /// it holds U+0130, a case of one, as far as ASCII tables go. nil: a property.
-  var asciiMembers: ASCIISet? {
+  var asciiMembers: ASCIISet? { hasProperties ? nil : asciiMembersBesideProperties }
+  var hasProperties: Bool { shorthands.contains(where: \.isProperty) }
+  /// The same without what properties add.
+  var asciiMembersBesideProperties: ASCIISet {
     var result = ASCIISet(ranges)
     if ignoresCase {
       result = result.closedUnderCase
@@ -163,7 +166,7 @@ extension CharacterClass {
       case .notWord: result = result.union(ASCIISet.word.inverted)
       case .space: result = result.union(isASCII ? .asciiSpace : .space)
       case .notSpace: result = result.union((isASCII ? ASCIISet.asciiSpace : .space).inverted)
-      case .property: return nil
+      case .property: break
       }
     }
     return result
@@ -225,7 +228,12 @@ enum ASCIITree {
       let others = CaseTable.others(of: point).filter { $0 < 0x80 }
       return others.first.map { .literal($0, ignoresCase: true) }
     case .characterClass(let set):
-      guard var members = set.asciiMembers else { return node }
+      var members = set.asciiMembersBesideProperties
+      if set.hasProperties {
+        return .characterClass(
+          CharacterClass(
+            ranges: members.ranges, shorthands: set.shorthands.filter(\.isProperty), isNegated: set.isNegated, ignoresCase: set.ignoresCase))
+      }
       if set.isNegated { members = members.inverted }
       // Both cases are members already.
       return members.isEmpty ? nil : .characterClass(CharacterClass(ranges: members.ranges))

@@ -25,9 +25,11 @@ struct PatternParser {
   private var opened = 0
   private var remarks: [RegularExpressionError] = []
   private var closed: [Bool] = [true]
-  private let total: Int
-  /// Looked up, never iterated.
-  private let allNames: [[UInt32]: Int]
+  /// References may stand before what they refer to: a first reading only finds out which groups there are.
+  private var isSurvey = true
+  /// How many groups capture, and the named ones. Looked up, never iterated.
+  private var total = 0
+  private var allNames: [[UInt32]: Int] = [:]
   /// The last `]`.
   private var lastBracket: Int
 
@@ -36,10 +38,17 @@ struct PatternParser {
       throw RegularExpressionError(message: "the pattern is longer than \(Limits.patternBytes) bytes", offset: Limits.patternBytes)
     }
     var parser = PatternParser(source, ignoresCase: ignoresCase)
-    parser.readLeadingFlags()
-    let root = try parser.alternation()
-    guard parser.at == parser.points.count else { throw parser.error("unbalanced parenthesis") }
+    var survey = parser
+    _ = try survey.whole()
+    (parser.isSurvey, parser.total, parser.allNames) = (false, survey.opened, survey.allNames)
+    let root = try parser.whole()
     return PatternTree(root: root, captures: parser.opened, remarks: parser.remarks)
+  }
+  private mutating func whole() throws(RegularExpressionError) -> Node {
+    readLeadingFlags()
+    let root = try alternation()
+    guard at == points.count else { throw error("unbalanced parenthesis") }
+    return root
   }
 
   private init(_ source: String, ignoresCase: Bool) {
@@ -56,44 +65,6 @@ struct PatternParser {
     self.offsets = offsets
     flags = Flags(ignoresCase: ignoresCase)
     lastBracket = points.lastIndex(of: 0x5d) ?? -1
-    (total, allNames) = PatternParser.groups(points)
-  }
-
-  /// How many groups capture, and the named ones: references may stand before what they refer to.
-  private static func groups(_ points: [UInt32]) -> (Int, [[UInt32]: Int]) {
-    var count = 0
-    var names: [[UInt32]: Int] = [:]
-    var at = 0
-    var isClass = false
-    while at < points.count {
-      defer { at += 1 }
-      switch points[at] {
-      case 0x5c: at += 1
-      case 0x5b where !isClass:
-        isClass = true
-        if at + 1 < points.count, points[at + 1] == 0x5e { at += 1 }
-        if at + 1 < points.count, points[at + 1] == 0x5d { at += 1 }
-      case 0x5d: isClass = false
-      case 0x28 where !isClass:
-        guard at + 1 < points.count, points[at + 1] == 0x3f else {
-          count += 1
-          continue
-        }
-        var open = at + 2
-        if open < points.count, points[open] == 0x50 { open += 1 }
-        guard open + 1 < points.count, points[open] == 0x3c, points[open + 1] != 0x3d, points[open + 1] != 0x21 else { continue }
-        count += 1
-        var name: [UInt32] = []
-        open += 1
-        while open < points.count, points[open] != 0x3e, name.count < Limits.patternNameLength {
-          name.append(points[open])
-          open += 1
-        }
-        if names[name] == nil { names[name] = count }
-      default: break
-      }
-    }
-    return (count, names)
   }
 
   // MARK: Small steps
@@ -160,15 +131,17 @@ struct PatternParser {
     guard let (low, high) = try quantifier() else { return item }
     var greed = Node.Greed.greedy
     if take(0x3f) { greed = .lazy } else if take(0x2b) { greed = .possessive }
-    if case .anchor = item { throw error("nothing to repeat", at: place) }
-    if item == .empty, points[start] != 0x28 { throw error("nothing to repeat", at: place) }
+    if item.isWithoutWidth, points[start] != 0x28 { throw error("nothing to repeat", at: place) }
     let again = at
     if try quantifier() != nil { throw error("multiple repeat", at: again) }
-    if case .lookAround(_, _, _) = item, high != 0 {
+    switch item {
+    case .lookAround, .anchor:
       // Asked more than once it says the same.
-      return low == 0 ? .repeat(item, low: 0, high: 1, greed) : item
+      if high != 0 { return low == 0 ? .repeat(item, low: 0, high: 1, greed) : item }
+    default: break
     }
-    return low == 1 && high == 1 ? item : .repeat(item, low: low, high: high, greed)
+    if low == 1, high == 1 { return greed == .possessive ? .atomic(item) : item }
+    return .repeat(item, low: low, high: high, greed)
   }
 
   /// nil: no quantifier stands here.
@@ -204,7 +177,7 @@ struct PatternParser {
       end += 1
       high = number()
     }
-    guard end < points.count, points[end] == 0x7d, low != nil || isRange && high != nil else { return nil }  // a brace for itself
+    guard end < points.count, points[end] == 0x7d, low != nil || isRange else { return nil }  // a brace for itself
     let least = low ?? 0
     guard max(least, high ?? 0) <= Limits.patternRepeats else { throw error("a repeat count is above \(Limits.patternRepeats)") }
     if let high, high < least { throw error("the lower repeat count is above the upper") }
@@ -268,13 +241,9 @@ struct PatternParser {
     case 0x3c:
       if take(0x3d) { return .lookAround(try inner(from: start), isAhead: false, isNegative: false) }
       if take(0x21) { return .lookAround(try inner(from: start), isAhead: false, isNegative: true) }
-      _ = try name(until: 0x3e)
-      return try capture(from: start)
+      return try capture(from: start, name: try name(until: 0x3e))
     case 0x50:
-      if take(0x3c) {
-        _ = try name(until: 0x3e)
-        return try capture(from: start)
-      }
+      if take(0x3c) { return try capture(from: start, name: try name(until: 0x3e)) }
       if take(0x3d) { return try reference(toName: try name(until: 0x29), from: start) }
       throw error("unknown extension ?P", at: start)
     case 0x28: return try conditional(from: start)
@@ -290,9 +259,10 @@ struct PatternParser {
     return node
   }
 
-  private mutating func capture(from start: Int) throws(RegularExpressionError) -> Node {
+  private mutating func capture(from start: Int, name: [UInt32]? = nil) throws(RegularExpressionError) -> Node {
     opened += 1
     let number = opened
+    if isSurvey, let name, allNames[name] == nil { allNames[name] = number }
     closed.append(false)
     let node = try inner(from: start)
     closed[number] = true
@@ -326,7 +296,7 @@ struct PatternParser {
       let name = try name(until: 0x29)
       number = allNames[name] ?? 0
     }
-    guard number > 0, number <= total else { throw error("the condition names a group that does not exist", at: start) }
+    guard isSurvey || number > 0 && number <= total else { throw error("the condition names a group that does not exist", at: start) }
     let node = try inner(from: start)
     guard case .alternation(let branches) = node else { return .conditional(number, node, .empty) }
     guard branches.count == 2 else { throw error("a conditional group has more than two branches", at: start) }
@@ -420,7 +390,7 @@ struct PatternParser {
   }
 
   private mutating func reference(toName name: [UInt32], from start: Int) throws(RegularExpressionError) -> Node {
-    guard let number = allNames[name] else { throw error("unknown group name", at: start) }
+    guard let number = allNames[name] ?? (isSurvey ? 0 : nil) else { throw error("unknown group name", at: start) }
     return reference(to: number)
   }
   private func reference(to number: Int) -> Node {

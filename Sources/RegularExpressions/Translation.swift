@@ -6,7 +6,9 @@ import Primitives
 struct Translation {
   private let kind: RegularExpression.TextKind
   private let ignoresCase: Bool
-  /// Callouts say where a match is after each part that may have gone another way, or may have been long.
+  /// Callouts say where a match is after each part that may have gone another way, or may have been long; and where a look-behind begins
+  /// that is wide or taken apart, inside of which there are no others.
+  private let isGuarded: Bool
   private var isCharged: Bool
   private var numbers: [Int: Int] = [:]  // of groups that something refers to; looked up only
   private var out: [UInt8] = []
@@ -27,6 +29,7 @@ struct Translation {
 
   private init(kind: RegularExpression.TextKind, root: Node, isCharged: Bool) {
     self.kind = kind
+    isGuarded = isCharged
     self.isCharged = isCharged
     let survey = TreeSurvey(root)
     ignoresCase = survey.ignoresCase
@@ -34,7 +37,9 @@ struct Translation {
   }
 
   private mutating func whole(_ root: Node) throws(RegularExpressionError) -> String {
+    var first = root.literalPrefix
     if let (before, rest) = root.unboundedLookBehind, !before.hasCapture(in: numbers) {
+      first = []  // it stands behind `before`
       // A text matches (?<=a)b if and only if it matches ab. Only of several places the first may be another one.
       put("(?:")
       try write(before, in: .top)
@@ -45,7 +50,6 @@ struct Translation {
     }
     var body = String(decoding: out, as: UTF8.self)
     if !definitions.isEmpty {
-      let first = root.literalPrefix
       if !first.isEmpty {
         // A rewritten look-behind is dear: ask first for the letter that follows it.
         out = []
@@ -308,15 +312,20 @@ struct Translation {
   // MARK: Look-behind
 
   private mutating func lookBehind(_ inner: Node, _ isNegative: Bool) throws(RegularExpressionError) {
-    // It is no longer than what the pattern says.
+    // Where it begins says how far back it goes; it is no longer than that.
     let wasCharged = isCharged
     isCharged = false
     defer { isCharged = wasCharged }
     let branches: [Node]
     if case .alternation(let list) = inner { branches = list } else { branches = [inner] }
     if branches.allSatisfy({ $0.fixedWidth != nil }) {
+      let isWide = branches.contains { $0.fixedWidth.map { $0 > Translation.longFixed } ?? true }
       put(isNegative ? "(?<!" : "(?<=")
-      try write(inner, in: .top)
+      for (index, branch) in branches.enumerated() {
+        if index > 0 { put("|") }
+        if isWide { put(calledOut) }
+        try write(branch, in: .sequence)
+      }
       put(")")
       return
     }
@@ -324,6 +333,9 @@ struct Translation {
     let text = try behind([inner], prefix: "")
     put(isNegative ? "(?!\(text))" : text)
   }
+
+  /// Stands where a look-behind begins: what lies between there and the last callout is charged.
+  private var calledOut: String { isGuarded ? "(?C)" : "" }
 
   private mutating func text(_ node: Node) throws(RegularExpressionError) -> String {
     let saved = out
@@ -354,7 +366,7 @@ struct Translation {
     var assertion = prefix
     var fixed = ""
     var width = 0
-    func joined() -> String { width == 0 ? assertion + fixed : "(?<=\(assertion)\(fixed))" }
+    func joined() -> String { width == 0 ? assertion + fixed : "(?<=\(calledOut)\(assertion)\(fixed))" }
     for item in items.flatMap(\.parts) {
       try step()
       var item = item
@@ -419,7 +431,7 @@ struct Translation {
   /// One look-behind for each: PCRE2 10.42 measures a look-behind that stands in a subroutine twice, and after the first time no longer
   /// finds the branches of one that has several.
   private func anyBehind(_ texts: [String]) -> String {
-    let each = texts.map { "(?<=\($0))" }
+    let each = texts.map { "(?<=\(calledOut)\($0))" }
     return each.count == 1 ? each[0] : "(?:\(each.joined(separator: "|")))"
   }
 }

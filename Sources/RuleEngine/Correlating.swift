@@ -189,7 +189,9 @@ extension RuleEngine {
         if let text = joinValue(field.field, match, event) {
           let (found, isComplete) = Array(text.utf8).withUnsafeBytes { JoinValues.collect($0, field.steps, limit: Limits.joinCombinations) }
           if !isComplete { base.droppedJoinValues &+= 1 }
-          for value in found.map({ String(decoding: $0, as: UTF8.self) }) where !values.contains(value) { values.append(value) }
+          for value in found.map({ String(decoding: $0, as: UTF8.self) }) where !values.contains(where: value.hasSameBytes) {
+            values.append(value)
+          }
         }
       }
       let all = result.flatMap { start in values.map { start + [$0] } }

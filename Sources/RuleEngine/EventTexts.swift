@@ -335,11 +335,25 @@ final class EventTexts {
   /// Where in the text, as it was given, a pattern matched that `test` says yes to; nil: only in its normalised form, or only a longer
   /// walk would tell.
   func span(_ pattern: Int32, _ number: Int32) -> Range<Int>? {
-    let text = texts[Int(number)]
-    guard text.owned == nil, text.states[Int(pattern)] == State.yes,
-      case .ready(let regex) = table.regex(pattern, text.isASCII ? .ascii : .unicode, .fast), regex.matches(text.bytes, memory) == .yes
-    else { return nil }
-    return memory.span
+    texts[Int(number)].owned == nil ? place(pattern, number) : nil
+  }
+  /// How many bytes a pattern matched that `test` says yes to: of the text as it was tested, else of its normalised form.
+  func matchLength(_ pattern: Int32, _ number: Int32) -> Int? {
+    let other = texts[Int(number)].other
+    return place(pattern, number)?.count ?? (other < 0 ? nil : place(pattern, other)?.count)
+  }
+  /// As dear as finding out that it matches, and no dearer.
+  private func place(_ pattern: Int32, _ number: Int32) -> Range<Int>? {
+    let text = texts + Int(number)
+    let kind: RegularExpression.TextKind = text.pointee.isASCII ? .ascii : .unicode
+    guard text.pointee.states[Int(pattern)] == State.yes, case .ready(let regex) = table.regex(pattern, kind, .fast) else { return nil }
+    let code = codes + Int(pattern)
+    guard search(pattern, code, text, regex, kind) == .yes else { return nil }
+    // The last window is searched first: a match before it counts where it can be found at no more cost than that.
+    let found = memory.span
+    var allowance = self.allowance(text)
+    let whole = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
+    return searchRange(whole, 0, found.lowerBound, &allowance) == .yes ? memory.span : found
   }
 
   private func confirm(_ pattern: Int32, _ number: Int32) -> Truth {
@@ -503,9 +517,7 @@ final class EventTexts {
       }
       if low > high { return .no }
     }
-    var allowance = Allowance(
-      fast: (Limits.regexFastWork + Limits.regexFastWorkPerByte * count) >> effort,
-      guarded: (Limits.regexGuardedWork + Limits.regexGuardedWorkPerByte * count) >> effort)
+    var allowance = self.allowance(text)
     counters.allowedWork &+= UInt64(allowance.fast + allowance.guarded)
     let search = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
     let truth =
@@ -518,6 +530,11 @@ final class EventTexts {
     let reach = text.pointee.isASCII ? literal.beforeInASCII : literal.before
     guard reach.bytes >= 0 else { return nil }
     return reach.blanks == 0 ? Int(reach.bytes) : Int(reach.bytes) + Int(reach.blanks) * longestRun(of: table.blankSet, text)
+  }
+  private func allowance(_ text: UnsafeMutablePointer<EventText>) -> Allowance {
+    Allowance(
+      fast: (Limits.regexFastWork + Limits.regexFastWorkPerByte * text.pointee.count) >> effort,
+      guarded: (Limits.regexGuardedWork + Limits.regexGuardedWorkPerByte * text.pointee.count) >> effort)
   }
   /// After many limits of one event, limits are a sixteenth (as a shift).
   private var effort: Int { costly >= Limits.regexCostlyConfirmations ? 4 : 0 }

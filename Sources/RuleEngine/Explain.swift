@@ -127,5 +127,7 @@ extension RuleEngine {
   }
 
   /// Whether the rule runs: it has no diagnostic, and its method is one that this engine has.
-  public func isEnabled(rule: Int) -> Bool { compiled.rules.indices.contains(rule) && compiled.rules[rule].kind != .disabled }
+  public func isEnabled(rule: Int) -> Bool {
+    compiled.rules.indices.contains(rule) && compiled.rules[rule].kind != .disabled && !methods.refused.contains(rule)
+  }
 }

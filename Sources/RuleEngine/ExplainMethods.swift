@@ -38,23 +38,18 @@ extension RuleEngine {
   }
 
   private func reports(_ detection: TraceDetection, _ event: borrowing Event) -> [MethodReport] {
-    let traces: [[TraceSpan]]
-    do throws(TraceError) {
-      guard let read = try TraceSource.traces(event) else { return [] }
-      traces = read
-    } catch {
-      return [MethodReport(name: "trace", isHeld: nil, text: error.message)]
-    }
+    guard let read = TraceSource.traces(event) else { return [] }
+    let failure = read.error.map { MethodReport(name: "trace", isHeld: nil, text: $0.message) }
+    if let failure, read.traces.isEmpty { return [failure] }
     let memory = RegexMemory()
-    return detection.primitives.map { primitive in
+    let reports = detection.primitives.map { primitive in
       var alone = detection
       alone.primitives = [primitive]
       alone.expression = .condition(0)
       guard let evaluator = try? TraceEvaluator(alone) else {
         return MethodReport(name: primitive.name, isHeld: nil, text: "a pattern does not compile")
       }
-      defer { evaluator.free() }
-      let result = evaluator.evaluate(traces, memory)
+      let result = evaluator.evaluate(read.traces, memory)
       switch result.truth {
       case .yes:
         let spans = result.findings.map { finding in finding.other.map { "\(finding.span) (after \($0))" } ?? finding.span }
@@ -64,5 +59,6 @@ extension RuleEngine {
       case .unknown: return MethodReport(name: primitive.name, isHeld: nil, text: "a limit was hit while a pattern was matched")
       }
     }
+    return failure.map { [$0] + reports } ?? reports
   }
 }

@@ -20,6 +20,8 @@ final class MethodRules {
   private(set) var signatures = SignatureMatcher()
   /// In the order of the rules.
   private(set) var traces: [(rule: Int, evaluator: TraceEvaluator)] = []
+  /// Rules that `diagnostics` says are disabled, ascending.
+  private(set) var refused: [Int] = []
   private let memory = RegexMemory()
   private(set) var errors: [GracefulError] = []
   private(set) var droppedErrors: UInt64 = 0
@@ -35,13 +37,13 @@ final class MethodRules {
         do throws(RegexError) {
           traces.append((index, try TraceEvaluator(detection)))
         } catch {
+          refused.append(index)
           diagnostics.append(Diagnostic(.error, rule.location, "\(rule.id): not a regular expression: \(error.message); the rule is disabled"))
         }
       case .pattern, .behavioral, .correlation, .skipped: break
       }
     }
   }
-  deinit { for trace in traces { trace.evaluator.free() } }
 
   func takeErrors() -> [GracefulError] {
     defer { errors.removeAll(keepingCapacity: true) }
@@ -72,23 +74,15 @@ final class MethodRules {
   }
 
   private func evaluateTraces(_ event: borrowing Event, _ time: EventTime, into matches: inout [RuleMatch]) {
-    let read: Result<[[TraceSpan]], TraceError>?
-    do throws(TraceError) {
-      read = try TraceSource.traces(event).map { .success($0) }
-    } catch {
-      read = .failure(error)
-    }
-    guard let read else { return }
+    guard let read = TraceSource.traces(event) else { return }
     for trace in traces {
-      switch read {
-      case .failure(let error): report(trace.rule, event, time, error.message)
-      case .success(let spans):
-        let result = trace.evaluator.evaluate(spans, memory)
-        switch result.truth {
-        case .yes: matches.append(made(trace.rule, event, time, .spans(result.findings, total: result.total), observed: result.total))
-        case .unknown: report(trace.rule, event, time, "a limit was hit while a pattern was matched")
-        case .no: break
-        }
+      let result = trace.evaluator.evaluate(read.traces, memory)
+      if result.truth == .yes {
+        matches.append(made(trace.rule, event, time, .spans(result.findings, total: result.total), observed: result.total))
+      } else if let error = read.error {
+        report(trace.rule, event, time, error.message)
+      } else if result.truth == .unknown {
+        report(trace.rule, event, time, "a limit was hit while a pattern was matched")
       }
     }
   }
@@ -114,16 +108,30 @@ enum TraceSource {
   /// None of them is a field of the table: an event without others carries no trace.
   private static let areExtra = fields.allSatisfy { if case .extra = $0 { true } else { false } }
 
-  /// nil: the event carries none. What an agent reads or says is never one, whatever it looks like.
-  static func traces(_ event: borrowing Event) throws(TraceError) -> [[TraceSpan]]? {
+  /// nil: the event carries none. What an agent reads or says is never one, whatever it looks like. Each field that is there counts, so that
+  /// none hides another; `error` is the first that says why one could not be read.
+  static func traces(_ event: borrowing Event) -> (traces: [[TraceSpan]], error: TraceError?)? {
     if event.extraCount == 0, areExtra { return nil }
+    var found: (traces: [[TraceSpan]], error: TraceError?)?
+    var hasTrace = false
     for field in fields {
-      guard let text = FieldText.with(field, event, { Array($0) }) else { continue }
-      if field.description.hasSuffix("resourceSpans") { return try read(Array("{\"resourceSpans\":".utf8) + text + [0x7d]) }
-      if field.description.hasSuffix("spans") { return try read(Array("{\"spans\":".utf8) + text + [0x7d]) }
-      return isForeign(text) ? nil : try read(text)
+      // The members of an object are fields of their own as well.
+      if hasTrace, field.description.hasPrefix("trace.") { continue }
+      guard var text = FieldText.with(field, event, { Array($0) }) else { continue }
+      if field.description == "trace" {
+        hasTrace = true
+        if isForeign(text) { continue }
+      } else {
+        text = Array((field.description.hasSuffix("resourceSpans") ? "{\"resourceSpans\":" : "{\"spans\":").utf8) + text + [0x7d]
+      }
+      if found == nil { found = ([], nil) }
+      do throws(TraceError) {
+        found?.traces += try read(text)
+      } catch {
+        if found?.error == nil { found?.error = error }
+      }
     }
-    return nil
+    return found
   }
   /// {"trace":{"id":..}} is an id of the Elastic Common Schema, not a trace without spans.
   private static func isForeign(_ text: [UInt8]) -> Bool {

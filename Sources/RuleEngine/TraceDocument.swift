@@ -13,7 +13,7 @@ enum TraceValue: Sendable {
 
   subscript(_ key: String) -> TraceValue? {
     switch self {
-    case .object(let members): return members.last { $0.key == key }?.value
+    case .object(let members): return members.last { $0.key.hasSameBytes(as: key) }?.value
     case .list(let items):
       guard let index = Int(key), items.indices.contains(index), "\(index)" == key else { return nil }
       return items[index]
@@ -78,15 +78,45 @@ enum TraceValue: Sendable {
     }
   }
 
-  /// Equal values; members of objects in the order in which they are written.
-  func equals(_ other: TraceValue) -> Bool {
-    switch (self, other) {
-    case (.scalar(let a, _), .scalar(let b, _)): a == b
-    case (.list(let a), .list(let b)): a.count == b.count && zip(a, b).allSatisfy { $0.equals($1) }
-    case (.object(let a), .object(let b)): a.count == b.count && zip(a, b).allSatisfy { $0.key == $1.key && $0.value.equals($1.value) }
-    default: false
+  /// The same bytes for equal values, and only for them; members of objects in the order in which they are written.
+  var identity: [UInt8] {
+    var out: [UInt8] = []
+    append(identityTo: &out)
+    return out
+  }
+  private func append(identityTo out: inout [UInt8]) {
+    // What it is, how long, and that.
+    func begin(_ kind: UInt8, _ count: Int) {
+      out.append(kind)
+      out.append(decimal: UInt64(count), minimumDigits: 1)
+      out.append(0x3a)
+    }
+    func put(_ kind: UInt8, _ text: String) {
+      begin(kind, text.utf8.count)
+      out += text.utf8
+    }
+    switch self {
+    case .scalar(.null, _): begin(0x30, 0)
+    case .scalar(.bool(let flag), _): begin(0x3f, flag ? 1 : 0)
+    case .scalar(.number(let text), _): put(0x23, text)
+    case .scalar(.text(let text), _): put(0x22, text)
+    case .list(let items):
+      begin(0x5b, items.count)
+      for item in items { item.append(identityTo: &out) }
+    case .object(let members):
+      begin(0x7b, members.count)
+      for member in members {
+        put(0x22, member.key)
+        member.value.append(identityTo: &out)
+      }
     }
   }
+  func equals(_ other: TraceValue) -> Bool { identity == other.identity }
+}
+
+extension String {
+  /// The same code points: `==` also takes canonically equivalent texts as equal.
+  func hasSameBytes(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 struct TraceSpan {
@@ -119,17 +149,25 @@ enum TraceDocument {
     return try grouped(written)
   }
 
-  /// Spans as they are written.
+  /// Spans as they are written, wherever the document has some: none hide others.
   private static func spans(_ document: TraceValue) throws(TraceError) -> [TraceValue] {
     if case .list(let items) = document { return items }
     guard case .object = document else { throw TraceError(message: "the trace is not a JSON object") }
+    var found: [TraceValue] = []
+    var isTrace = false
     for key in ["resourceSpans", "resource_spans"] {
       guard let resources = document[key] else { continue }
-      return try resourceSpans(resources, key)
+      found += try resourceSpans(resources, key)
+      isTrace = true
     }
-    guard let spans = document["spans"] ?? document["trace"]?["spans"] else { throw TraceError(message: "the trace has no \"spans\"") }
-    guard case .list(let items) = spans else { throw TraceError(message: "\"spans\" is not a list") }
-    return items
+    for spans in [document["spans"], document["trace"]?["spans"]] {
+      guard let spans else { continue }
+      guard case .list(let items) = spans else { throw TraceError(message: "\"spans\" is not a list") }
+      found += items
+      isTrace = true
+    }
+    guard isTrace else { throw TraceError(message: "the trace has no \"spans\"") }
+    return found
   }
   /// OTLP: resources hold scopes hold spans.
   private static func resourceSpans(_ resources: TraceValue, _ key: String) throws(TraceError) -> [TraceValue] {
@@ -148,10 +186,10 @@ enum TraceDocument {
 
   private static func grouped(_ written: [TraceValue]) throws(TraceError) -> [[TraceSpan]] {
     var groups: [[TraceSpan]] = []
-    var places: [String: Int] = [:]
+    var places: [[UInt8]: Int] = [:]
     for (i, value) in written.enumerated() {
       let span = try span(value, place: i)
-      let key = span.traceID ?? ""
+      let key = Array((span.traceID ?? "").utf8)
       if let at = places[key] {
         groups[at].append(span)
       } else {

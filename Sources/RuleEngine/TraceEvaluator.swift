@@ -22,36 +22,12 @@ struct TraceEvaluator {
     var total: Int
   }
   private let detection: TraceDetection
-  /// Compiled patterns, in the order in which `regexes(of:)` meets them.
-  private let codes: [String: Regex]
-  private let resolved = ResolvedPatterns()
+  private let patterns: TracePatterns
 
   /// Throws where PCRE2 refuses a pattern.
   init(_ detection: TraceDetection) throws(RegexError) {
     self.detection = detection
-    var codes: [String: Regex] = [:]
-    for pattern in TraceEvaluator.patterns(detection) where codes[pattern] == nil {
-      do throws(RegexError) {
-        codes[pattern] = try TraceEvaluator.compiled(pattern)
-      } catch {
-        for made in TraceEvaluator.patterns(detection) { codes.removeValue(forKey: made)?.free() }
-        throw error
-      }
-    }
-    self.codes = codes
-  }
-  /// Attributes are Swift strings, so always well-formed.
-  fileprivate static func compiled(_ pattern: String) throws(RegexError) -> Regex {
-    let text: String?
-    do throws(RegularExpressionError) {
-      text = try RegularExpression(pattern, isCaseSensitive: true).pcre2(for: .unicode)
-    } catch {
-      throw RegexError(message: error.message, offset: error.offset)
-    }
-    return try Regex(Array((text ?? "(?!)").utf8), kind: .unicode)
-  }
-  func free() {
-    for regex in codes.values { regex.free() }  // in any order: nothing but memory
+    patterns = try TracePatterns(TraceEvaluator.patterns(detection))
   }
 
   private static func patterns(_ detection: TraceDetection) -> [String] {
@@ -68,7 +44,7 @@ struct TraceEvaluator {
   /// The rule matches if its expression holds for one of the traces.
   func evaluate(_ traces: [[TraceSpan]], _ memory: RegexMemory) -> Result {
     var result = Result(truth: .no, findings: [], total: 0)
-    resolved.clear()
+    patterns.begin()
     for spans in traces {
       var truths: [Truth] = []
       var findings: [TraceFinding] = []
@@ -143,15 +119,19 @@ struct TraceEvaluator {
 
   /// Spans that lack the attribute say nothing about it.
   private func invariant(_ attribute: String, _ domain: TraceDetection.Domain, _ spans: [TraceSpan], _ findings: inout Findings) -> Truth {
-    var first: [String: (span: TraceSpan, value: TraceValue, isViolated: Bool)] = [:]
+    // Values are compared by number: in a list of many members each meets the same values again.
+    var numbers: [[UInt8]: Int] = [:]
+    var first: [[UInt8]: (span: TraceSpan, value: Int, isViolated: Bool)] = [:]
     for span in spans {
-      guard let value = span.attributes.attribute(attribute) else { continue }
+      guard let value = span.attributes.attribute(attribute)?.identity else { continue }
+      let number = numbers[value] ?? numbers.count
+      numbers[value] = number
       for key in TraceEvaluator.keys(span, domain) {
         guard let known = first[key] else {
-          first[key] = (span, value, false)
+          first[key] = (span, number, false)
           continue
         }
-        if known.isViolated || known.value.equals(value) { continue }
+        if known.isViolated || known.value == number { continue }
         first[key]?.isViolated = true  // one finding for a domain is enough
         findings.add(span, known.span)
       }
@@ -161,18 +141,18 @@ struct TraceEvaluator {
 
   /// The domains that a span belongs to. A chain that is a list links the span with each of its members; one that is an object stands for
   /// its agent, whatever else is said about it.
-  private static func keys(_ span: TraceSpan, _ domain: TraceDetection.Domain) -> [String] {
-    func text(_ value: TraceValue) -> [String] {
+  private static func keys(_ span: TraceSpan, _ domain: TraceDetection.Domain) -> [[UInt8]] {
+    func text(_ value: TraceValue) -> [[UInt8]] {
       if case .scalar(.null, _) = value { return [] }
-      return [(value["agent_id"] ?? value).stringified]
+      return [Array((value["agent_id"] ?? value).stringified.utf8)]
     }
-    func texts(_ value: TraceValue?) -> [String] {
+    func texts(_ value: TraceValue?) -> [[UInt8]] {
       guard let value else { return [] }
       if case .list(let items) = value { return items.flatMap { text($0) } }
       return text(value)
     }
     switch domain {
-    case .trace: return [""]
+    case .trace: return [[]]
     case .delegationChain: return texts(span.attributes.attribute("agent.delegation_chain"))
     case .session: return texts(span.attributes.attribute("session.id"))
     case .conversation: return texts(span.attributes.attribute("gen_ai.conversation.id") ?? span.attributes.attribute("conversation.id"))
@@ -182,7 +162,7 @@ struct TraceEvaluator {
   // MARK: Shapes
 
   private func matches(_ span: TraceSpan, _ shape: TraceDetection.Shape, _ memory: RegexMemory) -> Truth {
-    if let kind = shape.kind, kind != span.kind { return .no }
+    if let kind = shape.kind, !(span.kind?.hasSameBytes(as: kind) ?? false) { return .no }
     var result = Truth.yes
     for test in shape.attributes {
       let value = span.attributes.attribute(test.path)
@@ -208,7 +188,8 @@ struct TraceEvaluator {
         return value.map { $0.equals(other) } ?? false
       case .template(let parts):
         guard case .scalar(.text(let own), _)? = value else { return false }
-        return parts.resolved(limit: own.utf8.count) { span.attributes.attribute($0)?.stringified } == own
+        let resolved = parts.resolved(limit: own.utf8.count) { span.attributes.attribute($0)?.stringified }
+        return resolved?.hasSameBytes(as: own) ?? false
       }
     }
     /// What is absent is in no list, also not in one that names another absent attribute.
@@ -220,25 +201,51 @@ struct TraceEvaluator {
     case .isNotIn(let operands): return operands.contains(where: isMember) ? .no : .yes
     case .exists(let wanted): return (value != nil) == wanted ? .yes : .no
     case .regex(let pattern):
-      guard let value, let regex = codes[pattern] else { return .no }
-      return Array(value.stringified.utf8).withUnsafeBytes { regex.matches($0, memory) }
+      guard let value else { return .no }
+      return patterns.matches(pattern, value, memory)
     case .regexTemplate(let parts):
       guard let value else { return .no }
-      return resolved.matches(parts, span, value, memory)
+      return patterns.matches(parts, span, value, memory)
     }
   }
 }
 
-/// Patterns with placeholders, compiled for the texts that one trace has for them. What one trace made is forgotten before the next, so
-/// that the answer is the same whatever came before.
-private final class ResolvedPatterns {
-  private var codes: [String: Regex] = [:]
-  deinit { clear() }
-  func clear() {
+/// The patterns of one rule, all in the guarded form, and what they may still cost on one event's traces: the sum over all spans is linear in
+/// their texts. Patterns with placeholders are compiled for the texts that the traces have for them. What one event left is forgotten before
+/// the next, so that the answer is the same whatever came before.
+private final class TracePatterns {
+  private var codes: [[UInt8]: Regex] = [:]
+  private var resolved: [[UInt8]: Regex] = [:]
+  private var allowance = 0
+
+  /// Throws where PCRE2 refuses one.
+  init(_ patterns: [String]) throws(RegexError) {
+    for pattern in patterns where codes[Array(pattern.utf8)] == nil { codes[Array(pattern.utf8)] = try TracePatterns.compiled(pattern) }
+  }
+  deinit {
+    begin()
     for regex in codes.values { regex.free() }  // in any order: nothing but memory
-    codes.removeAll()
+  }
+  func begin() {
+    for regex in resolved.values { regex.free() }  // in any order: nothing but memory
+    resolved.removeAll()
+    allowance = Limits.regexGuardedWork
+  }
+  /// Attributes are Swift strings, so always well-formed.
+  private static func compiled(_ pattern: String) throws(RegexError) -> Regex {
+    let expression: RegularExpression
+    do throws(RegularExpressionError) {
+      expression = try RegularExpression(pattern, isCaseSensitive: true)
+    } catch {
+      throw RegexError(message: error.message, offset: error.offset)
+    }
+    let text = expression.chargedPCRE2(for: .unicode) ?? "(?!)"
+    return try Regex(Array(text.utf8), kind: .unicode, form: .guarded, scan: expression.matchFacts().scan)
   }
 
+  func matches(_ pattern: String, _ value: TraceValue, _ memory: RegexMemory) -> Truth {
+    codes[Array(pattern.utf8)].map { matches($0, value, memory) } ?? .no
+  }
   /// No where an attribute is absent. Unknown beyond the limits.
   func matches(_ parts: [TemplatePart], _ span: TraceSpan, _ value: TraceValue, _ memory: RegexMemory) -> Truth {
     var isAbsent = false
@@ -251,8 +258,13 @@ private final class ResolvedPatterns {
     }
     if isAbsent { return .no }
     guard let pattern else { return .unknown }
-    if codes[pattern] == nil, codes.count < Limits.traceResolvedPatterns, let made = try? TraceEvaluator.compiled(pattern) { codes[pattern] = made }
-    guard let regex = codes[pattern] else { return .unknown }
-    return Array(value.stringified.utf8).withUnsafeBytes { regex.matches($0, memory) }
+    let key = Array(pattern.utf8)
+    if resolved[key] == nil, resolved.count < Limits.traceResolvedPatterns, let made = try? TracePatterns.compiled(pattern) { resolved[key] = made }
+    return resolved[key].map { matches($0, value, memory) } ?? .unknown
+  }
+  private func matches(_ regex: Regex, _ value: TraceValue, _ memory: RegexMemory) -> Truth {
+    let text = Array(value.stringified.utf8)
+    allowance = max(allowance, Limits.traceTextWork) + Limits.regexGuardedWorkPerByte * text.count
+    return text.withUnsafeBytes { regex.matches($0, charge: &allowance, memory) }
   }
 }

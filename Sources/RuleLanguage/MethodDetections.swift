@@ -85,6 +85,15 @@ public struct TraceDetection: Codable, Sendable {
     case bool(Bool)
     case number(String)
     case text(String)
+    /// Texts are equal where their code points are: `String` also takes canonically equivalent ones as equal.
+    public static func == (a: Literal, b: Literal) -> Bool {
+      switch (a, b) {
+      case (.null, .null): true
+      case (.bool(let a), .bool(let b)): a == b
+      case (.number(let a), .number(let b)), (.text(let a), .text(let b)): a.utf8.elementsEqual(b.utf8)
+      default: false
+      }
+    }
   }
   public enum Operand: Codable, Hashable, Sendable {
     case literal(Literal)

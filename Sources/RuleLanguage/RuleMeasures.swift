@@ -10,6 +10,8 @@ extension BehavioralDetection {
 }
 
 extension Rule {
+  /// A match compares a number with a bound, whatever the two are.
+  public var isMeasured: Bool { if case .behavioral = detection { true } else { false } }
   /// What a match of this rule observed.
   public func observed(_ value: Int64) -> Measure {
     if case .behavioral(let behavior) = detection { behavior.observed(value) } else { Measure(value) }

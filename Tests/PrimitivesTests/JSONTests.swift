@@ -16,6 +16,11 @@ import Testing
       ])
     #expect(try members("{}") == [])
   }
+  @Test func aMarkMayStandBeforeWhiteSpace() throws {
+    #expect(try members("\u{feff} \n{\"a\":1}") == members("{\"a\":1}"))
+    #expect(throws: JSONError.self) { _ = try members("\u{feff} ") }
+  }
+
   @Test(arguments: ["", "7", "[1]", "\"a\"", "{", #"{"a":1"#, "{} x"])
   func refuses(_ text: String) { #expect(throws: JSONError.self) { _ = try members(text) } }
 

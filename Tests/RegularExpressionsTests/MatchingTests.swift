@@ -87,6 +87,26 @@ import Testing
     (#"(?<!(?:no|not\s?)(?:really)?)ok"#, "notreallyok not ok nook ok", 24..<26),
     (#"(?<!(?:no|not\s?)k(?:really)?)ok"#, "notkok notkreallyok xok", 21..<23),
     (#"(?<=(?:ab|c){0,3}x)y"#, "abcxy", 4..<5),
+    (
+      #"(?<=key.*)secret(?:[a-z]{3}[0-9]{2}x){100}"#, "key secret" + String(repeating: "abc12x", count: 100), 4..<610
+    ),
+    (#"[^\p{L}\p{N}\s]{3}evil"#, "a!!!evil", 1..<8),
+    (#"[\s\p{P}]evil"#, "x evil", 1..<6),
+    (#"[\p{L}\u4e00-\u9fff]+!!"#, "1ab!!", 1..<5),
+    (#"[\p{L}\u4e00-\u9fff]+!!"#, "1ab\u{4e2d}!!", 1..<8),
+    (#"[\p{Nd}\u212a]+"#, "ak1", 1..<3),
+    (#"[\W\p{L}]+"#, "_-a1", 1..<3),
+    (#"[^\S\p{L}]+"#, "a \u{a0}1", 1..<4),
+    (#"[^\D\p{L}]"#, "a-1", 2..<3),
+    (#"(?:^)?foobar"#, "xfoobar", 1..<7),
+    (#"(?:\b)?foobaz"#, "xfoobaz", 1..<7),
+    (#"(?:\b){2,}a"#, "ba a", 3..<4),
+    (#"(?:^)*a"#, "ba", 1..<2),
+    (#"(?:$){2}"#, "ab", 2..<2),
+    (#"ab{,}cdef"#, "abbbcdef", 0..<8),
+    (#"a{,}?b"#, "aab", 0..<3),
+    (#"(?:a|ab){1}+c"#, "abc", nil),
+    (#"(?:a|ab){1}+c"#, "ac", 0..<2),
   ]
   /// What Python refuses: as ECMAScript has it.
   private static let ecmaScript: [(String, String, Range<Int>?)] = [
@@ -101,6 +121,9 @@ import Testing
     (#"[\w-.]+"#, "a-.b", 0..<4),
     ("[^]", "\n", 0..<1),
     ("[]", "a", nil),
+    (#"(?#()(a)\2"#, "a\u{2}", 0..<2),
+    ("(?x)(a) # (b)\n\\2", "a\u{2}", 0..<2),
+    (#"(?:[]|(a))\1"#, "aa", 0..<2),
     (#"\cJ"#, "\n", 0..<1),
   ]
 

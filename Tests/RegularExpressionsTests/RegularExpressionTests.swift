@@ -48,7 +48,8 @@ import Testing
   @Test func refusalsSayWhere() {
     let table: [(String, Int, String)] = [
       ("a**", 2, "multiple repeat"), ("(a", 0, "missing ), unterminated subpattern"), ("a)", 1, "unbalanced parenthesis"),
-      ("*a", 0, "nothing to repeat"), ("a|+", 2, "nothing to repeat"), ("é[a", 2, "unterminated character set"),
+      ("*a", 0, "nothing to repeat"), ("a|+", 2, "nothing to repeat"), ("^*", 1, "nothing to repeat"), (#"a\b{2}"#, 3, "nothing to repeat"),
+      ("(?#(<n>)(?<m>a)(?(n)b)", 15, "the condition names a group that does not exist"), ("é[a", 2, "unterminated character set"),
       ("[b-a]", 1, "bad character range"), (#"a\q"#, 1, #"bad escape \q"#), (#"\u12"#, 0, "incomplete escape"),
       ("a{3,2}", 6, "the lower repeat count is above the upper"),
       ("a{70000}", 1, "a repeat count is above 65535"), ("(?<n", 4, "unterminated group name"), ("(?P<1>a)", 4, "missing group name"),

@@ -70,10 +70,11 @@ private func hourly(_ unit: BehavioralDetection.Baseline.Unit) -> BehavioralDete
   }
   @Test(arguments: [
     ("0", 0), ("1", 1_000_000), ("-0.5", -500_000), ("0.0000019", 1), ("1e-6", 1), ("12.5E1", 125_000_000), (" 3 ", 3_000_000), ("00.10", 100_000),
+    ("+6", 6_000_000), (".5", 500_000), ("5.", 5_000_000), ("-.5", -500_000), ("\n7", 7_000_000), ("inf", .max), ("-Infinity", -.max),
     ("1e400", Int64.max), ("-1e400", -Int64.max), ("0e999999999999", 0), ("99999999999999999999", .max), ("1e-999999999999", 0),
   ])
   func decimals(_ text: String, _ value: Int64) { #expect(text.withBytes { FixedPoint.read($0, digits: 6) } == value) }
-  @Test(arguments: ["", "-", ".", "1.", ".5", "1e", "1e+", "x", "1 2", "0x1", "NaN", "--1", "1.2.3"])
+  @Test(arguments: ["", "-", ".", "+-1", "1e", "1e+", "x", "1 2", "0x1", "NaN", "--1", "1.2.3"])
   func noDecimals(_ text: String) { #expect(text.withBytes { FixedPoint.read($0, digits: 6) } == nil) }
   @Test(arguments: [(0, 6, "0"), (1_500_000, 6, "1.5"), (-1, 6, "-0.000001"), (7, 0, "7"), (Int64.min, 3, "-9223372036854775.808")])
   func decimalTexts(_ value: Int64, _ digits: Int, _ text: String) {

@@ -18,6 +18,28 @@ import Testing
     return nil
   }
 
+  /// What a look-behind walks over is charged: a wide one, and one that is taken apart and tried in many ways.
+  @Test(arguments: [
+    (#"(?<=[a-zZ]{20000})[ZY](?![ZYa-z])"#, String(repeating: "Z", count: 50_000)),
+    (#"(?<=[a-z]{500}[a-zZ]{500}|[a-zZ]{1000})[ZY](?![ZYa-z])"#, String(repeating: "Z", count: 50_000)),
+    (
+      #"(?<=x[ab]{1,9}[ab]{1,9}[ab]{1,9}[ab]{1,9})Z(?!Z)"#,
+      String(repeating: String(repeating: "ab", count: 20) + "Z", count: 1000)
+    ),
+  ])
+  func lookBehindsAreCharged(_ pattern: String, _ text: String) throws {
+    let expression = try RegularExpression(pattern, isCaseSensitive: true)
+    for kind in [RegularExpression.TextKind.ascii, .unicode] {
+      let charged = try #require(expression.chargedPCRE2(for: kind))
+      for useJIT in [true, false] {
+        let guarded = try Regex(Array(charged.utf8), kind: kind, form: .guarded, scan: expression.matchFacts().scan, useJIT: useJIT)
+        defer { guarded.free() }
+        var charge = 1 << 22
+        #expect(Array(text.utf8).withUnsafeBytes { guarded.matches($0, charge: &charge, RegexMemory()) } == .unknown)
+      }
+    }
+  }
+
   @Test func theGuardedFormSaysTheSame() throws {
     guard let corpus else {
       print("skipped: no shared data (set PANGUARD_SHARED)")

@@ -86,6 +86,7 @@ private func play(_ engine: inout RuleEngine, _ rules: [Rule], _ stream: [String
     Case("numbers and flags", cor(both, by: ["list[*].n"]), ["A@0 'list':[{'n':7},{'n':true}]", "B@1 'list':[{'n':7}]"], at: [1]),
     Case("deep member", cor(both, by: ["l[*].a.b"]), ["A@0 'l':[{'a':{'b':'x'}}]", "B@1 'l':[{'a.b':'x'}]"], at: [1]),
     Case("a member that is no scalar", cor(both, by: ["l[*].a"]), ["A@0 'l':[{'a':{'b':'x'}}]", "B@1 'l':[{'a':{'b':'x'}}]"], at: []),
+    Case("equivalent texts are two", cor(both, by: ["l[*]"]), ["A@0 'l':['\u{e9}','e\u{301}']", "B@1 'l':['e\u{301}']"], at: [1]),
     Case("null is no value", cor(both, by: ["l[*]"]), ["A@0 'l':[null]", "B@1 'l':[null]"], at: []),
     Case("a text is its own member", cor(both, by: ["l[*]"]), ["A@0 'l':'x'", "B@1 'l':['x']"], at: [1]),
     Case("upstream: the event that is named", cor(both, by: ["evidence.upstream_chain[*]"]), ["A@0 " + id("1"), "B@1 " + id("2", up: "1")], at: [1]),

@@ -7,6 +7,29 @@ import Testing
 @testable import RuleEngine
 
 @Suite struct SearchTests {
+  /// A place is looked for as a match is: near the literals, under the same limits, and the first one where that is not too dear.
+  @Test(
+    .timeLimit(.minutes(1)),
+    arguments: [
+      (#"\bign (?:[a-z]{1,9} ){0,200}now[xy]"#, String(repeating: "ign ", count: 400_000) + "nowx", 4 * 399_799..<1_600_004),
+      ("now[xy]", String(repeating: ".", count: 2000) + "nowx" + String(repeating: ".", count: 2000) + "nowy", 2000..<2004),
+      ("(?<=a.*)now[xy]", String(repeating: ".", count: 2000) + "a nowx" + String(repeating: ".", count: 2000) + "nowy", 2002..<2006),
+      ("now[xy]", "nowx", 0..<4), ("é[xy]", "ééx", 2..<5), ("éx", "e\u{301}x", nil),
+    ] as [(String, String, Range<Int>?)])
+  func placesAreFound(_ pattern: String, _ text: String, _ expected: Range<Int>?) throws {
+    let engine = RuleEngine(ruleSet(regexRule("R", pattern)))
+    let texts = EventTexts(engine.compiled.table)
+    try Array(text.utf8).withUnsafeBytes {
+      let number = texts.number($0)
+      let tested = try #require(engine.compiled.tests.first).pattern
+      #expect(texts.test(tested, number) == .yes)
+      let work = texts.counters.allowedWork
+      #expect(texts.span(tested, number) == expected)
+      #expect(texts.matchLength(tested, number) == expected?.count ?? 3)
+      #expect(texts.counters.allowedWork <= 3 * work)
+    }
+  }
+
   /// However the search is narrowed down (places of literals, windows, the guarded form), the answer is that of the whole pattern on the
   /// whole text.
   @Test func narrowedSearchesSayWhatWholeOnesSay() {

@@ -78,6 +78,15 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     ("trace", #"{"attributes":{"k":1}},{"attributes":{"k":"1"}}"#, true),
     ("trace", #"{"attributes":{"k":{"a":[1]}}},{"attributes":{"k":{"a":[1]}}}"#, false),
     ("session", #"{"attributes":{"k":1,"session.id":"a"}},{"attributes":{"k":2,"session.id":"b"}}"#, false),
+    // Canonically equivalent texts are two texts.
+    ("trace", "{\"attributes\":{\"k\":\"\u{e9}\"}},{\"attributes\":{\"k\":\"e\u{301}\"}}", true),
+    ("trace", "{\"attributes\":{\"k\":{\"\u{e9}\":1}}},{\"attributes\":{\"k\":{\"e\u{301}\":1}}}", true),
+    (
+      "session", "{\"attributes\":{\"k\":1,\"session.id\":\"\u{e9}\"}},{\"attributes\":{\"k\":2,\"session.id\":\"e\u{301}\"}}", false
+    ),
+    ("trace", #"{"attributes":{"k":["a","b"]}},{"attributes":{"k":["a:1\"b"]}}"#, true),
+    ("trace", #"{"attributes":{"k":[[],1]}},{"attributes":{"k":[[1]]}}"#, true),
+    ("trace", #"{"attributes":{"k":null}},{"attributes":{"k":"null"}}"#, true),
     ("session", #"{"attributes":{"k":1,"session":{"id":"a"}}},{"attributes":{"k":2,"session.id":"a"}}"#, true),
     ("conversation", #"{"attributes":{"k":1,"gen_ai.conversation.id":"a"}},{"attributes":{"k":2,"conversation.id":"a"}}"#, true),
     ("conversation", #"{"attributes":{"k":1}},{"attributes":{"k":2}}"#, false),
@@ -129,6 +138,10 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     ("a: {regex: '^https://${span.attributes.host}/'}", #"{"a":"https://undefined/x"}"#, false),
     ("a: {regex: '^(${span.attributes.b}){2}$'}", #"{"a":"a+a+","b":"a+"}"#, true),
     ("a: {regex: '\\$\\{HOME}'}", #"{"a":"${HOME}"}"#, true),
+    ("a: '\u{e9}'", "{\"a\":\"\u{e9}\"}", true), ("a: '\u{e9}'", "{\"a\":\"e\u{301}\"}", false),
+    ("a: {regex: '^\u{e9}$', not_equals: x}", "{\"a\":\"\u{e9}\"}", true), ("a: {regex: '^\u{e9}$'}", "{\"a\":\"e\u{301}\"}", false),
+    ("a: 'p-${span.attributes.b}'", "{\"a\":\"p-\u{e9}\",\"b\":\"e\u{301}\"}", false),
+    ("e\u{301}: x", "{\"\u{e9}\":\"x\"}", false),
     // What is absent is in nothing.
     ("a: {in: ['${span.attributes.b}']}", "{}", false), ("a: {in: ['${span.attributes.b}']}", #"{"a":1,"b":1}"#, true),
     ("a: {not_in: ['${span.attributes.b}']}", "{}", true), ("a: {in: ['${span.attributes.b}']}", #"{"a":null,"b":null}"#, true),
@@ -261,6 +274,26 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     if let reason { #expect(errors.first?.contains(reason) == true, "\(errors)") }
   }
 
+  /// Where an event has spans in several places, none hides the others.
+  @Test(
+    arguments: [
+      (#"{"trace":{"id":"abc"},"spans":[TOOL]}"#, nil), (#"{"trace":{"spans":[]},"spans":[TOOL]}"#, nil),
+      (#"{"trace":{"spans":[TOOL]},"spans":[]}"#, nil), (#"{"trace":{"resourceSpans":[],"spans":[TOOL]}}"#, nil),
+      (#"{"spans":[],"resourceSpans":[{"scopeSpans":[{"spans":[TOOL]}]}]}"#, nil), (#"{"trace":"abc","spans":[TOOL]}"#, nil),
+      (#"{"trace":{"spans":[]},"spans":{}}"#, "not a list"), (#"{"trace":"abc","spans":[]}"#, "not JSON"),
+    ] as [(String, String?)])
+  func noFieldHidesAnother(_ json: String, _ reason: String?) throws {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
+    var event = Event()
+    event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    try Array(json.replacing("TOOL", with: Self.tool).utf8).withUnsafeBytes { try event.setFields(fromAgentJSON: $0) }
+    let matches = rule.matches(event)
+    #expect(matches.count == (reason == nil ? 1 : 0))
+    if let match = matches.first { #expect(match.observed == 1, "a span counts once") }
+    #expect(rule.takeGracefulErrors().map(\.message).allSatisfy { reason.map($0.contains) ?? false })
+    #expect(rule.counters.gracefulErrors == (reason == nil ? 0 : 1))
+  }
+
   @Test func aTraceInAnEvent() throws {
     var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {span.kind: TOOL}}]}")
     let spans = Self.tool + String(repeating: "," + Self.web, count: 3000)
@@ -299,6 +332,39 @@ private func fired(_ engine: inout RuleEngine, _ trace: String, field: String = 
     #expect(findings.count == Limits.traceFindings)
     #expect(findings[0] == TraceFinding(primitive: 0, span: "t0??31m", other: "#1"))
     #expect(match.observed == 40)
+  }
+
+  /// What one span's text costs is bounded, the rule says so, and spans behind it are looked at all the same.
+  @Test(.timeLimit(.minutes(1)), arguments: [#"\bign (?:\w+ )*now[xy]"#, #"${span.attributes.b}\bign (?:\w+ )*now[xy]"#])
+  func longWalksAreBounded(_ pattern: String) {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, forbid: [{shape: {attributes: {q.v: {regex: '\(pattern)'}}}}]}")
+    let text = String(repeating: String(repeating: "ign ", count: 8000) + ". ", count: 10) + " now"
+    let span = "{\"attributes\":{\"q.v\":\"\(text)\",\"b\":\"\"}}"
+    #expect(!fires(&rule, span))
+    #expect(rule.takeGracefulErrors().count == 1)
+    #expect(fires(&rule, span + #",{"attributes":{"q.v":"so ign all and nowx","b":""}}"#))
+    #expect(fires(&rule, #"{"attributes":{"q.v":"ign nowy","b":""}}"#))
+  }
+
+  /// The value is read once for each span, however many domains it belongs to.
+  @Test(.timeLimit(.minutes(1))) func longChainsOfLongValues() {
+    var rule = engine("method: trace\ntrace: {ingest_format: openinference, invariant: [{attribute: k, across: agent.delegation_chain}]}")
+    let list = "[" + (0..<20_000).map { "\($0)" }.joined(separator: ",") + "]"
+    let span = "{\"attributes\":{\"agent.delegation_chain\":\(list),\"k\":\(list)}}"
+    #expect(!fires(&rule, span + "," + span))
+    #expect(fires(&rule, span + "," + span + #",{"attributes":{"agent.delegation_chain":["7"],"k":1}}"#))
+  }
+
+  @Test func aRuleThatIsRefusedIsNotEnabled() {
+    let shape = TraceDetection.Shape(kind: nil, attributes: [TraceDetection.AttributeTest(path: "a", predicates: [.regex("(")])])
+    let primitive = TraceDetection.Primitive(name: "p", assertion: .forbid(shape, precededBy: []), description: "", location: here)
+    let engine = RuleEngine(
+      ruleSet(
+        rule("R", .trace(TraceDetection(ingestFormat: .openinference, primitives: [primitive], expression: .condition(0)))),
+        regexRule("S", "x")))
+    let (count, areEnabled) = (engine.diagnostics.count, [engine.isEnabled(rule: 0), engine.isEnabled(rule: 1)])
+    #expect(count == 1)
+    #expect(areEnabled == [false, true])
   }
 
   @Test func hostileTraces() {
