@@ -115,3 +115,5 @@ ssize_t pg_receive_descriptor(int fd, void *bytes, size_t length, int *passed) {
   }
   return n;
 }
+
+int pg_close_range(unsigned int first, unsigned int last) { return (int)syscall(SYS_close_range, first, last, 0); }

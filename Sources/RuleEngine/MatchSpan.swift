@@ -3,7 +3,6 @@
 // what finding the match did.
 import Events
 import Primitives
-import RegularExpressions
 import RuleLanguage
 
 extension RuleEngine {
@@ -38,13 +37,8 @@ extension RuleEngine {
     let patterns = (condition.first..<condition.first + condition.count).map { compiled.tests[Int($0)].pattern }
       .filter { texts.test($0, text) == .yes }
     guard condition.kind == .regex else { return patterns.first.map { compiled.table.codes[Int($0)].needleBytes.count } }
-    let (raw, normalised) = texts.forms(text)
-    let memory = RegexMemory()
-    for form in [raw, normalised].compactMap({ $0 }) {
-      let kind: RegularExpression.TextKind = TextForms.isASCII(form) ? .ascii : .unicode
-      for pattern in patterns {
-        if case .ready(let regex) = compiled.table.regex(pattern, kind, .fast), regex.matches(form, memory) == .yes { return memory.span.count }
-      }
+    for pattern in patterns {
+      if let length = texts.matchLength(pattern, text) { return length }
     }
     return nil
   }

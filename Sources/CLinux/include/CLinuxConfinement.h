@@ -37,3 +37,5 @@ int pg_try_execute(const char *path);
 ssize_t pg_send_descriptor(int fd, const void *bytes, size_t length, int passed);
 /// recvmsg(2) that never waits; *passed is the descriptor that came along (close-on-exec), or -1. More than one are closed.
 ssize_t pg_receive_descriptor(int fd, void *bytes, size_t length, int *passed);
+/// Closes every descriptor from `first` to `last`; 0, or -1 with errno.
+int pg_close_range(unsigned int first, unsigned int last);
