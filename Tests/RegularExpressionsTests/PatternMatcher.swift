@@ -112,10 +112,13 @@ final class PatternMatcher {
   }
   private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
     let folded = fold(text)
-    let holdsOthers = requirement.others.allSatisfy { set in
+    func holds(_ set: [[UInt8]]) -> Bool {
       set.contains { other in (0...max(0, folded.count - other.count)).contains { folded[$0...].starts(with: other) } }
     }
-    return holdsOthers
+    return requirement.clauses.contains { clause in
+      holds(clause.literals) && clause.others.allSatisfy(holds) && clause.bytes.allSatisfy { set in text.contains(where: set.contains) }
+    }
+      && requirement.clauses.allSatisfy { clause in clause.literals.allSatisfy { one in requirement.literals.contains { $0.bytes == one } } }
       && requirement.literals.contains { literal in
         guard literal.bytes.count <= folded.count else { return false }
         let reach = literal.longestBefore.map { $0.bytes + $0.blanks * longestBlank(text) }
