@@ -68,11 +68,24 @@ public struct RegularExpression: Sendable {
     let inASCII = ASCIITree.restrict(root).map(RequirementAnalysis.facts)
     return MatchFacts(
       requirement: requirement(facts), shortest: facts.bounds.low, longest: RegularExpression.longest(facts), byteSets: bytes.sets.map(\.set),
-      runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root),
-      inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0), longest: RegularExpression.longest($0)) })
+      runs: bytes.runs.map(\.run), start: start, ways: facts.required == nil ? ways(facts) : [], scan: ScanAnalysis.facts(root),
+      inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0, hasClauses: facts.required == nil), longest: RegularExpression.longest($0)) })
   }
   private static func longest(_ facts: RequirementAnalysis.Facts) -> Int? { facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil } }
-  private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
+  /// What each match begins with, if it begins where the text does.
+  private var start: TextStart? {
+    var parts = root.parts
+    guard case .anchor(.textStart)? = parts.first else { return nil }
+    parts.removeFirst()
+    guard var next = parts.first else { return TextStart() }
+    if case .repeat(let inner, let low, _, _) = next, low > 0 { next = inner }
+    return TextStart(bytes: next.isSingleCharacter ? ByteAnalysis.facts(next).sets.first?.set : nil)
+  }
+  private func ways(_ facts: RequirementAnalysis.Facts) -> [Requirement.Clause] {
+    facts.clauses.map { clause([], $0) }
+  }
+  /// `hasClauses` false: only the literals are asked for.
+  private func requirement(_ facts: RequirementAnalysis.Facts, hasClauses: Bool = true) -> Requirement? {
     guard let found = facts.required else { return nil }
     let clauses = facts.requiredClauses
     var primary = clauses.map { RequirementAnalysis.withoutCovered($0.sets.first?.literals ?? []) }
@@ -86,6 +99,7 @@ public struct RegularExpression: Sendable {
     guard var literals = places else { return nil }
     // Such a look-behind is matched from its own start.
     if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
+    guard hasClauses else { return Requirement(literals: literals, clauses: [Requirement.Clause(literals: literals.map(\.bytes))]) }
     return Requirement(literals: literals, clauses: zip(primary, others).map { clause($0.map(\.bytes), $1) })
   }
   private func clause(_ primary: [[UInt8]], _ others: RequirementAnalysis.Clause) -> Requirement.Clause {
@@ -94,7 +108,7 @@ public struct RegularExpression: Sendable {
       .map { RequirementAnalysis.withoutCovered($0.literals).map(\.bytes) }
       .filter { set in set.count <= RequirementAnalysis.mostLiterals && set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
     // What the literals have anyway need not be asked for.
-    let all = [primary] + sets
+    let all = (primary.isEmpty ? [] : [primary]) + sets
     let bytes = others.bytes.map(\.set).filter { one in !all.contains { $0.allSatisfy { $0.contains(where: one.contains) } } }
     return Requirement.Clause(literals: primary, others: Array(sets), bytes: bytes)
   }
@@ -113,9 +127,19 @@ public struct MatchFacts: Sendable, Equatable {
   public var byteSets: [ByteSet]
   /// Runs that every match contains, the most telling first, at most four.
   public var runs: [RegularExpression.RequiredRun]
+  /// Matches begin where the text does; nil: it is not known.
+  public var start: TextStart?
+  /// Without a literal that every match contains: the ways to match, of which each goes one; none: it is not known. Their `literals` are empty.
+  public var ways: [Requirement.Clause]
   public var scan: ScanFacts
   /// What is known beyond that of matches in texts of ASCII alone; nil: there are none.
   public var inASCII: ASCIIFacts?
+}
+
+/// The beginning of a match that begins where its text does.
+public struct TextStart: Sendable, Equatable {
+  /// What its first byte is one of; nil: it is not known, or there may be none.
+  public var bytes: ByteSet?
 }
 
 /// What only texts of ASCII promise: each character is one byte, and what needs others is no way to match.

@@ -63,7 +63,7 @@ struct RequirementAnalysis {
   /// Sets that must all be met.
   static let mostSets = 6
   /// Ways to match that are told apart.
-  static let mostClauses = 64
+  static let mostClauses = 32
 
   /// A set of literals, each with how many bytes may stand before it in its part of the pattern.
   struct Candidate {
@@ -370,8 +370,8 @@ struct RequirementAnalysis {
       let sets = all.map(\.requiredSets)
       if sets.allSatisfy({ !$0.isEmpty }) {
         for rank in 0..<(sets.map(\.count).max() ?? 0) { add(either(sets.map { $0[min(rank, $0.count - 1)] }), to: &result.sets) }
-        result.clauses = bounded(all.flatMap(\.requiredClauses))
       }
+      result.clauses = bounded(all.flatMap(\.requiredClauses))
     }
     return result
   }
@@ -385,7 +385,7 @@ struct RequirementAnalysis {
       let size = (result.count + mostClauses - 1) / mostClauses
       result = stride(from: 0, to: result.count, by: size).map { merged(Array(result[$0..<min(result.count, $0 + size)])) }
     }
-    return result.count < 2 || result.contains { $0.sets.isEmpty } ? [] : result
+    return result.count < 2 || result.contains { $0.sets.isEmpty && $0.bytes.isEmpty } ? [] : result
   }
   /// Any choice of one set from each clause makes a set for all of them.
   private static func merged(_ clauses: [Clause]) -> Clause {

@@ -238,8 +238,8 @@ final class EventTexts {
     counters.scans &+= 1
     counters.scannedBytes &+= UInt64(bytes.count)
     hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText, bytes: mask(text))
-    open(text)
     table.scanner.scan(bytes, hits)
+    open(text)
     let first = table.clauseFirst
     let states = text.pointee.states
     let bits = UnsafePointer(hits.pointee.bits)
@@ -262,8 +262,22 @@ final class EventTexts {
     let mask = mask(text)
     for pattern in list {
       let code = codes + Int(pattern)
-      if text.pointee.count >= code.pointee.shortest, hasSets(code, mask) { touch(text, pattern, State.candidate) }
+      if text.pointee.count >= code.pointee.shortest, hasSets(code, mask), begins(code, text), goesAWay(code, text) {
+        touch(text, pattern, State.candidate)
+      }
     }
+  }
+  /// What the text begins with may be what a match begins with, where each begins there.
+  @inline(__always)
+  private func begins(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    !code.pointee.isAnchored || text.pointee.count == 0 || code.pointee.firstBytes.contains(text.pointee.base[0])
+  }
+  private func goesAWay(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    if code.pointee.wayCount == 0 { return true }
+    let bits = UnsafePointer(text.pointee.hits.pointee.bits)
+    let ways = table.ways + Int(code.pointee.firstWay)
+    for i in 0..<Int(code.pointee.wayCount) where holds(ways[i], bits) { return true }
+    return false
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
@@ -337,7 +351,7 @@ final class EventTexts {
     case .startsWith: return startsWith(code, text) ? .yes : .no
     case .regex: break
     }
-    guard text.pointee.count >= code.pointee.shortest, hasBytes(code, text) else { return .no }
+    guard text.pointee.count >= code.pointee.shortest, begins(code, text), hasBytes(code, text) else { return .no }
     let kind: RegularExpression.TextKind = text.pointee.isASCII ? .ascii : .unicode
     switch table.regex(pattern, kind, .fast) {
     case .impossible: return .no
@@ -488,15 +502,16 @@ final class EventTexts {
           isNear = false
         }
       }
-      if low > high { return .no }
+      if low > high || low > 0 && code.pointee.isAnchored { return .no }
     }
+    if code.pointee.isAnchored { high = 0 }
     var allowance = Allowance(
       fast: (Limits.regexFastWork + Limits.regexFastWorkPerByte * count) >> effort,
       guarded: (Limits.regexGuardedWork + Limits.regexGuardedWorkPerByte * count) >> effort)
     counters.allowedWork &+= UInt64(allowance.fast + allowance.guarded)
     let search = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
-    let truth =
-      isNear && text.pointee.hits.pointee.hasPlaces ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
+    isNear = isNear && !code.pointee.isAnchored && text.pointee.hits.pointee.hasPlaces
+    let truth = isNear ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
     if truth == .unknown { costly += 1 }
     return truth
   }

@@ -75,11 +75,11 @@ struct Clauses: Equatable, Sendable {
     while at < words.count {
       let sets = Int(words[at] & 0xff)
       let ownMasks = Int(words[at] >> 8)
-      guard sets > 0 else { return nil }
+      guard sets > 0 || literals == 0 else { return nil }
       at += 1
       for set in 0..<sets {
         guard at < words.count, words[at] > 0, at + Int(words[at]) < words.count else { return nil }
-        guard words[at + 1...at + Int(words[at])].allSatisfy({ $0 < (set == 0 ? literals : all) }) else { return nil }
+        guard words[at + 1...at + Int(words[at])].allSatisfy({ $0 < (set == 0 && literals > 0 ? literals : all) }) else { return nil }
         at += 1 + Int(words[at])
       }
       guard at + ownMasks <= words.count, words[at..<at + ownMasks].allSatisfy({ $0 < masks }) else { return nil }
@@ -118,7 +118,11 @@ struct PatternAnalysis: Equatable, Sendable {
   /// What else matches contain: literals that are not among the above.
   var others: [[UInt8]] = []
   /// The ways to match, of which each match goes one: it contains one of each of the way's sets, the first of which is of `literals`.
+  /// Without `literals` their sets are all of `others`, and they may have none; no clause: it is not known.
   var clauses = Clauses()
+  /// Matches begin where the text does, with one of these bytes.
+  var isAnchored = false
+  var firstBytes: ByteMask?
   /// Bytes that clauses ask for.
   var masks: [ByteMask] = []
   /// Literals are needed by matches in texts of ASCII alone; in others the pattern is a candidate wherever its bytes are.
@@ -138,8 +142,8 @@ struct PatternAnalysis: Equatable, Sendable {
   var scanSets: [ByteMask] = []
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
-    a.literals == b.literals && a.others == b.others && a.clauses == b.clauses && a.masks == b.masks
-      && a.needsLiteralsInASCIIOnly == b.needsLiteralsInASCIIOnly
+    a.literals == b.literals && a.others == b.others && a.clauses == b.clauses && a.masks == b.masks && a.isAnchored == b.isAnchored
+      && a.firstBytes == b.firstBytes && a.needsLiteralsInASCIIOnly == b.needsLiteralsInASCIIOnly
       && a.isBeyondASCII == b.isBeyondASCII && a.shortest == b.shortest && a.longest == b.longest && a.longestInASCII == b.longestInASCII
       && a.byteSets == b.byteSets
       && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count
@@ -181,6 +185,8 @@ struct PatternAnalysis: Equatable, Sendable {
     longest = seesFarther ? -1 : facts.longest ?? -1
     longestInASCII = seesFarther ? -1 : facts.inASCII?.longest ?? -1
     isBeyondASCII = facts.inASCII == nil
+    isAnchored = facts.start != nil
+    firstBytes = facts.start?.bytes.map(ByteMask.init)
     let inASCII = facts.inASCII?.requirement
     if let requirement = facts.requirement ?? inASCII {
       needsLiteralsInASCIIOnly = facts.requirement == nil
@@ -194,19 +200,21 @@ struct PatternAnalysis: Equatable, Sendable {
         for at in literals.indices { literals[at].beforeInASCII = literals[at].before }
       }
       take(requirement.clauses)
+    } else {
+      take(facts.ways)
     }
     byteSets = facts.byteSets.map(ByteMask.init)
     runs = facts.runs.map { (ByteMask($0.set), $0.count) }
     longestScan = facts.scan.hasBackReferences ? -1 : facts.scan.longest
     scanSets = facts.scan.sets.map(ByteMask.init)
     let usable = LiteralScanner.shortest...LiteralScanner.longest
-    if !(literals.map(\.bytes) + others).allSatisfy({ usable.contains($0.count) }) { literals = [] }
-    if literals.isEmpty {
-      needsLiteralsInASCIIOnly = false
+    if !(literals.map(\.bytes) + others).allSatisfy({ usable.contains($0.count) }) {
+      literals = []
       others = []
       clauses = Clauses()
       masks = []
     }
+    if literals.isEmpty { needsLiteralsInASCIIOnly = false }
   }
   private mutating func take(_ list: [Requirement.Clause]) {
     var numbers: [[UInt8]: UInt16] = [:]
@@ -224,7 +232,9 @@ struct PatternAnalysis: Equatable, Sendable {
       masks.append(mask)
       return UInt16(masks.count - 1)
     }
-    for clause in list { clauses.add(([clause.literals] + clause.others).map { $0.map(number) }, masks: clause.bytes.map(mask)) }
+    for clause in list {
+      clauses.add(((clause.literals.isEmpty ? [] : [clause.literals]) + clause.others).map { $0.map(number) }, masks: clause.bytes.map(mask))
+    }
   }
   private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
 }
@@ -233,7 +243,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA006"
+  private static let magic: StaticString = "PGANA007"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -258,8 +268,11 @@ enum AnalysisCache {
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestScan)))
       let counts = [analysis.literals.count, analysis.byteSets.count, analysis.runs.count, analysis.others.count]
       body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
-      let flags = (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
+      let flags =
+        (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
+        | (analysis.isAnchored ? 1 << 18 : 0) | (analysis.firstBytes != nil ? 1 << 19 : 0)
       body.append(littleEndian: UInt64(analysis.scanSets.count | flags))
+      if let mask = analysis.firstBytes { put(mask) }
       for literal in analysis.literals {
         put(literal.before, UInt16(literal.bytes.count))
         put(literal.beforeInASCII, 0)
@@ -347,11 +360,16 @@ enum AnalysisCache {
     mutating func analysis() -> PatternAnalysis? {
       var result = PatternAnalysis()
       guard let shortest = word(), let longest = length(), let longestInASCII = length(), let scan = length(), let counts = word(),
-        let flags = word(), shortest < 1 << 32, flags < 1 << 18
+        let flags = word(), shortest < 1 << 32, flags < 1 << 20
       else { return nil }
       let scanSets = flags & 0xffff
       result.needsLiteralsInASCIIOnly = flags >> 16 & 1 == 1
       result.isBeyondASCII = flags >> 17 & 1 == 1
+      result.isAnchored = flags >> 18 & 1 == 1
+      if flags >> 19 & 1 == 1 {
+        guard let mask = mask() else { return nil }
+        result.firstBytes = mask
+      }
       result.shortest = Int(shortest)
       result.longest = longest
       result.longestInASCII = longestInASCII

@@ -8,6 +8,9 @@ import RegularExpressions
 struct PatternCode {
   var kind: PatternSource.Kind
   var isCaseSensitive: Bool
+  /// Matches begin where the text does, with one of `firstBytes`.
+  var isAnchored: Bool
+  var firstBytes: ByteMask
   /// A literal must be found before it is run: in texts of ASCII alone, and in others.
   var isFilteredInASCII: Bool
   var isFilteredBeyondASCII: Bool
@@ -18,6 +21,9 @@ struct PatternCode {
   /// Ranges of the table's lists.
   var firstLiteral: Int32
   var literalCount: Int32
+  /// Of a pattern without literals: its ways to match, as ranges of checks; none: any.
+  var firstWay: Int32
+  var wayCount: Int32
   var firstTest: Int32
   var testCount: Int32
   var firstSet: Int32
@@ -72,6 +78,8 @@ final class PatternTable {
   private(set) var clauseFirst: UnsafeMutablePointer<Int32>
   private(set) var clauses: UnsafeMutablePointer<PatternClause>
   private(set) var checks: UnsafeMutablePointer<LiteralCheck>
+  /// The ways of patterns without literals.
+  private(set) var ways: UnsafeMutablePointer<PatternClause>
   /// Patterns that are candidates without a literal, wherever the text has their bytes: in texts of ASCII alone, and in others.
   private(set) var openInASCII: [Int32] = []
   private(set) var openBeyondASCII: [Int32] = []
@@ -101,6 +109,7 @@ final class PatternTable {
     clauseFirst = .allocate(capacity: 1)
     clauses = .allocate(capacity: 1)
     checks = .allocate(capacity: 1)
+    ways = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
   }
   deinit {
@@ -111,6 +120,7 @@ final class PatternTable {
     clauseFirst.deallocate()
     clauses.deallocate()
     checks.deallocate()
+    ways.deallocate()
     tests.deallocate()
   }
 
@@ -197,10 +207,11 @@ final class PatternTable {
       needle.initialize(from: text, count: text.count)
       made.append(
         PatternCode(
-          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFilteredInASCII: isFiltered,
+          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isAnchored: analysis.isAnchored,
+          firstBytes: analysis.firstBytes ?? ByteMask(a: .max, b: .max, c: .max, d: .max), isFilteredInASCII: isFiltered,
           isFilteredBeyondASCII: isFiltered && !analysis.needsLiteralsInASCIIOnly, shortest: analysis.shortest, longest: analysis.longest,
           longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
-          firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
+          firstWay: 0, wayCount: 0, firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
           longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
           needleCount: text.count))
@@ -213,19 +224,26 @@ final class PatternTable {
     var allClauses: [PatternClause] = []
     var allChecks: [LiteralCheck] = []
     var begins: [[Int32]] = []
-    for number in made.indices where made[number].literalCount > 0 {
+    var openWays: [PatternClause] = []
+    for number in made.indices where made[number].testCount > 0 {
       let analysis = analyses[number]
+      made[number].firstWay = Int32(openWays.count)
+      let isOpen = made[number].literalCount == 0
       let own = made[number].firstLiteral..<made[number].firstLiteral + made[number].literalCount
       let numbers = own.map { patternLiterals[Int($0)].literal } + analysis.others.map(literalNumber)
       analysis.clauses.forEach { sets, masks in
         let first = Int32(allChecks.count)
         for mask in masks { PatternTable.add(analysis.masks[Int(mask)], to: &allChecks) }
-        for set in sets.dropFirst() { PatternTable.add(set.map { numbers[Int($0)] }, to: &allChecks) }
-        allClauses.append(PatternClause(pattern: Int32(number), first: first, end: Int32(allChecks.count)))
+        for set in isOpen ? sets[...] : sets.dropFirst() { PatternTable.add(set.map { numbers[Int($0)] }, to: &allChecks) }
+        let clause = PatternClause(pattern: Int32(number), first: first, end: Int32(allChecks.count))
+        if isOpen { return openWays.append(clause) }
+        allClauses.append(clause)
         begins.append(sets[0].map { numbers[Int($0)] })
       }
+      made[number].wayCount = Int32(openWays.count) - made[number].firstWay
     }
     checks = PatternTable.replace(checks, allChecks)
+    ways = PatternTable.replace(ways, openWays)
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
