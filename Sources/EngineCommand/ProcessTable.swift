@@ -45,10 +45,11 @@ final class ProcessTable {
       rows[row].restarts += 1
       rows[row].lastEnd = how
       audit.append(actor: "supervisor", event: "process_ended", process: name, detail: how)
+      SupervisionMessage.noted.send(on: Channel.supervisor)
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]
-    case .ready, .channel: foreignMessages += 1
+    case .ready, .noted, .channel: foreignMessages += 1
     }
   }
 

@@ -68,19 +68,49 @@ public struct RegularExpression: Sendable {
     let inASCII = ASCIITree.restrict(root).map(RequirementAnalysis.facts)
     return MatchFacts(
       requirement: requirement(facts), shortest: facts.bounds.low, longest: RegularExpression.longest(facts), byteSets: bytes.sets.map(\.set),
-      runs: bytes.runs.map(\.run), scan: ScanAnalysis.facts(root),
-      inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0), longest: RegularExpression.longest($0)) })
+      runs: bytes.runs.map(\.run), start: start, ways: facts.required == nil ? ways(facts) : [], scan: ScanAnalysis.facts(root),
+      inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0, hasClauses: facts.required == nil), longest: RegularExpression.longest($0)) })
   }
   private static func longest(_ facts: RequirementAnalysis.Facts) -> Int? { facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil } }
-  private func requirement(_ facts: RequirementAnalysis.Facts) -> Requirement? {
+  /// What each match begins with, if it begins where the text does.
+  private var start: TextStart? {
+    var parts = root.parts
+    guard case .anchor(.textStart)? = parts.first else { return nil }
+    parts.removeFirst()
+    guard var next = parts.first else { return TextStart() }
+    if case .repeat(let inner, let low, _, _) = next, low > 0 { next = inner }
+    return TextStart(bytes: next.isSingleCharacter ? ByteAnalysis.facts(next).sets.first?.set : nil)
+  }
+  private func ways(_ facts: RequirementAnalysis.Facts) -> [Requirement.Clause] {
+    facts.clauses.map { clause([], $0) }
+  }
+  /// `hasClauses` false: only the literals are asked for.
+  private func requirement(_ facts: RequirementAnalysis.Facts, hasClauses: Bool = true) -> Requirement? {
     guard let found = facts.required else { return nil }
-    var literals = RequirementAnalysis.withoutCovered(found.literals)
+    let clauses = facts.requiredClauses
+    var primary = clauses.map { RequirementAnalysis.withoutCovered($0.sets.first?.literals ?? []) }
+    var others = clauses.map { RequirementAnalysis.Clause(sets: Array($0.sets.dropFirst()), bytes: $0.bytes) }
+    var places = primary.contains(where: \.isEmpty) ? nil : RequirementAnalysis.union(primary)
+    if clauses.count == 1 || places == nil {
+      primary = [RequirementAnalysis.withoutCovered(found.literals)]
+      others = [RequirementAnalysis.Clause(sets: facts.requiredSets, bytes: facts.bytes)]
+      places = primary[0]
+    }
+    guard var literals = places else { return nil }
     // Such a look-behind is matched from its own start.
     if root.unboundedLookBehind != nil { for index in literals.indices { literals[index].longestBefore = nil } }
-    let mine = Set(literals.map(\.bytes))
-    let others = facts.requiredSets.map { set in RequirementAnalysis.withoutCovered(set.literals).map(\.bytes) }
+    guard hasClauses else { return Requirement(literals: literals, clauses: [Requirement.Clause(literals: literals.map(\.bytes))]) }
+    return Requirement(literals: literals, clauses: zip(primary, others).map { clause($0.map(\.bytes), $1) })
+  }
+  private func clause(_ primary: [[UInt8]], _ others: RequirementAnalysis.Clause) -> Requirement.Clause {
+    let mine = Set(primary)
+    let sets = others.sets.lazy.filter { $0.literals.count <= RequirementAnalysis.mostLiterals * 2 }
+      .map { RequirementAnalysis.withoutCovered($0.literals).map(\.bytes) }
       .filter { set in set.count <= RequirementAnalysis.mostLiterals && set.allSatisfy { $0.count >= 3 } && Set(set) != mine }
-    return Requirement(literals: literals, others: others)
+    // What the literals have anyway need not be asked for.
+    let all = (primary.isEmpty ? [] : [primary]) + sets
+    let bytes = others.bytes.map(\.set).filter { one in !all.contains { $0.allSatisfy { $0.contains(where: one.contains) } } }
+    return Requirement.Clause(literals: primary, others: Array(sets), bytes: bytes)
   }
 }
 
@@ -97,9 +127,19 @@ public struct MatchFacts: Sendable, Equatable {
   public var byteSets: [ByteSet]
   /// Runs that every match contains, the most telling first, at most four.
   public var runs: [RegularExpression.RequiredRun]
+  /// Matches begin where the text does; nil: it is not known.
+  public var start: TextStart?
+  /// Without a literal that every match contains: the ways to match, of which each goes one; none: it is not known. Their `literals` are empty.
+  public var ways: [Requirement.Clause]
   public var scan: ScanFacts
   /// What is known beyond that of matches in texts of ASCII alone; nil: there are none.
   public var inASCII: ASCIIFacts?
+}
+
+/// The beginning of a match that begins where its text does.
+public struct TextStart: Sendable, Equatable {
+  /// What its first byte is one of; nil: it is not known, or there may be none.
+  public var bytes: ByteSet?
 }
 
 /// What only texts of ASCII promise: each character is one byte, and what needs others is no way to match.
@@ -123,11 +163,25 @@ public struct Requirement: Sendable, Equatable {
       self.longestBefore = longestBefore
     }
   }
+  /// One way to match.
+  public struct Clause: Hashable, Sendable {
+    /// At least one of them, all of which are in the requirement's `literals`.
+    public var literals: [[UInt8]]
+    /// And at least one of each of these sets, the rarest first.
+    public var others: [[[UInt8]]]
+    /// And at least one byte of each of these sets, as the text has them (not folded), the rarest first.
+    public var bytes: [ByteSet]
+    public init(literals: [[UInt8]], others: [[[UInt8]]] = [], bytes: [ByteSet] = []) {
+      self.literals = literals
+      self.others = others
+      self.bytes = bytes
+    }
+  }
   public var literals: [Literal]
-  /// Each match also contains at least one literal of each of these sets, the rarest first.
-  public var others: [[[UInt8]]]
-  public init(literals: [Literal], others: [[[UInt8]]] = []) {
+  /// Each match contains what one of them asks for.
+  public var clauses: [Clause]
+  public init(literals: [Literal], clauses: [Clause]) {
     self.literals = literals
-    self.others = others
+    self.clauses = clauses
   }
 }

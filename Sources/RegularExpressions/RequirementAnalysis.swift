@@ -62,6 +62,8 @@ struct RequirementAnalysis {
   static let longestLiteral = 24
   /// Sets that must all be met.
   static let mostSets = 6
+  /// Ways to match that are told apart.
+  static let mostClauses = 32
 
   /// A set of literals, each with how many bytes may stand before it in its part of the pattern.
   struct Candidate {
@@ -99,6 +101,45 @@ struct RequirementAnalysis {
   /// Three bytes, or two, or one character beyond ASCII.
   static func isUsable(_ literal: [UInt8]) -> Bool { literal.count >= 2 }
 
+  /// A way to match: it meets all of these sets, the cheapest first, and has a byte of each of these.
+  struct Clause {
+    var sets: [Candidate] = []
+    var bytes: [ByteAnalysis.WeighedSet] = []
+    mutating func add(_ set: Candidate?) { RequirementAnalysis.add(set, to: &sets) }
+    mutating func add(_ one: ByteAnalysis.WeighedSet) { RequirementAnalysis.add(one, to: &bytes) }
+    func moved(by before: Reach?) -> Clause { Clause(sets: sets.map { $0.moved(by: before) }, bytes: bytes) }
+    func and(_ other: Clause) -> Clause {
+      var result = self
+      for set in other.sets { result.add(set) }
+      for one in other.bytes { result.add(one) }
+      return result
+    }
+  }
+  /// Bytes that are asked for beside literals: so many sets, each of which so many of 1000 bytes of text are in.
+  static let mostBytes = 4
+  static let heaviestBytes = 100
+  static func add(_ one: ByteAnalysis.WeighedSet, to list: inout [ByteAnalysis.WeighedSet]) {
+    guard one.weight <= heaviestBytes, one.set.count > 0, !list.contains(where: { $0.set == one.set }) else { return }
+    list.insert(one, at: list.firstIndex { $0.weight > one.weight } ?? list.count)
+    if list.count > mostBytes { list.removeLast() }
+  }
+  private static func bytes(_ set: CharacterClass) -> [ByteAnalysis.WeighedSet] {
+    var result: [ByteAnalysis.WeighedSet] = []
+    add(ByteAnalysis.WeighedSet(ByteAnalysis.bytes(set).leading), to: &result)
+    return result
+  }
+  /// What one of several parts must have.
+  private static func either(_ parts: [[ByteAnalysis.WeighedSet]]) -> [ByteAnalysis.WeighedSet] {
+    var all = ByteSet()
+    for part in parts {
+      guard let first = part.first else { return [] }
+      all = all.union(first.set)
+    }
+    var result: [ByteAnalysis.WeighedSet] = []
+    add(ByteAnalysis.WeighedSet(all), to: &result)
+    return result
+  }
+
   struct Facts {
     /// All texts, folded, that the part can match, if they are few.
     var exact: [[UInt8]]?
@@ -106,13 +147,33 @@ struct RequirementAnalysis {
     var best: Candidate?
     /// Every match meets all of these, `best` among them; the cheapest first.
     var sets: [Candidate] = []
+    /// Every match has a byte of each of these, as the text has it; the rarest first.
+    var bytes: [ByteAnalysis.WeighedSet] = []
+    /// Every match goes one of these ways; none: there is but one, and `sets` and `bytes` say it.
+    var clauses: [Clause] = []
     var bounds: LengthBounds
     static let empty = Facts(exact: [[]], best: nil, bounds: .zero)
-    init(exact: [[UInt8]]?, best: Candidate?, sets: [Candidate] = [], bounds: LengthBounds) {
+    init(
+      exact: [[UInt8]]?, best: Candidate?, sets: [Candidate] = [], bytes: [ByteAnalysis.WeighedSet] = [], clauses: [Clause] = [],
+      bounds: LengthBounds
+    ) {
       self.exact = exact
       self.best = best
       self.sets = sets.isEmpty ? best.map { [$0] } ?? [] : sets
+      self.bytes = bytes
+      self.clauses = clauses
       self.bounds = bounds
+    }
+    /// With `exact` as a set of each; never none.
+    var requiredClauses: [Clause] {
+      guard !clauses.isEmpty else { return [Clause(sets: requiredSets, bytes: bytes)] }
+      let one = exact.flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }) }
+      guard let one else { return clauses }
+      return clauses.map { clause in
+        var all = clause
+        all.add(one)
+        return all
+      }
     }
     /// With `exact` as one of them.
     var requiredSets: [Candidate] {
@@ -146,15 +207,17 @@ struct RequirementAnalysis {
     case .literal(let point, let ignores):
       if point < 0x80 { return (ignores ? foldedLetters : letters)[Int(point)] }
       let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
-      return Facts(exact: spellings(one), best: nil, bounds: bounds(one))
-    case .characterClass(let set): return Facts(exact: spellings(set), best: nil, bounds: bounds(set))
+      return Facts(exact: spellings(one), best: nil, bytes: bytes(one), bounds: bounds(one))
+    case .characterClass(let set): return Facts(exact: spellings(set), best: nil, bytes: bytes(set), bounds: bounds(set))
     case .sequence(let items): return sequence(items)
     case .alternation(let branches): return alternation(branches)
     case .capture(let inner, _), .atomic(let inner): return facts(inner)
     case .lookAround(let inner, let isAhead, let isNegative):
       guard isAhead, !isNegative else { return .empty }
       let seen = facts(inner)
-      return Facts(exact: [[]], best: seen.required, sets: seen.requiredSets, bounds: .zero)
+      return Facts(
+        exact: [[]], best: seen.required, sets: seen.requiredSets, bytes: seen.bytes, clauses: seen.clauses.isEmpty ? [] : seen.requiredClauses,
+        bounds: .zero)
     case .repeat(let inner, let low, let high, _): return high == 0 ? .empty : repetition(facts(inner), low, high, isBlank: isBlank(inner))
     case .backReference: return Facts(exact: nil, best: nil, bounds: LengthBounds(low: 0, high: nil))
     case .conditional(_, let yes, let no): return alternation([yes, no])
@@ -165,7 +228,7 @@ struct RequirementAnalysis {
 
   private static func letter(_ point: UInt32, _ ignores: Bool) -> Facts {
     let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
-    return Facts(exact: spellings(one), best: nil, bounds: bounds(one))
+    return Facts(exact: spellings(one), best: nil, bytes: bytes(one), bounds: bounds(one))
   }
   private static let letters = (0..<0x80).map { letter($0, false) }
   private static let foldedLetters = (0..<0x80).map { letter($0, true) }
@@ -230,16 +293,24 @@ struct RequirementAnalysis {
     var isExact = true
     var best: Candidate?
     var sets: [Candidate] = []
+    // What all ways have in common, and the ways of each part that has several.
+    var common = Clause()
+    var ways: [(clauses: [Clause], all: Clause)] = []
+    var bytes: [ByteAnalysis.WeighedSet] = []
     func flush() {
       if run.contains(where: { $0.isEmpty }) { return }
       let candidate = Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) })
       best = Candidate.better(best, candidate)
       add(candidate, to: &sets)
+      common.add(candidate)
     }
     for item in items {
       for facts in unrolled(item) {
         best = Candidate.better(best, facts.best?.moved(by: bounds.high))
-        for set in facts.sets { add(set.moved(by: bounds.high), to: &sets) }
+        let all = Clause(sets: facts.sets, bytes: facts.bytes).moved(by: bounds.high)
+        for set in all.sets { add(set, to: &sets) }
+        for one in all.bytes { add(one, to: &bytes) }
+        if facts.clauses.isEmpty { common = common.and(all) } else { ways.append((facts.clauses.map { $0.moved(by: bounds.high) }, all)) }
         if let exact = facts.exact, let joined = product(run, exact) {
           run = joined
         } else {
@@ -251,9 +322,27 @@ struct RequirementAnalysis {
         bounds = bounds + facts.bounds
       }
     }
-    if isExact { return Facts(exact: run, best: best, sets: sets, bounds: bounds) }
-    flush()
-    return Facts(exact: nil, best: best, sets: sets, bounds: bounds)
+    if !isExact { flush() }
+    return Facts(exact: isExact ? run : nil, best: best, sets: sets, bytes: bytes, clauses: clauses(ways, common), bounds: bounds)
+  }
+
+  /// A choice of one clause from each part, with what all have in common. Where these are too many, the parts with the rarest literals
+  /// are told apart, and of the others what all their clauses have in common.
+  private static func clauses(_ ways: [(clauses: [Clause], all: Clause)], _ common: Clause) -> [Clause] {
+    func cost(_ clauses: [Clause]) -> UInt64 { clauses.reduce(0) { $0 &+ ($1.sets.first?.cost ?? 1 << 44) } }
+    guard !ways.isEmpty else { return [] }
+    var result: [Clause] = []
+    var common = common
+    for (clauses, all) in ways.count > 1 ? ways.sorted(by: { cost($0.clauses) < cost($1.clauses) }) : ways {
+      if result.isEmpty {
+        result = clauses
+      } else if result.count * clauses.count <= mostClauses {
+        result = result.flatMap { a in clauses.map { a.and($0) } }
+      } else {
+        common = common.and(all)
+      }
+    }
+    return result.map { $0.and(common) }
   }
 
   /// `x+` as x, any number, x: what it begins and what it ends with both join their neighbours.
@@ -265,7 +354,7 @@ struct RequirementAnalysis {
     let middle = Facts(exact: nil, best: nil, bounds: times(one.bounds, 0, high.map { $0 - low }, isBlank: blank))
     if low > 1 { return [repetition(one, low - 1, low - 1, isBlank: blank), middle, one] }
     // One copy is both first and last: as the first it counts without length, so that nothing is counted twice.
-    return [Facts(exact: one.exact, best: one.best, sets: one.sets, bounds: .zero), middle, one]
+    return [Facts(exact: one.exact, best: one.best, sets: one.sets, bytes: one.bytes, bounds: .zero), middle, one]
   }
 
   private static func alternation(_ branches: [Node]) -> Facts {
@@ -273,6 +362,7 @@ struct RequirementAnalysis {
     var result = Facts(exact: [], best: nil, bounds: all[0].bounds)
     for one in all.dropFirst() { result.bounds = result.bounds.union(one.bounds) }
     result.exact = all.contains { $0.exact == nil } ? nil : distinct(all.flatMap { $0.exact ?? [] })
+    result.bytes = either(all.map(\.bytes))
     if result.exact == nil || all.contains(where: { $0.best != nil }) {
       result.best = either(all.map(\.required))
       add(result.best, to: &result.sets)
@@ -281,8 +371,42 @@ struct RequirementAnalysis {
       if sets.allSatisfy({ !$0.isEmpty }) {
         for rank in 0..<(sets.map(\.count).max() ?? 0) { add(either(sets.map { $0[min(rank, $0.count - 1)] }), to: &result.sets) }
       }
+      result.clauses = bounded(all.flatMap(\.requiredClauses))
     }
     return result
+  }
+  /// The same in fewer clauses: those of one set make one, and if there are still too many, neighbours do. Empty: one is enough.
+  private static func bounded(_ clauses: [Clause]) -> [Clause] {
+    func isSingle(_ clause: Clause) -> Bool { clause.sets.count == 1 && clause.bytes.isEmpty }
+    let single = clauses.filter(isSingle)
+    var result = clauses
+    if single.count > 1, let one = either(single.map { $0.sets[0] }) { result = clauses.filter { !isSingle($0) } + [Clause(sets: [one])] }
+    if result.count > mostClauses {
+      let size = (result.count + mostClauses - 1) / mostClauses
+      result = stride(from: 0, to: result.count, by: size).map { merged(Array(result[$0..<min(result.count, $0 + size)])) }
+    }
+    return result.count < 2 || result.contains { $0.sets.isEmpty && $0.bytes.isEmpty } ? [] : result
+  }
+  /// Any choice of one set from each clause makes a set for all of them.
+  private static func merged(_ clauses: [Clause]) -> Clause {
+    var result = Clause(bytes: either(clauses.map(\.bytes)))
+    guard clauses.allSatisfy({ !$0.sets.isEmpty }) else { return result }
+    for rank in 0..<(clauses.map(\.sets.count).max() ?? 0) { result.add(either(clauses.map { $0.sets[min(rank, $0.sets.count - 1)] })) }
+    return result
+  }
+  /// All literals of the sets, each with its farthest reach; nil: too many.
+  static func union(_ sets: [[Requirement.Literal]]) -> [Requirement.Literal]? {
+    var literals: [Requirement.Literal] = []
+    var places: [[UInt8]: Int] = [:]
+    for literal in sets.joined() {
+      if let at = places[literal.bytes] {
+        literals[at].longestBefore = Reach.max(literals[at].longestBefore, literal.longestBefore)
+      } else {
+        places[literal.bytes] = literals.count
+        literals.append(literal)
+      }
+    }
+    return literals.count <= mostAlternatives ? literals : nil
   }
   /// What one of them must meet.
   private static func either(_ candidates: [Candidate?]) -> Candidate? {
@@ -346,7 +470,8 @@ struct RequirementAnalysis {
   private static func repetition(_ one: Facts, _ low: Int, _ high: Int?, isBlank: Bool) -> Facts {
     if high == 0 { return .empty }
     var result = Facts(
-      exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bounds: times(one.bounds, low, high, isBlank: isBlank))
+      exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bytes: low > 0 ? one.bytes : [],
+      clauses: low > 0 && !one.clauses.isEmpty ? one.requiredClauses : [], bounds: times(one.bounds, low, high, isBlank: isBlank))
     guard let exact = one.exact else { return result }
     if low == 0, high == 1 {
       result.exact = distinct(exact + [[]])

@@ -67,11 +67,6 @@ final class EventTexts {
   private let runSets: UnsafeMutablePointer<ByteMask>
   private let openInASCII: UnsafeMutableBufferPointer<Int32>
   private let openBeyondASCII: UnsafeMutableBufferPointer<Int32>
-  /// By pattern: the range of its other sets, apart from the rest of its code because the scan asks for so many.
-  private let others: UnsafeMutablePointer<(first: Int32, end: Int32)>
-  /// While a text is scanned, by other set: whether a literal of it was found.
-  private let metSets: UnsafeMutablePointer<UInt64>
-  private let metSetWords: Int
   private var scratch: [UInt8] = []
   var counters = TextCounters()
   /// By pattern, where costs are asked for; see PatternCosts.
@@ -92,12 +87,8 @@ final class EventTexts {
     sets = flat(table.sets)
     runs = flat(table.runs)
     runSets = flat(table.runSets)
-    metSetWords = (table.otherSetCount + 63) / 64
-    metSets = .allocate(capacity: max(1, metSetWords))
-    metSets.initialize(repeating: 0, count: max(1, metSetWords))
     openInASCII = UnsafeMutableBufferPointer(start: flat(table.openInASCII), count: table.openInASCII.count)
     openBeyondASCII = UnsafeMutableBufferPointer(start: flat(table.openBeyondASCII), count: table.openBeyondASCII.count)
-    others = flat((0..<table.count).map { (table.codes[$0].firstOther, table.codes[$0].firstOther + table.codes[$0].otherCount) })
   }
   deinit {
     clear()
@@ -115,10 +106,8 @@ final class EventTexts {
     sets.deallocate()
     runs.deallocate()
     runSets.deallocate()
-    metSets.deallocate()
     openInASCII.deallocate()
     openBeyondASCII.deallocate()
-    others.deallocate()
   }
 
   /// Forgets all texts.
@@ -248,26 +237,20 @@ final class EventTexts {
     let hits = text.pointee.hits
     counters.scans &+= 1
     counters.scannedBytes &+= UInt64(bytes.count)
-    hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText)
-    open(text)
+    hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText, bytes: mask(text))
     table.scanner.scan(bytes, hits)
-    let setFirst = table.literalSetFirst
-    let sets = table.literalSets
-    metSets.update(repeating: 0, count: metSetWords)
+    open(text)
+    let first = table.clauseFirst
+    let states = text.pointee.states
+    let bits = UnsafePointer(hits.pointee.bits)
     for n in 0..<hits.pointee.foundCount {
       let literal = Int(hits.pointee.found[n])
-      for i in setFirst[literal]..<setFirst[literal + 1] {
-        let set = sets[Int(i)]
-        metSets[Int(set &>> 6)] |= 1 &<< UInt64(set & 63)
-      }
-    }
-    let first = table.literalFirst
-    let patterns = table.literalPatterns
-    for n in 0..<hits.pointee.foundCount {
-      let literal = Int(hits.pointee.found[n])
-      for i in first[literal]..<first[literal + 1] {
-        let pattern = patterns[Int(i)]
-        if text.pointee.states[Int(pattern)] != State.candidate, hasOthers(pattern) { touch(text, pattern, State.candidate) }
+      var clause = table.clauses + Int(first[literal])
+      let end = table.clauses + Int(first[literal + 1])
+      while clause < end {
+        let pattern = clause.pointee.pattern
+        if states[Int(pattern)] != State.candidate, holds(clause.pointee, bits) { touch(text, pattern, State.candidate) }
+        clause += 1
       }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
@@ -279,18 +262,36 @@ final class EventTexts {
     let mask = mask(text)
     for pattern in list {
       let code = codes + Int(pattern)
-      if text.pointee.count >= code.pointee.shortest, hasSets(code, mask) { touch(text, pattern, State.candidate) }
+      if text.pointee.count >= code.pointee.shortest, hasSets(code, mask), begins(code, text), goesAWay(code, text) {
+        touch(text, pattern, State.candidate)
+      }
     }
   }
-  /// Whether a literal of each of the pattern's other sets was found too; if not, it is no match.
+  /// What the text begins with may be what a match begins with, where each begins there.
   @inline(__always)
-  private func hasOthers(_ pattern: Int32) -> Bool {
-    let needed = others[Int(pattern)]
-    let sets = table.otherSets
-    var at = Int(needed.first)
-    while at < Int(needed.end) {
-      let set = sets[at]
-      if metSets[Int(set &>> 6)] &>> UInt64(set & 63) & 1 == 0 { return false }
+  private func begins(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    !code.pointee.isAnchored || text.pointee.count == 0 || code.pointee.firstBytes.contains(text.pointee.base[0])
+  }
+  private func goesAWay(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
+    if code.pointee.wayCount == 0 { return true }
+    let bits = UnsafePointer(text.pointee.hits.pointee.bits)
+    let ways = table.ways + Int(code.pointee.firstWay)
+    for i in 0..<Int(code.pointee.wayCount) where holds(ways[i], bits) { return true }
+    return false
+  }
+  /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
+  @inline(__always)
+  private func holds(_ clause: PatternClause, _ bits: UnsafePointer<UInt64>) -> Bool {
+    let checks = UnsafePointer(table.checks)
+    var at = Int(clause.first)
+    var met: UInt64 = 0
+    while at < Int(clause.end) {
+      let check = checks[at]
+      met |= bits[Int(check.word)] & check.mask
+      if check.isLast {
+        if met == 0 { return false }
+        met = 0
+      }
       at &+= 1
     }
     return true
@@ -364,7 +365,7 @@ final class EventTexts {
     case .startsWith: return startsWith(code, text) ? .yes : .no
     case .regex: break
     }
-    guard text.pointee.count >= code.pointee.shortest, hasBytes(code, text) else { return .no }
+    guard text.pointee.count >= code.pointee.shortest, begins(code, text), hasBytes(code, text) else { return .no }
     let kind: RegularExpression.TextKind = text.pointee.isASCII ? .ascii : .unicode
     switch table.regex(pattern, kind, .fast) {
     case .impossible: return .no
@@ -515,13 +516,14 @@ final class EventTexts {
           isNear = false
         }
       }
-      if low > high { return .no }
+      if low > high || low > 0 && code.pointee.isAnchored { return .no }
     }
+    if code.pointee.isAnchored { high = 0 }
     var allowance = self.allowance(text)
     counters.allowedWork &+= UInt64(allowance.fast + allowance.guarded)
     let search = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
-    let truth =
-      isNear && text.pointee.hits.pointee.hasPlaces ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
+    isNear = isNear && !code.pointee.isAnchored && text.pointee.hits.pointee.hasPlaces
+    let truth = isNear ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
     if truth == .unknown { costly += 1 }
     return truth
   }

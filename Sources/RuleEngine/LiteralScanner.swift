@@ -26,8 +26,10 @@ struct LiteralPlace {
 /// What a scan fills. One for each text of an event, reused.
 struct LiteralHits {
   let marks: UnsafeMutablePointer<LiteralMark>
-  /// Literals that were found, in the order of their first place.
+  /// Literals that were found, in the order of their first place, of those that keep their places.
   let found: UnsafeMutablePointer<Int32>
+  /// Which bytes the text has: a bit for each of the 256. Then, by literal, whether it was found.
+  let bits: UnsafeMutablePointer<UInt64>
   private(set) var foundCount = 0
   private(set) var generation: UInt32 = 0
   private(set) var places: [LiteralPlace] = []
@@ -44,19 +46,30 @@ struct LiteralHits {
     marks.initialize(repeating: LiteralMark(), count: max(1, literalCount))
     found = .allocate(capacity: max(1, literalCount))
     found.initialize(repeating: 0, count: max(1, literalCount))
+    bits = .allocate(capacity: LiteralHits.words(literalCount))
+    bits.initialize(repeating: 0, count: LiteralHits.words(literalCount))
   }
   func deallocate() {
     marks.deallocate()
     found.deallocate()
+    bits.deallocate()
   }
+  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(byteWords) }
+  static let byteWords: Int32 = 4
 
-  mutating func begin(keepsPlaces: Bool) {
+  /// `bytes`: those of the text as it is.
+  mutating func begin(keepsPlaces: Bool, bytes: ByteMask = ByteMask()) {
     foundCount = 0
     if generation == .max {
       marks.update(repeating: LiteralMark(), count: max(1, literalCount))
       generation = 0
     }
     generation += 1
+    bits[0] = bytes.a
+    bits[1] = bytes.b
+    bits[2] = bytes.c
+    bits[3] = bytes.d
+    (bits + Int(LiteralHits.byteWords)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.byteWords))
     hasPlaces = keepsPlaces
     if places.capacity > 65_536 { places = [] } else { places.removeAll(keepingCapacity: true) }
   }
@@ -67,17 +80,22 @@ struct LiteralHits {
   }
   @inline(__always)
   fileprivate mutating func add(_ literal: Int32, at place: Int) {
+    if literal >= placedCount {
+      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
+      return
+    }
     let mark = marks + Int(literal)
     let at = UInt32(truncatingIfNeeded: place)
     if mark.pointee.generation != generation {
       mark.pointee = LiteralMark(generation: generation, first: at, last: at, newest: -1)
+      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
       found[foundCount] = literal
       foundCount += 1
     } else {
       // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
       mark.pointee.last = at
     }
-    if hasPlaces, literal < placedCount { keep(mark, at) }
+    if hasPlaces { keep(mark, at) }
   }
   private mutating func keep(_ mark: UnsafeMutablePointer<LiteralMark>, _ at: UInt32) {
     guard places.count < Limits.literalPlaces else {

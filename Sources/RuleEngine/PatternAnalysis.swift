@@ -62,11 +62,69 @@ struct LiteralReach: Equatable {
   init(_ reach: Reach?) { self.init(bytes: Int32(clamping: reach?.bytes ?? -1), blanks: Int16(clamping: reach?.blanks ?? 0)) }
 }
 
+/// Lists of sets of literals, in one piece because a start reads thousands: for each clause how many sets it has and (from bit 8) how many
+/// masks; for each set how many literals, and these, as indices into the pattern's literals and, behind them, its others; then the
+/// masks, as indices into the pattern's masks.
+struct Clauses: Equatable, Sendable {
+  private(set) var words: [UInt16] = []
+  init() {}
+  /// nil: that is no such list. `literals`: indices below this may be in first sets; `all`: in others.
+  init?(_ words: [UInt16], literals: Int, all: Int, masks: Int) {
+    self.words = words
+    var at = 0
+    while at < words.count {
+      let sets = Int(words[at] & 0xff)
+      let ownMasks = Int(words[at] >> 8)
+      guard sets > 0 || literals == 0 else { return nil }
+      at += 1
+      for set in 0..<sets {
+        guard at < words.count, words[at] > 0, at + Int(words[at]) < words.count else { return nil }
+        guard words[at + 1...at + Int(words[at])].allSatisfy({ $0 < (set == 0 && literals > 0 ? literals : all) }) else { return nil }
+        at += 1 + Int(words[at])
+      }
+      guard at + ownMasks <= words.count, words[at..<at + ownMasks].allSatisfy({ $0 < masks }) else { return nil }
+      at += ownMasks
+    }
+  }
+  mutating func add(_ sets: [[UInt16]], masks: [UInt16] = []) {
+    words.append(UInt16(sets.count) | UInt16(masks.count) << 8)
+    for set in sets {
+      words.append(UInt16(set.count))
+      words += set
+    }
+    words += masks
+  }
+  /// Clause by clause, its sets and masks.
+  func forEach(_ body: ([ArraySlice<UInt16>], ArraySlice<UInt16>) -> Void) {
+    var at = 0
+    while at < words.count {
+      var sets: [ArraySlice<UInt16>] = []
+      let count = Int(words[at] & 0xff)
+      let masks = Int(words[at] >> 8)
+      at += 1
+      for _ in 0..<count {
+        sets.append(words[at + 1...at + Int(words[at])])
+        at += 1 + Int(words[at])
+      }
+      body(sets, words[at..<at + masks])
+      at += masks
+    }
+  }
+}
+
 struct PatternAnalysis: Equatable, Sendable {
   /// A match contains one of them; empty: not known, the pattern is a candidate wherever its bytes are.
   var literals: [NeededLiteral] = []
-  /// And one of each of these sets.
-  var others: [[[UInt8]]] = []
+  /// What else matches contain: literals that are not among the above.
+  var others: [[UInt8]] = []
+  /// The ways to match, of which each match goes one: it contains one of each of the way's sets, the first of which is of `literals`.
+  /// Without `literals` their sets are all of `others`, and they may have none; no clause: it is not known.
+  var clauses = Clauses()
+  /// Matches begin where the text does, with one of these bytes.
+  var isAnchored = false
+  var firstBytes: ByteMask?
+  /// Bytes that clauses ask for.
+  var masks: [ByteMask] = []
   /// Literals are needed by matches in texts of ASCII alone; in others the pattern is a candidate wherever its bytes are.
   var needsLiteralsInASCIIOnly = false
   /// No text of ASCII alone matches.
@@ -84,7 +142,8 @@ struct PatternAnalysis: Equatable, Sendable {
   var scanSets: [ByteMask] = []
 
   static func == (a: PatternAnalysis, b: PatternAnalysis) -> Bool {
-    a.literals == b.literals && a.others == b.others && a.needsLiteralsInASCIIOnly == b.needsLiteralsInASCIIOnly
+    a.literals == b.literals && a.others == b.others && a.clauses == b.clauses && a.masks == b.masks && a.isAnchored == b.isAnchored
+      && a.firstBytes == b.firstBytes && a.needsLiteralsInASCIIOnly == b.needsLiteralsInASCIIOnly
       && a.isBeyondASCII == b.isBeyondASCII && a.shortest == b.shortest && a.longest == b.longest && a.longestInASCII == b.longestInASCII
       && a.byteSets == b.byteSets
       && a.longestScan == b.longestScan && a.scanSets == b.scanSets && a.runs.count == b.runs.count
@@ -96,7 +155,9 @@ struct PatternAnalysis: Equatable, Sendable {
   /// nil with the reason: not a regular expression.
   init(of source: PatternSource) throws(RegexError) {
     switch source.kind {
-    case .contains, .startsWith: literals = PatternAnalysis.literals(ofNeedle: source)
+    case .contains, .startsWith:
+      literals = PatternAnalysis.literals(ofNeedle: source)
+      if !literals.isEmpty { clauses.add([[0]]) }
     case .regex:
       let expression: RegularExpression
       do throws(RegularExpressionError) {
@@ -124,6 +185,8 @@ struct PatternAnalysis: Equatable, Sendable {
     longest = seesFarther ? -1 : facts.longest ?? -1
     longestInASCII = seesFarther ? -1 : facts.inASCII?.longest ?? -1
     isBeyondASCII = facts.inASCII == nil
+    isAnchored = facts.start != nil
+    firstBytes = facts.start?.bytes.map(ByteMask.init)
     let inASCII = facts.inASCII?.requirement
     if let requirement = facts.requirement ?? inASCII {
       needsLiteralsInASCIIOnly = facts.requirement == nil
@@ -136,16 +199,42 @@ struct PatternAnalysis: Equatable, Sendable {
       if inASCII.map({ Set($0.literals.map(\.bytes)) }) != Set(requirement.literals.map(\.bytes)) {
         for at in literals.indices { literals[at].beforeInASCII = literals[at].before }
       }
-      others = requirement.others
+      take(requirement.clauses)
+    } else {
+      take(facts.ways)
     }
     byteSets = facts.byteSets.map(ByteMask.init)
     runs = facts.runs.map { (ByteMask($0.set), $0.count) }
     longestScan = facts.scan.hasBackReferences ? -1 : facts.scan.longest
     scanSets = facts.scan.sets.map(ByteMask.init)
     let usable = LiteralScanner.shortest...LiteralScanner.longest
-    if !literals.allSatisfy({ usable.contains($0.bytes.count) }) { literals = [] }
+    if !(literals.map(\.bytes) + others).allSatisfy({ usable.contains($0.count) }) {
+      literals = []
+      others = []
+      clauses = Clauses()
+      masks = []
+    }
     if literals.isEmpty { needsLiteralsInASCIIOnly = false }
-    others.removeAll { set in !set.allSatisfy { usable.contains($0.count) } }
+  }
+  private mutating func take(_ list: [Requirement.Clause]) {
+    var numbers: [[UInt8]: UInt16] = [:]
+    for (number, literal) in literals.enumerated() { numbers[literal.bytes] = UInt16(number) }
+    func number(_ literal: [UInt8]) -> UInt16 {
+      if let known = numbers[literal] { return known }
+      let number = UInt16(literals.count + others.count)
+      numbers[literal] = number
+      others.append(literal)
+      return number
+    }
+    func mask(_ set: ByteSet) -> UInt16 {
+      let mask = ByteMask(set)
+      if let known = masks.firstIndex(of: mask) { return UInt16(known) }
+      masks.append(mask)
+      return UInt16(masks.count - 1)
+    }
+    for clause in list {
+      clauses.add(((clause.literals.isEmpty ? [] : [clause.literals]) + clause.others).map { $0.map(number) }, masks: clause.bytes.map(mask))
+    }
   }
   private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
 }
@@ -154,7 +243,7 @@ struct PatternAnalysis: Equatable, Sendable {
 
 /// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
 enum AnalysisCache {
-  private static let magic: StaticString = "PGANA005"
+  private static let magic: StaticString = "PGANA007"
 
   static func key(of sources: [PatternSource]) -> Fingerprint {
     var bytes = Array(Bytes(magic))
@@ -179,20 +268,23 @@ enum AnalysisCache {
       body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestScan)))
       let counts = [analysis.literals.count, analysis.byteSets.count, analysis.runs.count, analysis.others.count]
       body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
-      let flags = (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
+      let flags =
+        (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
+        | (analysis.isAnchored ? 1 << 18 : 0) | (analysis.firstBytes != nil ? 1 << 19 : 0)
       body.append(littleEndian: UInt64(analysis.scanSets.count | flags))
+      if let mask = analysis.firstBytes { put(mask) }
       for literal in analysis.literals {
         put(literal.before, UInt16(literal.bytes.count))
         put(literal.beforeInASCII, 0)
         body.append(contentsOf: literal.bytes)
       }
-      for set in analysis.others {
-        body.append(littleEndian: UInt64(set.count))
-        for literal in set {
-          body.append(littleEndian: UInt64(literal.count))
-          body.append(contentsOf: literal)
-        }
+      for literal in analysis.others {
+        body.append(UInt8(literal.count))
+        body.append(contentsOf: literal)
       }
+      body.append(littleEndian: UInt64(analysis.clauses.words.count | analysis.masks.count << 32))
+      for mask in analysis.masks { put(mask) }
+      for word in analysis.clauses.words { Swift.withUnsafeBytes(of: word.littleEndian) { body.append(contentsOf: $0) } }
       for set in analysis.byteSets + analysis.scanSets { put(set) }
       for run in analysis.runs {
         put(run.set)
@@ -245,26 +337,39 @@ enum AnalysisCache {
       let reach = LiteralReach(bytes: Int32(bitPattern: UInt32(truncatingIfNeeded: word)), blanks: Int16(bitPattern: UInt16(word >> 48)))
       return reach.bytes >= -1 && reach.blanks >= 0 ? (reach, Int(word >> 32 & 0xffff)) : nil
     }
-    mutating func otherSet() -> [[UInt8]]? {
-      guard let count = word(), count <= UInt64(bytes.count) else { return nil }
-      var set: [[UInt8]] = []
-      for _ in 0..<count {
-        guard let length = word(), (UInt64(LiteralScanner.shortest)...UInt64(LiteralScanner.longest)).contains(length),
-          bytes.count - at >= Int(length)
-        else { return nil }
-        set.append(Array(bytes.slice(at, at + Int(length))))
-        at += Int(length)
+    mutating func other() -> [UInt8]? {
+      guard at < bytes.count else { return nil }
+      let length = Int(bytes[at])
+      guard length >= LiteralScanner.shortest, bytes.count - at > length else { return nil }
+      defer { at += 1 + length }
+      return Array(bytes.slice(at + 1, at + 1 + length))
+    }
+    mutating func clauses(literals: Int, others: Int) -> (Clauses, masks: [ByteMask])? {
+      guard let counts = word() else { return nil }
+      var masks: [ByteMask] = []
+      for _ in 0..<counts >> 32 {
+        guard let mask = mask() else { return nil }
+        masks.append(mask)
       }
-      return set
+      let count = counts & 0xffff_ffff
+      guard count <= UInt64((bytes.count - at) / 2) else { return nil }
+      let words = (0..<Int(count)).map { UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2 * $0, as: UInt16.self)) }
+      at += 2 * Int(count)
+      return Clauses(words, literals: literals, all: literals + others, masks: masks.count).map { ($0, masks) }
     }
     mutating func analysis() -> PatternAnalysis? {
       var result = PatternAnalysis()
       guard let shortest = word(), let longest = length(), let longestInASCII = length(), let scan = length(), let counts = word(),
-        let flags = word(), shortest < 1 << 32, flags < 1 << 18
+        let flags = word(), shortest < 1 << 32, flags < 1 << 20
       else { return nil }
       let scanSets = flags & 0xffff
       result.needsLiteralsInASCIIOnly = flags >> 16 & 1 == 1
       result.isBeyondASCII = flags >> 17 & 1 == 1
+      result.isAnchored = flags >> 18 & 1 == 1
+      if flags >> 19 & 1 == 1 {
+        guard let mask = mask() else { return nil }
+        result.firstBytes = mask
+      }
       result.shortest = Int(shortest)
       result.longest = longest
       result.longestInASCII = longestInASCII
@@ -277,9 +382,12 @@ enum AnalysisCache {
         at += length
       }
       for _ in 0..<counts >> 48 {
-        guard let set = otherSet() else { return nil }
-        result.others.append(set)
+        guard let literal = other() else { return nil }
+        result.others.append(literal)
       }
+      guard let (clauses, masks) = clauses(literals: result.literals.count, others: result.others.count) else { return nil }
+      result.clauses = clauses
+      result.masks = masks
       for _ in 0..<counts >> 16 & 0xffff {
         guard let mask = mask() else { return nil }
         result.byteSets.append(mask)

@@ -8,6 +8,9 @@ import RegularExpressions
 struct PatternCode {
   var kind: PatternSource.Kind
   var isCaseSensitive: Bool
+  /// Matches begin where the text does, with one of `firstBytes`.
+  var isAnchored: Bool
+  var firstBytes: ByteMask
   /// A literal must be found before it is run: in texts of ASCII alone, and in others.
   var isFilteredInASCII: Bool
   var isFilteredBeyondASCII: Bool
@@ -18,9 +21,9 @@ struct PatternCode {
   /// Ranges of the table's lists.
   var firstLiteral: Int32
   var literalCount: Int32
-  /// Sets of which a literal must be found too.
-  var firstOther: Int32
-  var otherCount: Int32
+  /// Of a pattern without literals: its ways to match, as ranges of checks; none: any.
+  var firstWay: Int32
+  var wayCount: Int32
   var firstTest: Int32
   var testCount: Int32
   var firstSet: Int32
@@ -45,6 +48,22 @@ struct PatternLiteral {
   var beforeInASCII: LiteralReach
 }
 
+/// A way to match a pattern, filed under each literal of its first set. Plain data.
+struct PatternClause {
+  var pattern: Int32
+  /// Which of `PatternTable.checks` must hold too.
+  var first: Int32
+  var end: Int32
+}
+
+/// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
+/// other; one of them must hold. Plain data.
+struct LiteralCheck {
+  var mask: UInt64
+  var word: Int32
+  var isLast: Bool
+}
+
 final class PatternTable {
   private(set) var sources: [PatternSource] = []
   private var numbers: [PatternSource: Int32] = [:]
@@ -55,21 +74,18 @@ final class PatternTable {
   private(set) var codes: UnsafeMutablePointer<PatternCode>
   private(set) var count = 0
   private(set) var literals: UnsafeMutablePointer<PatternLiteral>
-  /// By literal: its patterns.
-  private(set) var literalFirst: UnsafeMutablePointer<Int32>
-  private(set) var literalPatterns: UnsafeMutablePointer<Int32>
+  /// By literal: the clauses that it may begin.
+  private(set) var clauseFirst: UnsafeMutablePointer<Int32>
+  private(set) var clauses: UnsafeMutablePointer<PatternClause>
+  private(set) var checks: UnsafeMutablePointer<LiteralCheck>
+  /// The ways of patterns without literals.
+  private(set) var ways: UnsafeMutablePointer<PatternClause>
   /// Patterns that are candidates without a literal, wherever the text has their bytes: in texts of ASCII alone, and in others.
   private(set) var openInASCII: [Int32] = []
   private(set) var openBeyondASCII: [Int32] = []
   /// By pattern: the numbers of the tests that want it.
   private(set) var tests: UnsafeMutablePointer<Int32>
   private(set) var sets: [ByteMask] = []
-  /// The distinct sets of which a literal must be found beside another: how many there are, which a pattern needs (`PatternCode.firstOther`), and
-  /// which a literal is in (a range of `literalSets`).
-  private(set) var otherSetCount = 0
-  private(set) var otherSets: UnsafeMutablePointer<Int32>
-  private(set) var literalSetFirst: UnsafeMutablePointer<Int32>
-  private(set) var literalSets: UnsafeMutablePointer<Int32>
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// By pattern, the numbers of the sets whose runs a step may walk over.
   private(set) var scanSets: [Int32] = []
@@ -90,24 +106,22 @@ final class PatternTable {
     self.useJIT = useJIT
     codes = .allocate(capacity: 1)
     literals = .allocate(capacity: 1)
-    literalFirst = .allocate(capacity: 1)
-    literalPatterns = .allocate(capacity: 1)
+    clauseFirst = .allocate(capacity: 1)
+    clauses = .allocate(capacity: 1)
+    checks = .allocate(capacity: 1)
+    ways = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
-    otherSets = .allocate(capacity: 1)
-    literalSetFirst = .allocate(capacity: 1)
-    literalSets = .allocate(capacity: 1)
   }
   deinit {
     for i in 0..<count { codes[i].needle.deallocate() }
     for i in compiled.indices { compiled[i].free() }
     codes.deallocate()
     literals.deallocate()
-    literalFirst.deallocate()
-    literalPatterns.deallocate()
+    clauseFirst.deallocate()
+    clauses.deallocate()
+    checks.deallocate()
+    ways.deallocate()
     tests.deallocate()
-    otherSets.deallocate()
-    literalSetFirst.deallocate()
-    literalSets.deallocate()
   }
 
   /// The pattern's number, whether or not it was there before.
@@ -193,11 +207,11 @@ final class PatternTable {
       needle.initialize(from: text, count: text.count)
       made.append(
         PatternCode(
-          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isFilteredInASCII: isFiltered,
+          kind: source.kind, isCaseSensitive: source.isCaseSensitive, isAnchored: analysis.isAnchored,
+          firstBytes: analysis.firstBytes ?? ByteMask(a: .max, b: .max, c: .max, d: .max), isFilteredInASCII: isFiltered,
           isFilteredBeyondASCII: isFiltered && !analysis.needsLiteralsInASCIIOnly, shortest: analysis.shortest, longest: analysis.longest,
-          longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first), firstOther: 0,
-          otherCount: 0,
-          firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
+          longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
+          firstWay: 0, wayCount: 0, firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
           longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
           needleCount: text.count))
@@ -207,37 +221,61 @@ final class PatternTable {
     blankSet = setNumber(ByteMask(Reach.blankBytes))
     let placed = literalTexts.count
     // Behind those that are sought for their places.
-    var distinct: [[Int32]: Int32] = [:]
-    var sets: [[Int32]] = []
-    var needed: [Int32] = []
-    for number in made.indices where made[number].literalCount > 0 {
-      made[number].firstOther = Int32(needed.count)
-      made[number].otherCount = Int32(analyses[number].others.count)
-      for set in analyses[number].others {
-        let members = set.map(literalNumber).sorted()
-        if distinct[members] == nil {
-          distinct[members] = Int32(sets.count)
-          sets.append(members)
-        }
-        needed.append(distinct[members]!)
+    var allClauses: [PatternClause] = []
+    var allChecks: [LiteralCheck] = []
+    var begins: [[Int32]] = []
+    var openWays: [PatternClause] = []
+    for number in made.indices where made[number].testCount > 0 {
+      let analysis = analyses[number]
+      made[number].firstWay = Int32(openWays.count)
+      let isOpen = made[number].literalCount == 0
+      let own = made[number].firstLiteral..<made[number].firstLiteral + made[number].literalCount
+      let numbers = own.map { patternLiterals[Int($0)].literal } + analysis.others.map(literalNumber)
+      analysis.clauses.forEach { sets, masks in
+        let first = Int32(allChecks.count)
+        for mask in masks { PatternTable.add(analysis.masks[Int(mask)], to: &allChecks) }
+        for set in isOpen ? sets[...] : sets.dropFirst() { PatternTable.add(set.map { numbers[Int($0)] }, to: &allChecks) }
+        let clause = PatternClause(pattern: Int32(number), first: first, end: Int32(allChecks.count))
+        if isOpen { return openWays.append(clause) }
+        allClauses.append(clause)
+        begins.append(sets[0].map { numbers[Int($0)] })
       }
+      made[number].wayCount = Int32(openWays.count) - made[number].firstWay
     }
-    otherSetCount = sets.count
-    otherSets = PatternTable.replace(otherSets, needed)
-    (literalSetFirst, literalSets) = inverted(sets, count: literalTexts.count, replacing: (literalSetFirst, literalSets))
+    checks = PatternTable.replace(checks, allChecks)
+    ways = PatternTable.replace(ways, openWays)
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
-    let literalsOf = made.map { code in (code.firstLiteral..<code.firstLiteral + code.literalCount).map { patternLiterals[Int($0)].literal } }
-    (literalFirst, literalPatterns) = inverted(literalsOf, count: literalTexts.count, replacing: (literalFirst, literalPatterns))
+    let (firsts, numbers) = PatternTable.inverted(begins, count: literalTexts.count)
+    clauseFirst = PatternTable.replace(clauseFirst, firsts)
+    clauses = PatternTable.replace(clauses, numbers.map { allClauses[Int($0)] })
     scanner = LiteralScanner(literalTexts, placed: placed)
     compiled = Array(repeating: CompiledPattern(), count: count)
-    numbers = [:]
+    self.numbers = [:]
+  }
+  /// That one of the literals is found.
+  private static func add(_ literals: [Int32], to checks: inout [LiteralCheck]) {
+    let first = checks.count
+    for literal in literals.sorted() {
+      let bit: UInt64 = 1 << UInt64(literal & 63)
+      let word = literal >> 6 + LiteralHits.byteWords
+      if checks.count > first, checks[checks.count - 1].word == word {
+        checks[checks.count - 1].mask |= bit
+      } else {
+        checks.append(LiteralCheck(mask: bit, word: word, isLast: false))
+      }
+    }
+    checks[checks.count - 1].isLast = true
+  }
+  private static func add(_ bytes: ByteMask, to checks: inout [LiteralCheck]) {
+    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
+      checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
+    }
+    checks[checks.count - 1].isLast = true
   }
   /// By literal, in which of `lists` it is: where its range begins, and the ranges one after the other.
-  private func inverted(
-    _ lists: [[Int32]], count: Int, replacing old: (UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>)
-  ) -> (UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>) {
+  private static func inverted(_ lists: [[Int32]], count: Int) -> (first: [Int32], members: [Int32]) {
     var first = [Int32](repeating: 0, count: count + 1)
     for list in lists { for literal in list { first[Int(literal) + 1] += 1 } }
     for i in 0..<count { first[i + 1] += first[i] }
@@ -249,7 +287,7 @@ final class PatternTable {
         next[Int(literal)] += 1
       }
     }
-    return (PatternTable.replace(old.0, first), PatternTable.replace(old.1, members))
+    return (first, members)
   }
   private static func replace<T>(_ old: UnsafeMutablePointer<T>, _ list: [T]) -> UnsafeMutablePointer<T> {
     old.deallocate()

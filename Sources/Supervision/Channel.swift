@@ -37,6 +37,8 @@ public enum SupervisionMessage: Sendable, Equatable {
   case channel(number: Int32)
   /// From a child: it does its work now.
   case ready
+  /// From the engine: the oldest end that it was told of and had not answered is written down.
+  case noted
 
   public var bytes: [UInt8] {
     let text =
@@ -46,6 +48,7 @@ public enum SupervisionMessage: Sendable, Equatable {
       case .missing(let name): "missing \(name)"
       case .channel(let number): "channel \(number)"
       case .ready: "ready"
+      case .noted: "noted"
       }
     return Array(text.utf8.prefix(Limits.supervisionMessageBytes))
   }
@@ -57,6 +60,7 @@ public enum SupervisionMessage: Sendable, Equatable {
       .map(String.init)
     switch (words.first, words.count) {
     case ("ready", 1): self = .ready
+    case ("noted", 1): self = .noted
     case ("channel", 2):
       guard let number = Int32(words[1]), number > Channel.supervisor, number <= Channel.capture else { return nil }
       self = .channel(number: number)

@@ -204,6 +204,7 @@ public final class Supervisor {
   private func listen(_ child: Child) {
     switch SupervisionMessage.receive(on: child.channel) {
     case .message(.ready): child.wasReady = true
+    case .message(.noted) where child === children.first: if !unnotedEnds.isEmpty { unnotedEnds.removeFirst() }
     case .channel(_, let descriptor):
       close(descriptor)
       report("warning: \(child.program.name) passed something that it has no reason to pass")
@@ -268,12 +269,15 @@ public final class Supervisor {
       let delay = child.delay.next(ranNanoseconds: ran)
       child.startAt = Supervisor.now() + delay
       report("warning: \(child.program.name) (process ended: \(how)) is started again in \(delay / 1_000_000) ms")
-      tellEngine(.ended(name: child.program.name, how: how))
-      if child === children.first { pendingEnds.append(how) }
+      let end = SupervisionMessage.ended(name: child.program.name, how: how)
+      if unnotedEnds.count == Limits.supervisionMessages { unnotedEnds.removeFirst() }
+      unnotedEnds.append(end)
+      tellEngine(end)
     }
   }
-  /// How the engine itself ended, for the one that is started next.
-  private var pendingEnds: [String] = []
+  /// Ends that no engine has written down yet, its own among them: one that is started next is told of them again. At most
+  /// `Limits.supervisionMessages`; the oldest is forgotten.
+  private var unnotedEnds: [SupervisionMessage] = []
 
   static func text(ofSignal signal: Int32) -> String {
     let names: [(Int32, String)] = [
@@ -291,8 +295,7 @@ public final class Supervisor {
       close(end.descriptor)
     }
     if case .started(let name, _) = message, name == engine.program.name {
-      for how in pendingEnds { SupervisionMessage.ended(name: name, how: how).send(on: engine.channel) }
-      pendingEnds.removeAll()
+      for end in unnotedEnds { end.send(on: engine.channel) }
     }
     message.send(on: engine.channel)
   }

@@ -306,9 +306,13 @@ def check_analysis(found, text, raw, spans, report):
             reaches = [(literal, most if most is None else most + blanks * blank) for literal, most, blanks in found["literals"]]
             if not any(0 <= after.find(literal) and (most is None or after.find(literal) <= most) for literal, most in reaches):
                 report("no literal of %s after byte %d" % (found["literals"][:5], len(before)))
-            for others in found["others"]:
-                if not any(other in after for other in others):
-                    report("no literal of the further set %s" % others[:5])
+            rest = raw[start:]
+            if not any(
+                all(any(literal in after for literal in literals) for literals in sets)
+                and all(any(byte in members for byte in rest) for members in masks)
+                for sets, masks in found["clauses"]
+            ):
+                report("none of the clauses %s" % found["clauses"][:5])
         rest = raw[start:]
         for members in found["sets"]:
             if not any(byte in members for byte in rest):
@@ -414,7 +418,10 @@ def compare(part):
                     difference("does not compile", pattern, "", kind + ": " + codes.pop(kind))
         found["literals"] = found["requirement"] and [(bytes.fromhex(a), b, c) for a, b, c in found["requirement"]]
         count["without literals" if found["literals"] is None else "with literals"] += 1
-        found["others"] = [[bytes.fromhex(x) for x in others] for others in found["others"]]
+        found["clauses"] = [
+            ([[bytes.fromhex(x) for x in literals] for literals in sets], [frozenset(bytes.fromhex(x)) for x in masks])
+            for sets, masks in found["clauses"] or []
+        ]
         found["sets"] = [frozenset(bytes.fromhex(x)) for x in found["sets"]]
         found["runs"] = [(frozenset(bytes.fromhex(x)), n) for x, n in found["runs"]]
         explained = for_python(pattern)

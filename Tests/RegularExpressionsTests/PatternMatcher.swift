@@ -78,6 +78,11 @@ final class PatternMatcher {
         }
         let rest = text[span.lowerBound...]
         if let requirement = facts.requirement, !holds(requirement, Array(rest)) { return "a match without a literal: \(requirement.literals)" }
+        if let start = facts.start {
+          if span.lowerBound > 0, !translated.contains("\\K") { return "a match that does not begin with the text" }
+          if let bytes = start.bytes, text.isEmpty || !bytes.contains(text[0]) { return "a text that does not begin as matches do" }
+        }
+        if !facts.ways.isEmpty, !facts.ways.contains(where: { holds($0, Array(rest), fold(Array(rest))) }) { return "a match that goes no way" }
         if text.allSatisfy({ $0 < 0x80 }) {
           guard let narrower = facts.inASCII else { return "a match in ASCII, where there can be none" }
           if narrower.longest.map({ span.count > $0 }) ?? false { return "length \(span.count) is above \(narrower.longest ?? -1) in ASCII" }
@@ -110,12 +115,17 @@ final class PatternMatcher {
   private static func longestBlank(_ text: [UInt8]) -> Int {
     text.split { !Reach.blankBytes.contains($0) }.map(\.count).max() ?? 0
   }
-  private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
-    let folded = fold(text)
-    let holdsOthers = requirement.others.allSatisfy { set in
+  private static func holds(_ clause: Requirement.Clause, _ text: [UInt8], _ folded: [UInt8]) -> Bool {
+    func holds(_ set: [[UInt8]]) -> Bool {
       set.contains { other in (0...max(0, folded.count - other.count)).contains { folded[$0...].starts(with: other) } }
     }
-    return holdsOthers
+    return (clause.literals.isEmpty || holds(clause.literals)) && clause.others.allSatisfy(holds)
+      && clause.bytes.allSatisfy { set in text.contains(where: set.contains) }
+  }
+  private static func holds(_ requirement: Requirement, _ text: [UInt8]) -> Bool {
+    let folded = fold(text)
+    return requirement.clauses.contains { !$0.literals.isEmpty && holds($0, text, folded) }
+      && requirement.clauses.allSatisfy { clause in clause.literals.allSatisfy { one in requirement.literals.contains { $0.bytes == one } } }
       && requirement.literals.contains { literal in
         guard literal.bytes.count <= folded.count else { return false }
         let reach = literal.longestBefore.map { $0.bytes + $0.blanks * longestBlank(text) }

@@ -21,12 +21,15 @@ import RegularExpressions
       let requirement = facts.requirement?.literals.map {
         "[\"\(hex($0.bytes))\",\($0.longestBefore.map { "\($0.bytes),\($0.blanks)" } ?? "null,0")]"
       }
-      let others = facts.requirement?.others.map { set in "[\(set.map { "\"\(hex($0))\"" }.joined(separator: ","))]" } ?? []
+      let clauses = facts.requirement?.clauses.map { clause in
+        let sets = ([clause.literals] + clause.others).map { set in "[\(set.map { "\"\(hex($0))\"" }.joined(separator: ","))]" }
+        return "[[\(sets.joined(separator: ","))],[\(clause.bytes.map { "\"\(hex($0))\"" }.joined(separator: ","))]]"
+      }
       let runs = facts.runs.map { "[\"\(hex($0.set))\",\($0.count)]" }
       return """
         {"ascii":\(quoted(expression.pcre2(for: .ascii))),"unicode":\(quoted(expression.pcre2(for: .unicode))),\
         "requirement":\(requirement.map { "[\($0.joined(separator: ","))]" } ?? "null"),\
-        "others":[\(others.joined(separator: ","))],\
+        "clauses":\(clauses.map { "[\($0.joined(separator: ","))]" } ?? "null"),\
         "lengths":[\(facts.shortest),\(facts.longest.map(String.init) ?? "null")],\
         "sets":[\(facts.byteSets.map { "\"\(hex($0))\"" }.joined(separator: ","))],"runs":[\(runs.joined(separator: ","))]}
         """
