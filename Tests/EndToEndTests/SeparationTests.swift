@@ -153,8 +153,9 @@ import Testing
     }
     #expect(agent.acknowledges(written), "\(agent.acknowledgedLines()) of \(written); \(agent.errors)")
     #expect(agent.child.isRunning)
-    let row = try #require(agent.status()?.processes.first { $0.name == "engine" })
-    #expect(row.restarts >= 1 && row.lastEnd == "signal 9, killed", "\(row)")
+    // It hears of its end from the supervisor, a moment after it began to read.
+    func row() -> ProcessStatus? { agent.status()?.processes.first { $0.name == "engine" } }
+    #expect(eventually { row().map { $0.restarts >= 1 && $0.lastEnd == "signal 9, killed" } ?? false }, "\(String(describing: row()))")
     #expect(agent.stop() == 0)
     #expect(agent.errors.contains("(process ended: signal 9, killed) is started again in 100 ms"), "\(agent.errors)")
     let audit = String(decoding: d.contents("state/audit.jsonl"), as: UTF8.self).split(separator: "\n")
