@@ -76,7 +76,7 @@ let package = Package(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
@@ -84,8 +84,8 @@ let package = Package(
     library(
       "EngineCommand",
       [
-        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Export", "Storage", "Primitives", "CLinux",
-        "CSystemd",
+        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
+        "CLinux", "CSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -138,7 +138,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+        "panguard", "panguardd", "panguard-enforcer", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],
