@@ -71,7 +71,7 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "CLinux", "CNetlink"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
     library(
       "AgentRuntime",
       [

@@ -72,7 +72,7 @@ public final class ControlSocket {
         refusedRequests += 1
         continue
       }
-      // The request is one short line that our own command sends at once: 100 ms are ample, and the engine waits for nobody.
+      // The request is one short line that our own command sends at once: 100 ms are ample (it tries again), and the engine waits for nobody.
       var timeout = timeval(tv_sec: 0, tv_usec: 100_000)
       setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
       setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
@@ -127,11 +127,17 @@ public final class ControlSocket {
 
   /// Sends one request and returns the answer. Throws with the reason where nobody answers.
   public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] {
-    let connection = try connect(path)
+    var connection = try connect(path)
     defer { close(connection) }
     let text = Array("\(request.line)\n".utf8)
-    guard send(connection, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
-      throw failure(errno)
+    var tries = 1
+    while send(connection, text, text.count, Int32(MSG_NOSIGNAL)) != text.count {
+      // A busy host: we were too slow, and the agent did not wait. It has not seen the request.
+      guard errno == EPIPE || errno == ECONNRESET, tries < 5 else { throw failure(errno) }
+      tries += 1
+      close(connection)
+      connection = -1
+      connection = try connect(path)
     }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)

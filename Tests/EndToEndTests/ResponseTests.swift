@@ -154,6 +154,12 @@ private final class Network {
     #expect(eventually { network.isBlocked("10.88.0.3") }, "\(agent.errors)")
     #expect(network.table?.contains("timeout 30s") == true, "\(network.table ?? "")")
 
+    // Of all capabilities the enforcer has the one that this takes.
+    let enforcer = try #require(agent.status()?.processes.first { $0.name == "enforcer" }?.pid)
+    let facts = String(decoding: fileContents("/proc/\(enforcer)/status"), as: UTF8.self)
+    for line in ["CapEff:\t0000000000001000", "CapPrm:\t0000000000001000", "CapBnd:\t0000000000001000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+      #expect(facts.contains(line), "\(line): \(facts)")
+    }
     let byHand = ask(agent, "block", "10.88.0.5", "1m")
     #expect(byHand.status == 0 && !network.passes("10.88.0.5"), "\(byHand)")
     #expect(ask(agent, "unblock", "10.88.0.5").status == 0 && network.passes("10.88.0.5"))
