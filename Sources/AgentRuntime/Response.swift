@@ -141,7 +141,8 @@ final class Responder {
       give(planned.idempotencyKey, action, decision, playbook: playbook, step: planned.step)
     case .awaitsApproval(let id, _):
       note("asked")
-      tell(.note("waits for approval as \(id): \(planned.action?.text ?? planned.kind.rawValue) (\(decision.id)); `panguard approve \(id)` or `deny`"))
+      let text = planned.action?.text ?? planned.kind.rawValue
+      tell(.note("waits for approval as \(id): \(text) (\(decision.id)); `panguard approve \(id)` or `deny`"))
     case .wouldDo, .wouldAsk: if planned.kind.isDisruptive { note("observed") }
     case .refused(let refusal):
       refusals[refusal.code, default: 0] += 1

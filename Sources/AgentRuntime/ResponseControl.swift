@@ -62,7 +62,8 @@ extension Responder {
     var message = "armed: playbooks act from now on"
     if let seconds {
       message +=
-        "; unless `panguard arm --confirm` comes from another login session within \(Nanoseconds.seconds(seconds)), all blocks are lifted and it observes again"
+        "; unless `panguard arm --confirm` comes from another login session within \(Nanoseconds.seconds(seconds)), all blocks are lifted "
+        + "and it observes again"
     }
     if !link.isOpen || !unavailable.isEmpty { message += "; but nothing can be blocked now: \(link.isOpen ? unavailable : link.problem)" }
     return .done(message)
@@ -174,7 +175,8 @@ extension Responder {
   }
   private func unblockAll() -> ControlOutcome {
     let count = blocks.count
-    return liftAll() ? .done("\(count) networks unblocked") : .done("\(count) networks are unblocked as soon as the enforcer answers (\(link.problem))")
+    if liftAll() { return .done("\(count) networks unblocked") }
+    return .done("\(count) networks are unblocked as soon as the enforcer answers (\(link.problem))")
   }
 
   // MARK: Lists

@@ -125,7 +125,9 @@ extension DecisionStore {
   /// All blocks, by network.
   public func blocks() throws(StorageError) -> [StoredBlock] {
     try run { db in
-      try Row.fetchAll(db, sql: "SELECT network, since, until, key, origin, is_confirmed FROM blocks ORDER BY network LIMIT \(Limits.enforcedBlocks)").map {
+      let rows = try Row.fetchAll(
+        db, sql: "SELECT network, since, until, key, origin, is_confirmed FROM blocks ORDER BY network LIMIT \(Limits.enforcedBlocks)")
+      return rows.map {
         StoredBlock(
           network: $0.text(0) ?? "", since: EventTime(nanoseconds: $0[1] ?? 0), until: EventTime(nanoseconds: $0[2] ?? 0), key: $0.text(3) ?? "",
           origin: $0.text(4) ?? "", isConfirmed: $0[5] ?? false)
@@ -139,7 +141,10 @@ extension DecisionStore {
     return try run { db in
       try Row.fetchAll(
         db,
-        sql: "SELECT key, decision, revision, playbook, step, action, time, state, detail FROM responses \(filter) ORDER BY sequence DESC LIMIT \(max(1, limit))",
+        sql: """
+          SELECT key, decision, revision, playbook, step, action, time, state, detail FROM responses \(filter)
+          ORDER BY sequence DESC LIMIT \(max(1, limit))
+          """,
         arguments: arguments
       ).map {
         ResponseRecord(
@@ -153,7 +158,8 @@ extension DecisionStore {
   public func keptLines(decisionID: String) throws(StorageError) -> [KeptLine] {
     try run { db in
       try Row.fetchAll(
-        db, sql: "SELECT decision, revision, source, offset, line FROM evidence WHERE decision = ? ORDER BY sequence", arguments: [databaseText(decisionID)]
+        db, sql: "SELECT decision, revision, source, offset, line FROM evidence WHERE decision = ? ORDER BY sequence",
+        arguments: [databaseText(decisionID)]
       ).map {
         KeptLine(
           decisionID: $0.text(0) ?? "", revision: $0[1] ?? 0, source: $0.text(2) ?? "", offset: UInt64(clamping: ($0[3] ?? 0) as Int64),

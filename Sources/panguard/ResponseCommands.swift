@@ -164,8 +164,8 @@ struct BlocksCommand: ParsableCommand {
           let text = try Texts(of: block)
           let left = Nanoseconds.seconds(text.number("remaining_seconds"))
           shown += 1
-          output.line(
-            TerminalText.escaped("\(text["network"])  \(text["state"] == "waiting" ? "waits for the enforcer, " : "")\(left) left  \(text["origin"])"))
+          let waits = text["state"] == "waiting" ? "waits for the enforcer, " : ""
+          output.line(TerminalText.escaped("\(text["network"])  \(waits)\(left) left  \(text["origin"])"))
         }
       }
       if total == 0 { output.line("nothing is blocked") }

@@ -13,7 +13,8 @@ struct RunCommand: ParsableCommand {
       adm and systemd-journal.
 
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
-      ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another. SIGHUP reads configuration and rules again.
+      ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another. SIGHUP reads configuration and
+      rules again.
       """)
   @OptionGroup var engine: EngineOptions
   @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
@@ -45,7 +46,8 @@ struct RunCommand: ParsableCommand {
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      code = try Supervisor(RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig), directories: directories) { printError($0) }.run()
+      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig)
+      code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")
     }

@@ -67,8 +67,8 @@ enum StatusView {
     let enforcer = TerminalText.escaped(r.enforcer)
     var out = ["  mode \(mode), \(r.playbooks) playbooks, enforcer: \(r.isEnforcerReady ? enforcer : warn(enforcer))"]
     if r.confirmationSeconds > 0 {
-      out.append(
-        "  " + warn("rolled back in \(Nanoseconds.seconds(Int64(clamping: r.confirmationSeconds))) unless `panguard arm --confirm` comes from another session"))
+      let left = Nanoseconds.seconds(Int64(clamping: r.confirmationSeconds))
+      out.append("  " + warn("rolled back in \(left) unless `panguard arm --confirm` comes from another session"))
     }
     out.append(
       "  \(grouped(r.activeBlocks)) blocks now\(r.waitingBlocks > 0 ? ", \(grouped(r.waitingBlocks)) wait for the enforcer" : ""), "

@@ -123,7 +123,8 @@ import Testing
     d.write(text, to: "auth.log")
     d.write("policy: {claimed_may_block: true}\n", to: "config.yaml")
     let result = panguard(
-      "replay", "--config", d["config.yaml"], "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time", "2026-06-30T00:00:00Z", d["auth.log"])
+      "replay", "--config", d["config.yaml"], "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time",
+      "2026-06-30T00:00:00Z", d["auth.log"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.errors.contains("events with a stamp that cannot be placed"), "\(result.errors)")
     let decisions = try result.decisions
