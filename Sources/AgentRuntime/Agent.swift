@@ -353,6 +353,7 @@ public final class Agent {
     }
     hooks.moment(.stopping)
     if isDirty { commit() }
+    if storeProblem == nil { responder.finish() }
     syslog?.flush()
     if let storeProblem {
       report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
@@ -377,6 +378,7 @@ public final class Agent {
       hooks.moment(.ready)
       return nil
     }
+    responder.finish()
     syslog?.flush()
     return input
   }

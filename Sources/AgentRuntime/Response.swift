@@ -255,6 +255,12 @@ final class Responder {
     for (network, block) in blocks { changedBlocks[network] = .some(block) }
     records = open.values.sorted { $0.key < $1.key }
   }
+  /// The end of this agent: the planner's memory is written, however large.
+  func finish() {
+    snapshotCost = 0
+    flush()
+    syslog.flush()
+  }
   /// Stores what is left, by itself. False: it stays, and is tried again.
   @discardableResult
   func flush() -> Bool {

@@ -109,7 +109,8 @@ extension Responder {
   private func sayOnce(_ problem: String) {
     guard problem != saidProblem else { return }
     saidProblem = problem
-    report(.warning(problem))
+    // Who only observes lacks nothing.
+    report(mode == .armed ? .warning(problem) : .note(problem))
     audit("agent", "enforcer", problem)
   }
   private func nothingCanBeBlocked(_ reason: String) {

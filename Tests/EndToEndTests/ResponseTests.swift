@@ -12,7 +12,7 @@ private final class Network {
   static let gateway = "10.88.0.254"
   let host: String
   let outside: String
-  private static let ip = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].first { access($0, X_OK) == 0 }
+  private static let ip = (["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"] as [String]).first { access($0, X_OK) == 0 }
   private nonisolated(unsafe) static var number = 0
 
   /// nil, with the reason printed, where it cannot be made.
