@@ -132,7 +132,8 @@ private final class Network {
     #expect(blocks.status == 0 && blocks.text.contains("10.88.0.3/32") && blocks.lines.count == 1, "\(blocks)")
     let about = try agent.decisions().filter { $0.subject.source == "10.88.0.3" && $0.action == .blockIP }
     #expect(try about.contains { try agent.store().keptLines(decisionID: $0.id).contains { $0.line.contains("10.88.0.3") } })
-    let page = ask(agent, "explain", try #require(about.first).id)
+    let answered = try #require(try about.first { try !agent.store().responses(decisionID: $0.id).isEmpty })
+    let page = ask(agent, "explain", answered.id)
     #expect(page.status == 0 && page.text.contains("What was done"), "\(page)")
 
     // Protected: the gateway and the allowlist, by a playbook and by hand; too wide, and this host, by hand.
