@@ -8,6 +8,7 @@ import Export
 import Glibc
 import LogParsers
 import LogSources
+import Playbooks
 import Primitives
 import RuleLanguage
 import Scoring
@@ -46,6 +47,7 @@ public final class Agent {
 
   private let pipeline: Pipeline
   private let store: DecisionStore
+  private let responder: Responder
   private let control: ControlSocket
   private let syslog: SyslogSocket?
   private var jsonLog: DecisionLogFile?
@@ -65,6 +67,8 @@ public final class Agent {
 
   /// Decided but not yet stored.
   private var pending: [Decision] = []
+  /// As many of them have been planned for.
+  private var plannedCount = 0
   private var isDirty = false
   private var lastCommit: Int64 = 0
   private var storeProblem: String?
@@ -136,8 +140,8 @@ public final class Agent {
   /// Opens everything. Throws where the agent could not do its work at all; a source that cannot be read is only reported.
   /// `control` stays its owner's: it outlives an agent that is replaced.
   public init(
-    configuration: Configuration, rules: LoadedRules, options: AgentOptions, control: ControlSocket, hooks: AgentHooks = AgentHooks(),
-    report: @escaping (AgentReport) -> Void
+    configuration: Configuration, rules: LoadedRules, playbooks: PlaybookSet = PlaybookSet(), options: AgentOptions, control: ControlSocket,
+    hooks: AgentHooks = AgentHooks(), report: @escaping (AgentReport) -> Void
   ) throws {
     self.configuration = configuration
     self.rules = rules
@@ -147,6 +151,9 @@ public final class Agent {
     self.control = control
     store = try DecisionStore(directory: options.stateDirectory)
     if let recovery = store.recovery { report(.warning("\(recovery)")) }
+    responder = try Responder(
+      store: store, playbooks: playbooks, configuration: configuration, link: hooks.enforcer ?? EnforcerLink(path: nil), audit: hooks.audit,
+      report: report)
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)
@@ -318,6 +325,7 @@ public final class Agent {
   /// Runs until SIGINT or SIGTERM, or until SIGHUP brought another configuration or other rules. Everything decided is stored before it
   /// returns, if the store lets it; an agent that takes over goes on at the places that were stored, as after a restart.
   public func run() -> AgentEnd {
+    report(.note(responder.sentence))
     reportSources()
     // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens. What waits
     // there comes with it, as far as it can be read in a moment: an agent that is killed again and again still gets on.
@@ -341,16 +349,20 @@ public final class Agent {
         report(.note("the store works again (\(problem)); reading goes on"))
       }
       readSources()
-      if isDirty, pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
+      if isDirty, isUrgent || pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     hooks.moment(.stopping)
     if isDirty { commit() }
+    if storeProblem == nil { responder.finish() }
     syslog?.flush()
     if let storeProblem {
       report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
     }
     return .stopped
   }
+
+  /// Something that is to be stopped does not wait for the rest of what is read.
+  private var isUrgent: Bool { responder.mode == .armed && pending[plannedCount...].contains { $0.action == .blockIP } }
 
   /// What takes over, once everything that this agent decided is stored; nil: this one goes on.
   private func reload() -> AgentInput? {
@@ -366,6 +378,7 @@ public final class Agent {
       hooks.moment(.ready)
       return nil
     }
+    responder.finish()
     syslog?.flush()
     return input
   }
@@ -384,7 +397,7 @@ public final class Agent {
     for i in 0..<max(0, Int(n)) {
       switch Wake(rawValue: events[i].data.u64) {
       case .signal: takeSignal()
-      case .control: control.serve { _ in self.status().json }
+      case .control: control.serve { self.answer($0, $1) }
       case .files: takeFileChanges()
       case .supervisor: hooks.supervisor?.read()
       case .journal: if journal?.source.process() == true { journal?.hasMore = true }
@@ -392,6 +405,9 @@ public final class Agent {
       }
     }
     if MonotonicTime.now() >= pollAt { poll() }
+  }
+  private func answer(_ request: ControlRequest, _ peer: ControlPeer) -> [UInt8] {
+    request == .status ? status().json : responder.answer(request, peer, storeProblem: storeProblem)
   }
   private var events = [epoll_event](repeating: epoll_event(), count: 8)
   private var pollAt = MonotonicTime.now() + Agent.pollNanoseconds
@@ -403,6 +419,7 @@ public final class Agent {
     pollAt = now + Agent.pollNanoseconds
     hooks.moment(.alive)
     expireInSilence(now)
+    responder.tick(storeWorks: storeProblem == nil)
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
     let events = pipeline.detector.counters.events
@@ -548,7 +565,10 @@ public final class Agent {
 
   /// Decisions and the places of their lines, in one transaction; then they are shown.
   private func commit() {
+    responder.plan(pending[plannedCount...])
+    plannedCount = pending.count
     var batch = CommitBatch(decisions: pending)
+    batch.response = responder.batch()
     for file in files {
       guard let checkpoint = file.tail.checkpoint else { continue }
       let lines = file.lane.lines - file.acknowledgedLines
@@ -569,6 +589,7 @@ public final class Agent {
     do throws(StorageError) {
       let result = try store.commit(batch)
       if let recovery = result.recovery { report(.warning("\(recovery)")) }
+      responder.stored(isNewStore: result.recovery != nil)
     } catch {
       commitFailures += 1
       if storeProblem == nil { report(.warning("\(error); reading waits until it works")) }
@@ -584,8 +605,11 @@ public final class Agent {
     isDirty = false
     for file in files { file.acknowledgedLines = file.lane.lines }
     if let journal { journal.acknowledgedEntries = journal.lane.lines }
+    // First of all: whoever attacks does not wait.
+    responder.carryOut()
     for decision in pending { show(decision) }
     pending.removeAll(keepingCapacity: true)
+    plannedCount = 0
   }
 
   private func show(_ decision: Decision) {
@@ -708,6 +732,8 @@ public final class Agent {
     s.storePath = store.path
     s.storeProblem = storeProblem ?? ""
     s.processes = hooks.processes()
+    s.mode = responder.mode.rawValue
+    s.response = responder.status()
     return s
   }
 
@@ -747,6 +773,7 @@ public final class Agent {
       ("inotify queue overflows (files were polled)", watcher.overflows), ("failed commits (tried again)", commitFailures),
       ("decisions not sent to syslog", syslog?.dropCount ?? 0), ("decisions not written to the JSON log", jsonLog?.failures ?? 0),
       ("decisions not written to the ATR event log", (eventLog?.file.failures ?? 0) + unsignedEvents),
+      ("audit entries about responses left out", responder.auditsLeftOut),
       ("refused control requests", control.refusedRequests),
     ]
   }

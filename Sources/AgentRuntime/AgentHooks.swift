@@ -1,12 +1,16 @@
 // What the process around the agent is told, and asked: the service manager and the supervisor stand behind it. The agent knows neither.
+import Playbooks
 
-/// What an agent works with. Both are taken over together or not at all.
+/// What an agent works with. All of it is taken over together or not at all.
 public struct AgentInput: Sendable {
   public var configuration: Configuration
   public var rules: LoadedRules
-  public init(configuration: Configuration, rules: LoadedRules) {
+  /// Without errors.
+  public var playbooks: PlaybookSet
+  public init(configuration: Configuration, rules: LoadedRules, playbooks: PlaybookSet = PlaybookSet()) {
     self.configuration = configuration
     self.rules = rules
+    self.playbooks = playbooks
   }
 }
 
@@ -32,5 +36,9 @@ public struct AgentHooks {
   public var processes: () -> [ProcessStatus] = { [] }
   /// A descriptor to wait for, and what to do when it can be read.
   public var supervisor: (descriptor: Int32, read: () -> Void)?
+  /// The way to the enforcer, which outlives the agent.
+  public var enforcer: EnforcerLink?
+  /// An entry beside the decisions: actor, event, detail.
+  public var audit: (String, String, String) -> Void = { _, _, _ in }
   public init() {}
 }

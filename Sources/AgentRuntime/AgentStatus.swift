@@ -67,6 +67,7 @@ public struct AgentStatus: Sendable {
   /// Empty while commits succeed.
   public var storeProblem = ""
   public var processes: [ProcessStatus] = []
+  public var response = ResponseStatus()
   public init() {}
 
   public var json: [UInt8] {
@@ -145,18 +146,23 @@ public struct AgentStatus: Sendable {
       json.endObject()
     }
     json.endArray()
+    json.key("response")
+    response.append(to: &json)
     json.endObject()
     return json.out
   }
 
+  /// A JSON string's text; empty where it is none.
+  static func text(_ value: Bytes) -> String {
+    var out = ""
+    var reader = JSONReader(value)
+    _ = try? reader.next { if case .string(let s) = $0 { out = s.string } }
+    return out
+  }
+
   /// Reads what `json` wrote. Throws JSONError; unknown members are passed over, so that versions may differ.
   public init(json bytes: Bytes) throws {
-    func text(_ value: Bytes) -> String {
-      var out = ""
-      var reader = JSONReader(value)
-      _ = try? reader.next { if case .string(let s) = $0 { out = s.string } }
-      return out
-    }
+    func text(_ value: Bytes) -> String { AgentStatus.text(value) }
     func number(_ value: Bytes) -> UInt64 { UInt64(clamping: value.decimal ?? 0) }
     func pairs(_ value: Bytes) throws -> [(String, UInt64)] {
       var out: [(String, UInt64)] = []
@@ -202,6 +208,7 @@ public struct AgentStatus: Sendable {
           }
           sources.append(source)
         }
+      case "response": response = try ResponseStatus(json: value)
       case "processes":
         for element in try JSONMembers.elements(of: value) {
           var process = ProcessStatus(name: "", pid: 0)

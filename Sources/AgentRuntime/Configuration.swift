@@ -68,7 +68,13 @@ public struct Configuration: Sendable {
   /// Seconds east of UTC, for log lines whose time stamp has no zone.
   public var logUTCOffsetSeconds: Int64 = 0
   /// Whether evidence that any local user could have written may lead to a block.
-  public var claimedEvidenceMayBlock = true
+  public var claimedEvidenceMayBlock = false
+  /// Empty: the host's own, else the shipped ones (see PlaybookStore).
+  public var playbookDirectories: [String] = []
+  /// The enforcer's socket. nil: the enforcer that `panguard run` starts, as a service the usual path.
+  public var enforcerPath: String?
+  /// When an incident that proposes a block is told again (see DetectorConfiguration).
+  public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .hours(1), .days(1), .days(7)]
   /// In thousandths.
   public var actThreshold = 900
   public var notifyThreshold = 700
@@ -99,11 +105,13 @@ public struct Configuration: Sendable {
     settings.notifyThreshold = Confidence(thousandths: notifyThreshold)
     settings.allowlist = allowlist
     settings.incidentWindow = incidentWindow
+    settings.reconsiderAfter = reconsiderAfter
     settings.claimedMayBlock = claimedEvidenceMayBlock
     settings.hash = hash
     return settings
   }
 
+  public static let defaultEnforcerPath = "/run/panguard/enforcer.sock"
   public static let defaultPath = "/etc/panguard/panguard.yaml"
 
   /// The configuration in the file at `path`, and what is wrong with it. nil if there is an error; warnings come with a value.

@@ -92,14 +92,35 @@ public struct ConfigurationKey: Sendable {
       canonical: { "\($0.logUTCOffsetSeconds)" },
       read: { section, key, configuration in if let offset = readOffset(section, key) { configuration.logUTCOffsetSeconds = offset } }),
     ConfigurationKey(
-      "policy.claimed_may_block", "true or false", default: "true",
+      "policy.claimed_may_block", "true or false", default: "false",
       [
-        "Whether evidence from text log files may lead to a block. Any local user can write such a line (logger), so it is",
-        "claimed, not attested. The default is true because text logs are what most hosts have, forging one needs access to",
-        "the host already, and the allowlist and the protected addresses bound what a forged line can do.",
+        "Whether evidence from text log files may lead to a block. Any local user can write such a line (logger), so it is claimed,",
+        "not attested: with true, whoever can run a program here decides who is blocked, except for protected addresses.",
+        "The journal says who wrote a line and needs no such trust; a file may be vouched for with `trust: attested`.",
       ],
       canonical: { "\($0.claimedEvidenceMayBlock)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.claimedEvidenceMayBlock = flag } }),
+    ConfigurationKey(
+      "response.playbooks", "list of paths", default: "[]",
+      ["Directories (or files) of playbooks. Empty: the host's own in /etc/panguard/playbooks if that exists, else the shipped ones."],
+      canonical: { canonicalList($0.playbookDirectories.map(quoted)) },
+      read: { section, key, configuration in configuration.playbookDirectories = readPaths(section, key) }),
+    ConfigurationKey(
+      "response.enforcer", "path", default: nil, example: "enforcer: \(Configuration.defaultEnforcerPath)",
+      [
+        "The enforcer's socket. Without it: the enforcer that `panguard run` starts; as a service, the path below.",
+        "Whether the agent acts at all is no key: `panguard arm` and `panguard disarm` say so, and it is written down who did.",
+      ],
+      canonical: { canonicalOptional($0.enforcerPath) },
+      read: { section, key, configuration in configuration.enforcerPath = readPath(section, key) }),
+    ConfigurationKey(
+      "response.reconsider_after", "list of durations", default: "[10m, 1h, 24h, 7d]",
+      [
+        "When somebody whom a decision proposed to block is back this long after it, the decision is made again, and with it the block:",
+        "after the first time, the second, ...; the last one stays. As long as the playbooks block.",
+      ],
+      canonical: { canonicalList($0.reconsiderAfter.map { "\($0.count)" }) },
+      read: { section, key, configuration in if let spans = readSpans(section, key) { configuration.reconsiderAfter = spans } }),
     ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
@@ -230,6 +251,21 @@ public struct ConfigurationKey: Sendable {
       }
       return text
     }
+  }
+  private static func readSpans(_ section: Section, _ key: String) -> [Nanoseconds]? {
+    let nodes = section.textNodes(key)
+    let spans = nodes.compactMap { node -> Nanoseconds? in
+      guard let span = node.text.flatMap({ Nanoseconds(duration: $0) }), span >= .seconds(1), span <= .days(30) else {
+        section.problems.error(node.location, "'\(section.qualified(key))' must hold durations from 1s to 30d, not '\(shown(node.text ?? ""))'")
+        return nil
+      }
+      return span
+    }
+    guard !nodes.isEmpty, nodes.count <= Limits.escalationLevels else {
+      section.problems.error(section.location(of: key), "'\(section.qualified(key))' must hold 1 to \(Limits.escalationLevels) durations")
+      return nil
+    }
+    return spans.count == nodes.count ? spans : nil
   }
   private static func readATREvents(_ section: Section, _ key: String) -> Configuration.ATREvents? {
     guard let events = section.section(key, isRequired: true) else { return nil }

@@ -12,11 +12,6 @@ public struct ControlSocketError: Error, CustomStringConvertible, Sendable {
   public var isTaken = false
 }
 
-/// The requests that exist. Anything else is refused.
-public enum ControlRequest: String, Sendable, CaseIterable {
-  case status
-}
-
 public final class ControlSocket {
   public let path: String
   let descriptor: Int32
@@ -67,7 +62,7 @@ public final class ControlSocket {
   }
 
   /// Answers the connections that wait, at most eight at a time.
-  func serve(_ answer: (ControlRequest) -> [UInt8]) {
+  func serve(_ answer: (ControlRequest, ControlPeer) -> [UInt8]) {
     for _ in 0..<8 {
       let connection = accept(descriptor, nil, nil)
       guard connection >= 0 else { return }
@@ -77,17 +72,17 @@ public final class ControlSocket {
         refusedRequests += 1
         continue
       }
-      // The request is one short line that our own command sends at once: 100 ms are ample, and the engine waits for nobody.
+      // The request is one short line that our own command sends at once: 100 ms are ample (it tries again), and the engine waits for nobody.
       var timeout = timeval(tv_sec: 0, tv_usec: 100_000)
       setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
       setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-      var buffer = [UInt8](repeating: 0, count: 64)
+      var buffer = [UInt8](repeating: 0, count: Limits.controlRequestBytes + 1)
       let n = recv(connection, &buffer, buffer.count, 0)
-      guard n > 0, let request = ControlRequest(rawValue: String(decoding: buffer[..<n], as: UTF8.self).filter { $0 != "\n" }) else {
+      guard n > 0, let request = ControlRequest(String(decoding: buffer[..<n], as: UTF8.self).filter { $0 != "\n" }) else {
         refusedRequests += 1
         continue
       }
-      let bytes = answer(request)
+      let bytes = answer(request, ControlPeer(uid: uid, pid: pid))
       var sent = 0
       while sent < bytes.count {
         let m = bytes.withUnsafeBytes { send(connection, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL)) }
@@ -132,11 +127,17 @@ public final class ControlSocket {
 
   /// Sends one request and returns the answer. Throws with the reason where nobody answers.
   public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] {
-    let connection = try connect(path)
+    var connection = try connect(path)
     defer { close(connection) }
-    let text = Array("\(request.rawValue)\n".utf8)
-    guard send(connection, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
-      throw failure(errno)
+    let text = Array("\(request.line)\n".utf8)
+    var tries = 1
+    while send(connection, text, text.count, Int32(MSG_NOSIGNAL)) != text.count {
+      // A busy host: we were too slow, and the agent did not wait. It has not seen the request.
+      guard errno == EPIPE || errno == ECONNRESET, tries < 5 else { throw failure(errno) }
+      tries += 1
+      close(connection)
+      connection = -1
+      connection = try connect(path)
     }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -11,6 +11,8 @@ public struct Confinement: Sendable {
     case none
     /// AF_UNIX datagrams: the local syslog and the service manager, but no stream to a service that might act on our word.
     case unixDatagram
+    /// AF_UNIX of any type to connect with, none to listen on.
+    case unixClient
     case unix
     case unixAndNetlink
     case inet

@@ -74,7 +74,7 @@ extension Confinement {
     calls += SystemCalls.refused.map { ($0, SystemCalls.fail(EPERM)) } + SystemCalls.fatal.map { ($0, SystemCalls.endProcess) }
     let mayConnect = sockets != .none
     calls += SystemCalls.connecting.map { ($0, mayConnect ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
-    let mayServe = mayConnect && sockets != .unixDatagram
+    let mayServe = mayConnect && sockets != .unixDatagram && sockets != .unixClient
     calls += SystemCalls.serving.map { ($0, mayServe ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
     for call in calls { try addRule(filter, call.name, call.action, []) }
 
@@ -110,7 +110,7 @@ extension Confinement {
     let families: [Int32] =
       switch sockets {
       case .none: []
-      case .unixDatagram, .unix: [AF_UNIX]
+      case .unixDatagram, .unixClient, .unix: [AF_UNIX]
       case .unixAndNetlink: [AF_UNIX, AF_NETLINK]
       case .inet: [AF_UNIX, AF_INET, AF_INET6]
       }
@@ -147,6 +147,7 @@ extension Confinement {
     switch sockets {
     case .none: "none"
     case .unixDatagram: "Unix datagrams"
+    case .unixClient: "Unix, to connect"
     case .unix: "Unix"
     case .unixAndNetlink: "Unix and netlink"
     case .inet: "Unix and Internet"

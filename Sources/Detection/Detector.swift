@@ -145,6 +145,11 @@ public struct Detector: ~Copyable {
   /// Takes up an incident that an earlier run had open, so that its repeats update it.
   public mutating func resume(_ incident: Incident, ruleID: String, subject: Subject) {
     guard let rule = ruleIndex[ruleID] else { return }
+    var incident = incident
+    if incident.action == .blockIP, let shortest = configuration.reconsiderAfter.first {
+      incident.reconsidered = nil
+      incident.reconsiderAt = incident.lastTime + shortest
+    }
     incidents.update(IncidentKey(rule: rule, subject: Detector.key(of: subject)), make: { incident }) { $0 = incident }
   }
 
@@ -231,7 +236,7 @@ public struct Detector: ~Copyable {
     // Nearly every match goes into an open incident and changes nothing that would be said.
     let isQuiet = incidents.updateExisting(key) { incident in
       guard time - incident.lastTime <= window, incident.matchCount + 1 < incident.nextReport, !isNewSignal,
-        signalCount == incident.scoredSignals
+        time < incident.reconsiderAt, signalCount == incident.scoredSignals
       else { return false }
       incident.matchCount += 1
       incident.lastTime = max(incident.lastTime, time)
@@ -253,13 +258,15 @@ public struct Detector: ~Copyable {
     current.matchCount += 1
     current.lastTime = max(current.lastTime, time)
     current.scoredSignals = signalCount
-    let isDue = current.matchCount >= current.nextReport
+    let isDue = current.matchCount >= current.nextReport || time >= current.reconsiderAt
     let signals = liveSignals(subjectKey, of: rule, at: time)
     let (confidence, terms) = ConfidenceModel.score(signals)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
     let (action, reason) = propose(confidence, signals, subject, trust, profiles[rule].severity)
     if isDue || action != current.action {
+      let isFirstProposal = current.revision == 0 || action != current.action
       current.action = action
+      current.noteReport(at: time, isFirstProposal: isFirstProposal, spans: configuration.reconsiderAfter)
       current.revision += 1
       let growth = profiles[rule].severity == .informational ? Incident.informationalGrowth : Incident.reportGrowth
       while current.nextReport <= current.matchCount, current.nextReport < 1 << 60 { current.nextReport *= growth }

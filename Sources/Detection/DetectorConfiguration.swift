@@ -10,6 +10,9 @@ public struct DetectorConfiguration: Sendable {
   public var allowlist: [CIDR] = []
   /// Matches of one rule about one subject belong to one incident while they are no farther apart than this.
   public var incidentWindow = Nanoseconds.hours(24)
+  /// An incident that proposes a block is told again with the first match this long after it was proposed the first, second, ... time; the
+  /// last span stays. Not empty, each above zero: what playbooks block for. Empty: never.
+  public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .hours(1), .days(1), .days(7)]
   /// Whether evidence that any local user could have forged may propose a block.
   public var claimedMayBlock = true
   /// Lower-case hexadecimal; names the configuration in each decision.

@@ -1,6 +1,7 @@
 // The enforcer's main program: options, what is opened while there are privileges, and the order of it. `panguard-enforcer` only calls this.
 import CLinux
 import CNetlink
+import Confinement
 import Enforcement
 import Glibc
 import Primitives
@@ -106,8 +107,8 @@ public enum EnforcerProgram {
           signals: signals, engineUID: engineUID))
     }
 
-    // after everything privileged is open: drop users, groups and capabilities but CAP_NET_ADMIN (the kernel asks for it at each
-    // transaction), then Landlock with read access to the files of WatchedFiles, then seccomp.
+    // Everything that needs a privilege is open.
+    do throws(ConfinementError) { try EnforcerConfinement.apply() } catch { return fail("\(error)") }
 
     return run(
       EnforcerServer(

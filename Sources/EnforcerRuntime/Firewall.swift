@@ -1,5 +1,6 @@
 // The kernel's side of the blocks: our table is made, changed in transactions, and read back. I/O; what is sent is made in NFTablesMessages.
-// What must stay true: a change is one transaction, so that no packet sees half of it; nothing outside our table is named.
+// What must stay true: a change is one transaction, so that no packet sees half of it; nothing outside our table is named; a host on which
+// nothing was ever blocked has no table of ours: it is made with the first block.
 import CNetlink
 import Enforcement
 import Glibc
@@ -12,30 +13,38 @@ final class Firewall {
   private let socket: NetlinkSocket
   /// Lengths whose set and rule exist, in a fixed order.
   private var sets: [BlockSet]
+  /// The table is there.
+  private var isInstalled = false
   /// Of the kernel's rules after our last change; every change of any rules, whoever makes it, adds one.
   private var generation: UInt32 = 0
   /// Somebody else changed something between two of our changes, or one of ours was left half done; our table is to be looked at.
   private var isDoubtful = false
 
-  /// Takes over the table of an earlier run, with what is blocked in it, or makes it.
+  /// Takes over the table of an earlier run, with what is blocked in it.
   init() throws(FirewallUnavailable) {
     do throws(NetlinkError) {
       // Room for a whole table in one transaction, replaced (three messages of 40 bytes an element).
       socket = try NetlinkSocket(protocol: NETLINK_NETFILTER, sendBytes: 16 << 20)
       sets = BlockSet.always
       generation = try currentGeneration()
-      sets = try presentSets()
-      do {
-        try install()
-      } catch {
-        guard error.code == EEXIST || error.code == EBUSY || error.code == EOPNOTSUPP else { throw error }
-        // A table of our name that is built otherwise (another version, another hand) cannot be changed into ours.
-        try deleteTable()
-        sets = BlockSet.always
-        try install()
-      }
+      guard let present = try presentSets() else { return }
+      sets = present
+      try begin()
     } catch {
       throw FirewallUnavailable(reason: Firewall.explain(error))
+    }
+  }
+
+  /// Makes the table, or takes over what is there.
+  private func begin() throws(NetlinkError) {
+    do {
+      try install()
+    } catch {
+      guard error.code == EEXIST || error.code == EBUSY || error.code == EOPNOTSUPP else { throw error }
+      // A table of our name that is built otherwise (another version, another hand) cannot be changed into ours.
+      try deleteTable()
+      sets = BlockSet.always
+      try install()
     }
   }
 
@@ -52,7 +61,8 @@ final class Firewall {
 
   /// In one transaction, or in several where the socket cannot hold it (then more is blocked first and less later).
   func apply(_ change: KernelChange) throws(NetlinkError) {
-    if change.isEmpty { return }
+    if change.isEmpty || (!isInstalled && change.additions.isEmpty) { return }
+    if !isInstalled { try begin() }
     // 40 bytes an element, up to three times.
     let limit = max(1024, (socket.sendLimit - 64 * 1024) / 160)
     var rest = change
@@ -98,6 +108,7 @@ final class Firewall {
     var batch = NFTables.Batch(sequence: socket.nextSequence())
     NFTables.install(sets, into: &batch)
     try commit(&batch, "making table inet \(NFTables.table)")
+    isInstalled = true
   }
 
   /// The table with all blocks goes; true if there was one.
@@ -131,6 +142,7 @@ final class Firewall {
   /// What is blocked in the kernel now.
   func elements() throws(NetlinkError) -> [ActiveBlock] {
     var all: [ActiveBlock] = []
+    guard isInstalled else { return all }
     for set in sets {
       var list: [ActiveBlock] = []
       try socket.ask("listing \(set.name)", { NFTables.question(.elements(set), sequence: $0) }, begin: { list.removeAll(keepingCapacity: true) }) {
@@ -141,8 +153,8 @@ final class Firewall {
     return all
   }
 
-  /// Sets of ours that exist, and those that always must.
-  private func presentSets() throws(NetlinkError) -> [BlockSet] {
+  /// Sets of ours that exist, and those that always must; nil: there is no table.
+  private func presentSets() throws(NetlinkError) -> [BlockSet]? {
     var found: Set<BlockSet> = []
     do {
       try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { found = [] }) {
@@ -150,13 +162,15 @@ final class Firewall {
       }
     } catch {
       guard error.code == ENOENT else { throw error }
+      return nil
     }
-    return found.union(BlockSet.always).sorted()
+    return found.isEmpty ? nil : found.union(BlockSet.always).sorted()
   }
 
   /// Packets and bytes that were dropped since the table was made.
   func dropped() throws(NetlinkError) -> (packets: UInt64, bytes: UInt64) {
     var (packets, bytes): (UInt64, UInt64) = (0, 0)
+    guard isInstalled else { return (packets, bytes) }
     try socket.ask("reading counters", { NFTables.question(.counters, sequence: $0) }, begin: { (packets, bytes) = (0, 0) }) {
       guard let counter = NFTables.counter($0) else { return }
       packets &+= counter.packets
@@ -174,6 +188,7 @@ final class Firewall {
   }
   /// Whether anybody else changed any rules since we last looked.
   func wasChangedByOthers() throws(NetlinkError) -> Bool {
+    guard isInstalled else { return false }
     if isDoubtful { return true }
     return try currentGeneration() != generation
   }

@@ -37,10 +37,14 @@ enum EngineConfinement {
     return (Account.named("root", groups: groups), note)
   }
 
-  static func declare(_ options: EngineOptions, _ settings: Configuration, state: String, cache: String?, account: Account?) -> Confinement {
+  /// `connectsToEnforcer`: the engine makes that connection itself, so that it may connect AF_UNIX streams (and then the modes of other
+  /// sockets protect them from it); else it gets one from the supervisor, and may not.
+  static func declare(
+    _ options: EngineOptions, _ settings: Configuration, state: String, cache: String?, account: Account?, connectsToEnforcer: Bool = false
+  ) -> Confinement {
     var confinement = Confinement(name: "the engine")
     confinement.account = account
-    confinement.sockets = .unixDatagram
+    confinement.sockets = connectsToEnforcer ? .unixClient : .unixDatagram
     confinement.readPaths = systemPaths.filter { access($0, F_OK) == 0 } + inputs(options, settings)
     confinement.writePaths = ["/dev/null", state] + [cache].compactMap { $0 } + outputs(settings)
     confinement.readPaths = unique(confinement.readPaths)
@@ -74,6 +78,11 @@ enum EngineConfinement {
     }
     for profile in options.rules.profile.isEmpty ? settings.profiles : options.rules.profile where access(profile, F_OK) == 0 {
       paths.append(directory(of: absolute(profile)))
+    }
+    let playbooks = settings.playbookDirectories
+    for path in playbooks.isEmpty ? [PlaybookStore.defaultDirectory()].compactMap({ $0 }) : playbooks {
+      let path = absolute(path)
+      paths.append(isDirectory(path) ? path : directory(of: path))
     }
     if let key = settings.atrEvents?.keyPath { paths.append(key) }
     return paths + sources(settings)

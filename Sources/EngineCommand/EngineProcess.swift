@@ -6,6 +6,7 @@ import CLinux
 import Confinement
 import Export
 import Glibc
+import Playbooks
 import Primitives
 import RuleLanguage
 import Storage
@@ -20,6 +21,8 @@ public final class EngineProcess {
   private let confinement: Confinement
   private let control: ControlSocket
   private let processes: ProcessTable
+  private let enforcer: EnforcerLink
+  private let audit: AuditFile
   private var input: AgentInput
   private let messages = LiveOutput(STDERR_FILENO)
   private let screen = LiveOutput(STDOUT_FILENO)
@@ -57,7 +60,10 @@ public final class EngineProcess {
     if let account { control.give(to: account.user, group: account.group) }
     // SQLite's temporary files stay where the engine may write.
     setenv("SQLITE_TMPDIR", state, 1)
-    confinement = EngineConfinement.declare(options, settings, state: state, cache: cache, account: account)
+    let enforcerPath = EngineProcess.enforcerPath(settings, isSupervised: self.isSupervised)
+    enforcer = EnforcerLink(path: enforcerPath)
+    confinement = EngineConfinement.declare(
+      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil)
     let report: ConfinementReport
     do {
       report = try confinement.apply()
@@ -67,16 +73,19 @@ public final class EngineProcess {
     }
     // With the supervisor the engine ends, however that ends.
     if self.isSupervised { _ = pg_prctl(1, UInt(SIGKILL), 0) }
-    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: AuditFile(directory: state))
+    audit = AuditFile(directory: state)
+    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer)
     let loaded: LoadedRules
+    let playbooks: PlaybookSet
     do {
+      playbooks = try EngineProcess.playbooks(settings)
       loaded = try options.rules.load(options.rules.rules.isEmpty ? settings.ruleDirectories : [], settings: settings, cache: cache)
     } catch {
       control.closeAndRemove()
       throw error
     }
-    input = AgentInput(configuration: settings, rules: loaded)
-    messages.line("panguard \(Version.text), mode observe: it decides and explains, it does not act")
+    input = AgentInput(configuration: settings, rules: loaded, playbooks: playbooks)
+    messages.line("panguard \(Version.text)")
     messages.line("\(loaded.set.rules.count) rules from \(loaded.paths.joined(separator: ", ")); state in \(state)")
     messages.line("the engine gave up: \(report.achieved.joined(separator: "; "))")
     if let note { messages.line(note) }
@@ -84,6 +93,26 @@ public final class EngineProcess {
       messages.line("the engine could not give up " + TerminalText.escaped(line))
     }
     if let line = SkippedRule.sentence(loaded.set) { messages.line("warning: " + TerminalText.escaped(line)) }
+  }
+
+  /// Where the enforcer is asked; nil: only over what the supervisor hands over.
+  private static func enforcerPath(_ settings: Configuration, isSupervised: Bool) -> String? {
+    settings.enforcerPath ?? (isSupervised ? nil : Configuration.defaultEnforcerPath)
+  }
+
+  /// Fails where any of them has an error: what is missing may be what was to ask first. A host without playbooks only decides.
+  private static func playbooks(_ settings: Configuration) throws -> PlaybookSet {
+    let set = readPlaybooks(settings)
+    let errors = set.diagnostics.filter { $0.severity == .error }
+    guard errors.isEmpty else {
+      report(errors, atLeast: .error)
+      throw CommandFailure.environment("the playbooks have errors; `panguard playbooks lint` lists them")
+    }
+    return set
+  }
+  private static func readPlaybooks(_ settings: Configuration) -> PlaybookSet {
+    if settings.playbookDirectories.isEmpty, PlaybookStore.defaultDirectory() == nil { return PlaybookSet() }
+    return PlaybookStore.load(paths: settings.playbookDirectories)
   }
 
   /// One engine at a time. One that was killed a moment ago may still be ending.
@@ -134,7 +163,9 @@ public final class EngineProcess {
     options.cacheDirectory = cache
     let format = self.options.liveFormat(input.configuration)
     let color = Terminal.usesColor(.auto)
-    return try Agent(configuration: input.configuration, rules: input.rules, options: options, control: control, hooks: hooks()) {
+    return try Agent(
+      configuration: input.configuration, rules: input.rules, playbooks: input.playbooks, options: options, control: control, hooks: hooks()
+    ) {
       [messages, screen] report in
       switch report {
       case .note(let text): messages.line(TerminalText.escaped(text))
@@ -154,6 +185,8 @@ public final class EngineProcess {
     var hooks = AgentHooks()
     hooks.moment = { [unowned self] in take($0) }
     hooks.reload = { [unowned self] in reload() }
+    hooks.enforcer = enforcer
+    hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {
       hooks.supervisor = (
@@ -206,7 +239,8 @@ public final class EngineProcess {
       guard let read, !diagnostics.contains(where: { $0.severity == .error }) else { return refuse(diagnostics.map { "\($0)" }) }
       settings = read
     }
-    let wanted = EngineConfinement.declare(options, settings, state: state, cache: cache, account: account)
+    let wanted = EngineConfinement.declare(
+      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: confinement.sockets == .unixClient)
     let beyond = EngineConfinement.beyond(wanted, confinement)
     guard beyond.isEmpty else {
       return refuse(beyond.map { "the running engine has given up access to \($0); restart it to use this configuration" })
@@ -219,12 +253,18 @@ public final class EngineProcess {
     let errors = rules.set.diagnostics.filter { $0.severity == .error }
     guard errors.isEmpty else { return refuse(errors.map { "\($0)" }) }
     guard !rules.set.rules.isEmpty else { return refuse(["no rule could be loaded"]) }
-    if settings.hash == input.configuration.hash, rules.hash == input.rules.hash {
+    let playbooks = EngineProcess.readPlaybooks(settings)
+    let wrong = playbooks.diagnostics.filter { $0.severity == .error }
+    guard wrong.isEmpty else { return refuse(wrong.map { "\($0)" }) }
+    if settings.enforcerPath != input.configuration.enforcerPath {
+      return refuse(["response.enforcer changed; restart the engine to use it"])
+    }
+    if settings.hash == input.configuration.hash, rules.hash == input.rules.hash, playbooks.fingerprint == input.playbooks.fingerprint {
       messages.line("reloaded: nothing has changed")
       return nil
     }
     messages.line("reloaded: \(rules.set.rules.count) rules, set \(rules.hash.prefix(16)), configuration \(settings.hash.prefix(16))")
-    return AgentInput(configuration: settings, rules: rules)
+    return AgentInput(configuration: settings, rules: rules, playbooks: playbooks)
   }
 
   // MARK: Words

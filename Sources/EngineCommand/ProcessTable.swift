@@ -10,12 +10,15 @@ final class ProcessTable {
   /// Messages that were none.
   private(set) var foreignMessages: UInt64 = 0
 
-  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile) {
+  private let enforcer: EnforcerLink
+
+  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink) {
     var engine = ProcessStatus(name: "engine", pid: Int64(getpid()))
     (engine.confined, engine.notConfined) = (report.achieved, report.missing)
     rows = [engine]
     if isSupervised { rows.append(ProcessStatus(name: "supervisor", pid: Int64(getppid()))) }
     self.audit = audit
+    self.enforcer = enforcer
   }
 
   /// Reads what waits on the supervisor's channel. False: the supervisor is gone.
@@ -23,7 +26,8 @@ final class ProcessTable {
     for _ in 0..<limit {
       switch SupervisionMessage.receive(on: Channel.supervisor) {
       case .message(let message): take(message)
-      // Nothing of this version speaks to another program yet.
+      case .channel(Channel.enforcer, let descriptor): enforcer.adopt(descriptor)
+      // Nothing of this version speaks to the others yet.
       case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
       case .nothing: return true
@@ -49,6 +53,7 @@ final class ProcessTable {
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]
+      if name == "enforcer" { enforcer.noteMissing() }
     case .ready, .noted, .channel: foreignMessages += 1
     }
   }

@@ -14,18 +14,23 @@ public enum RFC5424 {
 
   /// `hostname`, `procid`: cut and cleaned to what RFC 5424 6.2.4 and 6.2.6 allow; "-" if nothing is left.
   /// No BOM: MSG is UTF-8 all the same, and rsyslog would show it.
-  public static func message(_ d: Decision, hostname: String, procid: String) -> [UInt8] {
+  /// `severity`: RFC 5424 table 2, where it is not the decision's; `kind`: the MSGID.
+  public static func message(
+    _ d: Decision, hostname: String, procid: String, severity: Int? = nil, kind: StaticString = "decision"
+  ) -> [UInt8] {
     var out: [UInt8] = []
     out.reserveCapacity(1024)
     out.append(0x3c)
-    out.append(decimal: Int64(10 * 8 + d.severity.syslogSeverity))  // facility 10: authpriv
+    out.append(decimal: Int64(10 * 8 + (severity ?? d.severity.syslogSeverity)))  // facility 10: authpriv
     out.append(">1 " as StaticString)
     appendTimestamp(d.time, to: &out)
     out.append(0x20)
     appendHeader(hostname, limit: 255, to: &out)
     out.append(" panguard " as StaticString)
     appendHeader(procid, limit: 128, to: &out)
-    out.append(" decision [" as StaticString)
+    out.append(0x20)
+    out.append(kind)
+    out.append(" [" as StaticString)
     out.append(Bytes(elementID))
     var wasCut = false
     for parameter in parameters {

@@ -324,4 +324,16 @@ public enum Limits {
   /// is set anew.
   public static let tableCheckInterval = Nanoseconds.seconds(1)
   public static let timeoutDrift = Nanoseconds.seconds(5)
+
+  /// Actions whose outcome the store keeps, and lines that were kept as evidence. Beyond either the oldest go.
+  public static let responseRows = 200_000
+  /// Bytes of one request on the control socket. A longer one is refused and counted.
+  public static let controlRequestBytes = 512
+  /// How long one call to the enforcer may hold up the engine. Beyond it the connection is given up and made anew.
+  public static let enforcerCall = Nanoseconds.seconds(3)
+  /// Audit entries and messages about responses in one minute, each. Beyond it they are counted.
+  public static let responseReportsPerMinute = 300
+  /// Seconds that an operator may block for by hand, and that an arming may wait for its confirmation. Outside it is refused.
+  public static let operatorBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
+  public static let confirmationSeconds: ClosedRange<Int64> = 10...86_400
 }

@@ -32,12 +32,14 @@ public struct CommitBatch: Sendable {
   public var checkpoints: [CheckpointUpdate]
   /// Sources whose checkpoints are forgotten, after the updates.
   public var forgottenSources: [String]
+  /// What is done about them.
+  public var response = ResponseBatch()
   public init(decisions: [Decision] = [], checkpoints: [CheckpointUpdate] = [], forgottenSources: [String] = []) {
     self.decisions = decisions
     self.checkpoints = checkpoints
     self.forgottenSources = forgottenSources
   }
-  public var isEmpty: Bool { decisions.isEmpty && checkpoints.isEmpty && forgottenSources.isEmpty }
+  public var isEmpty: Bool { decisions.isEmpty && checkpoints.isEmpty && forgottenSources.isEmpty && response.isEmpty }
 }
 
 /// A damaged store that was moved aside: to be told to the operator.
@@ -144,6 +146,7 @@ public final class DecisionStore {
         for source in batch.forgottenSources {
           try db.execute(sql: "DELETE FROM checkpoints WHERE source = ?", arguments: [databaseText(source)])
         }
+        try batch.response.write(db)
         return .commit
       }
       return result

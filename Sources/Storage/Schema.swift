@@ -7,6 +7,7 @@ enum Schema {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: decisions, checkpoints, meta", foreignKeyChecks: .immediate) { try $0.execute(sql: first) }
     migrator.registerMigration("2: latest record of each incident", foreignKeyChecks: .immediate) { try $0.execute(sql: second) }
+    migrator.registerMigration("3: responses, blocks, kept lines", foreignKeyChecks: .immediate) { try $0.execute(sql: third) }
     return migrator
   }()
 
@@ -58,5 +59,43 @@ enum Schema {
     CREATE INDEX decisions_open ON decisions (last_time, sequence) WHERE is_latest = 1;
     DROP INDEX decisions_time;
     CREATE INDEX decisions_time ON decisions (time, sequence, is_latest, severity, confidence, action);
+    """
+
+  /// `since`, `until`: by the host's clock, unlike the event time of `responses`. `key` of a block: the response that asked for it.
+  private static let third = """
+    CREATE TABLE responses (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      key TEXT NOT NULL UNIQUE,
+      decision TEXT NOT NULL,
+      revision INTEGER NOT NULL,
+      playbook TEXT NOT NULL,
+      step INTEGER NOT NULL,
+      action TEXT NOT NULL,
+      time INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      detail TEXT NOT NULL
+    );
+    CREATE INDEX responses_decision ON responses (decision);
+    CREATE TABLE blocks (
+      network TEXT PRIMARY KEY NOT NULL,
+      since INTEGER NOT NULL,
+      until INTEGER NOT NULL,
+      key TEXT NOT NULL,
+      origin TEXT NOT NULL,
+      is_confirmed INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE evidence (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      decision TEXT NOT NULL,
+      revision INTEGER NOT NULL,
+      source TEXT NOT NULL,
+      offset INTEGER NOT NULL,
+      line TEXT NOT NULL,
+      UNIQUE (decision, source, offset)
+    );
+    CREATE TABLE response_state (
+      key TEXT PRIMARY KEY NOT NULL,
+      value BLOB NOT NULL
+    ) WITHOUT ROWID;
     """
 }

@@ -238,7 +238,20 @@ struct ExplainCommand: ParsableCommand {
     let lines = decision.evidence.map { ($0, ExplainCommand.fetch($0)) }
     var output = Output()
     output.line(DecisionPage.render(decision, rule: rule, lines: lines, color: Terminal.usesColor(.auto)))
+    if log == nil { try done(about: decision).forEach { output.line($0) } }
     output.flush()
+  }
+
+  /// What playbooks gave out about the incident, the oldest first.
+  private func done(about decision: Decision) throws -> [String] {
+    let records: [ResponseRecord]
+    do { records = try openStore(selection).responses(decisionID: decision.id, limit: 100) } catch { throw CommandFailure.environment("\(error)") }
+    guard !records.isEmpty else { return [] }
+    return ["", "What was done"]
+      + records.reversed().map { record in
+        let detail = record.detail.isEmpty ? "" : ": \(record.detail)"
+        return TerminalText.escaped("  \(record.time) \(record.playbook): \(record.action): \(record.state.rawValue)\(detail)")
+      }
   }
 
   /// The latest record in a log whose id begins with ours.

@@ -55,6 +55,14 @@ struct DoctorCommand: ParsableCommand {
     return checks
   }
 
+  /// Mode, enforcer, blocks. An agent that observes needs no enforcer.
+  static func checkResponse(_ status: AgentStatus) -> Check {
+    let response = status.response
+    let text = "mode \(status.mode), enforcer: \(response.enforcer), \(response.activeBlocks) blocks, \(response.pendingApprovals) questions wait"
+    if response.isEnforcerReady { return Check(.ok, "response", text) }
+    return status.mode == "armed" ? Check(.problem, "response", text + "; nothing is blocked") : Check(.ok, "response", text)
+  }
+
   func run() throws {
     var checks: [Check] = []
     var settings = Configuration()
@@ -100,8 +108,10 @@ struct DoctorCommand: ParsableCommand {
     }
     do {
       let answer = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
-      let processes = try answer.withUnsafeBytes { try AgentStatus(json: $0) }.processes
+      let status = try answer.withUnsafeBytes { try AgentStatus(json: $0) }
+      let processes = status.processes
       checks.append(Check(.ok, "agent", "running"))
+      checks.append(DoctorCommand.checkResponse(status))
       checks += ProcessView.problems(processes).map { Check(.problem, "confinement", $0 + "; start panguard again") }
       let lines = ["what confines each"] + ProcessView.table(processes) + ProcessView.details(processes)
       checks.append(Check(processes.contains { !$0.notConfined.isEmpty } ? .warning : .ok, "processes", lines.joined(separator: "\n")))

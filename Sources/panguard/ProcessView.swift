@@ -55,7 +55,9 @@ enum ProcessView {
         rows.append([process.name, "-", "-", "-", "-", "-", "\(process.restarts)"])
         continue
       }
-      let capabilities = facts.effectiveCapabilities == 0 ? "none" : String(facts.effectiveCapabilities, radix: 16)
+      let capabilities =
+        facts.effectiveCapabilities == 0
+        ? "none" : facts.effectiveCapabilities == networkAdministration ? "CAP_NET_ADMIN" : String(facts.effectiveCapabilities, radix: 16)
       rows.append([
         process.name, "\(process.pid)", facts.user, capabilities, facts.hasNoNewPrivileges ? "yes" : "no",
         facts.seccomp == 2 ? "filtered" : "all", "\(process.restarts)",
@@ -78,13 +80,20 @@ enum ProcessView {
     }
   }
 
-  /// What the kernel says of the engine that it should not.
+  /// capabilities(7), as a mask.
+  private static let networkAdministration: UInt64 = 1 << 12
+
+  /// What the kernel says of the processes that it should not.
   static func problems(_ processes: [ProcessStatus]) -> [String] {
     guard let engine = processes.first(where: { $0.name == "engine" }), let facts = ProcessFacts(pid: engine.pid) else { return [] }
     var problems: [String] = []
     if facts.effectiveCapabilities != 0 { problems.append("the engine has capabilities") }
     if !facts.hasNoNewPrivileges { problems.append("the engine could gain privileges (no_new_privs is not set)") }
     if facts.seccomp != 2 { problems.append("the engine may make every system call") }
+    if let enforcer = processes.first(where: { $0.name == "enforcer" }), let facts = ProcessFacts(pid: enforcer.pid) {
+      if facts.effectiveCapabilities & ~networkAdministration != 0 { problems.append("the enforcer has more capabilities than CAP_NET_ADMIN") }
+      if facts.seccomp != 2 { problems.append("the enforcer may make every system call") }
+    }
     return problems
   }
 }

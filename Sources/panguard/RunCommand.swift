@@ -9,27 +9,45 @@ struct RunCommand: ParsableCommand {
     commandName: "run", abstract: "Watch this host in the foreground and show decisions live.",
     discussion: """
       Finds the logs that exist (files and the journal), says which it reads and which it cannot and why, and prints decisions until
-      Ctrl-C. It observes: decisions say what would be done. Run it as root, or as a user in the groups adm and systemd-journal.
+      Ctrl-C. It observes: decisions say what would be done; `panguard arm` lets playbooks act. Run it as root, or as a user in the groups
+      adm and systemd-journal.
 
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
-      ends by itself is started again. SIGHUP reads configuration and rules again.
+      ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another. SIGHUP reads configuration and
+      rules again.
       """)
   @OptionGroup var engine: EngineOptions
+  @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
+  var enforcerConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String]) -> [ChildProgram] {
+  static func table(_ engineArguments: [String], enforcerConfig: String?) -> [ChildProgram] {
     [
-      ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true)
+      ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
+      ChildProgram(
+        name: "enforcer", executable: "panguard-enforcer",
+        arguments: ["--fd", "\(Channel.enforcer)"] + (enforcerConfig.map { ["--config", $0] } ?? []), channel: Channel.enforcer,
+        purpose: "nothing can be blocked"),
     ]
   }
 
+  /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the enforcer's option.
+  private static func engineArguments(_ all: [String]) -> [String] {
+    var arguments = Array(all.dropFirst().drop { $0 != "run" }.dropFirst())
+    let name = "--enforcer-config"
+    while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
+      if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
+      arguments.remove(at: index)
+    }
+    return arguments
+  }
+
   func run() throws {
-    // What stands behind `run` is the engine's, as it was written: both read it by the same definition.
-    let arguments = Array(CommandLine.arguments.dropFirst().drop { $0 != "run" }.dropFirst())
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      code = try Supervisor(RunCommand.table(arguments), directories: directories) { printError($0) }.run()
+      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig)
+      code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")
     }

@@ -54,11 +54,29 @@ enum StatusView {
       }
     }
     out += ["", heading("Rules"), "  \(s.rulesLoaded) loaded, \(s.rulesSkipped) skipped, \(s.rulesRefused) refused; set \(s.ruleSetHash.prefix(16))"]
+    out += ["", heading("Response")] + response(s.response, mode: s.mode, warn: warn)
     out += ["", heading("Counters")] + s.counters.map { "  \($0.name): \(grouped($0.value))" }
     let lost = s.drops.filter { $0.count > 0 }
     out += ["", heading("Drops")]
     out += lost.isEmpty ? ["  none (\(s.drops.count) causes watched)"] : lost.map { "  " + warn("\($0.cause): \(grouped($0.count))") }
     out += ["", heading("Store"), "  \(s.storePath)" + (s.storeProblem.isEmpty ? "" : "\n  " + warn(TerminalText.escaped(s.storeProblem)))]
     return out.joined(separator: "\n")
+  }
+
+  private static func response(_ r: ResponseStatus, mode: String, warn: (String) -> String) -> [String] {
+    let enforcer = TerminalText.escaped(r.enforcer)
+    var out = ["  mode \(mode), \(r.playbooks) playbooks, enforcer: \(r.isEnforcerReady ? enforcer : warn(enforcer))"]
+    if r.confirmationSeconds > 0 {
+      let left = Nanoseconds.seconds(Int64(clamping: r.confirmationSeconds))
+      out.append("  " + warn("rolled back in \(left) unless `panguard arm --confirm` comes from another session"))
+    }
+    out.append(
+      "  \(grouped(r.activeBlocks)) blocks now\(r.waitingBlocks > 0 ? ", \(grouped(r.waitingBlocks)) wait for the enforcer" : ""), "
+        + "\(grouped(r.pendingApprovals)) questions wait")
+    out += r.counters.filter { $0.value > 0 }.map { "  \($0.name): \(grouped($0.value))" }
+    if !r.refusals.isEmpty {
+      out.append("  not done: " + r.refusals.map { "\(TerminalText.escaped($0.reason)) \(grouped($0.count))" }.joined(separator: ", "))
+    }
+    return out
   }
 }

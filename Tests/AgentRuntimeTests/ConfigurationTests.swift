@@ -34,7 +34,11 @@ import Testing
       state_directory: /tmp/state
       log_utc_offset: -05:30
       policy:
-        claimed_may_block: false
+        claimed_may_block: true
+      response:
+        playbooks: [/opt/playbooks]
+        enforcer: /run/e.sock
+        reconsider_after: [10s, 5m]
       thresholds: {act: 0.95, notify: 0.5}
       incident_window: PT30M
       output:
@@ -55,7 +59,9 @@ import Testing
     #expect(c.allowlist.map(\.description) == ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32"])
     #expect(c.stateDirectory == "/tmp/state")
     #expect(c.logUTCOffsetSeconds == -19_800)
-    #expect(!c.claimedEvidenceMayBlock)
+    #expect(c.claimedEvidenceMayBlock && !Configuration().claimedEvidenceMayBlock)
+    #expect(c.playbookDirectories == ["/opt/playbooks"] && c.enforcerPath == "/run/e.sock")
+    #expect(c.reconsiderAfter == [.seconds(10), .minutes(5)] && c.detector.reconsiderAfter == c.reconsiderAfter)
     #expect(c.actThreshold == 950)
     #expect(c.notifyThreshold == 500)
     #expect(c.incidentWindow == .minutes(30))
@@ -85,13 +91,18 @@ import Testing
     (
       "_mine: 1\n",
       "c.yaml:1:1: error: unknown key '_mine'; known: sources, allowlist, state_directory, log_utc_offset, "
-        + "incident_window, warm_up_bytes, rules, policy, thresholds, output"
+        + "incident_window, warm_up_bytes, rules, policy, response, thresholds, output"
     ),
     ("thresholds:\n  act: high\n", "c.yaml:2:8: error: 'thresholds.act' must be a number with at most 3 decimals, not 'high'"),
     ("thresholds:\n  act: 1\n", "c.yaml:2:8: error: 'thresholds.act' is 1, but must be between 0.001 and 0.999"),
     ("thresholds:\n  act: 0.95555\n", "c.yaml:2:8: error: 'thresholds.act' must be a number with at most 3 decimals, not '0.95555'"),
     ("thresholds:\n  act: 0.5\n", "c.yaml:2:3: error: 'thresholds.notify' (0.7) is above 'thresholds.act' (0.5)"),
     ("thresholds:\n  notify: 0.95\n", "c.yaml:2:11: error: 'thresholds.notify' (0.95) is above 'thresholds.act' (0.9)"),
+    ("response:\n  reconsider_after: []\n", "c.yaml:2:21: error: 'response.reconsider_after' must hold 1 to 16 durations"),
+    (
+      "response:\n  reconsider_after: [10m, soon]\n",
+      "c.yaml:2:27: error: 'response.reconsider_after' must hold durations from 1s to 30d, not 'soon'"
+    ),
     ("policy:\n  claimed_may_block: yes\n", "c.yaml:2:22: error: 'policy.claimed_may_block' must be true or false, not 'yes'"),
     ("output:\n  text: alwys\n", "c.yaml:2:9: error: 'output.text' is 'alwys', but must be one of auto, always, never; did you mean 'always'?"),
     ("output:\n  jsonl: d.jsonl\n", "c.yaml:2:10: error: 'output.jsonl' must be an absolute path, not 'd.jsonl'"),

@@ -307,6 +307,36 @@ private final class Bench {
     #expect(!second.decisions.isEmpty)
   }
 
+  /// Who is back when a block would have ended is told of again, later each time; in between only growth is told.
+  @Test func whoIsBackAfterABlockIsToldOfAgain() throws {
+    let bench = Bench()
+    func guesses(after pause: Nanoseconds) -> Int {
+      let before = bench.decisions.filter { $0.ruleID == "ATR-2026-99001" }.count
+      for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, after: i == 0 ? pause : .seconds(1)) }
+      return bench.decisions.filter { $0.ruleID == "ATR-2026-99001" }.count - before
+    }
+    #expect(guesses(after: .seconds(1)) == 1)
+    let first = try #require(bench.last("ATR-2026-99001"))
+    #expect(first.action == .blockIP)
+    // Ten minutes, then an hour, then a day.
+    #expect(guesses(after: .minutes(11)) == 1)
+    let second = try #require(bench.last("ATR-2026-99001"))
+    #expect(second.id == first.id && second.revision == 2 && second.matchCount == 2 && second.time - first.time > .minutes(10))
+    #expect(guesses(after: .minutes(30)) == 0)
+    #expect(guesses(after: .minutes(31)) == 1)
+    #expect(guesses(after: .hours(3)) == 0)
+    #expect(bench.last("ATR-2026-99001")?.id == first.id)
+  }
+
+  /// Nothing is told again by the clock where nothing was to be blocked.
+  @Test func whoIsOnlyReportedIsNotToldOfByTheClock() {
+    let bench = Bench { $0.claimedMayBlock = false }
+    for round in 0..<3 {
+      for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, after: i == 0 && round > 0 ? .minutes(15) : .seconds(1)) }
+    }
+    #expect(bench.decisions.filter { $0.ruleID == "ATR-2026-99001" }.count == 1)
+  }
+
   @Test func warmUpRemembersButDecidesNothing() {
     let bench = Bench()
     for _ in 0..<4 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1) }

@@ -121,8 +121,10 @@ import Testing
     // The clock goes back two days, and stays there.
     text += (0..<60).map { line("2026-01-03T00:00:\(10 + $0 % 50)Z", 100 + $0) }.joined()
     d.write(text, to: "auth.log")
+    d.write("policy: {claimed_may_block: true}\n", to: "config.yaml")
     let result = panguard(
-      "replay", "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time", "2026-06-30T00:00:00Z", d["auth.log"])
+      "replay", "--config", d["config.yaml"], "--rules", Product.rules, "--format", "jsonl", "--stats", "--input-time",
+      "2026-06-30T00:00:00Z", d["auth.log"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.errors.contains("events with a stamp that cannot be placed"), "\(result.errors)")
     let decisions = try result.decisions

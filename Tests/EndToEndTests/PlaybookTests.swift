@@ -8,8 +8,10 @@ import Testing
   /// The decisions of the shipped sample, replayed once.
   private static let day: TemporaryDirectory = {
     let directory = TemporaryDirectory.untilExit()
+    directory.write("policy: {claimed_may_block: true}\n", to: "config.yaml")
     let result = panguard(
-      "replay", "--rules", Product.rules, "--output", directory["day.jsonl"], Product.root + "/examples/auth.log",
+      "replay", "--config", directory["config.yaml"], "--rules", Product.rules, "--output", directory["day.jsonl"],
+      Product.root + "/examples/auth.log",
       Product.root + "/examples/access.log")
     if result.status != 0 { Issue.record("\(result)") }
     return directory

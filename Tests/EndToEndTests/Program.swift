@@ -222,15 +222,21 @@ final class RunningAgent {
   var output: [String] { String(decoding: directory.contents("agent.out"), as: UTF8.self).split(separator: "\n").map(String.init) }
 
   /// `sources`: paths below the directory, read from their beginning. `more`: further configuration.
-  init(_ directory: TemporaryDirectory, sources: [String] = ["auth.log"], more: String = "", arguments: [String] = [], state: String? = nil) {
+  /// Text of these files may lead to a block, unless `more` has a policy of its own: most tests are not about trust. `trust`: what the
+  /// configuration says of the sources; `prefix`: what `panguard` is started by.
+  init(
+    _ directory: TemporaryDirectory, sources: [String] = ["auth.log"], more: String = "", arguments: [String] = [], state: String? = nil,
+    trust: String = "claimed", prefix: [String] = []
+  ) {
     self.directory = directory
     self.state = state ?? directory["state"]
-    let list = sources.map { "  - path: \(directory[$0])\n    from_start: true\n" }.joined()
+    let list = sources.map { "  - path: \(directory[$0])\n    from_start: true\n    trust: \(trust)\n" }.joined()
+    let more = more.contains("policy:") ? more : "policy: {claimed_may_block: true}\n" + more
     directory.write("sources:\(list.isEmpty ? " []" : "")\n\(list)\(more)\n", to: "config.yaml")
     // A user `panguard` that this machine may have could not enter the directories of the tests.
     let user = Product.isRoot && !arguments.contains("--user") ? ["--user", "root"] : []
     let rules = arguments.contains("--rules") ? [] : ["--rules", Product.rules]
-    self.arguments = [Product.panguard, "run", "--config", directory["config.yaml"], "--state", self.state] + rules + user + arguments
+    self.arguments = prefix + [Product.panguard, "run", "--config", directory["config.yaml"], "--state", self.state] + rules + user + arguments
     child = RunningAgent.start(self.arguments, directory)
   }
   private static func start(_ arguments: [String], _ directory: TemporaryDirectory) -> Child {

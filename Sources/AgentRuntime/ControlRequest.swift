@@ -1,0 +1,125 @@
+// What may be asked of the running agent over its control socket, and what it answers. One request is one line of words; anything that is
+// not in this table is refused. Pure.
+import Primitives
+
+public enum ControlRequest: Equatable, Sendable {
+  case status
+  /// `confirmWithin`: seconds in which `confirm` must come from another session, or everything is rolled back. nil: for good.
+  case arm(confirmWithin: Int64?, session: String)
+  case confirm(session: String)
+  case disarm
+  case approve(String)
+  case deny(String)
+  case block(CIDR, seconds: Int64)
+  case unblock(CIDR)
+  case unblockAll
+  case blocks
+  case pending
+
+  /// Whether the agent is another one afterwards.
+  public var changes: Bool {
+    switch self {
+    case .status, .blocks, .pending: false
+    default: true
+    }
+  }
+
+  public var line: String {
+    switch self {
+    case .status: "status"
+    case .arm(nil, _): "arm"
+    case .arm(let seconds?, let session): "arm \(seconds) \(session)"
+    case .confirm(let session): "confirm \(session)"
+    case .disarm: "disarm"
+    case .approve(let id): "approve \(id)"
+    case .deny(let id): "deny \(id)"
+    case .block(let network, let seconds): "block \(network) \(seconds)"
+    case .unblock(let network): "unblock \(network)"
+    case .unblockAll: "unblock-all"
+    case .blocks: "blocks"
+    case .pending: "pending"
+    }
+  }
+
+  /// nil: none of these.
+  public init?(_ line: String) {
+    guard line.utf8.count <= Limits.controlRequestBytes, line.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) else { return nil }
+    let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+    func session(_ word: String) -> String? { SessionIdentity.isValid(word) ? word : nil }
+    func id(_ word: String) -> String? { (1...64).contains(word.utf8.count) && word.utf8.allSatisfy(\.isAlphanumeric) ? word : nil }
+    switch (words.first, words.count) {
+    case ("status", 1): self = .status
+    case ("arm", 1): self = .arm(confirmWithin: nil, session: "")
+    case ("arm", 3):
+      guard let seconds = Int64(words[1]), Limits.confirmationSeconds.contains(seconds), let session = session(words[2]) else { return nil }
+      self = .arm(confirmWithin: seconds, session: session)
+    case ("confirm", 2):
+      guard let session = session(words[1]) else { return nil }
+      self = .confirm(session: session)
+    case ("disarm", 1): self = .disarm
+    case ("approve", 2), ("deny", 2):
+      guard let id = id(words[1]) else { return nil }
+      self = words[0] == "approve" ? .approve(id) : .deny(id)
+    case ("block", 3):
+      guard let network = CIDR(words[1]), let seconds = Int64(words[2]), Limits.operatorBlockSeconds.contains(seconds) else { return nil }
+      self = .block(network, seconds: seconds)
+    case ("unblock", 2):
+      guard let network = CIDR(words[1]) else { return nil }
+      self = .unblock(network)
+    case ("unblock-all", 1): self = .unblockAll
+    case ("blocks", 1): self = .blocks
+    case ("pending", 1): self = .pending
+    default: return nil
+    }
+  }
+}
+
+extension UInt8 {
+  fileprivate var isAlphanumeric: Bool { (0x30...0x39).contains(self) || (0x61...0x7a).contains(self) || (0x41...0x5a).contains(self) }
+}
+
+/// Who asks, by the kernel's word (SO_PEERCRED).
+public struct ControlPeer: Sendable, CustomStringConvertible {
+  public var uid: UInt32
+  public var pid: Int32
+  public init(uid: UInt32, pid: Int32) {
+    self.uid = uid
+    self.pid = pid
+  }
+  public var description: String { "uid \(uid), pid \(pid)" }
+}
+
+/// The answer to a request that changes something.
+public struct ControlOutcome: Sendable, Equatable {
+  public var isDone: Bool
+  /// A sentence for people; it may hold text from logs.
+  public var message: String
+  public init(isDone: Bool, message: String) {
+    self.isDone = isDone
+    self.message = message
+  }
+  public static func done(_ message: String) -> ControlOutcome { ControlOutcome(isDone: true, message: message) }
+  public static func refused(_ message: String) -> ControlOutcome { ControlOutcome(isDone: false, message: message) }
+
+  public var json: [UInt8] {
+    var json = JSONWriter()
+    json.beginObject()
+    json.key("done")
+    json.value(isDone)
+    json.key("message")
+    json.value(message)
+    json.endObject()
+    return json.out
+  }
+  /// Throws where the bytes are no such answer.
+  public init(json bytes: Bytes) throws {
+    (isDone, message) = (false, "")
+    try JSONMembers.forEach(of: bytes) { key, value in
+      switch key.string {
+      case "done": isDone = value.string == "true"
+      case "message": message = AgentStatus.text(value)
+      default: break
+      }
+    }
+  }
+}

@@ -1,0 +1,226 @@
+// What operators ask of the running agent: arm and disarm, answer questions, block and unblock by hand. Each is written down with who asked,
+// also where it was refused.
+import Detection
+import Enforcement
+import Playbooks
+import Primitives
+import Storage
+
+extension Responder {
+  /// Blocks and questions in one answer; the rest is counted.
+  private static let listedRows = 10_000
+
+  func answer(_ request: ControlRequest, _ peer: ControlPeer, storeProblem: String?) -> [UInt8] {
+    switch request {
+    case .status: return []
+    case .blocks: return blockList
+    case .pending: return pendingList
+    default: break
+    }
+    let outcome: ControlOutcome
+    if let storeProblem {
+      outcome = .refused("the decision store does not work, so nothing can be changed: \(storeProblem)")
+    } else {
+      outcome = perform(request, peer)
+    }
+    audit("\(peer)", request.word, "\(request.line): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+    flush()
+    return outcome.json
+  }
+
+  private func perform(_ request: ControlRequest, _ peer: ControlPeer) -> ControlOutcome {
+    switch request {
+    case .arm(let seconds, let session): arm(seconds, session)
+    case .confirm(let session): confirm(session)
+    case .disarm: disarm()
+    case .approve(let id): approve(id)
+    case .deny(let id): deny(id)
+    case .block(let network, let seconds): block(network, seconds, peer)
+    case .unblock(let network): unblock(network)
+    case .unblockAll: unblockAll()
+    case .status, .blocks, .pending: .refused("not a change")
+    }
+  }
+
+  // MARK: Mode
+
+  private func arm(_ seconds: Int64?, _ session: String) -> ControlOutcome {
+    guard mode == .observe else {
+      return window == nil
+        ? .refused("it is armed already") : .refused("it is armed and waits for `panguard arm --confirm`; `panguard disarm` takes it back")
+    }
+    _ = planner.set(mode: .armed)
+    window = seconds.map { ConfirmationWindow(deadline: wallClock() + .seconds($0), session: session) }
+    (isModeChanged, isPlannerChanged) = (true, true)
+    guard flush() else {
+      _ = planner.set(mode: .observe)
+      window = nil
+      return .refused("the mode could not be stored")
+    }
+    report(.note(sentence))
+    if link.connect(now: MonotonicTime.now()), reconciled != link.generation { reconcile() }
+    var message = "armed: playbooks act from now on"
+    if let seconds {
+      message +=
+        "; unless `panguard arm --confirm` comes from another login session within \(Nanoseconds.seconds(seconds)), all blocks are lifted "
+        + "and it observes again"
+    }
+    if !link.isOpen || !unavailable.isEmpty { message += "; but nothing can be blocked now: \(link.isOpen ? unavailable : link.problem)" }
+    return .done(message)
+  }
+
+  private func confirm(_ session: String) -> ControlOutcome {
+    guard let waiting = window else { return .refused(mode == .armed ? "it is armed, and nothing waits for confirmation" : "it is not armed") }
+    guard waiting.session != session else {
+      return .refused("this is the session that armed it: log in anew, to see that you still can, and confirm from there")
+    }
+    window = nil
+    isModeChanged = true
+    // Blocks were given to the kernel until the end of the window at most; now they get their own end.
+    if link.isOpen, !blocks.isEmpty { reconcile() }
+    report(.note(sentence))
+    return .done("confirmed: it stays armed")
+  }
+
+  private func disarm() -> ControlOutcome {
+    guard mode == .armed else { return .refused("it observes already") }
+    let withdrawn = planner.set(mode: .observe)
+    let hadWindow = window != nil
+    window = nil
+    (isModeChanged, isPlannerChanged) = (true, true)
+    guard flush() else { return .refused("it observes now, but that could not be stored: a restart would find it armed") }
+    if hadWindow, link.isOpen, !blocks.isEmpty { reconcile() }
+    report(.note(sentence))
+    var message = "disarmed: it decides and explains, it does not act"
+    if !withdrawn.isEmpty { message += "; \(withdrawn.count) questions withdrawn" }
+    if !blocks.isEmpty { message += "; \(blocks.count) blocks stay until they end (`panguard unblock all` lifts them)" }
+    return .done(message)
+  }
+
+  // MARK: Questions
+
+  private func approve(_ id: String) -> ControlOutcome {
+    let answer = planner.approve(id, at: wallClock())
+    isPlannerChanged = true
+    guard case .approved(let planned) = answer, let action = planned.action else { return refused(answer, id) }
+    guard let unanswered = planner.unanswered.first(where: { $0.idempotencyKey == planned.idempotencyKey }),
+      let decision = try? store.decision(idPrefix: unanswered.decisionID)
+    else {
+      _ = planner.note(.failed, of: planned.idempotencyKey)
+      return .refused("its decision is no longer stored")
+    }
+    give(planned.idempotencyKey, action, decision, playbook: unanswered.playbook, step: planned.step)
+    guard flush() else { return .done("approved: \(action.text); it is done as soon as that can be stored") }
+    carryOut()
+    if open[planned.idempotencyKey] != nil { return .done("approved: \(action.text); it waits for the enforcer") }
+    let record = try? store.responses(decisionID: decision.id).first { $0.key == planned.idempotencyKey }
+    guard let record, record.state != .done else { return .done("approved and done: \(action.text)") }
+    return .refused("approved, but \(record.state == .refused ? "refused" : "not done"): \(action.text): \(record.detail)")
+  }
+  private func deny(_ id: String) -> ControlOutcome {
+    let answer = planner.deny(id, at: wallClock())
+    isPlannerChanged = true
+    guard case .denied(let pending) = answer else { return refused(answer, id) }
+    return .done("denied: \(pending.action.text); not asked again for an hour")
+  }
+  private func refused(_ answer: ApprovalAnswer, _ id: String) -> ControlOutcome {
+    switch answer {
+    case .expired(let pending): .refused("\(pending.id) has expired: nobody answered before \(pending.expiresAt)")
+    case .ambiguous(let count): .refused("\(count) questions begin with '\(id)': give more digits")
+    default: .refused("no question '\(id)' waits; `panguard approve` lists them")
+    }
+  }
+
+  // MARK: By hand
+
+  /// What the enforcer blocks where one address is named.
+  private static func normal(_ network: CIDR) -> CIDR {
+    network.base.isV4 || network.prefixLength <= 64 ? network : CIDR(network.base, prefixLength: 64)
+  }
+
+  private func block(_ wanted: CIDR, _ seconds: Int64, _ peer: ControlPeer) -> ControlOutcome {
+    let network = Responder.normal(wanted)
+    guard link.connect(now: MonotonicTime.now()) else { return .refused("the enforcer does not answer: \(link.problem)") }
+    if reconciled != link.generation { reconcile() }
+    guard unavailable.isEmpty else { return .refused("nothing can be blocked: \(unavailable)") }
+    let now = wallClock()
+    let kept = StoredBlock(
+      network: network.description, since: now, until: now + .seconds(seconds), key: "", origin: "\(peer)", isConfirmed: true)
+    let request = [Block(network, seconds: UInt32(clamping: seconds))]
+    switch link.ask({ client throws(EnforcerClientError) in try client.block(request) }) {
+    case nil: return .refused("the enforcer does not answer: \(link.problem)")
+    case .unavailable(let reason): return .refused("nothing can be blocked: \(reason)")
+    case .done(let outcomes):
+      switch outcomes.first {
+      case .blocked, .refreshed:
+        if let before = blocks[network], open[before.key] != nil { settle(before.key, .done, "", "the operator blocked it") }
+        set(kept, network)
+        return .done("\(network) is blocked for \(Nanoseconds.seconds(seconds))")
+      case .refused(let refusal):
+        refusals[refusal.name, default: 0] += 1
+        return .refused("\(network) is not blocked: \(refusal)")
+      default: return .refused("\(network) is not blocked")
+      }
+    }
+  }
+
+  private func unblock(_ wanted: CIDR) -> ControlOutcome {
+    let network = Responder.normal(wanted)
+    guard let block = blocks[network] else { return .refused("\(network) is not blocked; `panguard blocks` lists what is") }
+    forget(network)
+    settle(block.key, .refused, "unblocked", "the operator unblocked it")
+    planner.noteUnblocked(network)
+    isPlannerChanged = true
+    return lift([network]) ? .done("\(network) is unblocked") : .done("\(network) is unblocked as soon as the enforcer answers (\(link.problem))")
+  }
+  private func unblockAll() -> ControlOutcome {
+    let count = blocks.count
+    if liftAll() { return .done("\(count) networks unblocked") }
+    return .done("\(count) networks are unblocked as soon as the enforcer answers (\(link.problem))")
+  }
+
+  // MARK: Lists
+
+  private var blockList: [UInt8] {
+    let now = wallClock()
+    var json = JSONWriter()
+    json.beginObject()
+    json.key("total")
+    json.value(blocks.count)
+    json.key("blocks")
+    json.beginArray()
+    for (_, block) in sortedBlocks.prefix(Responder.listedRows) {
+      json.beginObject()
+      json.key("network")
+      json.value(block.network)
+      json.key("since")
+      json.value(block.since)
+      json.key("until")
+      json.value(block.until)
+      json.key("remaining_seconds")
+      json.value(max(0, (block.until - now).count / 1_000_000_000))
+      json.key("origin")
+      json.value(block.origin)
+      json.key("state")
+      json.value(block.isConfirmed ? "blocked" : "waiting")
+      json.endObject()
+    }
+    json.endArray()
+    json.endObject()
+    return json.out
+  }
+  private var pendingList: [UInt8] {
+    var json = JSONWriter()
+    json.beginObject()
+    json.key("pending")
+    json.beginArray()
+    for pending in planner.pendingApprovals { PlanJSON.append(pending, to: &json) }
+    json.endArray()
+    json.endObject()
+    return json.out
+  }
+}
+
+extension ControlRequest {
+  fileprivate var word: String { line.split(separator: " ").first.map(String.init) ?? "" }
+}

@@ -1,0 +1,332 @@
+// How actions are carried out: blocks through the enforcer, many in one transaction; notices to the local syslog; lines kept in the store.
+// Invariant: the engine waits for nobody longer than `Limits.enforcerCall`. A block that the enforcer cannot take now waits for it, with the
+// end that it was given; what this build cannot do fails with that reason.
+import Detection
+import Enforcement
+import Export
+import Glibc
+import LogSources
+import Playbooks
+import Primitives
+import Storage
+
+extension Responder {
+  private static let evidenceNanoseconds: Int64 = 250_000_000
+
+  /// Carries out what was stored. What comes of it is stored too, at once or with the next transaction.
+  func carryOut() {
+    guard !work.isEmpty else { return }
+    let due = work
+    work.removeAll(keepingCapacity: true)
+    var networks: [CIDR] = []
+    let start = MonotonicTime.now()
+    for item in due {
+      guard open[item.key] != nil else { continue }
+      switch item.action {
+      case .blockIP(let network, _): if blocks[network]?.key == item.key { networks.append(network) }
+      case .unblockIP(let network):
+        forget(network)
+        lift([network])
+        settle(item.key, .done, "", "")
+      case .notify(.syslog(let level)): notify(item, level)
+      case .captureLines(let limit): keepLines(item, limit, mayTakeTime: MonotonicTime.now() - start < Responder.evidenceNanoseconds)
+      default: settle(item.key, .failed, "not_available", "not available in this build")
+      }
+    }
+    block(networks)
+    flush()
+  }
+
+  private func notify(_ item: Work, _ level: NotificationLevel) {
+    let message = RFC5424.message(
+      item.decision, hostname: HostName.current, procid: "\(getpid())", severity: level.syslogSeverity, kind: "response")
+    guard syslog.send(message) else {
+      return settle(item.key, .failed, "syslog", "\(syslog.path): \(syslog.lastErrorText)")
+    }
+    count(.notices)
+    settle(item.key, .done, "", "")
+  }
+
+  private func keepLines(_ item: Work, _ limit: Int, mayTakeTime: Bool) {
+    let evidence = item.decision.evidence.suffix(limit)
+    guard mayTakeTime else {
+      return settle(item.key, .failed, "busy", "there was no time to copy \(evidence.count) lines; they are in their logs")
+    }
+    var kept: UInt64 = 0
+    for record in evidence {
+      guard let line = Responder.line(record) else { continue }
+      lines.append(
+        KeptLine(decisionID: item.decision.id, revision: item.decision.revision, source: record.source, offset: record.offset, line: line))
+      kept += 1
+    }
+    count(.lines, kept)
+    settle(item.key, kept > 0 || evidence.isEmpty ? .done : .failed, "no_lines", "\(kept) of \(evidence.count) lines kept")
+  }
+  private static func line(_ record: EvidenceRecord) -> String? {
+    guard record.source != "-" else { return nil }
+    if record.source == SourceName.journal { return JournalLineFetcher.fetch(record) }
+    return LineFetcher.fetch(path: record.source, offset: record.offset, length: Int(record.length), expected: record.fingerprint)
+      .map { String(decoding: $0.bytes, as: UTF8.self) }
+  }
+
+  // MARK: The enforcer
+
+  /// Seconds from now that the kernel is told: no longer than an arming that nobody has confirmed, so that it ends even if we do.
+  private func seconds(_ block: StoredBlock, _ now: EventTime) -> UInt32 {
+    let end = window.map { min($0.deadline, block.until) } ?? block.until
+    return UInt32(clamping: max(1, ((end - now).count + 999_999_999) / 1_000_000_000))
+  }
+
+  /// Asks for blocks that are in `blocks`.
+  func block(_ networks: [CIDR]) {
+    guard !networks.isEmpty, isReady() else { return }
+    // What is needed is asked for with everything else.
+    guard reconciled == link.generation else { return reconcile() }
+    let now = wallClock()
+    let list = networks.compactMap { network in
+      // Nothing is blocked for less than the enforcer's shortest time; what was to end sooner is unblocked by us.
+      blocks[network].map { Block(network, seconds: max(10, seconds($0, now))) }
+    }
+    switch link.ask({ client throws(EnforcerClientError) in try client.block(list) }) {
+    case nil: break
+    case .unavailable(let reason): nothingCanBeBlocked(reason)
+    case .done(let outcomes): for (block, outcome) in zip(list, outcomes) { take(outcome, block.network) }
+    }
+  }
+
+  /// True where the enforcer can be asked; else what waits stays, or fails where it never will be.
+  private func isReady() -> Bool {
+    guard link.connect(now: MonotonicTime.now()) else {
+      sayOnce("the enforcer does not answer (\(link.problem)): blocks wait for it")
+      return false
+    }
+    if !unavailable.isEmpty, reconciled == link.generation {
+      nothingCanBeBlocked(unavailable)
+      return false
+    }
+    return true
+  }
+  private func sayOnce(_ problem: String) {
+    guard problem != saidProblem else { return }
+    saidProblem = problem
+    // Who only observes lacks nothing.
+    report(mode == .armed ? .warning(problem) : .note(problem))
+    audit("agent", "enforcer", problem)
+  }
+  private func nothingCanBeBlocked(_ reason: String) {
+    unavailable = reason
+    for (network, block) in sortedBlocks where !block.isConfirmed {
+      forget(network)
+      settle(block.key, .failed, "unavailable", reason)
+    }
+  }
+
+  private func take(_ outcome: BlockOutcome, _ network: CIDR) {
+    guard var block = blocks[network] else { return }
+    switch outcome {
+    case .blocked, .refreshed:
+      if !block.isConfirmed {
+        block.isConfirmed = true
+        set(block, network)
+        count(.blocked)
+      }
+      settle(block.key, .done, "", "")
+    case .refused(let refusal):
+      forget(network)
+      count(.refused)
+      if open[block.key] != nil {
+        settle(block.key, .refused, refusal.name, "\(refusal)")
+      } else {
+        planner.noteUnblocked(network)
+        isPlannerChanged = true
+        refusals[refusal.name, default: 0] += 1
+        audit("enforcer", "refused", "\(network): \(refusal)")
+      }
+    case .unblocked, .absent: break
+    }
+  }
+
+  /// Brings the store and the kernel together, once for each connection. An engine that has nothing to say leaves the kernel alone.
+  func reconcile() {
+    guard link.isOpen else { return }
+    guard let status = link.ask({ client throws(EnforcerClientError) in try client.status() }) else { return }
+    unavailable = status.unavailable
+    if !unavailable.isEmpty {
+      reconciled = link.generation
+      sayOnce("nothing can be blocked: \(unavailable)")
+      return nothingCanBeBlocked(unavailable)
+    }
+    if blocks.isEmpty, !mustReconcile, mode == .observe {
+      reconciled = link.generation
+      saidProblem = ""
+      return
+    }
+    let now = wallClock()
+    let list = sortedBlocks.map { Block($0.network, seconds: seconds($0.block, now)) }
+    switch link.ask({ client throws(EnforcerClientError) in try client.reconcile(list) }) {
+    case nil: return
+    case .unavailable(let reason): nothingCanBeBlocked(reason)
+    case .done(let answer):
+      for (block, outcome) in zip(list, answer.outcomes) { take(outcome, block.network) }
+      for network in answer.strangers { audit("enforcer", "removed", "\(network): it was blocked in the kernel, and not in the store") }
+      if mustReconcile {
+        mustReconcile = false
+        isModeChanged = true
+      }
+    }
+    reconciled = link.generation
+    saidProblem = ""
+  }
+
+  /// Lets networks go that are no longer in `blocks`; false: the enforcer will do so when it answers.
+  @discardableResult
+  func lift(_ networks: [CIDR]) -> Bool {
+    guard link.isOpen, unavailable.isEmpty, reconciled == link.generation,
+      case .done? = link.ask({ client throws(EnforcerClientError) in try client.unblock(networks) })
+    else {
+      needReconciliation()
+      return false
+    }
+    return true
+  }
+  /// The same for all of them.
+  @discardableResult
+  func liftAll() -> Bool {
+    forgetAll()
+    planner.noteAllUnblocked()
+    isPlannerChanged = true
+    for (key, record) in open.sorted(by: { $0.key < $1.key }) where record.action.hasPrefix("block_ip") {
+      settle(key, .refused, "unblocked", "all blocks were lifted")
+    }
+    if link.connect(now: MonotonicTime.now()), unavailable.isEmpty,
+      case .done? = link.ask({ client throws(EnforcerClientError) in try client.unblockAll() })
+    {
+      return true
+    }
+    needReconciliation()
+    return false
+  }
+  private func needReconciliation() {
+    reconciled = 0
+    mustReconcile = true
+    isModeChanged = true
+  }
+
+  // MARK: Time
+
+  /// Once a second or so. `storeWorks`: what happens can be stored.
+  func tick(storeWorks: Bool) {
+    guard storeWorks else { return }
+    let now = wallClock()
+    if let window, window.deadline <= now { rollBack("nobody confirmed the arming in time") }
+    for (network, block) in blocks.sorted(by: { $0.value.network < $1.value.network }) where block.until <= now {
+      forget(network)
+      if block.isConfirmed { count(.ended) }
+      settle(block.key, .failed, "too_late", "no enforcer took it before its end")
+    }
+    for expired in planner.expireApprovals(at: now) {
+      isPlannerChanged = true
+      audit("agent", "expired", "\(expired.id): nobody answered: \(expired.action.text) (\(expired.decisionID))")
+    }
+    carryOutLeftOver()
+    syslog.flush()
+    if link.connect(now: MonotonicTime.now()) {
+      if reconciled != link.generation { reconcile() }
+      beat()
+    } else if mode == .armed || !blocks.isEmpty {
+      sayOnce("the enforcer does not answer (\(link.problem)): blocks wait for it")
+    }
+    flush()
+  }
+
+  private func beat() {
+    guard case .done(let notices)? = link.ask({ client throws(EnforcerClientError) in try client.heartbeat() }) else { return }
+    for notice in notices {
+      switch notice.kind {
+      case .unblockedAsProtected:
+        let reason = "\(notice.network) is now \(notice.protected.map { "\($0)" } ?? "protected")"
+        if let block = blocks[notice.network] {
+          forget(notice.network)
+          settle(block.key, .refused, "protected", reason)
+        }
+        planner.noteUnblocked(notice.network)
+        isPlannerChanged = true
+        audit("enforcer", "unblocked", reason)
+        tell(.warning("unblocked by the enforcer: \(reason)"))
+      case .strangerRemoved: audit("enforcer", "removed", "\(notice.network): nobody asked for this block")
+      case .reasserted: audit("enforcer", "reasserted", "\(notice.network): it was missing or had another end in the kernel")
+      case .heartbeatLost: audit("enforcer", "heartbeat_lost", "the engine had been silent")
+      case .tableRestored:
+        audit("enforcer", "table_restored", "the table was missing or changed, and was made anew")
+        tell(.warning("somebody removed or changed the enforcer's table; it was made anew"))
+      }
+    }
+  }
+
+  /// What an earlier run gave out and nobody answered. Blocks among it are in `blocks`, and come with the next reconciliation.
+  private func carryOutLeftOver() {
+    guard !leftOver.isEmpty else { return }
+    let actions = leftOver
+    leftOver.removeAll()
+    for action in actions where open[action.idempotencyKey] != nil {
+      if case .blockIP(let network, _) = action.action {
+        guard blocks[network]?.key != action.idempotencyKey else { continue }
+        settle(action.idempotencyKey, .failed, "too_late", "it was not made before the agent ended")
+      } else if let decision = try? store.decision(idPrefix: action.decisionID) {
+        work.append(Work(key: action.idempotencyKey, action: action.action, decision: decision))
+      } else {
+        settle(action.idempotencyKey, .failed, "too_late", "its decision is no longer stored")
+      }
+    }
+    carryOut()
+  }
+
+  /// Takes every block back and observes again.
+  func rollBack(_ reason: String) {
+    window = nil
+    let count = blocks.count
+    _ = planner.set(mode: .observe)
+    isModeChanged = true
+    isPlannerChanged = true
+    work.removeAll()
+    let isLifted = liftAll()
+    let text = "\(reason): \(count) blocks lifted\(isLifted ? "" : " (as soon as the enforcer answers)"), mode observe"
+    audit("agent", "rolled_back", text, isOperator: true)
+    report(.warning(text))
+  }
+
+  // MARK: Status
+
+  func status() -> ResponseStatus {
+    var status = ResponseStatus()
+    status.isEnforcerReady = link.isOpen && unavailable.isEmpty
+    status.enforcer = !link.isOpen ? link.problem : unavailable.isEmpty ? "ready" : unavailable
+    status.playbooks = UInt64(planner.playbooks.playbooks.count)
+    status.activeBlocks = UInt64(blocks.values.filter(\.isConfirmed).count)
+    status.waitingBlocks = UInt64(blocks.count) - status.activeBlocks
+    status.pendingApprovals = UInt64(planner.pendingApprovals.count)
+    if let window { status.confirmationSeconds = UInt64(clamping: max(1, (window.deadline - wallClock()).count / 1_000_000_000)) }
+    let planned = planner.counters
+    status.counters =
+      [
+        ("actions carried out or begun", planned.executed), ("actions that an armed agent would have taken", planned.wouldHaveExecuted),
+        ("questions asked", planned.asked),
+      ] + counters
+    status.refusals = refusals.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
+    return status
+  }
+}
+
+extension NotificationLevel {
+  /// RFC 5424 table 2.
+  var syslogSeverity: Int {
+    switch self {
+    case .alert: 1
+    case .critical: 2
+    case .error: 3
+    case .warning: 4
+    case .notice: 5
+    case .info: 6
+    }
+  }
+}
