@@ -2,12 +2,12 @@
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
 # What `panguard run` starts lies beside it.
-PROGRAMS = panguardd panguard
+PROGRAMS = panguardd panguard-enforcer panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)
 
-.PHONY: help run test setup setup-tests build bench differential completions man schema lint clean
+.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench differential completions man deb test-package schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,12 @@ setup: ## Install what building needs (apt)
 setup-tests:
 	@scripts/setup --tests
 
+setup-package:
+	@scripts/setup --package
+
+setup-package-tests:
+	@scripts/setup --package-tests
+
 build: ## Release build of all programs
 	for program in $(PROGRAMS); do $(SWIFT) build $(RELEASE) --product $$program || exit 1; done
 
@@ -41,9 +47,14 @@ completions: build ## Shell completions, in dist/completions
 	$(PANGUARD) --generate-completion-script zsh > dist/completions/_panguard
 	$(PANGUARD) --generate-completion-script fish > dist/completions/panguard.fish
 
-man: ## Man pages, in dist/man
-	@mkdir -p dist/man
-	$(SWIFT) package --allow-writing-to-package-directory generate-manual --multi-page --output-directory dist/man
+man: build ## Man pages, in dist/man
+	@packaging/man/generate .build/release dist/man
+
+deb: setup-package build ## A Debian package, in dist
+	@packaging/build-deb
+
+test-package: deb setup-package-tests ## Boot a systemd of its own, install the package in it, attack, upgrade, remove (needs root)
+	@packaging/test-install
 
 schema: ## JSON Schemas for editors, in docs/schema
 	@mkdir -p docs/schema
