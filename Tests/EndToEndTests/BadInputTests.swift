@@ -101,7 +101,8 @@ import Testing
           to: "auth.log")
       }
     }
-    let result = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["auth.log"])
+    d.write("policy: {claimed_may_block: true}\n", to: "config.yaml")
+    let result = panguard("replay", "--config", d["config.yaml"], "--rules", Product.rules, "--format", "jsonl", d["auth.log"])
     let decisions = try result.decisions
     #expect(!decisions.contains { $0.subject.source == innocent })
     for n in 0..<users.count {
