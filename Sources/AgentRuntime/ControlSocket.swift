@@ -30,7 +30,7 @@ public final class ControlSocket {
     descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { throw ControlSocketError(description: "\(path): \(String(cString: strerror(errno)))") }
     let mask = umask(0o177)
-    let bound = ControlSocket.withAddress(path) { bind(descriptor, $0, $1) }
+    let bound = withSocketAddress(path) { bind(descriptor, $0, $1) }
     umask(mask)
     guard bound == 0, listen(descriptor, 8) == 0 else {
       let reason = String(cString: strerror(errno))
@@ -101,23 +101,12 @@ public final class ControlSocket {
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
       setsockopt(connection, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
-    guard withAddress(path, { Glibc.connect(connection, $0, $1) }) == 0 else {
+    guard withSocketAddress(path, { Glibc.connect(connection, $0, $1) }) == 0 else {
       let number = errno
       close(connection)
       throw failure(number)
     }
     return connection
-  }
-
-  private static func withAddress<Result>(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { target in
-      for (i, byte) in path.utf8.prefix(target.count - 1).enumerated() { target[i] = byte }
-    }
-    return withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-    }
   }
 
   private static func failure(_ number: Int32) -> ControlSocketError {

@@ -209,8 +209,11 @@ final class Responder {
     removesAllBlocks = true
   }
   /// By network.
-  var sortedBlocks: [(network: CIDR, block: StoredBlock)] {
-    blocks.sorted { $0.value.network.utf8.lexicographicallyPrecedes($1.value.network.utf8) }.map { ($0.key, $0.value) }
+  var sortedBlocks: [(network: CIDR, block: StoredBlock)] { sortedBlocks { _ in true } }
+  /// Only those that are asked for are put in order: there may be many, and this is asked every second.
+  func sortedBlocks(where isWanted: (StoredBlock) -> Bool) -> [(network: CIDR, block: StoredBlock)] {
+    blocks.filter { isWanted($0.value) }.sorted { $0.value.network.utf8.lexicographicallyPrecedes($1.value.network.utf8) }
+      .map { ($0.key, $0.value) }
   }
 
   // MARK: Storing

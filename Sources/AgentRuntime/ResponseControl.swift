@@ -133,13 +133,8 @@ extension Responder {
 
   // MARK: By hand
 
-  /// What the enforcer blocks where one address is named.
-  private static func normal(_ network: CIDR) -> CIDR {
-    network.base.isV4 || network.prefixLength <= 64 ? network : CIDR(network.base, prefixLength: 64)
-  }
-
   private func block(_ wanted: CIDR, _ seconds: Int64, _ peer: ControlPeer) -> ControlOutcome {
-    let network = Responder.normal(wanted)
+    let network = wanted.ofWholeHosts
     guard link.connect(now: MonotonicTime.now()) else { return .refused("the enforcer does not answer: \(link.problem)") }
     if reconciled != link.generation { reconcile() }
     guard unavailable.isEmpty else { return .refused("nothing can be blocked: \(unavailable)") }
@@ -165,7 +160,7 @@ extension Responder {
   }
 
   private func unblock(_ wanted: CIDR) -> ControlOutcome {
-    let network = Responder.normal(wanted)
+    let network = wanted.ofWholeHosts
     guard let block = blocks[network] else { return .refused("\(network) is not blocked; `panguard blocks` lists what is") }
     forget(network)
     settle(block.key, .refused, "unblocked", "the operator unblocked it")

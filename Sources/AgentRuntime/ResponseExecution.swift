@@ -115,7 +115,7 @@ extension Responder {
   }
   private func nothingCanBeBlocked(_ reason: String) {
     unavailable = reason
-    for (network, block) in sortedBlocks where !block.isConfirmed {
+    for (network, block) in sortedBlocks(where: { !$0.isConfirmed }) {
       forget(network)
       settle(block.key, .failed, "unavailable", reason)
     }
@@ -219,7 +219,7 @@ extension Responder {
     guard storeWorks else { return }
     let now = wallClock()
     if let window, window.deadline <= now { rollBack("nobody confirmed the arming in time") }
-    for (network, block) in blocks.sorted(by: { $0.value.network < $1.value.network }) where block.until <= now {
+    for (network, block) in sortedBlocks(where: { $0.until <= now }) {
       forget(network)
       if block.isConfirmed { count(.ended) }
       settle(block.key, .failed, "too_late", "no enforcer took it before its end")

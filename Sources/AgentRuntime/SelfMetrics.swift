@@ -16,13 +16,7 @@ public enum SelfMetrics {
   }
 
   private static func statusValue(_ key: String) -> UInt64 {
-    let descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return 0 }
-    defer { close(descriptor) }
-    var buffer = [UInt8](repeating: 0, count: 8192)
-    let n = read(descriptor, &buffer, buffer.count)
-    guard n > 0 else { return 0 }
-    for line in String(decoding: buffer[..<n], as: UTF8.self).split(separator: "\n") where line.hasPrefix(key) {
+    for line in ProcessFile.contents("/proc/self/status").split(separator: "\n") where line.hasPrefix(key) {
       let digits = line.filter { $0 >= "0" && $0 <= "9" }
       return (UInt64(digits) ?? 0) * 1024
     }

@@ -14,7 +14,7 @@ public enum SessionIdentity {
   /// Of this process.
   public static var current: String {
     let unset = "4294967295"
-    let audit = contents("/proc/self/sessionid").filter { $0 != "\n" }
+    let audit = ProcessFile.contents("/proc/self/sessionid").filter { $0 != "\n" }
     if !audit.isEmpty, audit != unset { return "audit:\(audit)" }
     var pid = getpid()
     var outermost: String?
@@ -30,19 +30,10 @@ public enum SessionIdentity {
 
   /// Of /proc/PID/stat. The name, in parentheses, may hold anything: what follows the last one counts.
   private static func facts(_ pid: pid_t) -> (parent: pid_t, hasTerminal: Bool, start: String)? {
-    let text = contents("/proc/\(pid)/stat")
+    let text = ProcessFile.contents("/proc/\(pid)/stat")
     guard let end = text.lastIndex(of: ")") else { return nil }
     let words = text[text.index(after: end)...].split(separator: " ")
     guard words.count > 19, let parent = pid_t(words[1]) else { return nil }
     return (parent, words[4] != "0", String(words[19]))
-  }
-
-  private static func contents(_ path: String) -> String {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return "" }
-    defer { close(descriptor) }
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let n = read(descriptor, &buffer, buffer.count)
-    return String(decoding: buffer.prefix(max(0, n)), as: UTF8.self)
   }
 }

@@ -72,10 +72,7 @@ public enum ResponseAction: Hashable, Sendable, Codable {
 
 extension Subject {
   /// What would be blocked: an IPv4 address or network as it is, IPv6 as /64 at least.
-  public var network: CIDR? {
-    guard let source, let network = CIDR(source) else { return nil }
-    return network.base.isV4 || network.prefixLength <= 64 ? network : CIDR(network.base, prefixLength: 64)
-  }
+  public var network: CIDR? { source.flatMap { CIDR($0) }?.ofWholeHosts }
 }
 
 /// What arguments of an executable may name. Only values that no attacker can word: everything else goes to its standard input, as JSON.

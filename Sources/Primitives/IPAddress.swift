@@ -246,6 +246,9 @@ public struct CIDR: Hashable, Sendable, CustomStringConvertible {
     self.prefixLength = Swift.max(0, Swift.min(address.isV4 ? 32 : 128, prefixLength))
     base = address.masked(self.prefixLength)
   }
+  /// What one host may have all of: IPv4 as it is, IPv6 not narrower than a /64 (RFC 4291 2.5.4).
+  public var ofWholeHosts: CIDR { base.isV4 || prefixLength <= 64 ? self : CIDR(base, prefixLength: 64) }
+
   /// "a.b.c.d/n", "x::/n", or a single address. A prefix length out of range is refused.
   public init?(_ text: String) {
     if !text.utf8.contains(0x2f) {

@@ -120,23 +120,17 @@ public final class SyslogSocket {
   }
 
   private func connect() -> Bool {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    let capacity = MemoryLayout.size(ofValue: address.sun_path)
-    guard !bytes.isEmpty, bytes.count < capacity, !bytes.contains(0) else {
-      lastError = bytes.count < capacity ? EINVAL : ENAMETOOLONG
+    let capacity = MemoryLayout.size(ofValue: sockaddr_un().sun_path)
+    guard !path.isEmpty, path.utf8.count < capacity, !path.utf8.contains(0) else {
+      lastError = path.utf8.count < capacity ? EINVAL : ENAMETOOLONG
       return false
     }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
     let fd = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard fd >= 0 else {
       lastError = errno
       return false
     }
-    let status = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(fd, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-    }
+    let status = withSocketAddress(path) { Glibc.connect(fd, $0, $1) }
     guard status == 0 else {
       lastError = errno
       close(fd)

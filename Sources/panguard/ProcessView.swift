@@ -17,9 +17,9 @@ struct ProcessFacts {
 
   /// nil: there is no such process, or it cannot be looked at.
   init?(pid: Int64) {
-    let bytes = ProcessFacts.read("/proc/\(pid)/status")
-    guard !bytes.isEmpty else { return nil }
-    for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+    let text = ProcessFile.contents("/proc/\(pid)/status")
+    guard !text.isEmpty else { return nil }
+    for line in text.split(separator: "\n") {
       let words = line.split(whereSeparator: { $0 == "\t" || $0 == " " }).map(String.init)
       guard let key = words.first else { continue }
       let value = words.count > 1 ? words[1] : ""
@@ -34,15 +34,6 @@ struct ProcessFacts {
       }
     }
     if let id = uid_t(user), let entry = getpwuid(id) { user = String(cString: entry.pointee.pw_name) }
-  }
-
-  private static func read(_ path: String) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return [] }
-    defer { close(descriptor) }
-    var buffer = [UInt8](repeating: 0, count: 8192)
-    let n = Glibc.read(descriptor, &buffer, buffer.count)
-    return Array(buffer.prefix(max(0, n)))
   }
 }
 

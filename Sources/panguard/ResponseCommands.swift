@@ -7,7 +7,7 @@ import Glibc
 import Primitives
 
 /// One request to the running agent.
-private struct AgentControl {
+enum AgentControl {
   static func ask(_ selection: StateSelection, _ request: ControlRequest) throws -> [UInt8] {
     let socket = AgentPaths.socketPath(in: try selection.directory())
     do {

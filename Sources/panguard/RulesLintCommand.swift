@@ -135,6 +135,18 @@ enum LintSARIF {
   }
 }
 
+extension SourceLocation {
+  /// As members of an object that is being written.
+  func append(to json: inout JSONWriter) {
+    json.key("file")
+    json.value(file)
+    json.key("line")
+    json.value(line)
+    json.key("column")
+    json.value(column)
+  }
+}
+
 extension LintFinding {
   /// One line of JSON.
   var json: [UInt8] {
@@ -146,12 +158,7 @@ extension LintFinding {
     json.value(severity.rawValue)
     json.key("rule")
     json.value(ruleID)
-    json.key("file")
-    json.value(location.file)
-    json.key("line")
-    json.value(location.line)
-    json.key("column")
-    json.value(location.column)
+    location.append(to: &json)
     json.key("message")
     json.value(message)
     json.key("hint")

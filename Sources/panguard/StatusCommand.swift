@@ -11,16 +11,7 @@ struct StatusCommand: ParsableCommand {
   @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
 
   func run() throws {
-    let directory = try selection.directory()
-    let socket = AgentPaths.socketPath(in: directory)
-    let answer: [UInt8]
-    do {
-      answer = try ControlClient.ask(socket, .status)
-    } catch let error as ControlSocketError where error.isTimeout {
-      throw CommandFailure.environment("the agent at \(socket) did not answer in 5 s; it is stuck or its host is overloaded")
-    } catch {
-      throw CommandFailure.environment("no agent answers at \(socket) (\(error)); start one with `panguard run`")
-    }
+    let answer = try AgentControl.ask(selection, .status)
     if format != .table {
       var output = Output()
       output.line(answer)
