@@ -74,7 +74,7 @@ public struct Configuration: Sendable {
   /// The enforcer's socket. nil: the enforcer that `panguard run` starts, as a service the usual path.
   public var enforcerPath: String?
   /// When an incident that proposes a block is told again (see DetectorConfiguration).
-  public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .hours(1), .days(1), .days(7)]
+  public var reconsiderAfter = DetectorConfiguration().reconsiderAfter
   /// In thousandths.
   public var actThreshold = 900
   public var notifyThreshold = 700

@@ -114,10 +114,10 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalOptional($0.enforcerPath) },
       read: { section, key, configuration in configuration.enforcerPath = readPath(section, key) }),
     ConfigurationKey(
-      "response.reconsider_after", "list of durations", default: "[10m, 1h, 24h, 7d]",
+      "response.reconsider_after", "list of durations", default: "[10m, 30m, 1h]",
       [
         "When somebody whom a decision proposed to block is back this long after it, the decision is made again, and with it the block:",
-        "after the first time, the second, ...; the last one stays. As long as the playbooks block.",
+        "after the first time, the second, ...; the last one stays. Not longer than the playbooks block (`panguard playbooks lint` compares).",
       ],
       canonical: { canonicalList($0.reconsiderAfter.map { "\($0.count)" }) },
       read: { section, key, configuration in if let spans = readSpans(section, key) { configuration.reconsiderAfter = spans } }),

@@ -36,6 +36,12 @@ public enum PlaybookStore {
     return set
   }
 
+  /// What the agent runs with: those of the configuration, else the default ones. A host without any is no error: it only decides.
+  public static func configured(_ settings: Configuration) -> PlaybookSet {
+    if settings.playbookDirectories.isEmpty, defaultDirectory() == nil { return PlaybookSet() }
+    return load(paths: settings.playbookDirectories)
+  }
+
   /// What triggers name that none of `rules` has: such a playbook is not wrong, but perhaps never asked.
   public static func unfedTriggers(_ set: PlaybookSet, rules: [Rule]) -> [Diagnostic] {
     let categories = Set(rules.map(\.category))  // only asked for members
@@ -56,6 +62,26 @@ public enum PlaybookStore {
       return note("the id", unknownRules, near: rules.map(\.id))
         + note("the category", trigger.categories.filter { !categories.contains($0) && !agentCategories.contains($0) }, near: categories.sorted())
         + note("the technique", trigger.techniques.filter { !techniques.contains($0) && !$0.hasPrefix("AML.") }, near: techniques.sorted())
+    }
+  }
+  /// Blocks that end before `response.reconsider_after` looks again at somebody who is back: he has that time for himself.
+  public static func unguardedTimes(_ set: PlaybookSet, reconsiderAfter: [Nanoseconds]) -> [Diagnostic] {
+    guard let last = reconsiderAfter.last else { return [] }
+    return set.playbooks.flatMap { playbook in
+      playbook.steps.compactMap { step -> Diagnostic? in
+        guard playbook.isEnabled, case .blockIP(let ttl) = step.action else { return nil }
+        let spans = ttl.map { [$0] } ?? playbook.escalation.blockFor
+        for time in 0..<max(spans.count, reconsiderAfter.count) {
+          let span = spans[min(time, spans.count - 1)]
+          let again = time < reconsiderAfter.count ? reconsiderAfter[time] : last
+          guard span < again else { continue }
+          return Diagnostic(
+            .warning, step.location,
+            "playbook \(playbook.id): block \(time + 1) ends after \(span), and who is back is looked at again only after \(again)",
+            hint: "block for longer, or lower response.reconsider_after in the configuration")
+        }
+        return nil
+      }
     }
   }
   /// ATR's categories for agents: their rules are imported, so that a host may have none of them.

@@ -12,7 +12,7 @@ public struct DetectorConfiguration: Sendable {
   public var incidentWindow = Nanoseconds.hours(24)
   /// An incident that proposes a block is told again with the first match this long after it was proposed the first, second, ... time; the
   /// last span stays. Not empty, each above zero: what playbooks block for. Empty: never.
-  public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .hours(1), .days(1), .days(7)]
+  public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .minutes(30), .hours(1)]
   /// Whether evidence that any local user could have forged may propose a block.
   public var claimedMayBlock = true
   /// Lower-case hexadecimal; names the configuration in each decision.

@@ -64,13 +64,27 @@ enum WatchedText {
   }
   /// `Port` and the ports of `ListenAddress` in sshd_config(5).
   static func sshdPorts(_ text: Bytes) -> [UInt16] {
-    values(of: ["port", "listenaddress"], in: text).compactMap { entry in
-      if entry.key == "port" { return UInt16(entry.value) }
-      let parts = entry.value.split(separator: ":", omittingEmptySubsequences: false)
-      // host:port or [address]:port; a bare IPv6 address has no port.
-      guard parts.count == 2 || entry.value.hasPrefix("["), let last = parts.last, !last.hasSuffix("]") else { return nil }
-      return UInt16(last)
+    values(of: ["port", "listenaddress"], in: text).compactMap { $0.key == "port" ? UInt16($0.value) : port(ofAddress: $0.value) }
+  }
+  /// The ports of `ListenStream=` in systemd.socket(5).
+  static func socketPorts(_ text: Bytes) -> [UInt16] {
+    values(of: ["listenstream"], in: text).compactMap { UInt16($0.value) ?? port(ofAddress: $0.value) }
+  }
+  /// `-p PORT` and `-o Port=PORT` of sshd(8) in a file that sets variables of the shell.
+  static func optionPorts(_ text: Bytes) -> [UInt16] {
+    text.string.split(whereSeparator: \.isNewline).filter { $0.first { $0 != " " && $0 != "\t" } != "#" }.flatMap { line in
+      let words = line.split(whereSeparator: { " \t\"'=".contains($0) })
+      return words.indices.compactMap { i -> UInt16? in
+        if words[i] == "-p" || words[i].lowercased() == "port" { return i + 1 < words.count ? UInt16(words[i + 1]) : nil }
+        return words[i].hasPrefix("-p") ? UInt16(words[i].dropFirst(2)) : nil
+      }
     }
+  }
+  /// host:port or [address]:port; a bare IPv6 address has no port.
+  private static func port(ofAddress text: String) -> UInt16? {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2 || text.hasPrefix("["), let last = parts.last, !last.hasSuffix("]") else { return nil }
+    return UInt16(last)
   }
   /// `REMOTE_HOST=` of a logind session, where it is an address and the session is not closing.
   static func login(_ text: Bytes) -> IPAddress? {

@@ -9,6 +9,9 @@ final class WatchedFiles {
   /// In the order in which they are read. What systemd-resolved asks stands in its own file; /etc then names only 127.0.0.53.
   private let resolverPaths: [String]
   private let sshdPath: String
+  /// Where systemd listens in sshd's place, and where distributions keep options of its command line.
+  private let sshSocketPaths: [String]
+  private let sshOptionPaths: [String]
   private let sessionDirectory: String
   private let utmpPath: String
   private var cache: [String: (state: State, resolvers: [IPAddress])] = [:]
@@ -20,10 +23,14 @@ final class WatchedFiles {
   /// What resolvers, sshd, logind and log-in records are called on this host. All of them must be readable by the enforcer's user.
   init(
     resolvers: [String] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"], sshd: String = "/etc/ssh/sshd_config",
+    sshSockets: [String] = ["/etc/systemd/system/ssh.socket", "/etc/systemd/system/sshd.socket"],
+    sshOptions: [String] = ["/etc/default/ssh", "/etc/sysconfig/sshd"],
     sessions: String = "/run/systemd/sessions", utmp: String = "/run/utmp"
   ) {
     resolverPaths = resolvers
     sshdPath = sshd
+    sshSocketPaths = sshSockets
+    sshOptionPaths = sshOptions
     sessionDirectory = sessions
     utmpPath = utmp
   }
@@ -63,19 +70,27 @@ final class WatchedFiles {
     return list.sorted()
   }
 
-  /// What sshd's configuration says; 22 where it says nothing. Read at most every 30 s: a port does not change before sshd restarts.
+  /// What the configuration of sshd, its socket and its command line say; 22 where they say nothing. Read at most every 30 s: a port does not
+  /// change before sshd restarts. More ports than sshd has do no harm: who counts as logged in there must still be it.
   func sshdPorts(now: UInt64) -> [UInt16] {
     if let portsRead, now &- portsRead < 30_000_000_000 { return ports }
     portsRead = now
-    let included = (directoryNames(sshdPath + ".d") ?? []).filter { $0.hasSuffix(".conf") }.map { "\(sshdPath).d/\($0)" }
     var found: Set<UInt16> = []
-    for path in [sshdPath] + included.prefix(Limits.administrationPorts) {
-      if case .success(let bytes) = readDocumentFile(path, limit: Limits.watchedFileBytes) {
-        found.formUnion(bytes.withUnsafeBytes { WatchedText.sshdPorts($0) })
-      }
-    }
+    for path in WatchedFiles.withDropIns([sshdPath]) { found.formUnion(WatchedFiles.read(path, WatchedText.sshdPorts)) }
+    for path in WatchedFiles.withDropIns(sshSocketPaths) { found.formUnion(WatchedFiles.read(path, WatchedText.socketPorts)) }
+    for path in sshOptionPaths { found.formUnion(WatchedFiles.read(path, WatchedText.optionPorts)) }
     ports = found.isEmpty ? [22] : found.sorted()
     return ports
+  }
+  /// Each file with the `.conf` files of its directory `.d`, which may be there without it.
+  private static func withDropIns(_ paths: [String]) -> [String] {
+    paths.flatMap { path in
+      [path] + (directoryNames(path + ".d") ?? []).filter { $0.hasSuffix(".conf") }.prefix(Limits.administrationPorts).map { "\(path).d/\($0)" }
+    }
+  }
+  private static func read(_ path: String, _ parse: (Bytes) -> [UInt16]) -> [UInt16] {
+    guard case .success(let bytes) = readDocumentFile(path, limit: Limits.watchedFileBytes) else { return [] }
+    return bytes.withUnsafeBytes(parse)
   }
 
   /// Addresses that somebody is logged in from, as logind and utmp have it.

@@ -102,17 +102,13 @@ public final class EngineProcess {
 
   /// Fails where any of them has an error: what is missing may be what was to ask first. A host without playbooks only decides.
   private static func playbooks(_ settings: Configuration) throws -> PlaybookSet {
-    let set = readPlaybooks(settings)
+    let set = PlaybookStore.configured(settings)
     let errors = set.diagnostics.filter { $0.severity == .error }
     guard errors.isEmpty else {
       report(errors, atLeast: .error)
       throw CommandFailure.environment("the playbooks have errors; `panguard playbooks lint` lists them")
     }
     return set
-  }
-  private static func readPlaybooks(_ settings: Configuration) -> PlaybookSet {
-    if settings.playbookDirectories.isEmpty, PlaybookStore.defaultDirectory() == nil { return PlaybookSet() }
-    return PlaybookStore.load(paths: settings.playbookDirectories)
   }
 
   /// One engine at a time. One that was killed a moment ago may still be ending.
@@ -253,7 +249,7 @@ public final class EngineProcess {
     let errors = rules.set.diagnostics.filter { $0.severity == .error }
     guard errors.isEmpty else { return refuse(errors.map { "\($0)" }) }
     guard !rules.set.rules.isEmpty else { return refuse(["no rule could be loaded"]) }
-    let playbooks = EngineProcess.readPlaybooks(settings)
+    let playbooks = PlaybookStore.configured(settings)
     let wrong = playbooks.diagnostics.filter { $0.severity == .error }
     guard wrong.isEmpty else { return refuse(wrong.map { "\($0)" }) }
     if settings.enforcerPath != input.configuration.enforcerPath {

@@ -6,12 +6,11 @@ import Primitives
 import RuleImport
 import RuleLanguage
 
-/// Where the agent keeps its state, for the commands that talk to it or read its store.
-public struct StateSelection: ParsableArguments {
+/// Which configuration a command goes by.
+public struct ConfigurationSelection: ParsableArguments {
   public init() {}
   @Option(name: .long, help: "The configuration file; default \(Configuration.defaultPath) if it exists.", completion: .file()) public var config:
     String?
-  @Option(name: .long, help: "The agent's state directory; default as configured.", completion: .directory) public var state: String?
 
   public func configuration() throws -> Configuration {
     let path = config ?? Configuration.defaultPath
@@ -23,6 +22,16 @@ public struct StateSelection: ParsableArguments {
     }
     return configuration
   }
+}
+
+/// Where the agent keeps its state, for the commands that talk to it or read its store.
+public struct StateSelection: ParsableArguments {
+  public init() {}
+  @OptionGroup var selection: ConfigurationSelection
+  @Option(name: .long, help: "The agent's state directory; default as configured.", completion: .directory) public var state: String?
+
+  public var config: String? { selection.config }
+  public func configuration() throws -> Configuration { try selection.configuration() }
   public func directory() throws -> String { try state ?? AgentPaths.stateDirectory(configured: configuration().stateDirectory) }
 }
 

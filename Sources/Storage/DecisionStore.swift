@@ -176,6 +176,7 @@ public final class DecisionStore {
     var configuration = Configuration()
     configuration.readonly = isReadOnly
     configuration.busyMode = .timeout(5)  // readers of a WAL do not block us; this is for a sqlite3 shell that does
+    configuration.qos = .default  // a thread with another one asks the kernel for a priority that a confined process is refused
     configuration.maximumReaderCount = 1
     configuration.prepareDatabase { db in
       // cell_size_check finds damage where it is read, before it spreads. The cache is bounded (4 MiB).

@@ -14,11 +14,16 @@ struct PlaybooksCommand: ParsableCommand {
     commandName: "playbooks", abstract: "Check, test and try playbooks: what is done about decisions.",
     subcommands: [List.self, Lint.self, Test.self, Simulate.self, Explain.self])
 
-  static let pathsHelp: ArgumentHelp = "Playbooks: files or directories. Default: the host's own, else the shipped ones."
+  static let pathsHelp: ArgumentHelp =
+    "Playbooks: files or directories. Default: response.playbooks of the configuration, else the host's own, else the shipped ones."
 
+  /// Reads what is named, else what `settings` names, with what is wrong with it.
+  static func read(_ paths: [String], _ settings: Configuration) -> PlaybookSet {
+    PlaybookStore.load(paths: paths.isEmpty ? settings.playbookDirectories : paths)
+  }
   /// Loads a set that can run. Its errors go to standard error and end the command.
-  static func load(_ paths: [String]) throws -> PlaybookSet {
-    let set = PlaybookStore.load(paths: paths)
+  static func load(_ paths: [String], _ settings: Configuration) throws -> PlaybookSet {
+    let set = read(paths, settings)
     report(set.diagnostics, atLeast: .warning)
     if set.hasErrors { throw CommandFailure.findings }
     return set
@@ -28,11 +33,12 @@ struct PlaybooksCommand: ParsableCommand {
 extension PlaybooksCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Playbooks in the order in which they are asked.")
+    @OptionGroup var selection: ConfigurationSelection
     @Argument(help: PlaybooksCommand.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "table or jsonl.") var format: OutputFormat = .table
 
     func run() throws {
-      let set = try PlaybooksCommand.load(paths)
+      let set = try PlaybooksCommand.load(paths, try selection.configuration())
       var output = Output()
       for playbook in set.playbooks {
         let steps = playbook.steps.map { $0.action.kind.rawValue + ($0.asks ? " (asks)" : "") }
@@ -71,15 +77,21 @@ extension PlaybooksCommand {
   struct Lint: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Find what is wrong with playbooks.",
-      discussion: "Errors refuse a playbook; warnings are triggers that no rule can pull and playbooks that are never asked. Exit 1 on errors.")
+      discussion: """
+        Errors refuse a playbook; warnings are triggers that no rule can pull, playbooks that are never asked, and blocks that end before somebody
+        who is back is looked at again. Exit 1 on errors.
+        """)
+    @OptionGroup var selection: ConfigurationSelection
     @Argument(help: PlaybooksCommand.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: RuleSelection.help, completion: .file()) var rules: [String] = []
     @Option(name: .long, help: "table or jsonl.") var format: OutputFormat = .table
 
     func run() throws {
-      let set = PlaybookStore.load(paths: paths)
+      let settings = try selection.configuration()
+      let set = PlaybooksCommand.read(paths, settings)
       let loaded = RuleStore.load(paths: rules)
       var findings = set.diagnostics + PlaybookStore.unfedTriggers(set, rules: loaded.set.rules)
+      findings += PlaybookStore.unguardedTimes(set, reconsiderAfter: settings.reconsiderAfter)
       findings += set.playbooks.filter(\.tests.isEmpty).map {
         Diagnostic(.warning, $0.location, "playbook \($0.id) carries no test", hint: "add 'tests:'; docs/playbooks.md shows how")
       }
@@ -103,11 +115,12 @@ extension PlaybooksCommand {
     static let configuration = CommandConfiguration(
       abstract: "Run the tests that playbooks carry.",
       discussion: "Each goes through the real planner with the whole set. Exit 1 if one fails, or if none was run.")
+    @OptionGroup var selection: ConfigurationSelection
     @Argument(help: PlaybooksCommand.pathsHelp, completion: .file()) var paths: [String] = []
     @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
 
     func run() throws {
-      let set = try PlaybooksCommand.load(paths)
+      let set = try PlaybooksCommand.load(paths, try selection.configuration())
       let result = PlaybookTester.run(set)
       var output = Output()
       if format == .table {

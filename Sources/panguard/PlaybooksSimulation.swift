@@ -23,6 +23,8 @@ struct RecordedDecisions: ParsableArguments {
       mode: .observe, claimedMayAct: claimedMayAct ?? settings.claimedEvidenceMayBlock, thresholds: settings.detector)
   }
 
+  func playbookSet() throws -> PlaybookSet { try PlaybooksCommand.load(playbooks, try selection.configuration()) }
+
   /// Calls `body` with each decision of a log that `panguard replay --output` wrote, or of the agent's store, in the order of their records.
   func forEach(log: String?, _ body: (Decision) throws -> Void) throws {
     guard let log else {
@@ -69,9 +71,9 @@ extension PlaybooksCommand {
 
     func run() throws {
       let configuration = try recorded.plannerConfiguration()
-      var simulation = PlaybookSimulation(try PlaybooksCommand.load(recorded.playbooks), configuration: configuration)
+      var simulation = PlaybookSimulation(try recorded.playbookSet(), configuration: configuration)
       if let against {
-        var other = PlaybookSimulation(try PlaybooksCommand.load([against]), configuration: configuration)
+        var other = PlaybookSimulation(try PlaybooksCommand.load([against], Configuration()), configuration: configuration)
         return try compare(&simulation, &other)
       }
       var output = Output()
@@ -185,7 +187,7 @@ extension PlaybooksCommand {
     func run() throws {
       let decision = try log.map { try find(in: $0) } ?? findDecision(id, in: openStore(recorded.selection))
       let configuration = try recorded.plannerConfiguration()
-      var simulation = PlaybookSimulation(try PlaybooksCommand.load(recorded.playbooks), configuration: configuration)
+      var simulation = PlaybookSimulation(try recorded.playbookSet(), configuration: configuration)
       let considered = simulation.explain(decision)
       let plan = simulation.plan(decision)
       var output = Output()

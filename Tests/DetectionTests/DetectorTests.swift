@@ -318,13 +318,13 @@ private final class Bench {
     #expect(guesses(after: .seconds(1)) == 1)
     let first = try #require(bench.last("ATR-2026-99001"))
     #expect(first.action == .blockIP)
-    // Ten minutes, then an hour, then a day.
+    // Ten minutes, then half an hour, then an hour.
     #expect(guesses(after: .minutes(11)) == 1)
     let second = try #require(bench.last("ATR-2026-99001"))
     #expect(second.id == first.id && second.revision == 2 && second.matchCount == 2 && second.time - first.time > .minutes(10))
-    #expect(guesses(after: .minutes(30)) == 0)
-    #expect(guesses(after: .minutes(31)) == 1)
-    #expect(guesses(after: .hours(3)) == 0)
+    #expect(guesses(after: .minutes(25)) == 0)
+    #expect(guesses(after: .minutes(6)) == 1)
+    #expect(guesses(after: .minutes(50)) == 0)
     #expect(bench.last("ATR-2026-99001")?.id == first.id)
   }
 

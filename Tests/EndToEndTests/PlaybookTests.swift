@@ -46,6 +46,22 @@ import Testing
     #expect(wrong.status == 3 && wrong.errors.contains("no-decisions.jsonl:1: not a decision"), "\(wrong)")
   }
 
+  @Test func theConfigurationSaysWhichAndWhen() {
+    let d = TemporaryDirectory()
+    d.write("playbook: own\ntitle: T\nwhen: {severity: low}\nsteps: [block_ip]\nescalation: [5m, 2h]\n", to: "own.yaml")
+    d.write("response: {playbooks: [\(d["own.yaml"])], reconsider_after: [10m, 1h]}\n", to: "config.yaml")
+    let list = panguard("playbooks", "list", "--config", d["config.yaml"])
+    #expect(list.status == 0 && list.lines.count == 2 && list.text.contains("own"), "\(list)")
+    let lint = panguard("playbooks", "lint", "--config", d["config.yaml"], "--rules", Product.rules)
+    let early = "own.yaml:4:9: warning: playbook own: block 1 ends after 5m, and who is back is looked at again only after 10m"
+    #expect(lint.text.contains(early), "\(lint)")
+    d.write("response: {playbooks: [\(d["own.yaml"])], reconsider_after: [5m, 3h]}\n", to: "config.yaml")
+    let second = panguard("playbooks", "lint", "--config", d["config.yaml"])
+    #expect(second.text.contains("block 2 ends after 2h, and who is back is looked at again only after 3h"), "\(second)")
+    d.write("response: {playbooks: [\(d["own.yaml"])], reconsider_after: [5m]}\n", to: "config.yaml")
+    #expect(!panguard("playbooks", "lint", "--config", d["config.yaml"]).text.contains("looked at again"))
+  }
+
   @Test func theSampleAsItWouldHaveGone() {
     let vouched = panguard("playbooks", "simulate", "--claimed-may-act", "--playbooks", Self.shipped, Self.day["day.jsonl"])
     #expect(vouched.status == 0)

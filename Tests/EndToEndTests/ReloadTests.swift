@@ -15,6 +15,18 @@ import Testing
     return d["rules"]
   }
 
+  @Test func theCheckBeforeAReloadFindsWhatTheReloadWouldRefuse() {
+    let d = TemporaryDirectory()
+    d.write("playbook: own\ntitle: T\nwhen: {severity: low}\nsteps: [log_only]\n", to: "playbooks.yaml")
+    d.write("response: {playbooks: [\(d["playbooks.yaml"])]}\n", to: "config.yaml")
+    let check = [Product.panguardd, "--check", "--config", d["config.yaml"], "--rules", Product.rules]
+    let good = run(check, environment: Product.environment)
+    #expect(good.status == 0 && good.text.contains(", 1 playbooks, no errors; configuration "), "\(good)")
+    d.write("playbook: own\ntitle: T\nwhen: {severity: low}\nsteps: [log_onli]\n", to: "playbooks.yaml")
+    let bad = run(check, environment: Product.environment)
+    #expect(bad.status == 1 && bad.errors.contains("playbooks.yaml:4:9: error: 'steps[1]': unknown action 'log_onli'"), "\(bad)")
+  }
+
   @Test func brokenRulesAreRefusedAndGoodOnesAreTaken() throws {
     let d = TemporaryDirectory()
     d.append("", to: "auth.log")

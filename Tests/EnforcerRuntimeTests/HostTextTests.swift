@@ -27,6 +27,20 @@ struct HostTextTests {
   @Test("sshd_config", arguments: ports)
   func sshdConfig(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.sshdPorts($0) } == expected) }
 
+  static let sockets: [(String, [UInt16])] = [
+    ("[Socket]\nListenStream=\nListenStream=2222\nListenStream = 0.0.0.0:2223\nListenStream=[::]:2224\n", [2222, 2223, 2224]),
+    ("ListenStream=/run/x.sock\nListenStream=vsock::22\nListenStream=99999\n#ListenStream=22\nListenDatagram=53\n", []),
+  ]
+  @Test("ssh.socket", arguments: sockets)
+  func socketUnit(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.socketPorts($0) } == expected) }
+
+  static let options: [(String, [UInt16])] = [
+    ("SSHD_OPTS=\"-4 -p 2222 -p2223 -o Port=2224\"\n", [2222, 2223, 2224]), ("# SSHD_OPTS=-p 2222\nSSHD_OPTS=\n", []), ("SSHD_OPTS='-p'\n", []),
+    ("OPTIONS=-p 70000 -permit", []),
+  ]
+  @Test("options of sshd's command line", arguments: options)
+  func sshdOptions(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.optionPorts($0) } == expected) }
+
   @Test("logind's sessions")
   func logind() {
     #expect(withBytes("UID=0\nREMOTE=1\nREMOTE_HOST=192.0.2.9\nSTATE=active\n") { WatchedText.login($0) } == address("192.0.2.9"))

@@ -320,7 +320,8 @@ struct HostProtectionTests {
     mkdir("\(folder)/sshd_config.d", 0o755)
     mkdir("\(folder)/sessions", 0o755)
     let files = WatchedFiles(
-      resolvers: ["\(folder)/resolv.conf", "\(folder)/absent"], sshd: "\(folder)/sshd_config", sessions: "\(folder)/sessions", utmp: "\(folder)/utmp")
+      resolvers: ["\(folder)/resolv.conf", "\(folder)/absent"], sshd: "\(folder)/sshd_config", sshSockets: ["\(folder)/ssh.socket"],
+      sshOptions: ["\(folder)/default"], sessions: "\(folder)/sessions", utmp: "\(folder)/utmp")
     #expect(files.resolvers().isEmpty && files.failure == nil && files.sshdPorts(now: 1) == [22] && files.logins().isEmpty)
     write("resolv.conf", "nameserver 192.0.2.1\n")
     #expect(files.resolvers() == [address("192.0.2.1")])
@@ -328,7 +329,10 @@ struct HostProtectionTests {
     #expect(files.resolvers() == [address("192.0.2.2")])
     write("sshd_config", "Port 2201\n")
     write("sshd_config.d/a.conf", "Port 2202\n")
-    #expect(files.sshdPorts(now: 2) == [22] && files.sshdPorts(now: 40_000_000_000) == [2201, 2202])
+    mkdir("\(folder)/ssh.socket.d", 0o755)
+    write("ssh.socket.d/port.conf", "[Socket]\nListenStream=2203\n")
+    write("default", "SSHD_OPTS=-p 2204\n")
+    #expect(files.sshdPorts(now: 2) == [22] && files.sshdPorts(now: 40_000_000_000) == [2201, 2202, 2203, 2204])
     write("sessions/7", "REMOTE_HOST=192.0.2.9\nSTATE=active\n")
     #expect(files.logins() == [address("192.0.2.9")])
     rmdir("\(folder)/absent")
