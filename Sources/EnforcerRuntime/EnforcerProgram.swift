@@ -81,6 +81,7 @@ public enum EnforcerProgram {
   }
 
   private static func serve(_ options: Options) -> Int32 {
+    InheritedDescriptors.closeOthers(keeping: [options.descriptor].compactMap { $0 })
     guard let configuration = configuration(options.configPath) else { return 3 }
     signal(SIGPIPE, SIG_IGN)
     guard let signals = blockedSignals() else { return fail("signalfd: \(String(cString: strerror(errno)))") }

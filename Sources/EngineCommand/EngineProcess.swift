@@ -33,7 +33,7 @@ public final class EngineProcess {
 
   /// Runs the engine until it is told to end.
   public static func run(_ options: EngineOptions, isSupervised: Bool) throws {
-    InheritedDescriptors.closeOthers(isSupervised: isSupervised)
+    InheritedDescriptors.closeOthers(keeping: isSupervised ? [Channel.supervisor] : [])
     Agent.holdSignals()
     let engine = try EngineProcess(options, isSupervised: isSupervised)
     defer { engine.control.closeAndRemove() }

@@ -32,9 +32,11 @@ import Testing
     }
     return found
   }
-  private func networkSockets(_ pid: pid_t) -> Set<String> {
+  private func networkSockets(
+    _ pid: pid_t, tables: [String] = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "netlink"]
+  ) -> Set<String> {
     var inodes: Set<String> = []
-    for table in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "netlink"] {
+    for table in tables {
       for line in String(decoding: fileContents("/proc/\(pid)/net/\(table)"), as: UTF8.self).split(separator: "\n").dropFirst() {
         inodes.formUnion(line.split(separator: " ").map(String.init))
       }
@@ -74,6 +76,10 @@ import Testing
       #expect(sockets.isDisjoint(with: networkSockets(engine)))
     } else {
       skip("the engine's descriptors can be seen by root only")
+    }
+    // The enforcer has netlink, and nothing else that a parent may have had.
+    if let enforcer = agent.status()?.processes.first(where: { $0.name == "enforcer" }), let sockets = sockets(pid_t(enforcer.pid)) {
+      #expect(!sockets.isEmpty && sockets.isDisjoint(with: networkSockets(pid_t(enforcer.pid), tables: ["tcp", "tcp6", "udp", "udp6"])))
     }
     #expect(String(decoding: fileContents("/proc/\(engine)/limits"), as: UTF8.self).contains("Max core file size        0 "))
     #expect(!agent.errors.contains("warning"), "\(agent.errors)")
