@@ -136,7 +136,7 @@ let package = Package(
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "UplinkProtocol", ["Primitives"]),
-    tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"]),
+    tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
