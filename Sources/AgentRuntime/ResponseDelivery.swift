@@ -84,7 +84,8 @@ extension Responder {
         forgetWebhook(outcome.key)
         if outcome.isDelivered { count(.webhooks) }
         settle(
-          outcome.key, outcome.isDelivered ? .done : .failed, "webhook", outcome.isDelivered ? "" : "given up after \(outcome.attempts) attempts: \(outcome.failure)")
+          outcome.key, outcome.isDelivered ? .done : .failed, "webhook",
+          outcome.isDelivered ? "" : "given up after \(outcome.attempts) attempts: \(outcome.failure)")
       }
       if outcomes.count < Limits.collectedOutcomes { break }
     }
@@ -92,7 +93,9 @@ extension Responder {
       forgetWebhook(entry.key)
       settle(entry.key, .failed, "too_late", "no uplink took it in time (\(webhooks.link.problem))")
     }
-    if now - webhooks.statusAt >= Responder.statusInterval, let status = webhooks.link.ask({ client throws(UplinkClientError) in try client.status() }) {
+    if now - webhooks.statusAt >= Responder.statusInterval,
+      let status = webhooks.link.ask({ client throws(UplinkClientError) in try client.status() })
+    {
       (webhooks.status, webhooks.statusAt) = (status, now)
     }
   }

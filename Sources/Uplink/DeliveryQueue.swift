@@ -123,7 +123,9 @@ struct DeliveryQueue: ~Copyable {
       if failure == .badAnswer { webhooks[i].waiting[0].answered += 1 }
       if failure == .badHandshake { webhooks[i].waiting[0].handshakes += 1 }
       let delivery = webhooks[i].waiting[0]
-      guard delivery.answered >= Limits.webhookAttempts || delivery.handshakes >= Limits.webhookHandshakes || isOver(delivery, now) else { return nil }
+      guard delivery.answered >= Limits.webhookAttempts || delivery.handshakes >= Limits.webhookHandshakes || isOver(delivery, now) else {
+        return nil
+      }
       return end(i, failure: reason, now: now)
     }
   }

@@ -13,7 +13,8 @@ enum UplinkConfinement {
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl/openssl.cnf",
   ]
   private static let directories = [
-    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/run/systemd/resolve", "/dev/urandom", "/etc/ssl/certs",
+    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/run/systemd/resolve", "/dev/urandom",
+    "/etc/ssl/certs",
     "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/sys/devices/system/cpu", "/proc/sys/vm/overcommit_memory",
   ]
 
@@ -75,7 +76,8 @@ enum UplinkConfinementCheck {
       text += result < 0 ? "refused: \(what): \(String(cString: strerror(code)))\n" : "ALLOWED: \(what)\n"
       if result >= 0 { isLetThrough = true }
     }
-    for path in ["/etc/passwd", "/etc/panguard", "/var/lib/panguard", "/var/log", "/root", "/home"] + forbidden where access(path, F_OK) == 0 || forbidden.contains(path) {
+    for path in ["/etc/passwd", "/etc/panguard", "/var/lib/panguard", "/var/log", "/root", "/home"] + forbidden
+    where access(path, F_OK) == 0 || forbidden.contains(path) {
       attempt("reading \(path)", pg_open(path, O_RDONLY, 0))
     }
     attempt("writing a file in /tmp", pg_open("/tmp/panguard-uplink-check-\(getpid())", O_WRONLY | O_CREAT | O_EXCL, 0o600))

@@ -84,7 +84,9 @@ import UplinkProtocol
   }
 
   @Test func resultsMeanWhatTheySay() {
-    func result(_ code: Int, _ status: Int = 0) -> AttemptResult { AttemptResult(code: .init(rawValue: UInt32(code)), status: status, detail: "x\n\u{1b}[2J") }
+    func result(_ code: Int, _ status: Int = 0) -> AttemptResult {
+      AttemptResult(code: .init(rawValue: UInt32(code)), status: status, detail: "x\n\u{1b}[2J")
+    }
     for status in [200, 201, 204] { #expect(result(0, status) == .delivered) }
     for status in [500, 502, 503, 429, 408] { #expect(result(0, status) == .failed("HTTP \(status)", .badAnswer)) }
     for status in [400, 401, 404, 410] { #expect(result(0, status) == .rejected("HTTP \(status)")) }

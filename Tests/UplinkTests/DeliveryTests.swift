@@ -166,9 +166,11 @@ import UplinkProtocol
     #expect(try uplink.client.deliver(webhook: "ops", key: "m", body: body) == nil)
     #expect(eventually { receiver.requests.count == 2 })
     let outcomes = try uplink.client.collect()
-    #expect(outcomes == [DeliveryOutcome(key: "k", attempts: 1, failure: "HTTP 401"), DeliveryOutcome(key: "m", attempts: 1)] || eventually {
-      ((try? uplink.client.status())?.delivered ?? 0) == 1
-    })
+    #expect(
+      outcomes == [DeliveryOutcome(key: "k", attempts: 1, failure: "HTTP 401"), DeliveryOutcome(key: "m", attempts: 1)]
+        || eventually {
+          ((try? uplink.client.status())?.delivered ?? 0) == 1
+        })
   }
 
   // MARK: Who asks, and what
@@ -218,7 +220,8 @@ import UplinkProtocol
     chmod(l.directory, 0o755)
     chmod(l.path("uplink.sock"), 0o666)
     let script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(len(s.recv(1)))"
-    let other = Program(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", script, l.path("uplink.sock")], in: l.directory, name: "other")
+    let other = Program(
+      ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", script, l.path("uplink.sock")], in: l.directory, name: "other")
     #expect(other.wait() == 0 && contents(other.output) == "0\n", "\(other.said)")
     #expect(try uplink.client.status().peersRefused == 1)
     #expect(uplink.program.said.contains("uid 65534") && uplink.program.said.contains("names no webhook"), "\(uplink.program.said)")
@@ -230,7 +233,9 @@ import UplinkProtocol
     let l = Laboratory()
     l.write("uplink.yaml", "webhooks: {ops: {url: 'https://127.0.0.1:8443/', secret_file: \(l.path("secret"))}}\n")
     l.write("decisions.sqlite", "")
-    var command = [Place.uplink, "--config", l.path("uplink.yaml"), "--check-confinement", l.path("decisions.sqlite"), l.path("secret"), l.path("uplink.yaml")]
+    var command = [
+      Place.uplink, "--config", l.path("uplink.yaml"), "--check-confinement", l.path("decisions.sqlite"), l.path("secret"), l.path("uplink.yaml"),
+    ]
     if asOrdinaryUser {
       guard geteuid() == 0 else { return print("skipped: needs root, to become another user") }
       for name in ["", "secret", "uplink.yaml", "decisions.sqlite"] { chown(l.path(name), 65534, 65534) }
@@ -241,7 +246,8 @@ import UplinkProtocol
     let text = contents(program.output)
     #expect(!text.contains("ALLOWED"), "\(text)")
     for what in [
-      "capabilities: none", "TCP to port 53 8443 only", "refused: reading /etc/passwd: Permission denied", "refused: reading \(l.path("decisions.sqlite"))",
+      "capabilities: none", "TCP to port 53 8443 only", "refused: reading /etc/passwd: Permission denied",
+      "refused: reading \(l.path("decisions.sqlite"))",
       "refused: reading \(l.path("secret"))", "refused: reading \(l.path("uplink.yaml"))", "refused: AF_NETLINK", "refused: AF_PACKET",
       "refused: listening: Operation not permitted", "refused: connecting to port 9", "refused: a new process", "refused: CAP_NET_RAW",
     ] { #expect(text.contains(what), "\(what): \(text)") }

@@ -52,7 +52,9 @@ final class Program {
     // A proxy that the environment names is none of ours.
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
     var environment: [UnsafeMutablePointer<CChar>?] =
-      ["PATH=\(path)", "HOME=/root", "https_proxy=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1"].map { strdup($0) }
+      ["PATH=\(path)", "HOME=/root", "https_proxy=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1"].map {
+        strdup($0)
+      }
       + [nil]
     defer { (argv + environment).forEach { free($0) } }
     var pid: pid_t = 0
