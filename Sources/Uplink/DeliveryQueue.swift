@@ -106,6 +106,7 @@ struct DeliveryQueue: ~Copyable {
 
   /// How the attempt ended that `due` gave out for this webhook. The outcome, if that is one.
   mutating func finish(webhook i: Int, _ result: AttemptResult, now: UInt64) -> DeliveryOutcome? {
+    guard webhooks[i].isTrying else { return nil }
     webhooks[i].isTrying = false
     switch result {
     case .delivered:

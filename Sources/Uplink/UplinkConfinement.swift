@@ -41,7 +41,7 @@ enum UplinkConfinement {
 
   /// Files that are let through one by one: one that is replaced by renaming is out of reach.
   static func singleFiles(_ webhooks: [Webhook]) -> [String] {
-    (files + webhooks.map(\.authorities).filter { !$0.hasPrefix("/etc/ssl/certs/") }).filter { access($0, F_OK) == 0 }
+    files + webhooks.map(\.authorities).filter { !$0.hasPrefix("/etc/ssl/certs/") }
   }
 }
 
@@ -50,12 +50,12 @@ struct Surroundings {
   private let identities: [(path: String, device: dev_t, inode: ino_t)]
 
   init(_ paths: [String]) {
-    identities = paths.compactMap { path in
+    identities = paths.map { path in
       var facts = stat()
-      return stat(path, &facts) == 0 ? (path, facts.st_dev, facts.st_ino) : nil
+      return stat(path, &facts) == 0 ? (path, facts.st_dev, facts.st_ino) : (path, 0, 0)
     }
   }
-  /// The first path that leads to another file than at the start; nil: none. One that is gone may be about to come back.
+  /// The first path that leads to another file than at the start, or to one at last; nil: none. One that is gone may be about to come back.
   func replaced() -> String? {
     identities.first { identity in
       var facts = stat()
