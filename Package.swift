@@ -43,6 +43,8 @@ let package = Package(
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
     systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
+    // Without pkg-config: what it says is where every compiler looks anyway.
+    .systemLibrary(name: "CCurl", path: "Sources/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
@@ -72,13 +74,15 @@ let package = Package(
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
     library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
+    library("UplinkProtocol", ["Primitives"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "UplinkProtocol", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
+    library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -102,6 +106,8 @@ let package = Package(
 
     .executableTarget(
       name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
+
+    .executableTarget(name: "panguard-uplink", dependencies: ["Uplink"], path: "Sources/panguard-uplink", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -129,6 +135,8 @@ let package = Package(
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
+    tests(of: "UplinkProtocol", ["Primitives"]),
+    tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -138,8 +146,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
-        "Primitives", "Storage",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-uplink", "regular-expressions-outline", "AgentRuntime", "CLinux",
+        "Detection", "Export", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],
@@ -152,6 +160,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "UplinkProtocol",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

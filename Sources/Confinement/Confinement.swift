@@ -15,6 +15,7 @@ public struct Confinement: Sendable {
     case unixClient
     case unix
     case unixAndNetlink
+    /// AF_UNIX and the Internet, to connect with, none to listen on.
     case inet
   }
 
@@ -28,6 +29,8 @@ public struct Confinement: Sendable {
   /// The same, to be written: files in them may be made, renamed and removed. Reading is included.
   public var writePaths: [String] = []
   public var sockets: Sockets = .none
+  /// With `.inet`: the TCP ports that it may connect to, wherever they are.
+  public var connectPorts: [UInt16] = []
   /// Descriptors that may be open at a time. The hard limit of the system bounds it.
   public var openFiles: UInt64 = 4096
 
