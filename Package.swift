@@ -71,12 +71,17 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
+    library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "FrameService", "Confinement", "CLinux", "CNetlink"]),
+    library("HostActions", ["Primitives", "Enforcement"]),
+    library(
+      "ResponderRuntime",
+      ["Primitives", "TypedYAML", "Enforcement", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "HostActions", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
@@ -102,6 +107,8 @@ let package = Package(
 
     .executableTarget(
       name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
+    .executableTarget(
+      name: "panguard-responder", dependencies: ["ResponderRuntime"], path: "Sources/panguard-responder", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -129,6 +136,8 @@ let package = Package(
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
+    tests(of: "HostActions", ["Enforcement", "Primitives"]),
+    tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -138,7 +147,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
         "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
@@ -151,7 +160,7 @@ if isFuzzing {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement", "HostActions",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
