@@ -67,7 +67,8 @@ final class Program {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var list = arguments.map { strdup($0) } + [nil]
     defer { for argument in list { free(argument) } }
-    var variables = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"].map { strdup($0) } + [nil]
+    let environment: [String] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+    var variables = environment.map { strdup($0) } + [nil]
     defer { for variable in variables { free(variable) } }
     var started: pid_t = 0
     if posix_spawn(&started, arguments[0], &actions, &attributes, &list, &variables) != 0 { status = -1 }
