@@ -43,6 +43,8 @@ let package = Package(
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
     systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
+    // Without pkg-config: what it says is where every compiler looks anyway.
+    .systemLibrary(name: "CCurl", path: "Sources/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
@@ -71,19 +73,21 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
-    library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "FrameService", "Confinement", "CLinux", "CNetlink"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
     library("HostActions", ["Primitives", "Enforcement"]),
-    library(
-      "ResponderRuntime",
-      ["Primitives", "TypedYAML", "Enforcement", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
+    library("UplinkProtocol", ["Primitives"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "HostActions", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
+    library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
+    library(
+      "ResponderRuntime",
+      ["Primitives", "TypedYAML", "Enforcement", "Supervision", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
+    library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -109,6 +113,8 @@ let package = Package(
       name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
     .executableTarget(
       name: "panguard-responder", dependencies: ["ResponderRuntime"], path: "Sources/panguard-responder", swiftSettings: optimized),
+
+    .executableTarget(name: "panguard-uplink", dependencies: ["Uplink"], path: "Sources/panguard-uplink", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -138,6 +144,8 @@ let package = Package(
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "HostActions", ["Enforcement", "Primitives"]),
     tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
+    tests(of: "UplinkProtocol", ["Primitives"]),
+    tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -147,7 +155,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "regular-expressions-outline", "AgentRuntime",
+        "CLinux", "Detection", "Export",
         "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
@@ -160,7 +169,8 @@ if isFuzzing {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement", "HostActions",
+        "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "HostActions", "UplinkProtocol",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

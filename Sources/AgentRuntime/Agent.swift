@@ -152,8 +152,8 @@ public final class Agent {
     store = try DecisionStore(directory: options.stateDirectory)
     if let recovery = store.recovery { report(.warning("\(recovery)")) }
     responder = try Responder(
-      store: store, playbooks: playbooks, configuration: configuration, link: hooks.enforcer ?? EnforcerLink(path: nil), audit: hooks.audit,
-      report: report)
+      store: store, playbooks: playbooks, configuration: configuration, link: hooks.enforcer ?? EnforcerLink(path: nil),
+      uplink: hooks.uplink ?? UplinkLink(path: nil), audit: hooks.audit, report: report)
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)

@@ -21,6 +21,7 @@ struct ConfirmationWindow: Equatable {
 final class Responder {
   let store: DecisionStore
   let link: EnforcerLink
+  let webhooks: WebhookDeliveries
   let configuration: Configuration
   let report: (AgentReport) -> Void
   /// Actor, event, detail.
@@ -65,9 +66,9 @@ final class Responder {
   var refusals: [String: UInt64] = [:]
   var counters: [(name: String, value: UInt64)] = [
     ("blocks made", 0), ("blocks refused by the enforcer", 0), ("blocks ended", 0), ("syslog notices sent", 0), ("evidence lines kept", 0),
-    ("actions that failed", 0),
+    ("actions that failed", 0), ("webhooks delivered", 0),
   ]
-  enum Counter: Int { case blocked, refused, ended, notices, lines, failed }
+  enum Counter: Int { case blocked, refused, ended, notices, lines, failed, webhooks }
   func count(_ counter: Counter, _ amount: UInt64 = 1) { counters[counter.rawValue].value += amount }
   private var minute: Int64 = 0
   private var audited = 0
@@ -77,11 +78,12 @@ final class Responder {
   var mode: ResponseMode { planner.configuration.mode }
 
   init(
-    store: DecisionStore, playbooks: PlaybookSet, configuration: Configuration, link: EnforcerLink,
+    store: DecisionStore, playbooks: PlaybookSet, configuration: Configuration, link: EnforcerLink, uplink: UplinkLink,
     audit: @escaping (String, String, String) -> Void, report: @escaping (AgentReport) -> Void
   ) throws(StorageError) {
     self.store = store
     self.link = link
+    webhooks = WebhookDeliveries(uplink)
     self.configuration = configuration
     self.report = report
     auditHook = audit

@@ -29,11 +29,13 @@ extension Responder {
         lift([network])
         settle(item.key, .done, "", "")
       case .notify(.syslog(let level)): notify(item, level)
+      case .notify(.webhook(let name)): deliver(item, to: name)
       case .captureLines(let limit): keepLines(item, limit, mayTakeTime: MonotonicTime.now() - start < Responder.evidenceNanoseconds)
       default: settle(item.key, .failed, "not_available", "not available in this build")
       }
     }
     block(networks)
+    handOverWebhooks()
     flush()
   }
 
@@ -229,6 +231,7 @@ extension Responder {
       audit("agent", "expired", "\(expired.id): nobody answered: \(expired.action.text) (\(expired.decisionID))")
     }
     carryOutLeftOver()
+    tickWebhooks()
     syslog.flush()
     if link.connect(now: MonotonicTime.now()) {
       if reconciled != link.generation { reconcile() }
@@ -311,7 +314,9 @@ extension Responder {
       [
         ("actions carried out or begun", planned.executed), ("actions that an armed agent would have taken", planned.wouldHaveExecuted),
         ("questions asked", planned.asked),
-      ] + counters
+      ] + counters + uplinkCounters
+    status.uplink = uplinkSentence()
+    status.isUplinkTroubled = isUplinkTroubled
     status.refusals = refusals.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
     return status
   }

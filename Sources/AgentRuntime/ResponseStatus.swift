@@ -5,6 +5,10 @@ public struct ResponseStatus: Sendable, Equatable {
   /// "ready", or why nothing can be blocked.
   public var enforcer = ""
   public var isEnforcerReady = false
+  /// "ready" and the webhooks, or why nothing is sent.
+  public var uplink = ""
+  /// There is one, and it does not answer or a webhook does not.
+  public var isUplinkTroubled = false
   public var playbooks: UInt64 = 0
   /// Blocks that the enforcer holds, and those that wait for it.
   public var activeBlocks: UInt64 = 0
@@ -31,6 +35,10 @@ public struct ResponseStatus: Sendable, Equatable {
     json.value(enforcer)
     json.key("enforcer_ready")
     json.value(isEnforcerReady)
+    json.key("uplink")
+    json.value(uplink)
+    json.key("uplink_troubled")
+    json.value(isUplinkTroubled)
     for (key, value) in [
       ("playbooks", playbooks), ("active_blocks", activeBlocks), ("waiting_blocks", waitingBlocks), ("pending_approvals", pendingApprovals),
       ("confirmation_seconds", confirmationSeconds),
@@ -56,6 +64,8 @@ public struct ResponseStatus: Sendable, Equatable {
       switch key.string {
       case "enforcer": enforcer = AgentStatus.text(value)
       case "enforcer_ready": isEnforcerReady = value.string == "true"
+      case "uplink": uplink = AgentStatus.text(value)
+      case "uplink_troubled": isUplinkTroubled = value.string == "true"
       case "playbooks": playbooks = number(value)
       case "active_blocks": activeBlocks = number(value)
       case "waiting_blocks": waitingBlocks = number(value)

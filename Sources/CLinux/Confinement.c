@@ -56,6 +56,13 @@ int pg_landlock_allow(int ruleset, uint64_t rights, int fd) {
   struct pg_path_rule rule = {rights, fd};
   return (int)syscall(PG_LANDLOCK_ADD_RULE, ruleset, 1, &rule, 0U);
 }
+struct pg_port_rule {
+  uint64_t rights, port;
+};
+int pg_landlock_allow_port(int ruleset, uint64_t rights, uint16_t port) {
+  struct pg_port_rule rule = {rights, port};
+  return (int)syscall(PG_LANDLOCK_ADD_RULE, ruleset, 2, &rule, 0U);
+}
 int pg_landlock_restrict(int ruleset) { return (int)syscall(PG_LANDLOCK_RESTRICT_SELF, ruleset, 0U); }
 
 int pg_open_path(const char *path) { return open(path, O_PATH | O_CLOEXEC); }

@@ -15,6 +15,7 @@ public struct Confinement: Sendable {
     case unixClient
     case unix
     case unixAndNetlink
+    /// AF_UNIX and the Internet, to connect with, none to listen on.
     case inet
   }
 
@@ -38,6 +39,8 @@ public struct Confinement: Sendable {
   /// Processes that are not its own may get signals, as far as user and capabilities let it.
   public var signalsOthers = false
   public var sockets: Sockets = .none
+  /// With `.inet`: the TCP ports that it may connect to, wherever they are.
+  public var connectPorts: [UInt16] = []
   /// Descriptors that may be open at a time. The hard limit of the system bounds it.
   public var openFiles: UInt64 = 4096
 

@@ -38,11 +38,13 @@ struct LandlockRules {
   private let sockets: Confinement.Sockets
   private let paths: String
   private let signalsOthers: Bool
+  private let connectPorts: [UInt16]
 
   init(_ confinement: Confinement) {
     name = confinement.name
     sockets = confinement.sockets
     let written = confinement.writePaths + confinement.managedPaths
+    connectPorts = confinement.sockets == .inet ? confinement.connectPorts : []
     signalsOthers = confinement.signalsOthers
     paths = "reads \(confinement.readPaths.count) paths, writes \(written.isEmpty ? "none" : written.joined(separator: " "))"
     for path in confinement.readPaths { add(path, LandlockRight.reading) }
@@ -80,8 +82,8 @@ struct LandlockRules {
       return
     }
     let handled = LandlockRight.all(version: version)
-    // TCP bind and connect from the fourth version on, all of it; abstract sockets and signals to others from the sixth.
-    let refusesNetwork = version >= 4 && sockets != .inet
+    // TCP bind and connect from the fourth version on, all of it but named ports; abstract sockets and signals to others from the sixth.
+    let refusesNetwork = version >= 4
     let scopes: UInt64 = version >= 6 ? (Confinement.usesAbstractNotifySocket ? 0 : 1) | (signalsOthers ? 0 : 2) : 0
     let ruleset = pg_landlock_create(handled, refusesNetwork ? 3 : 0, scopes, version)
     guard ruleset >= 0 else { throw ConfinementError(name, "Landlock", errno) }
@@ -93,8 +95,21 @@ struct LandlockRules {
       let rights = rule.rights & handled & (isDirectory ? ~0 : LandlockRight.ofFiles)
       guard pg_landlock_allow(ruleset, rights, rule.descriptor) == 0 else { throw ConfinementError(name, "Landlock rule", errno) }
     }
+    if refusesNetwork {
+      for port in connectPorts {
+        guard pg_landlock_allow_port(ruleset, 2, port) == 0 else { throw ConfinementError(name, "Landlock rule", errno) }
+      }
+    }
     guard pg_landlock_restrict(ruleset) == 0 else { throw ConfinementError(name, "Landlock", errno) }
     report.achieved.append("files: Landlock \(version), \(paths)")
+    if sockets == .inet {
+      let ports = connectPorts.map(String.init).joined(separator: " ")
+      if refusesNetwork {
+        report.achieved.append("network: TCP to port \(ports) only")
+      } else {
+        report.missing.append("network: Landlock \(version) of this kernel cannot refuse other TCP ports than \(ports)")
+      }
+    }
     report.missing += notes.map { "files: \($0)" }
     for (needed, what) in LandlockRules.laterVersions where version < needed {
       report.missing.append("files: Landlock \(version) of this kernel cannot refuse \(what)")

@@ -32,6 +32,8 @@ enum SystemCalls {
   ]
   /// For those that may make sockets at all.
   static let connecting: [String] = ["connect"]
+  /// For those that may ask name servers: the C library sends both questions in one call.
+  static let asking: [String] = ["sendmmsg"]
   /// For those that may make more than datagram sockets.
   static let serving: [String] = ["bind", "listen"]
 
@@ -80,12 +82,11 @@ extension Confinement {
     // An old kernel may not have it; the C library falls back to clone, whose flags can be looked at.
     var calls: [(name: String, action: UInt32)] = SystemCalls.allowed.map { ($0, SystemCalls.allow) }
     calls += furtherCalls.map { ($0, SystemCalls.allow) }
-    calls +=
-      SystemCalls.refused.filter { !furtherCalls.contains($0) }.map { ($0, SystemCalls.fail(EPERM)) }
-      + SystemCalls.fatal.map { ($0, SystemCalls.endProcess) }
+    calls += refusedCalls.map { ($0, SystemCalls.fail(EPERM)) } + SystemCalls.fatal.map { ($0, SystemCalls.endProcess) }
     let mayConnect = sockets != .none
     calls += SystemCalls.connecting.map { ($0, mayConnect ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
-    let mayServe = mayConnect && sockets != .unixDatagram && sockets != .unixClient
+    if sockets == .inet { calls += SystemCalls.asking.map { ($0, SystemCalls.allow) } }
+    let mayServe = sockets == .unix || sockets == .unixAndNetlink
     calls += SystemCalls.serving.map { ($0, mayServe ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
     for call in calls { try addRule(filter, call.name, call.action, []) }
 
@@ -140,6 +141,10 @@ extension Confinement {
     }
   }
 
+  private var refusedCalls: [String] {
+    SystemCalls.refused.filter { !furtherCalls.contains($0) && !(sockets == .inet && $0 == "socketpair") }
+  }
+
   private func addSocketRules(_ filter: scmp_filter_ctx) throws(ConfinementError) {
     let families: [Int32] =
       switch sockets {
@@ -154,6 +159,8 @@ extension Confinement {
       if sockets == .unixDatagram { arguments.append(argument(1, SCMP_CMP_MASKED_EQ, 0xf, UInt64(SOCK_DGRAM.rawValue))) }
       try addRule(filter, "socket", SystemCalls.allow, arguments)
     }
+    // libcurl's thread for name lookups speaks with it over a pair.
+    if sockets == .inet { try addRule(filter, "socketpair", SystemCalls.allow, [argument(0, SCMP_CMP_EQ, UInt64(AF_UNIX))]) }
     if sockets == .unixDatagram {
       for type in [SOCK_STREAM, SOCK_SEQPACKET, SOCK_RAW] {
         let arguments = [argument(0, SCMP_CMP_EQ, UInt64(AF_UNIX)), argument(1, SCMP_CMP_MASKED_EQ, 0xf, UInt64(type.rawValue))]
@@ -184,7 +191,7 @@ extension Confinement {
     case .unixClient: "Unix, to connect"
     case .unix: "Unix"
     case .unixAndNetlink: "Unix and netlink"
-    case .inet: "Unix and Internet"
+    case .inet: "Unix and Internet, to connect"
     }
   }
 }

@@ -3,9 +3,9 @@ import CLinux
 import CNetlink
 import Confinement
 import Enforcement
-import FrameService
 import Glibc
 import Primitives
+import Supervision
 
 public enum EnforcerProgram {
   private static let usage = """
@@ -88,10 +88,9 @@ public enum EnforcerProgram {
     let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
-      switch ListeningSocket.open(options.socketPath ?? configuration.socketPath, program: "enforcer", group: engineUID == nil ? nil : configuration.engineUser) {
-      case .success(let descriptor): listener = descriptor
-      case .failure(let failure): return fail(failure.description)
-      }
+      do throws(ServiceSocketError) {
+        listener = try ServiceSocket.open(options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser)
+      } catch { return fail(error.description) }
     }
     let firewall: Result<Firewall, FirewallUnavailable>
     do { firewall = .success(try Firewall()) } catch { firewall = .failure(error) }

@@ -3,9 +3,9 @@
 // table is closed and written down; protection is read anew before anything is blocked.
 import CLinux
 import Enforcement
-import FrameService
 import Glibc
 import Primitives
+import Supervision
 
 final class EnforcerServer {
   private struct Connection {

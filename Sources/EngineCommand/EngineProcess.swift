@@ -22,6 +22,7 @@ public final class EngineProcess {
   private let control: ControlSocket
   private let processes: ProcessTable
   private let enforcer: EnforcerLink
+  private let uplink: UplinkLink
   private let audit: AuditFile
   private var input: AgentInput
   private let messages = LiveOutput(STDERR_FILENO)
@@ -62,6 +63,7 @@ public final class EngineProcess {
     setenv("SQLITE_TMPDIR", state, 1)
     let enforcerPath = EngineProcess.enforcerPath(settings, isSupervised: self.isSupervised)
     enforcer = EnforcerLink(path: enforcerPath)
+    uplink = UplinkLink(path: self.isSupervised ? nil : UplinkLink.defaultPath)
     confinement = EngineConfinement.declare(
       options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil)
     let report: ConfinementReport
@@ -74,7 +76,7 @@ public final class EngineProcess {
     // With the supervisor the engine ends, however that ends.
     if self.isSupervised { _ = pg_prctl(1, UInt(SIGKILL), 0) }
     audit = AuditFile(directory: state)
-    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer)
+    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, uplink: uplink)
     let loaded: LoadedRules
     let playbooks: PlaybookSet
     do {
@@ -186,6 +188,7 @@ public final class EngineProcess {
     hooks.moment = { [unowned self] in take($0) }
     hooks.reload = { [unowned self] in reload() }
     hooks.enforcer = enforcer
+    hooks.uplink = uplink
     hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {

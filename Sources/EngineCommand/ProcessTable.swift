@@ -11,14 +11,16 @@ final class ProcessTable {
   private(set) var foreignMessages: UInt64 = 0
 
   private let enforcer: EnforcerLink
+  private let uplink: UplinkLink
 
-  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink) {
+  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, uplink: UplinkLink) {
     var engine = ProcessStatus(name: "engine", pid: Int64(getpid()))
     (engine.confined, engine.notConfined) = (report.achieved, report.missing)
     rows = [engine]
     if isSupervised { rows.append(ProcessStatus(name: "supervisor", pid: Int64(getppid()))) }
     self.audit = audit
     self.enforcer = enforcer
+    self.uplink = uplink
   }
 
   /// Reads what waits on the supervisor's channel. False: the supervisor is gone.
@@ -27,6 +29,7 @@ final class ProcessTable {
       switch SupervisionMessage.receive(on: Channel.supervisor) {
       case .message(let message): take(message)
       case .channel(Channel.enforcer, let descriptor): enforcer.adopt(descriptor)
+      case .channel(Channel.uplink, let descriptor): uplink.adopt(descriptor)
       // Nothing of this version speaks to the others yet.
       case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
@@ -50,6 +53,8 @@ final class ProcessTable {
       rows[row].lastEnd = how
       audit.append(actor: "supervisor", event: "process_ended", process: name, detail: how)
       SupervisionMessage.noted.send(on: Channel.supervisor)
+    // A host that sends nothing anywhere lacks nothing.
+    case .missing("uplink"): uplink.noteMissing()
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]

@@ -373,4 +373,41 @@ public enum Limits {
   public static let accountFileBytes = 16 * 1024 * 1024
   /// Entries of each list in the responder's configuration. More are an error.
   public static let sparedEntries = 256
+
+  /// Bytes of one webhook's body, of one text in it (a user's name, a summary), and of a text in an answer of the uplink. A longer body is not
+  /// sent and counted; longer texts are cut: whoever chooses a long name must not keep himself from being told of.
+  public static let webhookBodyBytes = 64 * 1024
+  public static let webhookTextBytes = 1024
+  public static let uplinkTextBytes = 200
+  /// Webhooks of one configuration. More are an error.
+  public static let webhooks = 16
+  /// Deliveries that wait for one webhook, and bytes of all that wait. Beyond either a delivery is refused and counted.
+  public static let webhookQueue = 512
+  public static let uplinkQueueBytes = 8 * 1024 * 1024
+  /// How long the uplink tries to deliver, and how long it waits after the first failure and at most: twice as long each time. What is
+  /// not delivered by then is given up and counted.
+  public static let webhookLifetime = Nanoseconds.hours(1)
+  public static let webhookPauses = Nanoseconds.seconds(1)...Nanoseconds.minutes(5)
+  /// Attempts of one delivery that end in an answer that may be better next time (HTTP 429, 5xx), or in none; and in a failed handshake.
+  /// Beyond it the delivery is given up: it must not hold up those behind it. Connections that fail do not count.
+  public static let webhookAttempts = 6
+  public static let webhookHandshakes = 4
+  /// Bytes of a webhook's answer, headers included. They are thrown away; beyond it the connection is closed.
+  public static let webhookAnswerBytes: UInt64 = 64 * 1024
+  /// Outcomes that wait for the engine, and keys of finished deliveries that are remembered. Beyond it the oldest is forgotten, and counted
+  /// where nobody collected it.
+  public static let uplinkOutcomes = 4096
+  /// Outcomes of one answer. More are in the next.
+  public static let collectedOutcomes = 256
+  /// Connections that the uplink serves at a time. Further ones are closed and counted.
+  public static let uplinkConnections = 4
+  /// How long a peer of the uplink may take to send the rest of a frame or to take its answer. Beyond it the connection is closed and counted.
+  public static let uplinkPeerPatience = Nanoseconds.seconds(5)
+  /// Audit lines of the uplink in one minute. Beyond it they are counted.
+  public static let uplinkAuditLinesPerMinute = 300
+  /// How long one call to the uplink may hold up the engine. Beyond it the connection is given up and made anew.
+  public static let uplinkCall = Nanoseconds.seconds(1)
+  /// Webhook deliveries that wait in the engine for the uplink, and how long. Beyond either they fail and are counted.
+  public static let waitingWebhooks = 1024
+  public static let waitingWebhookLifetime = Nanoseconds.hours(1)
 }

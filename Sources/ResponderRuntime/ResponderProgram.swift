@@ -7,6 +7,7 @@ import FrameService
 import Glibc
 import HostActions
 import Primitives
+import Supervision
 import TypedYAML
 
 public enum ResponderProgram {
@@ -82,12 +83,9 @@ public enum ResponderProgram {
     let account = geteuid() == 0 ? Account.named(ResponderConfinement.userName, groups: ["shadow"]) : nil
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
-      switch ListeningSocket.open(
-        options.socketPath ?? configuration.socketPath, program: "responder", group: engine == nil ? nil : configuration.engineUser)
-      {
-      case .success(let descriptor): listener = descriptor
-      case .failure(let failure): return fail(failure.description)
-      }
+      do throws(ServiceSocketError) {
+        listener = try ServiceSocket.open(options.socketPath ?? configuration.socketPath, group: engine == nil ? nil : configuration.engineUser)
+      } catch { return fail(error.description) }
     }
     if let problem = makeDirectories(configuration, account) { return fail(problem) }
     do throws(ConfinementError) {

@@ -14,10 +14,12 @@ public struct ChildProgram: Sendable {
   public var isRequired: Bool
   /// What the agent cannot do without it, for that report.
   public var purpose: String
+  /// Why it is not to be started, where it is not: "there is no FILE". It is then reported once, like one that is not installed.
+  public var absence: String?
 
   public init(
     name: String, executable: String, arguments: [String] = [], channel: Int32? = nil, isRequired: Bool = false,
-    purpose: String = ""
+    purpose: String = "", absence: String? = nil
   ) {
     self.name = name
     self.executable = executable
@@ -25,6 +27,7 @@ public struct ChildProgram: Sendable {
     self.channel = channel
     self.isRequired = isRequired
     self.purpose = purpose
+    self.absence = absence
   }
 
   /// Where the program is: in the first of `directories` that has it. nil: in none.

@@ -42,7 +42,7 @@ public final class Supervisor {
   public init(_ table: [ChildProgram], directories: [String], report: @escaping (String) -> Void) throws(SupervisionError) {
     self.report = report
     for program in table {
-      if let path = program.path(in: directories) {
+      if program.absence == nil, let path = program.path(in: directories) {
         children.append(Child(program, path))
       } else if program.isRequired {
         throw SupervisionError("\(program.executable) is not in \(directories.joined(separator: ", nor in ")); install or build it")
@@ -63,7 +63,7 @@ public final class Supervisor {
   /// Runs until SIGINT or SIGTERM, or until the first start of the required child fails by itself. Its exit code.
   public func run() throws(SupervisionError) -> Int32 {
     try open()
-    for program in missing { report("no \(program.name): \(program.executable) is not installed; \(program.purpose)") }
+    for program in missing { report("no \(program.name): \(program.absence ?? "\(program.executable) is not installed"); \(program.purpose)") }
     while true {
       startDue()
       wait()

@@ -63,6 +63,11 @@ struct DoctorCommand: ParsableCommand {
     return status.mode == "armed" ? Check(.problem, "response", text + "; nothing is blocked") : Check(.ok, "response", text)
   }
 
+  /// That none is set up is no problem: nothing was to be sent.
+  static func checkUplink(_ status: AgentStatus) -> Check {
+    Check(status.response.isUplinkTroubled ? .warning : .ok, "uplink", status.response.uplink)
+  }
+
   func run() throws {
     var checks: [Check] = []
     var settings = Configuration()
@@ -112,6 +117,7 @@ struct DoctorCommand: ParsableCommand {
       let processes = status.processes
       checks.append(Check(.ok, "agent", "running"))
       checks.append(DoctorCommand.checkResponse(status))
+      checks.append(DoctorCommand.checkUplink(status))
       checks += ProcessView.problems(processes).map { Check(.problem, "confinement", $0 + "; start panguard again") }
       let lines = ["what confines each"] + ProcessView.table(processes) + ProcessView.details(processes)
       checks.append(Check(processes.contains { !$0.notConfined.isEmpty } ? .warning : .ok, "processes", lines.joined(separator: "\n")))

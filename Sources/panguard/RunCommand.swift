@@ -13,31 +13,39 @@ struct RunCommand: ParsableCommand {
       adm and systemd-journal.
 
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
-      ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another. SIGHUP reads configuration and
-      rules again.
+      ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another; the uplink (panguard-uplink),
+      which calls webhooks, a third, started only where it has a configuration. SIGHUP reads configuration and rules again.
       """)
   @OptionGroup var engine: EngineOptions
   @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
   var enforcerConfig: String?
+  @Option(name: .long, help: "The uplink's configuration; default /etc/panguard/uplink.yaml. Without one nothing is sent.", completion: .file())
+  var uplinkConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String], enforcerConfig: String?) -> [ChildProgram] {
-    [
+  static func table(_ engineArguments: [String], enforcerConfig: String?, uplinkConfig: String?) -> [ChildProgram] {
+    let uplinkPath = uplinkConfig ?? "/etc/panguard/uplink.yaml"
+    return [
       ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
       ChildProgram(
         name: "enforcer", executable: "panguard-enforcer",
         arguments: ["--fd", "\(Channel.enforcer)"] + (enforcerConfig.map { ["--config", $0] } ?? []), channel: Channel.enforcer,
         purpose: "nothing can be blocked"),
+      ChildProgram(
+        name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
+        purpose: "nothing is sent to other hosts",
+        absence: uplinkConfig == nil && access(uplinkPath, F_OK) != 0 ? "there is no \(uplinkPath)" : nil),
     ]
   }
 
-  /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the enforcer's option.
+  /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.
   private static func engineArguments(_ all: [String]) -> [String] {
     var arguments = Array(all.dropFirst().drop { $0 != "run" }.dropFirst())
-    let name = "--enforcer-config"
-    while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
-      if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
-      arguments.remove(at: index)
+    for name in ["--enforcer-config", "--uplink-config"] {
+      while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
+        if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
+        arguments.remove(at: index)
+      }
     }
     return arguments
   }
@@ -46,7 +54,7 @@ struct RunCommand: ParsableCommand {
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig)
+      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig, uplinkConfig: uplinkConfig)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")

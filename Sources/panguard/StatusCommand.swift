@@ -57,6 +57,8 @@ enum StatusView {
   private static func response(_ r: ResponseStatus, mode: String, warn: (String) -> String) -> [String] {
     let enforcer = TerminalText.escaped(r.enforcer)
     var out = ["  mode \(mode), \(r.playbooks) playbooks, enforcer: \(r.isEnforcerReady ? enforcer : warn(enforcer))"]
+    let uplink = TerminalText.escaped(r.uplink)
+    out.append("  uplink: \(r.isUplinkTroubled ? warn(uplink) : uplink)")
     if r.confirmationSeconds > 0 {
       let left = Nanoseconds.seconds(Int64(clamping: r.confirmationSeconds))
       out.append("  " + warn("rolled back in \(left) unless `panguard arm --confirm` comes from another session"))

@@ -22,6 +22,8 @@ int pg_landlock_version(void);
 int pg_landlock_create(uint64_t files, uint64_t network, uint64_t scopes, int version);
 /// Allows `rights` at and below the open file `fd`.
 int pg_landlock_allow(int ruleset, uint64_t rights, int fd);
+/// Allows `rights` (1: bind, 2: connect) for a TCP port, of this host or any other.
+int pg_landlock_allow_port(int ruleset, uint64_t rights, uint16_t port);
 int pg_landlock_restrict(int ruleset);
 
 /// clone(2)'s flag of a thread.
