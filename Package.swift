@@ -93,7 +93,7 @@ let package = Package(
     library(
       "EngineCommand",
       [
-        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
+        "AgentRuntime", "HostActions", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
         "CLinux", "CSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

@@ -6,8 +6,11 @@ import Primitives
 
 public struct ResponderClientError: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String
+  /// There is no socket to connect to.
+  public var isAbsence = false
   init(_ description: String) { self.description = description }
   init(_ error: EnforcerClientError) {
+    if case .cannotConnect(_, ENOENT) = error { isAbsence = true }
     description =
       switch error {
       case .timedOut: "the responder did not answer in time"

@@ -337,6 +337,8 @@ public enum Limits {
   public static let operatorBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
   public static let confirmationSeconds: ClosedRange<Int64> = 10...86_400
 
+  /// How long an action on the host waits for a responder that does not answer. Beyond it it fails: what it was about has moved on.
+  public static let hostActionPatience = Nanoseconds.seconds(60)
   /// Bytes of one frame between engine and responder, header included: a decision as JSON on an executable's standard input is the largest
   /// part. A longer one closes the connection.
   public static let hostActionFrameBytes = 1024 * 1024
