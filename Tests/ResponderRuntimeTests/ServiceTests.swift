@@ -34,8 +34,36 @@ import Testing
     #expect(facts["NoNewPrivs"] == "1" && facts["Seccomp"] == "2" && facts["Threads"] == "1")
   }
 
-  private func connection(_ w: Workshop) -> Int32 {
-    socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+  /// As the service manager starts it: a user of its own that has the capabilities of the unit, and no root anywhere.
+  @Test func asAUserOfItsOwnItDoesTheSame() throws {
+    guard geteuid() == 0, access("/usr/bin/setpriv", X_OK) == 0, access(Workshop.program, X_OK) == 0 else { return skip("needs root and setpriv") }
+    let d = Directory()
+    mkdir(d["state"], 0o700)
+    chown(d["state"], 54321, 54321)
+    let capabilities = "-all,+kill,+setuid,+setgid,+dac_override,+fowner,+chown"
+    let user = [
+      "/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--inh-caps=\(capabilities)", "--ambient-caps=\(capabilities)",
+      "--bounding-set=\(capabilities)",
+    ]
+    guard Program.run(user + [Workshop.program, "--help"]).code == 0 else { return skip("setpriv cannot give capabilities here, or another user cannot run the program") }
+    guard let w = Workshop.make("run_executables: true\nkill_processes: true\nquarantine_files: true\n", prefix: user, in: d) else { return }
+    let victim = Program(["/bin/sleep", "2001"])
+    let killed = w.perform("k", .kill(ProcessTarget(pid: victim.pid, seenAt: now(), signal: .kill)))
+    #expect(killed.state == .done && victim.wait() == 128 + SIGKILL, "\(killed) \(w.audit)")
+    #expect(facts(w.responder.pid)["Uid"]?.hasPrefix("54321 ") == true)
+    d.write("#!/bin/sh\nid -u; id -G\n", "actions.d/who", mode: 0o755)
+    let nobody = try #require(getpwnam("nobody")).pointee
+    let who = w.perform("w", .run(ExecutableRun(name: "who", arguments: [], input: [])))
+    #expect(who.detail == "exit 0: \(nobody.pw_uid); \(nobody.pw_gid)", "\(who)")
+    let home = Directory()
+    chmod(home.path, 0o700)
+    home.write("evil", "file", mode: 0o600)
+    let moved = w.perform("m", .quarantine(FileTarget(path: home["file"])))
+    #expect(moved.state == .done && access(home["file"], F_OK) != 0, "\(moved)")
+    #expect(w.undo("m").state == .undone && home.text("file") == "evil")
+    var back = stat()
+    stat(home["file"], &back)
+    #expect(back.st_uid == 0 && back.st_mode & 0o777 == 0o600)
   }
 
   @Test func whatIsNoFrameClosesTheConnection() throws {
