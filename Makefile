@@ -2,7 +2,7 @@
 SWIFT ?= swift
 PANGUARD = .build/release/panguard
 # What `panguard run` starts lies beside it.
-PROGRAMS = panguardd panguard-enforcer panguard-uplink panguard
+PROGRAMS = panguardd panguard-enforcer panguard-uplink panguard-responder panguard
 # The Swift runtime is linked in: the program then needs no toolchain where it runs, and a third less resident memory.
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)

@@ -73,22 +73,27 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
+    library("HostActions", ["Primitives", "Enforcement"]),
     library("UplinkProtocol", ["Primitives"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "UplinkProtocol", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
+    library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
+    library(
+      "ResponderRuntime",
+      ["Primitives", "TypedYAML", "Enforcement", "Supervision", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
     library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
       "EngineCommand",
       [
-        "AgentRuntime", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
+        "AgentRuntime", "HostActions", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
         "CLinux", "CSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -106,6 +111,8 @@ let package = Package(
 
     .executableTarget(
       name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
+    .executableTarget(
+      name: "panguard-responder", dependencies: ["ResponderRuntime"], path: "Sources/panguard-responder", swiftSettings: optimized),
 
     .executableTarget(name: "panguard-uplink", dependencies: ["Uplink"], path: "Sources/panguard-uplink", swiftSettings: optimized),
 
@@ -135,6 +142,8 @@ let package = Package(
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
+    tests(of: "HostActions", ["Enforcement", "Primitives"]),
+    tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
     tests(of: "UplinkProtocol", ["Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
@@ -146,8 +155,9 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "panguard-uplink", "regular-expressions-outline", "AgentRuntime", "CLinux",
-        "Detection", "Export", "Primitives", "Storage",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "regular-expressions-outline", "AgentRuntime",
+        "CLinux", "Detection", "Export",
+        "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],
@@ -160,7 +170,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
-        "UplinkProtocol",
+        "HostActions", "UplinkProtocol",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

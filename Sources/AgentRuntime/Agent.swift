@@ -153,7 +153,7 @@ public final class Agent {
     if let recovery = store.recovery { report(.warning("\(recovery)")) }
     responder = try Responder(
       store: store, playbooks: playbooks, configuration: configuration, link: hooks.enforcer ?? EnforcerLink(path: nil),
-      uplink: hooks.uplink ?? UplinkLink(path: nil), audit: hooks.audit, report: report)
+      uplink: hooks.uplink ?? UplinkLink(path: nil), host: hooks.responder ?? ResponderLink(path: nil), audit: hooks.audit, report: report)
     let cached = RuleStore.cachedDatabase(for: rules, in: options.cacheDirectory)
     let detector = Detector(
       ruleSet: rules.set, ruleSetHash: rules.hash, configuration: configuration.detector, engineVersion: Version.text, cachedDatabase: cached)
@@ -519,7 +519,7 @@ public final class Agent {
     }
     if let writtenAt = file.writtenAt { file.lane.parser.noteInputTime(writtenAt) }
     let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
-      pipeline.process(line, offset: offset, file.lane) { pending.append($0) }
+      pipeline.process(line, offset: offset, file.lane) { decided($0) }
     }
     file.hasMore = !progress.reachedEnd
     if progress.lines > 0 { file.lastLineAt = MonotonicTime.now() }
@@ -557,15 +557,29 @@ public final class Agent {
     // An entry has no byte offset; its time in microseconds finds it again.
     let ordinal = UInt64(clamping: record.time.nanoseconds / 1000)
     pipeline.process(journal: JournalEntry(copy record), ordinal: ordinal, lane, isWarmUp: isWarmUp) { decision in
-      if !isWarmUp { pending.append(decision) }
+      if !isWarmUp { decided(decision) }
     }
+  }
+
+  private func decided(_ decision: Decision) {
+    pending.append(decision)
+    let named = pipeline.targets
+    if named != ResponseTargets() { targets[PlannedDecision(decision)] = named }
+  }
+  /// Of decisions that are not planned yet.
+  private var targets: [PlannedDecision: ResponseTargets] = [:]  // only looked up
+  private struct PlannedDecision: Hashable {
+    let id: String
+    let revision: Int
+    init(_ decision: Decision) { (id, revision) = (decision.id, decision.revision) }
   }
 
   // MARK: Storing and showing
 
   /// Decisions and the places of their lines, in one transaction; then they are shown.
   private func commit() {
-    responder.plan(pending[plannedCount...])
+    responder.plan(pending[plannedCount...]) { targets[PlannedDecision($0)] ?? ResponseTargets() }
+    targets.removeAll(keepingCapacity: true)
     plannedCount = pending.count
     var batch = CommitBatch(decisions: pending)
     batch.response = responder.batch()

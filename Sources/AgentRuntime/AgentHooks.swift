@@ -40,6 +40,8 @@ public struct AgentHooks {
   public var enforcer: EnforcerLink?
   /// The way to the uplink, which outlives the agent too.
   public var uplink: UplinkLink?
+  /// And the way to the responder.
+  public var responder: ResponderLink?
   /// An entry beside the decisions: actor, event, detail.
   public var audit: (String, String, String) -> Void = { _, _, _ in }
   public init() {}

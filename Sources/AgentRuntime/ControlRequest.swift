@@ -15,11 +15,15 @@ public enum ControlRequest: Equatable, Sendable {
   case unblockAll
   case blocks
   case pending
+  /// What the responder remembers of what it did on this host.
+  case actions
+  /// By an action's key, or the beginning of it.
+  case undo(String)
 
   /// Whether the agent is another one afterwards.
   public var changes: Bool {
     switch self {
-    case .status, .blocks, .pending: false
+    case .status, .blocks, .pending, .actions: false
     default: true
     }
   }
@@ -38,6 +42,8 @@ public enum ControlRequest: Equatable, Sendable {
     case .unblockAll: "unblock-all"
     case .blocks: "blocks"
     case .pending: "pending"
+    case .actions: "actions"
+    case .undo(let key): "undo \(key)"
     }
   }
 
@@ -69,6 +75,10 @@ public enum ControlRequest: Equatable, Sendable {
     case ("unblock-all", 1): self = .unblockAll
     case ("blocks", 1): self = .blocks
     case ("pending", 1): self = .pending
+    case ("actions", 1): self = .actions
+    case ("undo", 2):
+      guard let key = id(words[1]) else { return nil }
+      self = .undo(key)
     default: return nil
     }
   }

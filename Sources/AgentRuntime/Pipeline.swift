@@ -3,6 +3,7 @@
 import Detection
 import Events
 import LogParsers
+import Playbooks
 import Primitives
 
 /// One source's way into the pipeline: its parser's state and its reusable event.
@@ -45,6 +46,8 @@ public final class Pipeline {
   public var detector: Detector
   public var tracker = SessionTracker()
   private var derived = Event()
+  /// What the event named that led to the decision which is being emitted.
+  public private(set) var targets = ResponseTargets()
 
   public init(detector: consuming Detector) { self.detector = detector }
 
@@ -79,7 +82,11 @@ public final class Pipeline {
     }
     tracker.observe(&lane.event)
     let decisions = detector.process(lane.event, isWarmUp: isWarmUp)
-    if !decisions.isEmpty { for decision in decisions { emit(decision) } }
+    if !decisions.isEmpty {
+      targets = ResponseTargets(of: lane.event)
+      for decision in decisions { emit(decision) }
+      targets = ResponseTargets()
+    }
   }
 
   @inline(__always)

@@ -22,6 +22,7 @@ final class Responder {
   let store: DecisionStore
   let link: EnforcerLink
   let webhooks: WebhookDeliveries
+  let host: HostActionRequests
   let configuration: Configuration
   let report: (AgentReport) -> Void
   /// Actor, event, detail.
@@ -66,9 +67,9 @@ final class Responder {
   var refusals: [String: UInt64] = [:]
   var counters: [(name: String, value: UInt64)] = [
     ("blocks made", 0), ("blocks refused by the enforcer", 0), ("blocks ended", 0), ("syslog notices sent", 0), ("evidence lines kept", 0),
-    ("actions that failed", 0), ("webhooks delivered", 0),
+    ("actions that failed", 0), ("webhooks delivered", 0), ("actions on the host", 0),
   ]
-  enum Counter: Int { case blocked, refused, ended, notices, lines, failed, webhooks }
+  enum Counter: Int { case blocked, refused, ended, notices, lines, failed, webhooks, host }
   func count(_ counter: Counter, _ amount: UInt64 = 1) { counters[counter.rawValue].value += amount }
   private var minute: Int64 = 0
   private var audited = 0
@@ -78,12 +79,13 @@ final class Responder {
   var mode: ResponseMode { planner.configuration.mode }
 
   init(
-    store: DecisionStore, playbooks: PlaybookSet, configuration: Configuration, link: EnforcerLink, uplink: UplinkLink,
+    store: DecisionStore, playbooks: PlaybookSet, configuration: Configuration, link: EnforcerLink, uplink: UplinkLink, host: ResponderLink,
     audit: @escaping (String, String, String) -> Void, report: @escaping (AgentReport) -> Void
   ) throws(StorageError) {
     self.store = store
     self.link = link
     webhooks = WebhookDeliveries(uplink)
+    self.host = HostActionRequests(host)
     self.configuration = configuration
     self.report = report
     auditHook = audit
@@ -125,9 +127,9 @@ final class Responder {
   // MARK: Planning
 
   /// To be called once for each decision, before it is stored.
-  func plan(_ decisions: ArraySlice<Decision>) {
+  func plan(_ decisions: ArraySlice<Decision>, targets: (Decision) -> ResponseTargets) {
     for decision in decisions {
-      let plan = planner.plan(decision)
+      let plan = planner.plan(decision, targets: targets(decision))
       guard let playbook = plan.playbook else { continue }
       isPlannerChanged = true
       for planned in plan.actions { take(planned, decision, playbook) }
@@ -161,7 +163,7 @@ final class Responder {
     let record = ResponseRecord(
       key: key, decisionID: decision.id, revision: decision.revision, playbook: playbook, step: step, action: action.text, time: decision.time)
     open[key] = record
-    if isTooOld(decision), case .blockIP = action {
+    if isTooOld(decision), action.changesSomething {
       return settle(key, .refused, "too_old", "the evidence is older than a day")
     }
     if case .blockIP(let network, let ttl) = action {

@@ -15,6 +15,7 @@ extension Responder {
     case .status: return []
     case .blocks: return blockList
     case .pending: return pendingList
+    case .actions: return hostActionList
     default: break
     }
     let outcome: ControlOutcome
@@ -38,7 +39,8 @@ extension Responder {
     case .block(let network, let seconds): block(network, seconds, peer)
     case .unblock(let network): unblock(network)
     case .unblockAll: unblockAll()
-    case .status, .blocks, .pending: .refused("not a change")
+    case .undo(let key): undo(key)
+    case .status, .blocks, .pending, .actions: .refused("not a change")
     }
   }
 
@@ -112,7 +114,7 @@ extension Responder {
     give(planned.idempotencyKey, action, decision, playbook: unanswered.playbook, step: planned.step)
     guard flush() else { return .done("approved: \(action.text); it is done as soon as that can be stored") }
     carryOut()
-    if open[planned.idempotencyKey] != nil { return .done("approved: \(action.text); it waits for the enforcer") }
+    if open[planned.idempotencyKey] != nil { return .done("approved: \(action.text); it waits for the \(action.isOfHost ? "responder" : "enforcer")") }
     let record = try? store.responses(decisionID: decision.id).first { $0.key == planned.idempotencyKey }
     guard let record, record.state != .done else { return .done("approved and done: \(action.text)") }
     return .refused("approved, but \(record.state == .refused ? "refused" : "not done"): \(action.text): \(record.detail)")

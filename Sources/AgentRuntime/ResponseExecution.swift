@@ -30,12 +30,14 @@ extension Responder {
         settle(item.key, .done, "", "")
       case .notify(.syslog(let level)): notify(item, level)
       case .notify(.webhook(let name)): deliver(item, to: name)
+      case .notify(.executable), .killProcess, .quarantineFile, .disableAccount: askHost(item)
       case .captureLines(let limit): keepLines(item, limit, mayTakeTime: MonotonicTime.now() - start < Responder.evidenceNanoseconds)
       default: settle(item.key, .failed, "not_available", "not available in this build")
       }
     }
     block(networks)
     handOverWebhooks()
+    handOverHostActions()
     flush()
   }
 
@@ -232,6 +234,7 @@ extension Responder {
     }
     carryOutLeftOver()
     tickWebhooks()
+    tickHostActions()
     syslog.flush()
     if link.connect(now: MonotonicTime.now()) {
       if reconciled != link.generation { reconcile() }
@@ -314,9 +317,11 @@ extension Responder {
       [
         ("actions carried out or begun", planned.executed), ("actions that an armed agent would have taken", planned.wouldHaveExecuted),
         ("questions asked", planned.asked),
-      ] + counters + uplinkCounters
+      ] + counters + uplinkCounters + hostCounters
     status.uplink = uplinkSentence()
     status.isUplinkTroubled = isUplinkTroubled
+    status.responder = hostSentence
+    status.isResponderTroubled = isHostTroubled
     status.refusals = refusals.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
     return status
   }

@@ -9,6 +9,10 @@ public struct ResponseStatus: Sendable, Equatable {
   public var uplink = ""
   /// There is one, and it does not answer or a webhook does not.
   public var isUplinkTroubled = false
+  /// "ready" and what is enabled, or why nothing is done on the host.
+  public var responder = ""
+  /// There is one, and it does not answer.
+  public var isResponderTroubled = false
   public var playbooks: UInt64 = 0
   /// Blocks that the enforcer holds, and those that wait for it.
   public var activeBlocks: UInt64 = 0
@@ -39,6 +43,10 @@ public struct ResponseStatus: Sendable, Equatable {
     json.value(uplink)
     json.key("uplink_troubled")
     json.value(isUplinkTroubled)
+    json.key("responder")
+    json.value(responder)
+    json.key("responder_troubled")
+    json.value(isResponderTroubled)
     for (key, value) in [
       ("playbooks", playbooks), ("active_blocks", activeBlocks), ("waiting_blocks", waitingBlocks), ("pending_approvals", pendingApprovals),
       ("confirmation_seconds", confirmationSeconds),
@@ -65,6 +73,8 @@ public struct ResponseStatus: Sendable, Equatable {
       case "enforcer": enforcer = AgentStatus.text(value)
       case "enforcer_ready": isEnforcerReady = value.string == "true"
       case "uplink": uplink = AgentStatus.text(value)
+      case "responder": responder = AgentStatus.text(value)
+      case "responder_troubled": isResponderTroubled = value.string == "true"
       case "uplink_troubled": isUplinkTroubled = value.string == "true"
       case "playbooks": playbooks = number(value)
       case "active_blocks": activeBlocks = number(value)

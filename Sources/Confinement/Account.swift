@@ -26,10 +26,22 @@ public struct Account: Sendable, Equatable {
 
 /// Capabilities that a process of ours may keep (capabilities(7)); the raw value is the kernel's number.
 public enum Capability: Int, Sendable, CaseIterable {
+  case changeOwner = 0
+  case overrideAccess = 1
+  case actAsOwner = 3
+  case kill = 5
+  case setGroups = 6
+  case setUser = 7
   case networkAdministration = 12
   case rawNetwork = 13
   public var name: String {
     switch self {
+    case .changeOwner: "CAP_CHOWN"
+    case .overrideAccess: "CAP_DAC_OVERRIDE"
+    case .actAsOwner: "CAP_FOWNER"
+    case .kill: "CAP_KILL"
+    case .setGroups: "CAP_SETGID"
+    case .setUser: "CAP_SETUID"
     case .networkAdministration: "CAP_NET_ADMIN"
     case .rawNetwork: "CAP_NET_RAW"
     }

@@ -28,6 +28,16 @@ public struct Confinement: Sendable {
   public var readPaths: [String] = []
   /// The same, to be written: files in them may be made, renamed and removed. Reading is included.
   public var writePaths: [String] = []
+  /// Directories in which directories may be made too, and between which files may be moved.
+  public var managedPaths: [String] = []
+  /// Directories whose files may be executed, by children. Reading is included.
+  public var executePaths: [String] = []
+  /// Children run programs of others, which inherit the filter: it then holds what nobody may do, instead of what this process needs.
+  public var runsPrograms = false
+  /// Calls of the table of refused ones, or of no table, that this process needs. Without meaning where it runs programs.
+  public var furtherCalls: [String] = []
+  /// Processes that are not its own may get signals, as far as user and capabilities let it.
+  public var signalsOthers = false
   public var sockets: Sockets = .none
   /// With `.inet`: the TCP ports that it may connect to, wherever they are.
   public var connectPorts: [UInt16] = []

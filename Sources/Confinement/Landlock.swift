@@ -22,6 +22,9 @@ enum LandlockRight {
     return rights
   }
   static let reading = readFile | readDirectory
+  static let execution = reading | execute
+  /// And making and removing directories and links, and moving between directories.
+  static let managing = writing | 1 << 4 | 1 << 7 | 1 << 12 | 1 << 13
   static let writing = reading | writeFile | removeFile | makeRegular | makeSocket | truncate
   /// Those that a rule for a file, not a directory, may name.
   static let ofFiles = execute | writeFile | readFile | truncate
@@ -34,16 +37,20 @@ struct LandlockRules {
   private let name: String
   private let sockets: Confinement.Sockets
   private let paths: String
+  private let signalsOthers: Bool
   private let connectPorts: [UInt16]
 
   init(_ confinement: Confinement) {
     name = confinement.name
     sockets = confinement.sockets
+    let written = confinement.writePaths + confinement.managedPaths
     connectPorts = confinement.sockets == .inet ? confinement.connectPorts : []
-    let written = confinement.writePaths
+    signalsOthers = confinement.signalsOthers
     paths = "reads \(confinement.readPaths.count) paths, writes \(written.isEmpty ? "none" : written.joined(separator: " "))"
     for path in confinement.readPaths { add(path, LandlockRight.reading) }
     for path in confinement.writePaths { add(path, LandlockRight.writing) }
+    for path in confinement.managedPaths { add(path, LandlockRight.managing) }
+    for path in confinement.executePaths { add(path, LandlockRight.execution) }
   }
 
   private mutating func add(_ path: String, _ rights: UInt64) {
@@ -77,7 +84,7 @@ struct LandlockRules {
     let handled = LandlockRight.all(version: version)
     // TCP bind and connect from the fourth version on, all of it but named ports; abstract sockets and signals to others from the sixth.
     let refusesNetwork = version >= 4
-    let scopes: UInt64 = version >= 6 ? (Confinement.usesAbstractNotifySocket ? 2 : 3) : 0
+    let scopes: UInt64 = version >= 6 ? (Confinement.usesAbstractNotifySocket ? 0 : 1) | (signalsOthers ? 0 : 2) : 0
     let ruleset = pg_landlock_create(handled, refusesNetwork ? 3 : 0, scopes, version)
     guard ruleset >= 0 else { throw ConfinementError(name, "Landlock", errno) }
     defer { close(ruleset) }

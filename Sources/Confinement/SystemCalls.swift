@@ -56,6 +56,13 @@ enum SystemCalls {
     "perf_event_open", "open_by_handle_at", "move_mount", "fsopen", "open_tree",
   ]
 
+  /// What no program that is run for a playbook may do, beside the fatal ones.
+  static let refusedToPrograms: [String] = [
+    "io_uring_setup", "memfd_secret", "pidfd_getfd", "process_madvise", "name_to_handle_at", "fanotify_init", "chroot", "mknod", "mknodat",
+    "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "ioperm", "iopl", "reboot", "swapon", "swapoff", "acct", "quotactl", "syslog",
+    "vhangup", "sethostname", "setdomainname",
+  ]
+
   /// ioctl(2) requests: is it a terminal, how wide is it, how much waits, close on exec. Not the one that types into a terminal.
   static let inputOutputControls: [UInt64] = [UInt64(TCGETS), UInt64(TIOCGWINSZ), UInt64(FIONREAD), UInt64(FIONBIO), UInt64(FIOCLEX)]
   /// prctl(2) options: names of threads and of memory areas, the signal at the parent's end, and questions.
@@ -69,10 +76,12 @@ enum SystemCalls {
 extension Confinement {
   /// The filter, for all threads of the process.
   func applySystemCallFilter(_ report: inout ConfinementReport) throws(ConfinementError) {
+    if runsPrograms { return try applyFilterForPrograms(&report) }
     guard let filter = seccomp_init(SystemCalls.fail(ENOSYS)) else { throw ConfinementError(name, "seccomp_init", ENOMEM) }
     defer { seccomp_release(filter) }
     // An old kernel may not have it; the C library falls back to clone, whose flags can be looked at.
     var calls: [(name: String, action: UInt32)] = SystemCalls.allowed.map { ($0, SystemCalls.allow) }
+    calls += furtherCalls.map { ($0, SystemCalls.allow) }
     calls += refusedCalls.map { ($0, SystemCalls.fail(EPERM)) } + SystemCalls.fatal.map { ($0, SystemCalls.endProcess) }
     let mayConnect = sockets != .none
     calls += SystemCalls.connecting.map { ($0, mayConnect ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
@@ -109,7 +118,32 @@ extension Confinement {
     }
   }
 
-  private var refusedCalls: [String] { sockets == .inet ? SystemCalls.refused.filter { $0 != "socketpair" } : SystemCalls.refused }
+  /// For a process whose children are programs of others: what none of them may do answers EPERM. A socket of a refused family is unknown to
+  /// them, as systemd's RestrictAddressFamilies does it: account tools give up where auditing is forbidden, not where it is missing.
+  private func applyFilterForPrograms(_ report: inout ConfinementReport) throws(ConfinementError) {
+    guard let filter = seccomp_init(SystemCalls.allow) else { throw ConfinementError(name, "seccomp_init", ENOMEM) }
+    defer { seccomp_release(filter) }
+    let running: Set<String> = ["execve", "execveat"]  // only looked up
+    for call in SystemCalls.fatal + SystemCalls.refusedToPrograms where !running.contains(call) {
+      try addRule(filter, call, SystemCalls.fail(EPERM), [])
+    }
+    // The request that types into a terminal.
+    try addRule(filter, "ioctl", SystemCalls.fail(EPERM), [argument(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, UInt64(TIOCSTI))])
+    for family in UInt64(0)...47 where family != UInt64(AF_UNIX) {
+      try addRule(filter, "socket", SystemCalls.fail(EAFNOSUPPORT), [argument(0, SCMP_CMP_EQ, family)])
+    }
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1)
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2)
+    switch seccomp_load(filter) {
+    case 0: report.achieved.append("system calls: seccomp filter for programs of others; sockets: Unix")
+    case -EINVAL, -ENOSYS, -EOPNOTSUPP: report.missing.append("system calls: this kernel has no seccomp filters, so sockets can be made")
+    case let status: throw ConfinementError(name, "seccomp", -status)
+    }
+  }
+
+  private var refusedCalls: [String] {
+    SystemCalls.refused.filter { !furtherCalls.contains($0) && !(sockets == .inet && $0 == "socketpair") }
+  }
 
   private func addSocketRules(_ filter: scmp_filter_ctx) throws(ConfinementError) {
     let families: [Int32] =

@@ -142,8 +142,8 @@ public func monotonicNow() -> UInt64 {
 }
 
 /// Connecting, and moving bytes before a deadline of `monotonicNow`.
-enum UnixSocket {
-  static func connect(_ path: String) throws(EnforcerClientError) -> Int32 {
+package enum UnixSocket {
+  package static func connect(_ path: String) throws(EnforcerClientError) -> Int32 {
     guard path.utf8.count < 108 else { throw .pathTooLong(path) }
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { throw .cannotConnect(path: path, errno: errno) }
@@ -155,7 +155,7 @@ enum UnixSocket {
     return descriptor
   }
 
-  static func send(_ bytes: [UInt8], to descriptor: Int32, until deadline: UInt64) throws(EnforcerClientError) {
+  package static func send(_ bytes: [UInt8], to descriptor: Int32, until deadline: UInt64) throws(EnforcerClientError) {
     var sent = 0
     while sent < bytes.count {
       let n = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL)) }
@@ -168,7 +168,7 @@ enum UnixSocket {
   }
 
   /// At least one byte, at most `count`.
-  static func receive(_ count: Int, from descriptor: Int32, until deadline: UInt64) throws(EnforcerClientError) -> [UInt8] {
+  package static func receive(_ count: Int, from descriptor: Int32, until deadline: UInt64) throws(EnforcerClientError) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: count)
     while true {
       let n = recv(descriptor, &buffer, count, 0)

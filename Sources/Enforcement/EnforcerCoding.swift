@@ -125,7 +125,8 @@ extension EnforcerAnswer {
   }
 }
 
-private func decodeFrame<Kind, Value>(
+/// One frame of any of our protocols: their headers are the same, their kinds and bodies are not.
+package func decodeFrame<Kind, Value>(
   _ bytes: Bytes, kind kindOf: (UInt8) -> Kind?, limit: (Kind) -> Int, _ read: (Kind, inout FrameReader) throws(ProtocolError) -> Value
 ) -> Decoded<Value> {
   let header = EnforcerProtocol.headerBytes

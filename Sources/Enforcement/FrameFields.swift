@@ -1,28 +1,30 @@
 // The fields of a frame, read and written. A reader throws where the bytes end or are not in the one form that a value has.
 import Primitives
 
-struct FrameReader {
+package struct FrameReader {
   private let bytes: Bytes
-  private(set) var at: Int
+  package private(set) var at: Int
   init(_ bytes: Bytes, at: Int) {
     self.bytes = bytes
     self.at = at
   }
-  var isAtEnd: Bool { at == bytes.count }
-  private var failure: ProtocolError { .body(offset: at) }
+  package var isAtEnd: Bool { at == bytes.count }
+  package var failure: ProtocolError { .body(offset: at) }
 
-  mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws(ProtocolError) -> Value {
+  package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws(ProtocolError) -> Value {
     let size = MemoryLayout<Value>.size
     guard bytes.count - at >= size else { throw failure }
     defer { at += size }
     return Value(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: Value.self))
   }
-  mutating func u64() throws(ProtocolError) -> UInt64 { try integer(UInt64.self) }
+  package mutating func u64() throws(ProtocolError) -> UInt64 { try integer(UInt64.self) }
 
   /// The entries must fill the frame: a count cannot ask for more memory than the sender paid for.
-  mutating func list<Element>(_ read: (inout FrameReader) throws(ProtocolError) -> Element) throws(ProtocolError) -> [Element] {
+  package mutating func list<Element>(
+    atMost limit: Int = Limits.enforcedBlocks, _ read: (inout FrameReader) throws(ProtocolError) -> Element
+  ) throws(ProtocolError) -> [Element] {
     let count = Int(try integer(UInt32.self))
-    guard count <= Limits.enforcedBlocks, count <= bytes.count - at else { throw failure }
+    guard count <= limit, count <= bytes.count - at else { throw failure }
     var out: [Element] = []
     out.reserveCapacity(count)
     for _ in 0..<count { out.append(try read(&self)) }
@@ -86,30 +88,37 @@ struct FrameReader {
     out.unavailable = try text()
     return out
   }
-  mutating func text() throws(ProtocolError) -> String {
+  package mutating func text(atMost limit: Int = Limits.enforcerTextBytes) throws(ProtocolError) -> String {
     let count = Int(try integer(UInt16.self))
-    guard count <= Limits.enforcerTextBytes, count <= bytes.count - at,
+    guard count <= limit, count <= bytes.count - at,
       let text = String(validating: bytes.slice(at, at + count), as: UTF8.self)
     else { throw failure }
     at += count
     return text
   }
+  /// A u32 and as many bytes.
+  package mutating func data(atMost limit: Int) throws(ProtocolError) -> [UInt8] {
+    let count = Int(try integer(UInt32.self))
+    guard count <= limit, count <= bytes.count - at else { throw failure }
+    defer { at += count }
+    return Array(bytes.slice(at, at + count))
+  }
 }
 
-struct FrameWriter {
-  private(set) var bytes: [UInt8]
-  init(kind: UInt8, id: UInt32) {
+package struct FrameWriter {
+  package private(set) var bytes: [UInt8]
+  package init(kind: UInt8, id: UInt32) {
     bytes = [0, 0, 0, 0, EnforcerProtocol.version, kind, 0, 0]
     integer(id)
   }
-  func finished() -> [UInt8] {
+  package func finished() -> [UInt8] {
     var out = bytes
     withUnsafeBytes(of: UInt32(truncatingIfNeeded: out.count).bigEndian) { length in for i in 0..<4 { out[i] = length[i] } }
     return out
   }
 
-  mutating func integer<Value: FixedWidthInteger>(_ value: Value) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
-  mutating func list<List: Collection>(_ entries: List, _ write: (inout FrameWriter, List.Element) -> Void) {
+  package mutating func integer<Value: FixedWidthInteger>(_ value: Value) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
+  package mutating func list<List: Collection>(_ entries: List, _ write: (inout FrameWriter, List.Element) -> Void) {
     integer(UInt32(truncatingIfNeeded: entries.count))
     for entry in entries { write(&self, entry) }
   }
@@ -145,11 +154,16 @@ struct FrameWriter {
     for counter in EnforcerStatus.counters { integer(status[keyPath: counter.path]) }
     text(status.unavailable)
   }
-  mutating func text(_ text: String) {
+  /// What is longer is cut.
+  package mutating func text(_ text: String, atMost limit: Int = Limits.enforcerTextBytes) {
     var cut = text
-    while cut.utf8.count > Limits.enforcerTextBytes { cut.unicodeScalars.removeLast() }
+    while cut.utf8.count > limit { cut.unicodeScalars.removeLast() }
     integer(UInt16(truncatingIfNeeded: cut.utf8.count))
     bytes.append(contentsOf: cut.utf8)
+  }
+  package mutating func data(_ value: [UInt8]) {
+    integer(UInt32(truncatingIfNeeded: value.count))
+    bytes.append(contentsOf: value)
   }
 }
 

@@ -6,6 +6,7 @@ import CLinux
 import Confinement
 import Export
 import Glibc
+import HostActions
 import Playbooks
 import Primitives
 import RuleLanguage
@@ -23,6 +24,7 @@ public final class EngineProcess {
   private let processes: ProcessTable
   private let enforcer: EnforcerLink
   private let uplink: UplinkLink
+  private let responder: ResponderLink
   private let audit: AuditFile
   private var input: AgentInput
   private let messages = LiveOutput(STDERR_FILENO)
@@ -64,6 +66,7 @@ public final class EngineProcess {
     let enforcerPath = EngineProcess.enforcerPath(settings, isSupervised: self.isSupervised)
     enforcer = EnforcerLink(path: enforcerPath)
     uplink = UplinkLink(path: self.isSupervised ? nil : UplinkLink.defaultPath)
+    responder = ResponderLink(path: self.isSupervised ? nil : ResponderClient.defaultPath)
     confinement = EngineConfinement.declare(
       options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil)
     let report: ConfinementReport
@@ -76,7 +79,8 @@ public final class EngineProcess {
     // With the supervisor the engine ends, however that ends.
     if self.isSupervised { _ = pg_prctl(1, UInt(SIGKILL), 0) }
     audit = AuditFile(directory: state)
-    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, uplink: uplink)
+    processes = ProcessTable(
+      report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, uplink: uplink, responder: responder)
     let loaded: LoadedRules
     let playbooks: PlaybookSet
     do {
@@ -185,6 +189,7 @@ public final class EngineProcess {
     hooks.reload = { [unowned self] in reload() }
     hooks.enforcer = enforcer
     hooks.uplink = uplink
+    hooks.responder = responder
     hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {

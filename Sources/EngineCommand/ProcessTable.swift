@@ -2,6 +2,7 @@
 import AgentRuntime
 import Confinement
 import Glibc
+import HostActions
 import Supervision
 
 final class ProcessTable {
@@ -12,8 +13,9 @@ final class ProcessTable {
 
   private let enforcer: EnforcerLink
   private let uplink: UplinkLink
+  private let responder: ResponderLink
 
-  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, uplink: UplinkLink) {
+  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, uplink: UplinkLink, responder: ResponderLink) {
     var engine = ProcessStatus(name: "engine", pid: Int64(getpid()))
     (engine.confined, engine.notConfined) = (report.achieved, report.missing)
     rows = [engine]
@@ -21,6 +23,7 @@ final class ProcessTable {
     self.audit = audit
     self.enforcer = enforcer
     self.uplink = uplink
+    self.responder = responder
   }
 
   /// Reads what waits on the supervisor's channel. False: the supervisor is gone.
@@ -30,6 +33,7 @@ final class ProcessTable {
       case .message(let message): take(message)
       case .channel(Channel.enforcer, let descriptor): enforcer.adopt(descriptor)
       case .channel(Channel.uplink, let descriptor): uplink.adopt(descriptor)
+      case .channel(Channel.responder, let descriptor): responder.adopt(descriptor)
       // Nothing of this version speaks to the others yet.
       case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
@@ -55,6 +59,7 @@ final class ProcessTable {
       SupervisionMessage.noted.send(on: Channel.supervisor)
     // A host that sends nothing anywhere lacks nothing.
     case .missing("uplink"): uplink.noteMissing()
+    case .missing("responder"): responder.noteMissing(ResponderClient.noneIsSetUp)
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]

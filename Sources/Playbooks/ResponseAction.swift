@@ -6,11 +6,14 @@ import Primitives
 /// A process, by what names it for good: a number alone may have passed on to another one.
 public struct ProcessReference: Hashable, Sendable, Codable {
   public var pid: Int32
-  /// Field 22 of /proc/PID/stat, clock ticks since boot.
+  /// Field 22 of /proc/PID/stat, clock ticks since boot; 0: not known.
   public var startTicks: UInt64
-  public init(pid: Int32, startTicks: UInt64) {
+  /// When the number was this process's: what was started later is another one. `distantPast`: not known. One of the two is known.
+  public var seenAt: EventTime
+  public init(pid: Int32, startTicks: UInt64 = 0, seenAt: EventTime = .distantPast) {
     self.pid = pid
     self.startTicks = startTicks
+    self.seenAt = seenAt
   }
 }
 

@@ -337,6 +337,45 @@ public enum Limits {
   public static let operatorBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
   public static let confirmationSeconds: ClosedRange<Int64> = 10...86_400
 
+  /// How long an action on the host waits for a responder that does not answer. Beyond it it fails: what it was about has moved on.
+  public static let hostActionPatience = Nanoseconds.seconds(60)
+  /// Bytes of one frame between engine and responder, header included: a decision as JSON on an executable's standard input is the largest
+  /// part. A longer one closes the connection.
+  public static let hostActionFrameBytes = 1024 * 1024
+  /// Bytes of an executable's standard input. A longer one is no request.
+  public static let hostActionInputBytes = 256 * 1024
+  /// Bytes of a path that may be quarantined (PATH_MAX without its NUL).
+  public static let hostPathBytes = 4095
+  /// Bytes of the sentence in an outcome. A longer one is cut.
+  public static let hostActionDetailBytes = 1024
+  /// Keys of one question about outcomes, and actions of one list. More keys are no request; of the list the newest are told. Both stay
+  /// inside a frame.
+  public static let askedHostActions = 256
+  public static let listedHostActions = 256
+  /// Actions that the responder remembers by their keys, so that none is done twice. Beyond it the oldest that cannot be taken back is
+  /// forgotten and counted; where all can be taken back, nothing more is done until one is.
+  public static let rememberedHostActions = 4096
+  /// Executables that run at a time, and that wait for their turn. Further ones are refused.
+  public static let runningExecutables = 4
+  public static let waitingExecutables = 64
+  /// Executables that are started in one minute. More are refused.
+  public static let executablesPerMinute = 120
+  /// Bytes of an executable's output that are kept. The rest is read, dropped and counted.
+  public static let executableOutputBytes = 512
+  /// Bytes that an executable may write to a file, bytes of memory, processes and descriptors that it may have. Beyond it the kernel refuses.
+  public static let executableFileBytes: UInt64 = 64 * 1024 * 1024
+  public static let executableMemoryBytes: UInt64 = 1024 * 1024 * 1024
+  public static let executableProcesses: UInt64 = 64
+  public static let executableOpenFiles: UInt64 = 64
+  /// Bytes of a file that is quarantined: it is read whole while requests wait. A larger one is refused.
+  public static let quarantinedFileBytes: Int64 = 256 * 1024 * 1024
+  /// Bytes of all extended attributes of a quarantined file that are kept. A file with more is refused.
+  public static let quarantinedAttributeBytes = 64 * 1024
+  /// Bytes of passwd, shadow and group as they are read. Larger ones are refused, and with them what rests on them.
+  public static let accountFileBytes = 16 * 1024 * 1024
+  /// Entries of each list in the responder's configuration. More are an error.
+  public static let sparedEntries = 256
+
   /// Bytes of one webhook's body, of one text in it (a user's name, a summary), and of a text in an answer of the uplink. A longer body is not
   /// sent and counted; longer texts are cut: whoever chooses a long name must not keep himself from being told of.
   public static let webhookBodyBytes = 64 * 1024

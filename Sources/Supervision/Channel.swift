@@ -5,7 +5,8 @@
 //   11     to the engine, in the enforcer: AF_UNIX SOCK_STREAM
 //   12     to the engine, in the uplink
 //   13     to the engine, in the capture
-// The engine gets its ends of 11 to 13 as messages on 10, with the descriptor beside them (SCM_RIGHTS): a new pair each time that the other
+//   14     to the engine, in the responder
+// The engine gets its ends of 11 to 14 as messages on 10, with the descriptor beside them (SCM_RIGHTS): a new pair each time that the other
 // program starts, so that neither side ever goes on in the middle of what one that died had begun to say. A program whose channel ends
 // because the engine did ends too, and is started again. A row of the table says by which arguments a program is told of its numbers.
 import CLinux
@@ -17,6 +18,7 @@ public enum Channel {
   public static let enforcer: Int32 = 11
   public static let uplink: Int32 = 12
   public static let capture: Int32 = 13
+  public static let responder: Int32 = 14
 
   /// Whether `number` is an open AF_UNIX socket.
   public static func isOpen(_ number: Int32) -> Bool {
@@ -62,7 +64,7 @@ public enum SupervisionMessage: Sendable, Equatable {
     case ("ready", 1): self = .ready
     case ("noted", 1): self = .noted
     case ("channel", 2):
-      guard let number = Int32(words[1]), number > Channel.supervisor, number <= Channel.capture else { return nil }
+      guard let number = Int32(words[1]), number > Channel.supervisor, number <= Channel.responder else { return nil }
       self = .channel(number: number)
     case ("missing", 2): self = .missing(name: words[1])
     case ("ended", 3): self = .ended(name: words[1], how: words[2])

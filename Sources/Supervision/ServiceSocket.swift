@@ -79,3 +79,16 @@ public enum ServiceNotification {
     }
   }
 }
+
+/// SIGTERM and SIGINT, held back, as a descriptor to wait for; nil, with errno, where there is none.
+public enum TerminationSignals {
+  public static func descriptor() -> Int32? {
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGTERM)
+    sigaddset(&set, SIGINT)
+    sigprocmask(SIG_BLOCK, &set, nil)
+    let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+    return descriptor >= 0 ? descriptor : nil
+  }
+}

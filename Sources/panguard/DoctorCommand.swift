@@ -118,6 +118,8 @@ struct DoctorCommand: ParsableCommand {
       checks.append(Check(.ok, "agent", "running"))
       checks.append(DoctorCommand.checkResponse(status))
       checks.append(DoctorCommand.checkUplink(status))
+      // That none is set up is no problem either: nothing was to be done.
+      checks.append(Check(status.response.isResponderTroubled ? .warning : .ok, "responder", status.response.responder))
       checks += ProcessView.problems(processes).map { Check(.problem, "confinement", $0 + "; start panguard again") }
       let lines = ["what confines each"] + ProcessView.table(processes) + ProcessView.details(processes)
       checks.append(Check(processes.contains { !$0.notConfined.isEmpty } ? .warning : .ok, "processes", lines.joined(separator: "\n")))

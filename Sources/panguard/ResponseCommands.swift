@@ -174,6 +174,54 @@ struct BlocksCommand: ParsableCommand {
   }
 }
 
+struct ActionsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "actions", abstract: "What was done on this host: executables, processes, files, accounts.",
+    discussion: "The newest first. What can be taken back says so; `panguard undo KEY` does it.")
+  @OptionGroup var selection: StateSelection
+  @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
+
+  func run() throws {
+    let answer = try AgentControl.ask(selection, .actions)
+    var output = Output()
+    defer { output.flush() }
+    guard format == .table else { return output.line(answer) }
+    try answer.withUnsafeBytes { bytes in
+      var count = 0
+      var problem = ""
+      try JSONMembers.forEach(of: bytes) { key, value in
+        if key.string == "responder" { problem = try Texts(of: bytes)["responder"] }
+        guard key.string == "actions" else { return }
+        for action in try JSONMembers.elements(of: value) {
+          let text = try Texts(of: action)
+          count += 1
+          let mark = text["can_undo"] == "true" ? "  (undo \(text["key"].prefix(8)))" : ""
+          output.line(TerminalText.escaped("\(text["time"])  \(text["state"])  \(text["action"])\(mark)"))
+          if !text["detail"].isEmpty { output.line(TerminalText.escaped("  \(text["detail"])")) }
+        }
+      }
+      if !problem.isEmpty { throw CommandFailure(status: .environment, message: "no responder: \(TerminalText.escaped(problem))") }
+      if count == 0 { output.line("nothing was done") }
+    }
+  }
+}
+
+struct UndoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "undo", abstract: "Take back what was done on this host: a file comes back, an account is unlocked.",
+    discussion: "Only what was changed then and nobody has changed since is taken back. A process that was killed stays so.")
+  @OptionGroup var selection: StateSelection
+  @Option(name: .long, help: "table (text) or json.") var format: OutputFormat = .table
+  @Argument(help: "The action's key, or the beginning of it; `panguard actions` lists them.") var key: String
+
+  func run() throws {
+    guard case .undo? = ControlRequest("undo \(key)") else {
+      throw CommandFailure.usage("'\(TerminalText.escaped(key))' is no key; `panguard actions` lists them")
+    }
+    try AgentControl.perform(selection, format, .undo(key))
+  }
+}
+
 private enum PendingView {
   static func show(_ selection: StateSelection, _ format: OutputFormat) throws {
     let answer = try AgentControl.ask(selection, .pending)

@@ -14,7 +14,8 @@ struct RunCommand: ParsableCommand {
 
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
       ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another; the uplink (panguard-uplink),
-      which calls webhooks, a third, started only where it has a configuration. SIGHUP reads configuration and rules again.
+      which calls webhooks, and the responder (panguard-responder), which acts on this host, are started only where they have a
+      configuration. SIGHUP reads configuration and rules again.
       """)
   @OptionGroup var engine: EngineOptions
   @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
@@ -22,9 +23,13 @@ struct RunCommand: ParsableCommand {
   @Option(name: .long, help: "The uplink's configuration; default /etc/panguard/uplink.yaml. Without one nothing is sent.", completion: .file())
   var uplinkConfig: String?
 
+  @Option(name: .long, help: "The responder's configuration; default /etc/panguard/responder.yaml. Without one nothing is done on the host.", completion: .file())
+  var responderConfig: String?
+
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String], enforcerConfig: String?, uplinkConfig: String?) -> [ChildProgram] {
+  static func table(_ engineArguments: [String], enforcerConfig: String?, uplinkConfig: String?, responderConfig: String?) -> [ChildProgram] {
     let uplinkPath = uplinkConfig ?? "/etc/panguard/uplink.yaml"
+    let responderPath = responderConfig ?? "/etc/panguard/responder.yaml"
     return [
       ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
       ChildProgram(
@@ -35,13 +40,17 @@ struct RunCommand: ParsableCommand {
         name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
         purpose: "nothing is sent to other hosts",
         absence: uplinkConfig == nil && access(uplinkPath, F_OK) != 0 ? "there is no \(uplinkPath)" : nil),
+      ChildProgram(
+        name: "responder", executable: "panguard-responder", arguments: ["--fd", "\(Channel.responder)", "--config", responderPath],
+        channel: Channel.responder, purpose: "no process, file or account of this host is touched",
+        absence: responderConfig == nil && access(responderPath, F_OK) != 0 ? "there is no \(responderPath)" : nil),
     ]
   }
 
   /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.
   private static func engineArguments(_ all: [String]) -> [String] {
     var arguments = Array(all.dropFirst().drop { $0 != "run" }.dropFirst())
-    for name in ["--enforcer-config", "--uplink-config"] {
+    for name in ["--enforcer-config", "--uplink-config", "--responder-config"] {
       while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
         if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
         arguments.remove(at: index)
@@ -54,7 +63,9 @@ struct RunCommand: ParsableCommand {
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig, uplinkConfig: uplinkConfig)
+      let table = RunCommand.table(
+        RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig, uplinkConfig: uplinkConfig,
+        responderConfig: responderConfig)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")

@@ -59,6 +59,8 @@ enum StatusView {
     var out = ["  mode \(mode), \(r.playbooks) playbooks, enforcer: \(r.isEnforcerReady ? enforcer : warn(enforcer))"]
     let uplink = TerminalText.escaped(r.uplink)
     out.append("  uplink: \(r.isUplinkTroubled ? warn(uplink) : uplink)")
+    let responder = TerminalText.escaped(r.responder)
+    out.append("  responder: \(r.isResponderTroubled ? warn(responder) : responder)")
     if r.confirmationSeconds > 0 {
       let left = Nanoseconds.seconds(Int64(clamping: r.confirmationSeconds))
       out.append("  " + warn("rolled back in \(left) unless `panguard arm --confirm` comes from another session"))

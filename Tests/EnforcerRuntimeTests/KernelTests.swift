@@ -450,7 +450,7 @@ struct SocketTests {
     let second = try Command([
       "ip", "netns", "exec", lab.host, Laboratory.program, "--config", lab.directory + "/enforcer.yaml", "--socket", lab.socket,
     ])
-    #expect(second.wait() == 3 && second.output.contains("another enforcer is running"))
+    #expect(second.wait() == 3 && second.output.contains("another one is running"))
     lab.write(lab.directory + "/file", "x")
     let third = try Command([
       "ip", "netns", "exec", lab.host, Laboratory.program, "--config", lab.directory + "/enforcer.yaml", "--socket", lab.directory + "/file",

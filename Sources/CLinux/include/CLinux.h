@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "CLinuxConfinement.h"
+#include "CLinuxHostActions.h"
 
 const void *pg_memrchr(const void *s, int c, size_t n);
 const void *pg_memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
