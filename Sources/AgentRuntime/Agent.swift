@@ -79,6 +79,8 @@ public final class Agent {
   private var eventsPerSecond: UInt64 = 0
   private var isStopping = false
   private var isReloadWanted = false
+  /// What takes over.
+  private var next: AgentInput?
 
   /// How the files of one pattern are read.
   struct FileSettings {
@@ -340,7 +342,8 @@ public final class Agent {
     while !isStopping {
       wait()
       if isStopping { break }
-      if isReloadWanted, let input = reload() { return .replaced(input) }
+      if isReloadWanted { reload() }
+      if let next { return .replaced(next) }
       syslog?.flush()
       if let problem = storeProblem {
         guard MonotonicTime.now() >= storeRetryAt else { continue }
@@ -364,23 +367,27 @@ public final class Agent {
   /// Something that is to be stopped does not wait for the rest of what is read.
   private var isUrgent: Bool { responder.mode == .armed && pending[plannedCount...].contains { $0.action == .blockIP } }
 
-  /// What takes over, once everything that this agent decided is stored; nil: this one goes on.
-  private func reload() -> AgentInput? {
+  /// Sets `next` to what takes over, once everything that this agent decided is stored; otherwise this one goes on.
+  @discardableResult
+  private func reload() -> ControlOutcome {
     isReloadWanted = false
     hooks.moment(.reloading)
-    guard let input = hooks.reload() else {
+    let (input, outcome) = hooks.reload()
+    guard let input else {
       hooks.moment(.ready)
-      return nil
+      return outcome
     }
     if isDirty { commit() }
     if let storeProblem {
-      report(.warning("not reloaded: \(storeProblem); the rules and the configuration stay as they were"))
+      let problem = "not reloaded: \(storeProblem); the rules and the configuration stay as they were"
+      report(.warning(problem))
       hooks.moment(.ready)
-      return nil
+      return .refused(problem)
     }
     responder.finish()
     syslog?.flush()
-    return input
+    next = input
+    return outcome
   }
 
   private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true) }
@@ -407,7 +414,14 @@ public final class Agent {
     if MonotonicTime.now() >= pollAt { poll() }
   }
   private func answer(_ request: ControlRequest, _ peer: ControlPeer) -> [UInt8] {
-    request == .status ? status().json : responder.answer(request, peer, storeProblem: storeProblem)
+    switch request {
+    case .status: return status().json
+    case .reload:
+      let outcome = reload()
+      responder.audit("\(peer)", "reload", outcome.message, isOperator: true)
+      return outcome.json
+    default: return responder.answer(request, peer, storeProblem: storeProblem)
+    }
   }
   private var events = [epoll_event](repeating: epoll_event(), count: 8)
   private var pollAt = MonotonicTime.now() + Agent.pollNanoseconds
@@ -788,7 +802,7 @@ public final class Agent {
       ("decisions not sent to syslog", syslog?.dropCount ?? 0), ("decisions not written to the JSON log", jsonLog?.failures ?? 0),
       ("decisions not written to the ATR event log", (eventLog?.file.failures ?? 0) + unsignedEvents),
       ("audit entries about responses left out", responder.auditsLeftOut),
-      ("refused control requests", control.refusedRequests),
+      ("refused control requests", control.refusedRequests), ("control requests that nobody waited for", control.abandonedRequests),
     ]
   }
 }

@@ -30,8 +30,9 @@ public struct AgentHooks {
     case stopping
   }
   public var moment: (Moment) -> Void = { _ in }
-  /// SIGHUP came. nil: nothing has changed, or what there is now is refused (and has been reported): the agent goes on with what it has.
-  public var reload: () -> AgentInput? = { nil }
+  /// SIGHUP came, or an operator asked. Without an input nothing has changed, or what there is now is refused (and has been reported): the
+  /// agent goes on with what it has.
+  public var reload: () -> (input: AgentInput?, outcome: ControlOutcome) = { (nil, .refused("this agent cannot be reloaded")) }
   /// The processes of this agent, for its status.
   public var processes: () -> [ProcessStatus] = { [] }
   /// A descriptor to wait for, and what to do when it can be read.

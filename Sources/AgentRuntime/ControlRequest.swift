@@ -6,8 +6,11 @@ public enum ControlRequest: Equatable, Sendable {
   case status
   /// `confirmWithin`: seconds in which `confirm` must come from another session, or everything is rolled back. nil: for good.
   case arm(confirmWithin: Int64?, session: String)
-  case confirm(session: String)
+  /// `began`: when the session began, in milliseconds since this host was started.
+  case confirm(session: String, began: Int64)
   case disarm
+  /// Read configuration, rules and playbooks again.
+  case reload
   case approve(String)
   case deny(String)
   case block(CIDR, seconds: Int64)
@@ -28,13 +31,17 @@ public enum ControlRequest: Equatable, Sendable {
     }
   }
 
+  /// How long to wait for the answer: rules and playbooks are read and checked for it, all others are answered at once.
+  public var patienceSeconds: Int { self == .reload ? 60 : 5 }
+
   public var line: String {
     switch self {
     case .status: "status"
     case .arm(nil, _): "arm"
     case .arm(let seconds?, let session): "arm \(seconds) \(session)"
-    case .confirm(let session): "confirm \(session)"
+    case .confirm(let session, let began): "confirm \(session) \(began)"
     case .disarm: "disarm"
+    case .reload: "reload"
     case .approve(let id): "approve \(id)"
     case .deny(let id): "deny \(id)"
     case .block(let network, let seconds): "block \(network) \(seconds)"
@@ -59,10 +66,11 @@ public enum ControlRequest: Equatable, Sendable {
     case ("arm", 3):
       guard let seconds = Int64(words[1]), Limits.confirmationSeconds.contains(seconds), let session = session(words[2]) else { return nil }
       self = .arm(confirmWithin: seconds, session: session)
-    case ("confirm", 2):
-      guard let session = session(words[1]) else { return nil }
-      self = .confirm(session: session)
+    case ("confirm", 3):
+      guard let session = session(words[1]), let began = Int64(words[2]), began >= 0 else { return nil }
+      self = .confirm(session: session, began: began)
     case ("disarm", 1): self = .disarm
+    case ("reload", 1): self = .reload
     case ("approve", 2), ("deny", 2):
       guard let id = id(words[1]) else { return nil }
       self = words[0] == "approve" ? .approve(id) : .deny(id)

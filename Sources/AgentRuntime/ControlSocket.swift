@@ -16,6 +16,8 @@ public final class ControlSocket {
   public let path: String
   let descriptor: Int32
   private(set) var refusedRequests: UInt64 = 0
+  /// Whose peer did not wait for the answer; none of them was carried out.
+  private(set) var abandonedRequests: UInt64 = 0
 
   /// Binds `path` with mode 0600. A socket file without a listener (a crash) is replaced; a live one is an error.
   public init(path: String) throws {
@@ -82,6 +84,11 @@ public final class ControlSocket {
         refusedRequests += 1
         continue
       }
+      // Who has given up waiting was told that nothing was done.
+      guard !(request.changes && recv(connection, &buffer, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0) else {
+        abandonedRequests += 1
+        continue
+      }
       let bytes = answer(request, ControlPeer(uid: uid, pid: pid))
       var sent = 0
       while sent < bytes.count {
@@ -94,10 +101,10 @@ public final class ControlSocket {
 
   // MARK: The client's side
 
-  private static func connect(_ path: String) throws -> Int32 {
+  private static func connect(_ path: String, patienceSeconds: Int = 5) throws -> Int32 {
     let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard connection >= 0 else { throw ControlSocketError(description: String(cString: strerror(errno))) }
-    var timeout = timeval(tv_sec: 5, tv_usec: 0)
+    var timeout = timeval(tv_sec: patienceSeconds, tv_usec: 0)
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
       setsockopt(connection, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -110,13 +117,13 @@ public final class ControlSocket {
   }
 
   private static func failure(_ number: Int32) -> ControlSocketError {
-    if number == EAGAIN || number == EWOULDBLOCK { return ControlSocketError(description: "did not answer in 5 s", isTimeout: true) }
+    if number == EAGAIN || number == EWOULDBLOCK { return ControlSocketError(description: "did not answer in time", isTimeout: true) }
     return ControlSocketError(description: String(cString: strerror(number)))
   }
 
   /// Sends one request and returns the answer. Throws with the reason where nobody answers.
   public static func ask(_ path: String, _ request: ControlRequest) throws -> [UInt8] {
-    var connection = try connect(path)
+    var connection = try connect(path, patienceSeconds: request.patienceSeconds)
     defer { close(connection) }
     let text = Array("\(request.line)\n".utf8)
     var tries = 1
@@ -126,7 +133,7 @@ public final class ControlSocket {
       tries += 1
       close(connection)
       connection = -1
-      connection = try connect(path)
+      connection = try connect(path, patienceSeconds: request.patienceSeconds)
     }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -12,10 +12,13 @@ import SyslogOutput
 
 /// An arming that nobody has confirmed yet.
 struct ConfirmationWindow: Equatable {
-  /// By this host's clock.
+  /// By the responder's clock.
+  var start: EventTime
   var deadline: EventTime
   /// Of whoever armed (see SessionIdentity).
   var session: String
+  /// When it was armed, in milliseconds since this host was started: sessions that are older prove nothing.
+  var startedMilliseconds: Int64
 }
 
 final class Responder {
@@ -30,6 +33,7 @@ final class Responder {
   let syslog: SyslogSocket
   var planner: Planner
   var window: ConfirmationWindow?
+  var clock: ResponseClock
   /// Something was lifted that the enforcer does not know of yet.
   var mustReconcile = false
   /// By network; at most `Limits.enforcedBlocks`. Walked only in the order of `sortedBlocks`.
@@ -64,6 +68,8 @@ final class Responder {
   /// Why the enforcer can do nothing here; empty: it can.
   var unavailable = ""
   var saidProblem = ""
+  /// When what the enforcer could not take is asked for again; MonotonicTime.
+  var askAgainAt: Int64 = 0
   var refusals: [String: UInt64] = [:]
   var counters: [(name: String, value: UInt64)] = [
     ("blocks made", 0), ("blocks refused by the enforcer", 0), ("blocks ended", 0), ("syslog notices sent", 0), ("evidence lines kept", 0),
@@ -80,18 +86,19 @@ final class Responder {
 
   init(
     store: DecisionStore, playbooks: PlaybookSet, configuration: Configuration, link: EnforcerLink, uplink: UplinkLink, host: ResponderLink,
-    audit: @escaping (String, String, String) -> Void, report: @escaping (AgentReport) -> Void
+    clock: ResponseClock = ResponseClock(), audit: @escaping (String, String, String) -> Void, report: @escaping (AgentReport) -> Void
   ) throws(StorageError) {
     self.store = store
     self.link = link
     webhooks = WebhookDeliveries(uplink)
     self.host = HostActionRequests(host)
     self.configuration = configuration
+    self.clock = clock
     self.report = report
     auditHook = audit
     syslog = SyslogSocket(path: configuration.syslogPath ?? "/dev/log")
     let kept = Responder.kept(try store.responseState("mode"))
-    window = kept.window
+    window = kept.window.map { Responder.resumed($0, now: clock.now) }
     mustReconcile = kept.mustReconcile
     planner = Planner(
       playbooks,
@@ -100,7 +107,10 @@ final class Responder {
     if let bytes = try store.responseState("planner") {
       do { try planner.restore(bytes) } catch { report(.warning("the memory of responses could not be taken up: \(error)")) }
     }
-    for block in try store.blocks() { if let network = CIDR(block.network) { blocks[network] = block } }
+    for block in try store.blocks() {
+      guard let network = CIDR(block.network) else { continue }
+      blocks[network] = Responder.resumed(block, now: clock.now)
+    }
     for action in planner.unanswered {
       open[action.idempotencyKey] = ResponseRecord(
         key: action.idempotencyKey, decisionID: action.decisionID, revision: 0, playbook: action.playbook, step: action.step,
@@ -158,29 +168,36 @@ final class Responder {
     }
   }
 
-  /// Takes an action in: it is carried out after the next time that all this is stored.
-  func give(_ key: String, _ action: ResponseAction, _ decision: Decision, playbook: String, step: Int) {
+  /// Takes an action in: it is carried out after the next time that all this is stored. `isAgreed`: a person who saw its age agreed to it.
+  func give(_ key: String, _ action: ResponseAction, _ decision: Decision, playbook: String, step: Int, isAgreed: Bool = false) {
     let record = ResponseRecord(
       key: key, decisionID: decision.id, revision: decision.revision, playbook: playbook, step: step, action: action.text, time: decision.time)
     open[key] = record
-    if isTooOld(decision), action.changesSomething {
-      return settle(key, .refused, "too_old", "the evidence is older than a day")
-    }
+    if !isAgreed, action.changesSomething, let reason = tooOld(decision, action) { return settle(key, .refused, "too_old", reason) }
     if case .blockIP(let network, let ttl) = action {
       guard blocks[network] != nil || blocks.count < Limits.enforcedBlocks else {
         return settle(key, .refused, "table-full", "\(Limits.enforcedBlocks) networks are blocked already")
       }
-      if let before = blocks[network], !before.key.isEmpty, before.key != key, open[before.key] != nil {
-        settle(before.key, .done, "", "taken over by a later block")
+      let now = clock.now
+      // Nobody is let in sooner by being blocked again: not who was blocked by hand, nor for longer by another playbook.
+      if let before = blocks[network], before.until >= now + ttl {
+        return settle(key, .done, "", "it is blocked for longer already")
       }
-      let now = wallClock()
+      if let before = blocks[network], !before.key.isEmpty, before.key != key, open[before.key] != nil {
+        settle(before.key, .done, "", before.isConfirmed ? "taken over by a later block" : "a later block took over before it was made")
+      }
       set(StoredBlock(network: network.description, since: now, until: now + ttl, key: key, origin: decision.id), network)
     }
     records.append(record)
     work.append(Work(key: key, action: action, decision: decision))
   }
-  /// A log of long ago is read: what it tells is over.
-  private func isTooOld(_ decision: Decision) -> Bool { wallClock() - decision.time > .days(1) }
+  /// A log of long ago is read: what it tells is over, and what would have followed too.
+  private func tooOld(_ decision: Decision, _ action: ResponseAction) -> String? {
+    let age = clock.hostTime() - decision.time
+    if age > .days(1) { return "the evidence is older than a day" }
+    if case .blockIP(_, let ttl) = action, age > ttl { return "the evidence is older than the block would have been long" }
+    return nil
+  }
 
   /// How an action went. `code` counts it where it was not done.
   func settle(_ key: String, _ outcome: ActionOutcome, _ code: String, _ detail: String) {
@@ -212,6 +229,36 @@ final class Responder {
     changedBlocks.removeAll()
     removesAllBlocks = true
   }
+  /// The host's clock was set, or it slept: what is kept stays as far from its end as it was, as in the kernel.
+  func followClock() {
+    guard let step = clock.step() else { return }
+    for (network, var block) in blocks {
+      block.since = block.since + step
+      block.until = block.until + step
+      set(block, network)
+    }
+    if var waiting = window {
+      waiting.start = waiting.start + step
+      waiting.deadline = waiting.deadline + step
+      window = waiting
+      isModeChanged = true
+    }
+    audit("agent", "clock", "this host's clock moved by \(step): \(blocks.count) blocks keep what is left of them")
+  }
+  /// As it goes on after a restart: never for longer than it was to last, whatever the clock did meanwhile.
+  private static func resumed(_ block: StoredBlock, now: EventTime) -> StoredBlock {
+    guard now < block.since else { return block }
+    var block = block
+    (block.since, block.until) = (now, now + (block.until - block.since))
+    return block
+  }
+  private static func resumed(_ window: ConfirmationWindow, now: EventTime) -> ConfirmationWindow {
+    guard now < window.start else { return window }
+    var window = window
+    (window.start, window.deadline) = (now, now + (window.deadline - window.start))
+    return window
+  }
+
   /// By network.
   var sortedBlocks: [(network: CIDR, block: StoredBlock)] { sortedBlocks { _ in true } }
   /// Only those that are asked for are put in order: there may be many, and this is asked every second.
@@ -286,17 +333,22 @@ final class Responder {
   }
   private var saidStoreProblem = ""
 
-  /// "observe", "armed", or "armed DEADLINE SESSION"; before it "reconcile " where the enforcer still holds what was lifted.
+  /// "observe", "armed", or "armed START DEADLINE SESSION MILLISECONDS" (ConfirmationWindow); before it "reconcile " where the enforcer still holds what was lifted.
   private var keptMode: String {
-    (mustReconcile ? "reconcile " : "") + mode.rawValue + (window.map { " \($0.deadline.nanoseconds) \($0.session)" } ?? "")
+    let trial = window.map { " \($0.start.nanoseconds) \($0.deadline.nanoseconds) \($0.session) \($0.startedMilliseconds)" }
+    return (mustReconcile ? "reconcile " : "") + mode.rawValue + (trial ?? "")
   }
   private static func kept(_ bytes: [UInt8]?) -> (mode: ResponseMode, window: ConfirmationWindow?, mustReconcile: Bool) {
     var words = String(decoding: bytes ?? [], as: UTF8.self).split(separator: " ").map(String.init)
     let mustReconcile = words.first == "reconcile"
     if mustReconcile { words.removeFirst() }
     guard let mode = words.first.flatMap({ ResponseMode(rawValue: $0) }) else { return (.observe, nil, mustReconcile) }
-    guard words.count == 3, let deadline = Int64(words[1]) else { return (words.count == 1 ? mode : .observe, nil, mustReconcile) }
-    return (mode, ConfirmationWindow(deadline: EventTime(nanoseconds: deadline), session: words[2]), mustReconcile)
+    guard words.count == 5, let start = Int64(words[1]), let deadline = Int64(words[2]), let milliseconds = Int64(words[4]) else {
+      return (words.count == 1 ? mode : .observe, nil, mustReconcile)
+    }
+    let window = ConfirmationWindow(
+      start: EventTime(nanoseconds: start), deadline: EventTime(nanoseconds: deadline), session: words[3], startedMilliseconds: milliseconds)
+    return (mode, window, mustReconcile)
   }
 
   // MARK: Telling
@@ -322,6 +374,4 @@ final class Responder {
     guard now != minute else { return }
     (minute, audited, reported) = (now, 0, 0)
   }
-
-  func wallClock() -> EventTime { WallClock.now() }
 }

@@ -32,7 +32,7 @@ extension Responder {
   private func perform(_ request: ControlRequest, _ peer: ControlPeer) -> ControlOutcome {
     switch request {
     case .arm(let seconds, let session): arm(seconds, session)
-    case .confirm(let session): confirm(session)
+    case .confirm(let session, let began): confirm(session, began)
     case .disarm: disarm()
     case .approve(let id): approve(id)
     case .deny(let id): deny(id)
@@ -40,7 +40,7 @@ extension Responder {
     case .unblock(let network): unblock(network)
     case .unblockAll: unblockAll()
     case .undo(let key): undo(key)
-    case .status, .blocks, .pending, .actions: .refused("not a change")
+    case .status, .blocks, .pending, .actions, .reload: .refused("not asked here")
     }
   }
 
@@ -52,7 +52,10 @@ extension Responder {
         ? .refused("it is armed already") : .refused("it is armed and waits for `panguard arm --confirm`; `panguard disarm` takes it back")
     }
     _ = planner.set(mode: .armed)
-    window = seconds.map { ConfirmationWindow(deadline: wallClock() + .seconds($0), session: session) }
+    window = seconds.map {
+      ConfirmationWindow(
+        start: clock.now, deadline: clock.now + .seconds($0), session: session, startedMilliseconds: SessionIdentity.millisecondsSinceBoot)
+    }
     (isModeChanged, isPlannerChanged) = (true, true)
     guard flush() else {
       _ = planner.set(mode: .observe)
@@ -60,7 +63,8 @@ extension Responder {
       return .refused("the mode could not be stored")
     }
     report(.note(sentence))
-    if link.connect(now: MonotonicTime.now()), reconciled != link.generation { reconcile() }
+    // On trial, what is blocked already ends with it too.
+    if link.connect(now: MonotonicTime.now()), reconciled != link.generation || window != nil && !blocks.isEmpty { reconcile() }
     var message = "armed: playbooks act from now on"
     if let seconds {
       message +=
@@ -71,10 +75,13 @@ extension Responder {
     return .done(message)
   }
 
-  private func confirm(_ session: String) -> ControlOutcome {
+  private func confirm(_ session: String, _ began: Int64) -> ControlOutcome {
     guard let waiting = window else { return .refused(mode == .armed ? "it is armed, and nothing waits for confirmation" : "it is not armed") }
     guard waiting.session != session else {
       return .refused("this is the session that armed it: log in anew, to see that you still can, and confirm from there")
+    }
+    guard began > waiting.startedMilliseconds else {
+      return .refused("this session is older than the arming, and proves nothing: log in anew, and confirm from there")
     }
     window = nil
     isModeChanged = true
@@ -87,13 +94,24 @@ extension Responder {
   private func disarm() -> ControlOutcome {
     guard mode == .armed else { return .refused("it observes already") }
     let withdrawn = planner.set(mode: .observe)
-    let hadWindow = window != nil
+    let trial = window
     window = nil
     (isModeChanged, isPlannerChanged) = (true, true)
+    withdrawWork("the agent was disarmed")
+    // What a trial made ends with it; the others get their own ends back.
+    let made = trial.map { trial in sortedBlocks(where: { !$0.key.isEmpty && $0.since >= trial.start }).map(\.network) } ?? []
+    for network in made {
+      forget(network)
+      planner.noteUnblocked(network)
+    }
     guard flush() else { return .refused("it observes now, but that could not be stored: a restart would find it armed") }
-    if hadWindow, link.isOpen, !blocks.isEmpty { reconcile() }
+    if trial != nil, link.isOpen {
+      if !made.isEmpty { lift(made) }
+      if !blocks.isEmpty { reconcile() }
+    }
     report(.note(sentence))
     var message = "disarmed: it decides and explains, it does not act"
+    if !made.isEmpty { message += "; \(made.count) blocks of the trial lifted" }
     if !withdrawn.isEmpty { message += "; \(withdrawn.count) questions withdrawn" }
     if !blocks.isEmpty { message += "; \(blocks.count) blocks stay until they end (`panguard unblock all` lifts them)" }
     return .done(message)
@@ -102,7 +120,7 @@ extension Responder {
   // MARK: Questions
 
   private func approve(_ id: String) -> ControlOutcome {
-    let answer = planner.approve(id, at: wallClock())
+    let answer = planner.approve(id, at: clock.hostTime())
     isPlannerChanged = true
     guard case .approved(let planned) = answer, let action = planned.action else { return refused(answer, id) }
     guard let unanswered = planner.unanswered.first(where: { $0.idempotencyKey == planned.idempotencyKey }),
@@ -111,16 +129,18 @@ extension Responder {
       _ = planner.note(.failed, of: planned.idempotencyKey)
       return .refused("its decision is no longer stored")
     }
-    give(planned.idempotencyKey, action, decision, playbook: unanswered.playbook, step: planned.step)
+    give(planned.idempotencyKey, action, decision, playbook: unanswered.playbook, step: planned.step, isAgreed: true)
     guard flush() else { return .done("approved: \(action.text); it is done as soon as that can be stored") }
     carryOut()
-    if open[planned.idempotencyKey] != nil { return .done("approved: \(action.text); it waits for the \(action.isOfHost ? "responder" : "enforcer")") }
+    if open[planned.idempotencyKey] != nil {
+      return .done("approved: \(action.text); it waits for the \(action.isOfHost ? "responder" : "enforcer")")
+    }
     let record = try? store.responses(decisionID: decision.id).first { $0.key == planned.idempotencyKey }
     guard let record, record.state != .done else { return .done("approved and done: \(action.text)") }
     return .refused("approved, but \(record.state == .refused ? "refused" : "not done"): \(action.text): \(record.detail)")
   }
   private func deny(_ id: String) -> ControlOutcome {
-    let answer = planner.deny(id, at: wallClock())
+    let answer = planner.deny(id, at: clock.hostTime())
     isPlannerChanged = true
     guard case .denied(let pending) = answer else { return refused(answer, id) }
     return .done("denied: \(pending.action.text); not asked again for an hour")
@@ -140,30 +160,55 @@ extension Responder {
     guard link.connect(now: MonotonicTime.now()) else { return .refused("the enforcer does not answer: \(link.problem)") }
     if reconciled != link.generation { reconcile() }
     guard unavailable.isEmpty else { return .refused("nothing can be blocked: \(unavailable)") }
-    let now = wallClock()
-    let kept = StoredBlock(
-      network: network.description, since: now, until: now + .seconds(seconds), key: "", origin: "\(peer)", isConfirmed: true)
-    let request = [Block(network, seconds: UInt32(clamping: seconds))]
+    let now = clock.now
+    let before = blocks[network]
+    var kept = StoredBlock(network: network.description, since: now, until: now + .seconds(seconds), key: "", origin: "\(peer)")
+    // Stored before it is made, like every block: a crash in between leaves none in the kernel that nobody knows of.
+    set(kept, network)
+    func takeBack() { if let before { set(before, network) } else { forget(network) } }
+    guard flush() else {
+      takeBack()
+      return .refused("\(network) is not blocked: that could not be stored")
+    }
+    let request = [request(network, kept)]
     switch link.ask({ client throws(EnforcerClientError) in try client.block(request) }) {
-    case nil: return .refused("the enforcer does not answer: \(link.problem)")
-    case .unavailable(let reason): return .refused("nothing can be blocked: \(reason)")
+    case nil:
+      takeBack()
+      needReconciliation()
+      return .refused("the enforcer does not answer: \(link.problem)")
+    case .unavailable(let reason):
+      takeBack()
+      return .refused("nothing can be blocked: \(reason)")
     case .done(let outcomes):
       switch outcomes.first {
       case .blocked, .refreshed:
-        if let before = blocks[network], open[before.key] != nil { settle(before.key, .done, "", "the operator blocked it") }
+        if let before, open[before.key] != nil { settle(before.key, .done, "", "the operator blocked it") }
+        kept.isConfirmed = true
         set(kept, network)
-        return .done("\(network) is blocked for \(Nanoseconds.seconds(seconds))")
+        let ends = window == nil ? "" : ", and until the trial is confirmed no longer than that"
+        return .done("\(network) is blocked for \(Nanoseconds.seconds(seconds))\(ends)")
       case .refused(let refusal):
+        takeBack()
         refusals[refusal.name, default: 0] += 1
         return .refused("\(network) is not blocked: \(refusal)")
-      default: return .refused("\(network) is not blocked")
+      default:
+        takeBack()
+        return .refused("\(network) is not blocked")
       }
     }
   }
 
   private func unblock(_ wanted: CIDR) -> ControlOutcome {
     let network = wanted.ofWholeHosts
-    guard let block = blocks[network] else { return .refused("\(network) is not blocked; `panguard blocks` lists what is") }
+    guard let block = blocks[network] else {
+      // What the kernel may hold that nobody here knows of.
+      if link.connect(now: MonotonicTime.now()), unavailable.isEmpty,
+        case .done(let outcomes)? = link.ask({ client throws(EnforcerClientError) in try client.unblock([network]) }), outcomes.first == .unblocked
+      {
+        return .done("\(network) is unblocked (it was blocked in the kernel only)")
+      }
+      return .refused("\(network) is not blocked; `panguard blocks` lists what is")
+    }
     forget(network)
     settle(block.key, .refused, "unblocked", "the operator unblocked it")
     planner.noteUnblocked(network)
@@ -179,7 +224,7 @@ extension Responder {
   // MARK: Lists
 
   private var blockList: [UInt8] {
-    let now = wallClock()
+    let now = clock.now
     var json = JSONWriter()
     json.beginObject()
     json.key("total")

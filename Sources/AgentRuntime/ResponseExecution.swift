@@ -75,10 +75,11 @@ extension Responder {
 
   // MARK: The enforcer
 
-  /// Seconds from now that the kernel is told: no longer than an arming that nobody has confirmed, so that it ends even if we do.
-  private func seconds(_ block: StoredBlock, _ now: EventTime) -> UInt32 {
+  /// What the kernel is told: no longer than an arming that nobody has confirmed, so that it ends even if we do. Nothing is blocked for less
+  /// than the enforcer's shortest time; what was to end sooner is unblocked by us.
+  func request(_ network: CIDR, _ block: StoredBlock) -> Block {
     let end = window.map { min($0.deadline, block.until) } ?? block.until
-    return UInt32(clamping: max(1, ((end - now).count + 999_999_999) / 1_000_000_000))
+    return Block(network, seconds: UInt32(clamping: max(10, ((end - clock.now).count + 999_999_999) / 1_000_000_000)))
   }
 
   /// Asks for blocks that are in `blocks`.
@@ -86,11 +87,7 @@ extension Responder {
     guard !networks.isEmpty, isReady() else { return }
     // What is needed is asked for with everything else.
     guard reconciled == link.generation else { return reconcile() }
-    let now = wallClock()
-    let list = networks.compactMap { network in
-      // Nothing is blocked for less than the enforcer's shortest time; what was to end sooner is unblocked by us.
-      blocks[network].map { Block(network, seconds: max(10, seconds($0, now))) }
-    }
+    let list = networks.compactMap { network in blocks[network].map { request(network, $0) } }
     switch link.ask({ client throws(EnforcerClientError) in try client.block(list) }) {
     case nil: break
     case .unavailable(let reason): nothingCanBeBlocked(reason)
@@ -135,6 +132,13 @@ extension Responder {
         count(.blocked)
       }
       settle(block.key, .done, "", "")
+    case .refused(let refusal) where !refusal.isFinal:
+      // It waits: the reason may be gone in a moment, and who is blocked must not be let in for it.
+      if block.isConfirmed {
+        block.isConfirmed = false
+        set(block, network)
+      }
+      sayOnce("\(Responder.waiting)\(refusal)")
     case .refused(let refusal):
       forget(network)
       count(.refused)
@@ -150,7 +154,22 @@ extension Responder {
     }
   }
 
-  /// Brings the store and the kernel together, once for each connection. An engine that has nothing to say leaves the kernel alone.
+  private static let waiting = "blocks wait for the enforcer: "
+  private static let patience: Int64 = 5_000_000_000
+
+  /// Asks again for what the enforcer could not take.
+  private func askAgain() {
+    guard link.isOpen, unavailable.isEmpty, reconciled == link.generation, MonotonicTime.now() >= askAgainAt else { return }
+    let networks = sortedBlocks(where: { !$0.isConfirmed }).map(\.network)
+    guard !networks.isEmpty else {
+      if saidProblem.hasPrefix(Responder.waiting) { saidProblem = "" }
+      return
+    }
+    askAgainAt = MonotonicTime.now() + Responder.patience
+    block(networks)
+  }
+
+  /// Brings the store and the kernel together, once for each connection. An engine that has nothing to say, and observes, has no table made.
   func reconcile() {
     guard link.isOpen else { return }
     guard let status = link.ask({ client throws(EnforcerClientError) in try client.status() }) else { return }
@@ -160,13 +179,12 @@ extension Responder {
       sayOnce("nothing can be blocked: \(unavailable)")
       return nothingCanBeBlocked(unavailable)
     }
-    if blocks.isEmpty, !mustReconcile, mode == .observe {
+    if blocks.isEmpty, !mustReconcile, mode == .observe, isKernelEmpty {
       reconciled = link.generation
       saidProblem = ""
       return
     }
-    let now = wallClock()
-    let list = sortedBlocks.map { Block($0.network, seconds: seconds($0.block, now)) }
+    let list = sortedBlocks.map { request($0.network, $0.block) }
     switch link.ask({ client throws(EnforcerClientError) in try client.reconcile(list) }) {
     case nil: return
     case .unavailable(let reason): nothingCanBeBlocked(reason)
@@ -179,7 +197,13 @@ extension Responder {
       }
     }
     reconciled = link.generation
-    saidProblem = ""
+    if !saidProblem.hasPrefix(Responder.waiting) { saidProblem = "" }
+  }
+
+  /// False also where nobody says so.
+  private var isKernelEmpty: Bool {
+    if case .done(let active)? = link.ask({ client throws(EnforcerClientError) in try client.list() }) { return active.isEmpty }
+    return false
   }
 
   /// Lets networks go that are no longer in `blocks`; false: the enforcer will do so when it answers.
@@ -210,7 +234,7 @@ extension Responder {
     needReconciliation()
     return false
   }
-  private func needReconciliation() {
+  func needReconciliation() {
     reconciled = 0
     mustReconcile = true
     isModeChanged = true
@@ -221,14 +245,18 @@ extension Responder {
   /// Once a second or so. `storeWorks`: what happens can be stored.
   func tick(storeWorks: Bool) {
     guard storeWorks else { return }
-    let now = wallClock()
+    followClock()
+    let now = clock.now
     if let window, window.deadline <= now { rollBack("nobody confirmed the arming in time") }
-    for (network, block) in sortedBlocks(where: { $0.until <= now }) {
+    let ended = sortedBlocks(where: { $0.until <= now })
+    for (network, block) in ended {
       forget(network)
       if block.isConfirmed { count(.ended) }
       settle(block.key, .failed, "too_late", "no enforcer took it before its end")
     }
-    for expired in planner.expireApprovals(at: now) {
+    // The kernel has let them go, or is about to.
+    if !ended.isEmpty, link.isOpen, reconciled == link.generation { lift(ended.map(\.network)) }
+    for expired in planner.expireApprovals(at: clock.hostTime()) {
       isPlannerChanged = true
       audit("agent", "expired", "\(expired.id): nobody answered: \(expired.action.text) (\(expired.decisionID))")
     }
@@ -239,6 +267,7 @@ extension Responder {
     if link.connect(now: MonotonicTime.now()) {
       if reconciled != link.generation { reconcile() }
       beat()
+      askAgain()
     } else if mode == .armed || !blocks.isEmpty {
       sayOnce("the enforcer does not answer (\(link.problem)): blocks wait for it")
     }
@@ -287,6 +316,18 @@ extension Responder {
     carryOut()
   }
 
+  /// What was to be changed and has not been begun is not done.
+  func withdrawWork(_ reason: String) {
+    let withdrawn = work.filter { $0.action.changesSomething }
+    work.removeAll { $0.action.changesSomething }
+    for item in withdrawn { settle(item.key, .refused, "withdrawn", reason) }
+    for (network, block) in sortedBlocks(where: { !$0.isConfirmed && !$0.key.isEmpty }) {
+      forget(network)
+      settle(block.key, .refused, "withdrawn", reason)
+      planner.noteUnblocked(network)
+    }
+  }
+
   /// Takes every block back and observes again.
   func rollBack(_ reason: String) {
     window = nil
@@ -294,7 +335,7 @@ extension Responder {
     _ = planner.set(mode: .observe)
     isModeChanged = true
     isPlannerChanged = true
-    work.removeAll()
+    withdrawWork("the arming was rolled back")
     let isLifted = liftAll()
     let text = "\(reason): \(count) blocks lifted\(isLifted ? "" : " (as soon as the enforcer answers)"), mode observe"
     audit("agent", "rolled_back", text, isOperator: true)
@@ -311,7 +352,7 @@ extension Responder {
     status.activeBlocks = UInt64(blocks.values.filter(\.isConfirmed).count)
     status.waitingBlocks = UInt64(blocks.count) - status.activeBlocks
     status.pendingApprovals = UInt64(planner.pendingApprovals.count)
-    if let window { status.confirmationSeconds = UInt64(clamping: max(1, (window.deadline - wallClock()).count / 1_000_000_000)) }
+    if let window { status.confirmationSeconds = UInt64(clamping: max(1, (window.deadline - clock.now).count / 1_000_000_000)) }
     let planned = planner.counters
     status.counters =
       [
@@ -324,6 +365,16 @@ extension Responder {
     status.isResponderTroubled = isHostTroubled
     status.refusals = refusals.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
     return status
+  }
+}
+
+extension BlockRefusal {
+  /// Asked again, the answer would be the same.
+  var isFinal: Bool {
+    switch self {
+    case .protected, .prefixTooWide, .prefixTooNarrow, .tooShort, .tooLong: true
+    case .rateExceeded, .tableFull, .protectionUnknown, .kernel: false
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // Which login session a process belongs to, so that an arming can be confirmed from another one: whoever can open a new session has not
-// locked himself out. The operator's own command finds it and says it: he could only deceive himself.
+// locked himself out. It must be newer than the arming. The operator's own command finds it and says it: he could only deceive himself.
 //   audit:N        the kernel's audit session (pam_loginuid): survives sudo and screen
 //   terminal:P:T   where there is none: the outermost process above us that has a terminal, by number and start (sudo makes inner ones)
 //   session:P:T    where there is no terminal either: the leader of our session
@@ -11,29 +11,46 @@ public enum SessionIdentity {
     (1...64).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x3a }
   }
 
-  /// Of this process.
-  public static var current: String {
-    let unset = "4294967295"
-    let audit = ProcessFile.contents("/proc/self/sessionid").filter { $0 != "\n" }
-    if !audit.isEmpty, audit != unset { return "audit:\(audit)" }
+  /// Of this process: which session, and when it began, in milliseconds since this host was started.
+  public static var current: (name: String, began: Int64) {
+    let audit = auditSession("self")
     var pid = getpid()
-    var outermost: String?
+    var outermost: (name: String, began: Int64)?
     for _ in 0..<64 {
       guard pid > 1, let facts = facts(pid) else { break }
-      if facts.hasTerminal { outermost = "terminal:\(pid):\(facts.start)" }
+      if let audit {
+        // The process that the session's log-in began with; above it is who lets people in.
+        guard auditSession("\(pid)") == audit else { break }
+        outermost = ("audit:\(audit)", facts.began)
+      } else if facts.hasTerminal {
+        outermost = ("terminal:\(pid):\(facts.began)", facts.began)
+      }
       pid = facts.parent
     }
     if let outermost { return outermost }
     let leader = getsid(0)
-    return "session:\(leader):\(facts(leader)?.start ?? "0")"
+    let began = facts(leader)?.began ?? 0
+    return ("session:\(leader):\(began)", began)
+  }
+
+  static var millisecondsSinceBoot: Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &now)
+    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+  }
+
+  private static func auditSession(_ process: String) -> String? {
+    let number = ProcessFile.contents("/proc/\(process)/sessionid").filter { $0 != "\n" }
+    return number.isEmpty || number == "4294967295" ? nil : number
   }
 
   /// Of /proc/PID/stat. The name, in parentheses, may hold anything: what follows the last one counts.
-  private static func facts(_ pid: pid_t) -> (parent: pid_t, hasTerminal: Bool, start: String)? {
+  private static func facts(_ pid: pid_t) -> (parent: pid_t, hasTerminal: Bool, began: Int64)? {
     let text = ProcessFile.contents("/proc/\(pid)/stat")
     guard let end = text.lastIndex(of: ")") else { return nil }
     let words = text[text.index(after: end)...].split(separator: " ")
-    guard words.count > 19, let parent = pid_t(words[1]) else { return nil }
-    return (parent, words[4] != "0", String(words[19]))
+    guard words.count > 19, let parent = pid_t(words[1]), let ticks = Int64(words[19]) else { return nil }
+    // proc_pid_stat(5): in clock ticks, rounded down.
+    return (parent, words[4] != "0", ticks * 1000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
   }
 }

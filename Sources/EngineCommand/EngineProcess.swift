@@ -229,12 +229,13 @@ public final class EngineProcess {
   // MARK: Reloading
 
   /// Reads configuration and rules again. Both must be without an error, fit into what the engine gave up at its start, and differ from
-  /// what runs; else nil.
-  private func reload() -> AgentInput? {
-    func refuse(_ reasons: [String]) -> AgentInput? {
+  /// what runs; else there is no input.
+  private func reload() -> (input: AgentInput?, outcome: ControlOutcome) {
+    func refuse(_ reasons: [String]) -> (AgentInput?, ControlOutcome) {
       for reason in reasons { messages.line(TerminalText.escaped(reason)) }
-      messages.line("warning: not reloaded; the rules and the configuration stay as they were")
-      return nil
+      let sentence = "not reloaded; the rules and the configuration stay as they were"
+      messages.line("warning: " + sentence)
+      return (nil, .refused((reasons.prefix(Limits.reloadReasons) + [sentence]).joined(separator: "\n")))
     }
     let path = options.selection.config ?? Configuration.defaultPath
     var settings = Configuration()
@@ -265,10 +266,11 @@ public final class EngineProcess {
     }
     if settings.hash == input.configuration.hash, rules.hash == input.rules.hash, playbooks.fingerprint == input.playbooks.fingerprint {
       messages.line("reloaded: nothing has changed")
-      return nil
+      return (nil, .done("reloaded: nothing has changed"))
     }
-    messages.line("reloaded: \(rules.set.rules.count) rules, set \(rules.hash.prefix(16)), configuration \(settings.hash.prefix(16))")
-    return AgentInput(configuration: settings, rules: rules, playbooks: playbooks)
+    let sentence = "reloaded: \(rules.set.rules.count) rules, set \(rules.hash.prefix(16)), configuration \(settings.hash.prefix(16))"
+    messages.line(sentence)
+    return (AgentInput(configuration: settings, rules: rules, playbooks: playbooks), .done(sentence))
   }
 
   // MARK: Words

@@ -327,6 +327,8 @@ public enum Limits {
 
   /// Actions whose outcome the store keeps, and lines that were kept as evidence. Beyond either the oldest go.
   public static let responseRows = 200_000
+  /// Reasons for which a reload was refused, in the answer to who asked for it; the journal has all.
+  public static let reloadReasons = 100
   /// Bytes of one request on the control socket. A longer one is refused and counted.
   public static let controlRequestBytes = 512
   /// How long one call to the enforcer may hold up the engine. Beyond it the connection is given up and made anew.

@@ -2,6 +2,7 @@
 // over the control socket; the agent checks who asks, does it, and writes it down.
 import AgentRuntime
 import ArgumentParser
+import Enforcement
 import Export
 import Glibc
 import Primitives
@@ -13,7 +14,7 @@ enum AgentControl {
     do {
       return try ControlClient.ask(socket, request)
     } catch let error as ControlSocketError where error.isTimeout {
-      throw CommandFailure.environment("the agent at \(socket) did not answer in 5 s; it is stuck or its host is overloaded")
+      throw CommandFailure.environment("the agent at \(socket) did not answer in \(request.patienceSeconds) s; it is stuck or its host is overloaded")
     } catch {
       throw CommandFailure.environment("no agent answers at \(socket) (\(error)); start one with `panguard run`")
     }
@@ -27,13 +28,18 @@ enum AgentControl {
     if format != .table {
       output.line(answer)
     } else if outcome.isDone {
-      output.line(TerminalText.escaped(outcome.message))
+      output.line(outcome.text)
     }
     output.flush()
     guard outcome.isDone else {
-      throw CommandFailure(status: .findings, message: format == .table ? TerminalText.escaped(outcome.message) : "")
+      throw CommandFailure(status: .findings, message: format == .table ? outcome.text : "")
     }
   }
+}
+
+extension ControlOutcome {
+  /// For a terminal; each line by itself.
+  fileprivate var text: String { message.split(separator: "\n").map { TerminalText.escaped(String($0)) }.joined(separator: "\n") }
 }
 
 private func duration(_ text: String, in range: ClosedRange<Int64>, _ what: String) throws -> Int64 {
@@ -50,7 +56,7 @@ struct ArmCommand: ParsableCommand {
     discussion: """
       With --confirm-within the arming is on trial: unless `panguard arm --confirm` comes from another login session in that time, all blocks
       are lifted and the agent observes again. So a rule that locks you out does so for that long at most. Another session is one with another
-      audit session id (/proc/PID/sessionid); where the host has none, another terminal.
+      audit session id (/proc/PID/sessionid); where the host has none, another terminal. It must have begun after the arming.
       """)
   @OptionGroup var selection: StateSelection
   @Option(name: .long, help: "Roll everything back unless it is confirmed within this time (10s to 1d).") var confirmWithin: String?
@@ -60,10 +66,11 @@ struct ArmCommand: ParsableCommand {
   func run() throws {
     if confirm {
       guard confirmWithin == nil else { throw CommandFailure.usage("--confirm and --confirm-within exclude each other") }
-      return try AgentControl.perform(selection, format, .confirm(session: SessionIdentity.current))
+      let session = SessionIdentity.current
+      return try AgentControl.perform(selection, format, .confirm(session: session.name, began: session.began))
     }
     let seconds = try confirmWithin.map { try duration($0, in: Limits.confirmationSeconds, "--confirm-within") }
-    try AgentControl.perform(selection, format, .arm(confirmWithin: seconds, session: SessionIdentity.current))
+    try AgentControl.perform(selection, format, .arm(confirmWithin: seconds, session: SessionIdentity.current.name))
   }
 }
 
@@ -131,10 +138,50 @@ struct UnblockCommand: ParsableCommand {
   @Argument(help: "An address or network, or `all`.") var network: String?
 
   func run() throws {
-    if all || network == "all" { return try AgentControl.perform(selection, format, .unblockAll) }
+    if all || network == "all" {
+      do { return try AgentControl.perform(selection, format, .unblockAll) } catch let failure as CommandFailure where failure.status == .environment
+      {
+        return try askEnforcer(failure)
+      }
+    }
     guard let network else { throw CommandFailure.usage("name an address or network, or `all`") }
     try AgentControl.perform(selection, format, .unblock(try parsed(network)))
   }
+
+  /// Who is locked out must get in, also where the engine hangs: the enforcer itself is asked.
+  private func askEnforcer(_ failure: CommandFailure) throws {
+    let path = try selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
+    let reply: EnforcerClient.Reply<UInt64>
+    do throws(EnforcerClientError) {
+      reply = try EnforcerClient(path: path).unblockAll()
+    } catch {
+      throw CommandFailure.environment(
+        "\(failure.message); and no enforcer can be asked: \(error). Stop the agent, then `panguard-enforcer --remove-table` takes all blocks away")
+    }
+    switch reply {
+    case .unavailable(let reason): throw CommandFailure.environment("\(failure.message); and the enforcer can do nothing: \(reason)")
+    case .done(let count):
+      let outcome = ControlOutcome(
+        isDone: true,
+        message: "\(count) networks unblocked by the enforcer. The agent did not answer, and blocks them again when it does: stop it if it must not"
+      )
+      var output = Output()
+      output.line(format == .table ? Array(outcome.message.utf8) : outcome.json)
+      output.flush()
+    }
+  }
+}
+
+struct ReloadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reload", abstract: "Have the running agent read its configuration, rules and playbooks again.",
+    discussion: """
+      What is broken, or does not fit what the engine has given up, is refused as a whole with its reasons (exit code 1), and the agent goes on
+      with what it has. No line is missed or read twice. SIGHUP does the same, and says it in the journal only.
+      """)
+  @OptionGroup var selection: StateSelection
+  @Option(name: .long, help: "table (text) or json.") var format: OutputFormat = .table
+  func run() throws { try AgentControl.perform(selection, format, .reload) }
 }
 
 private func parsed(_ network: String) throws -> CIDR {

@@ -44,9 +44,19 @@ import Testing
     #expect(agent.acknowledges(88), "\(agent.acknowledgedLines())")
     #expect(agent.status()?.ruleSetHash == before.ruleSetHash)
 
+    // Whoever asks is told, by the exit code too: also of what only the running engine can know.
+    let refused = panguard("reload", "--state", agent.state)
+    #expect(refused.status == 1 && refused.errors.contains("zz-broken.yaml:") && refused.errors.contains("not reloaded"), "\(refused)")
     unlink(d["rules/zz-broken.yaml"])
     agent.child.signal(SIGHUP)
     #expect(eventually { agent.errors.contains("reloaded: nothing has changed") }, "\(agent.errors)")
+    let unchanged = panguard("reload", "--state", agent.state)
+    #expect(unchanged.status == 0 && unchanged.text.contains("nothing has changed"), "\(unchanged)")
+    let configuration = String(decoding: d.contents("config.yaml"), as: UTF8.self)
+    d.write("sources: [{path: /var/lib/elsewhere.log}]\n", to: "config.yaml")
+    let beyond = panguard("reload", "--state", agent.state)
+    #expect(beyond.status == 1 && beyond.errors.contains("has given up access to"), "\(beyond)")
+    d.write(configuration, to: "config.yaml")
 
     // Lines come before, while and after the good set is taken: none is read twice or not at all.
     d.write("allowlist: [192.0.2.1]\nsources:\n  - path: \(d["auth.log"])\n    from_start: true\n", to: "config.yaml")
