@@ -90,6 +90,7 @@ extension Responder {
     let hadWindow = window != nil
     window = nil
     (isModeChanged, isPlannerChanged) = (true, true)
+    withdrawHostActions()
     guard flush() else { return .refused("it observes now, but that could not be stored: a restart would find it armed") }
     if hadWindow, link.isOpen, !blocks.isEmpty { reconcile() }
     report(.note(sentence))

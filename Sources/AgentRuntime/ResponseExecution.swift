@@ -295,6 +295,7 @@ extension Responder {
     isModeChanged = true
     isPlannerChanged = true
     work.removeAll()
+    withdrawHostActions()
     let isLifted = liftAll()
     let text = "\(reason): \(count) blocks lifted\(isLifted ? "" : " (as soon as the enforcer answers)"), mode observe"
     audit("agent", "rolled_back", text, isOperator: true)
