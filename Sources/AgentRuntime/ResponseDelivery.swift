@@ -84,15 +84,23 @@ extension Responder {
         forgetWebhook(outcome.key)
         if outcome.isDelivered { count(.webhooks) }
         settle(
-          outcome.key, outcome.isDelivered ? .done : .failed, "webhook", outcome.isDelivered ? "" : "given up after \(outcome.attempts) attempts: \(outcome.failure)")
+          outcome.key, outcome.isDelivered ? .done : .failed, "webhook",
+          outcome.isDelivered ? "" : "given up after \(outcome.attempts) attempts: \(outcome.failure)")
       }
       if outcomes.count < Limits.collectedOutcomes { break }
     }
-    for entry in webhooks.waiting where entry.acceptedBy != webhooks.link.generation && now - entry.since >= Limits.waitingWebhookLifetime.count {
+    let lifetime = Limits.waitingWebhookLifetime.count
+    for entry in webhooks.waiting where now - entry.since >= lifetime {
+      // What was taken has an outcome within the uplink's own time, unless that lost it.
+      let isTaken = entry.acceptedBy > 0 && entry.acceptedBy == webhooks.link.generation
+      guard !isTaken || now - entry.since >= 3 * lifetime else { continue }
+      let reason = isTaken ? "the uplink never said what came of it" : "no uplink took it in time (\(webhooks.link.problem))"
       forgetWebhook(entry.key)
-      settle(entry.key, .failed, "too_late", "no uplink took it in time (\(webhooks.link.problem))")
+      settle(entry.key, .failed, "too_late", reason)
     }
-    if now - webhooks.statusAt >= Responder.statusInterval, let status = webhooks.link.ask({ client throws(UplinkClientError) in try client.status() }) {
+    if now - webhooks.statusAt >= Responder.statusInterval,
+      let status = webhooks.link.ask({ client throws(UplinkClientError) in try client.status() })
+    {
       (webhooks.status, webhooks.statusAt) = (status, now)
     }
   }

@@ -54,7 +54,11 @@ public final class UplinkLink {
       take(try UplinkClient(path: path))
       return true
     } catch {
-      if case .cannotConnect(_, ENOENT) = error { (problem, isAbsent) = (UplinkLink.absence, true) } else { (problem, isAbsent) = ("\(error)", false) }
+      if case .cannotConnect(_, ENOENT) = error {
+        (problem, isAbsent) = (UplinkLink.absence, true)
+      } else {
+        (problem, isAbsent) = ("\(error)", false)
+      }
       pause(now)
       return false
     }

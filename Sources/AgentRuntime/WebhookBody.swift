@@ -31,7 +31,7 @@ enum WebhookBody {
     json.beginArray()
     for technique in decision.techniques.prefix(32) { json.value(cut(technique)) }
     json.endArray()
-    text("source", decision.subject.source)
+    if let source = decision.subject.source { text(DecisionJSON.sourceKey(source), source) }
     text("user.name", decision.subject.user)
     text("session.id", decision.subject.session)
     text("host.name", decision.subject.host)

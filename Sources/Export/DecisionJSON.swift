@@ -195,7 +195,7 @@ public enum DecisionJSON {
   }
 
   /// ECS keeps plain addresses apart from text that only stands for one; networks are our own key.
-  static func sourceKey(_ source: String) -> StaticString {
+  public static func sourceKey(_ source: String) -> StaticString {
     if IPAddress(source) != nil { return "source.ip" }
     return CIDR(source) != nil ? "source.network" : "source.address"
   }

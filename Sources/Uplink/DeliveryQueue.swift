@@ -106,6 +106,7 @@ struct DeliveryQueue: ~Copyable {
 
   /// How the attempt ended that `due` gave out for this webhook. The outcome, if that is one.
   mutating func finish(webhook i: Int, _ result: AttemptResult, now: UInt64) -> DeliveryOutcome? {
+    guard webhooks[i].isTrying else { return nil }
     webhooks[i].isTrying = false
     switch result {
     case .delivered:
@@ -123,7 +124,9 @@ struct DeliveryQueue: ~Copyable {
       if failure == .badAnswer { webhooks[i].waiting[0].answered += 1 }
       if failure == .badHandshake { webhooks[i].waiting[0].handshakes += 1 }
       let delivery = webhooks[i].waiting[0]
-      guard delivery.answered >= Limits.webhookAttempts || delivery.handshakes >= Limits.webhookHandshakes || isOver(delivery, now) else { return nil }
+      guard delivery.answered >= Limits.webhookAttempts || delivery.handshakes >= Limits.webhookHandshakes || isOver(delivery, now) else {
+        return nil
+      }
       return end(i, failure: reason, now: now)
     }
   }

@@ -216,7 +216,9 @@ private enum Secret {
     var status = stat()
     guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return failure("is not a regular file") }
     guard status.st_mode & 0o077 == 0 else { return failure("others may read it; chmod 0600 it") }
-    guard status.st_uid == 0 || status.st_uid == geteuid() else { return failure("belongs to user \(status.st_uid), not to root or to this program's user") }
+    guard status.st_uid == 0 || status.st_uid == geteuid() else {
+      return failure("belongs to user \(status.st_uid), not to root or to this program's user")
+    }
     var bytes = [UInt8](repeating: 0, count: 1026)
     let count = Glibc.read(file, &bytes, bytes.count)
     guard count >= 0 else { return failure(errorText(errno)) }

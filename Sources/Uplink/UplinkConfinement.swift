@@ -13,7 +13,8 @@ enum UplinkConfinement {
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl/openssl.cnf",
   ]
   private static let directories = [
-    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/run/systemd/resolve", "/dev/urandom", "/etc/ssl/certs",
+    "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/run/systemd/resolve", "/dev/urandom",
+    "/etc/ssl/certs",
     "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/sys/devices/system/cpu", "/proc/sys/vm/overcommit_memory",
   ]
 
@@ -40,7 +41,7 @@ enum UplinkConfinement {
 
   /// Files that are let through one by one: one that is replaced by renaming is out of reach.
   static func singleFiles(_ webhooks: [Webhook]) -> [String] {
-    (files + webhooks.map(\.authorities).filter { !$0.hasPrefix("/etc/ssl/certs/") }).filter { access($0, F_OK) == 0 }
+    files + webhooks.map(\.authorities).filter { !$0.hasPrefix("/etc/ssl/certs/") }
   }
 }
 
@@ -49,12 +50,12 @@ struct Surroundings {
   private let identities: [(path: String, device: dev_t, inode: ino_t)]
 
   init(_ paths: [String]) {
-    identities = paths.compactMap { path in
+    identities = paths.map { path in
       var facts = stat()
-      return stat(path, &facts) == 0 ? (path, facts.st_dev, facts.st_ino) : nil
+      return stat(path, &facts) == 0 ? (path, facts.st_dev, facts.st_ino) : (path, 0, 0)
     }
   }
-  /// The first path that leads to another file than at the start; nil: none. One that is gone may be about to come back.
+  /// The first path that leads to another file than at the start, or to one at last; nil: none. One that is gone may be about to come back.
   func replaced() -> String? {
     identities.first { identity in
       var facts = stat()
@@ -75,7 +76,8 @@ enum UplinkConfinementCheck {
       text += result < 0 ? "refused: \(what): \(String(cString: strerror(code)))\n" : "ALLOWED: \(what)\n"
       if result >= 0 { isLetThrough = true }
     }
-    for path in ["/etc/passwd", "/etc/panguard", "/var/lib/panguard", "/var/log", "/root", "/home"] + forbidden where access(path, F_OK) == 0 || forbidden.contains(path) {
+    for path in ["/etc/passwd", "/etc/panguard", "/var/lib/panguard", "/var/log", "/root", "/home"] + forbidden
+    where access(path, F_OK) == 0 || forbidden.contains(path) {
       attempt("reading \(path)", pg_open(path, O_RDONLY, 0))
     }
     attempt("writing a file in /tmp", pg_open("/tmp/panguard-uplink-check-\(getpid())", O_WRONLY | O_CREAT | O_EXCL, 0o600))

@@ -73,7 +73,9 @@ public enum UplinkProgram {
     case .checkConfinement, .serve: break
     }
     if options.configPath == UplinkConfiguration.defaultPath, access(options.configPath, F_OK) != 0, errno == ENOENT {
-      say("panguard-uplink: there is no \(options.configPath): no webhook is set up, so there is nothing to do (--print-config shows what could stand there)\n")
+      say(
+        "panguard-uplink: there is no \(options.configPath): no webhook is set up, so there is nothing to do (--print-config shows what could stand there)\n"
+      )
       return 0
     }
     guard let configuration = configuration(options.configPath) else { return 3 }

@@ -35,7 +35,9 @@ import Testing
     String(decoding: d.contents("received"), as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
-  private func agent(_ d: TemporaryDirectory, port: String?, webhook: String = "ops", prefix: [String] = [], trust: String = "attested") -> RunningAgent {
+  private func agent(_ d: TemporaryDirectory, port: String?, webhook: String = "ops", prefix: [String] = [], trust: String = "attested")
+    -> RunningAgent
+  {
     d.write(Self.playbook.replacing("ops", with: webhook), to: "tell.yaml")
     d.append("", to: "auth.log")
     var arguments: [String] = []
@@ -79,20 +81,23 @@ import Testing
     #expect(eventually { received(d).contains { $0.contains("192.0.2.3") } }, "\(agent.errors)")
     let request = try #require(received(d).first { $0.contains("192.0.2.3") })
     for part in [
-      #""genuine": true"#, #"\"panguard.webhook\":\"1\""#, #"\"source\":\"192.0.2.3\""#, #"\"rule.id\":\"ATR-"#, #"\"confidence\":0."#,
+      #""genuine": true"#, #"\"panguard.webhook\":\"1\""#, #"\"source.ip\":\"192.0.2.3\""#, #"\"rule.id\":\"ATR-"#, #"\"confidence\":0."#,
       #"\"panguard.trust\":\"claimed\""#, #"\"action\":\""#, #"\"panguard.playbook\":\"tell\""#,
     ] { #expect(request.contains(part), "\(part): \(request)") }
     // No line of a log leaves the host.
     #expect(!request.contains("Failed password") && !request.contains("evidence"))
 
-    #expect(eventually { (try? agent.store().responses().contains { $0.action == "notify webhook ops" && $0.state == .done }) == true }, "\(agent.errors)")
+    #expect(
+      eventually { (try? agent.store().responses().contains { $0.action == "notify webhook ops" && $0.state == .done }) == true }, "\(agent.errors)")
     let done = try #require(try agent.store().responses().first { $0.state == .done })
     #expect(request.contains("\"key\": \"\(done.key)\""))
     let status = ask(agent, "status")
     #expect(status.text.contains("uplink: ready; webhooks ops") && status.text.contains("webhooks delivered: "), "\(status)")
     let row = try #require(agent.status()?.processes.first { $0.name == "uplink" })
     let facts = String(decoding: fileContents("/proc/\(row.pid)/status"), as: UTF8.self)
-    for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] { #expect(facts.contains(line), "\(facts)") }
+    for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+      #expect(facts.contains(line), "\(facts)")
+    }
     let doctor = panguard("doctor", "--config", d["config.yaml"], "--state", agent.state, "--rules", Product.rules)
     #expect(doctor.status == 0 && doctor.text.contains("uplink: ready; webhooks ops"), "\(doctor)")
     #expect(agent.stop() == 0)
@@ -117,7 +122,9 @@ import Testing
     #expect(decided(agent, "192.0.2.3"))
     agent.signalEngine(SIGKILL)
     guard let second = receiver(d, port: first.port) else { return }
-    #expect(eventually(seconds: 60) { ["192.0.2.2", "192.0.2.3"].allSatisfy { address in received(d).contains { $0.contains(address) } } }, "\(agent.errors)")
+    #expect(
+      eventually(seconds: 60) { ["192.0.2.2", "192.0.2.3"].allSatisfy { address in received(d).contains { $0.contains(address) } } },
+      "\(agent.errors)")
     #expect(
       eventually(seconds: 20) {
         guard let all = try? agent.store().responses().filter({ $0.action == "notify webhook ops" }) else { return false }
@@ -180,7 +187,10 @@ import Testing
     #expect(agent.stop() == 0)
     #expect(packets() == before, "packets left: \(before), then \(packets())")
     // That it would have counted.
-    run(["/usr/bin/env", "ip", "netns", "exec", space, "python3", "-c", "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 9))"])
+    run([
+      "/usr/bin/env", "ip", "netns", "exec", space, "python3", "-c",
+      "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 9))",
+    ])
     #expect(packets() != before)
   }
 }

@@ -12,12 +12,14 @@ private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<UplinkAnswer> { byte
 struct CodingTests {
   static let requests: [UplinkRequest] = [
     .deliver(webhook: "ops", key: "0123456789abcdef", body: Array("{}".utf8)), .deliver(webhook: "a", key: "b", body: []),
-    .deliver(webhook: String(repeating: "w", count: 64), key: String(repeating: "k", count: 64), body: .init(repeating: 0, count: Limits.webhookBodyBytes)),
+    .deliver(
+      webhook: String(repeating: "w", count: 64), key: String(repeating: "k", count: 64), body: .init(repeating: 0, count: Limits.webhookBodyBytes)),
     .collect, .status,
   ]
   static let answers: [UplinkAnswer] =
     [
-      .accepted, .outcomes([]), .outcomes([DeliveryOutcome(key: "k", attempts: 1), DeliveryOutcome(key: "m", attempts: .max, failure: "HTTP 503: ä")]),
+      .accepted, .outcomes([]),
+      .outcomes([DeliveryOutcome(key: "k", attempts: 1), DeliveryOutcome(key: "m", attempts: .max, failure: "HTTP 503: ä")]),
       .status(fullStatus),
     ] + DeliveryRefusal.allCases.map(UplinkAnswer.refused)
   /// Every counter with another value, so that a mistake in their order shows.

@@ -51,9 +51,9 @@ final class Program {
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     // A proxy that the environment names is none of ours.
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-    var environment: [UnsafeMutablePointer<CChar>?] =
-      ["PATH=\(path)", "HOME=/root", "https_proxy=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1"].map { strdup($0) }
-      + [nil]
+    let proxy = "http://127.0.0.1:1"
+    let variables = ["PATH=\(path)", "HOME=/root", "https_proxy=\(proxy)", "http_proxy=\(proxy)", "ALL_PROXY=\(proxy)"]
+    var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
     defer { (argv + environment).forEach { free($0) } }
     var pid: pid_t = 0
     if posix_spawnp(&pid, arguments[0], &actions, nil, &argv, &environment) != 0 { pid = 0 }
@@ -111,9 +111,9 @@ final class Laboratory {
     return (code, contents(program.output))
   }
 
-  /// ca.pem, and NAME.pem with NAME.key for localhost and 127.0.0.1; false where openssl is not there.
-  func makeCertificates(_ names: [String], days: Int = 2) -> Bool {
-    write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+  /// ca.pem, and NAME.pem with NAME.key for `hosts`; false where openssl is not there.
+  func makeCertificates(_ names: [String], days: Int = 2, hosts: String = "DNS:localhost,IP:127.0.0.1") -> Bool {
+    write("ext", "subjectAltName=\(hosts)\n")
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     var script = "cd \(directory)\n[ -e ca.pem ] || openssl req -x509 \(key) -keyout ca.key -out ca.pem -days 2 -subj '/CN=Test CA'\n"
     for name in names {

@@ -86,7 +86,9 @@ import Testing
     #expect(problem(l.path("secret")).isEmpty)
     chmod(l.path("secret"), 0o640)
     #expect(problem(l.path("secret")).contains("others may read it"))
-    #expect(problem(l.path("none")).contains("No such file") && problem("secret").contains("absolute path") && problem(l.directory).contains("regular file"))
+    #expect(
+      problem(l.path("none")).contains("No such file") && problem("secret").contains("absolute path") && problem(l.directory).contains("regular file")
+    )
     l.write("short", "0123456789abcde\n", mode: 0o600)
     #expect(problem(l.path("short")).contains("has 15 bytes"))
     l.write("long", String(repeating: "x", count: 1025), mode: 0o600)
