@@ -155,9 +155,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "regular-expressions-outline", "AgentRuntime",
-        "CLinux", "Detection", "Export",
-        "Primitives", "Storage",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "regular-expressions-outline",
+        "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],

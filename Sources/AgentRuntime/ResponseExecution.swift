@@ -321,6 +321,7 @@ extension Responder {
     let withdrawn = work.filter { $0.action.changesSomething }
     work.removeAll { $0.action.changesSomething }
     for item in withdrawn { settle(item.key, .refused, "withdrawn", reason) }
+    withdrawHostActions()
     for (network, block) in sortedBlocks(where: { !$0.isConfirmed && !$0.key.isEmpty }) {
       forget(network)
       settle(block.key, .refused, "withdrawn", reason)

@@ -46,6 +46,7 @@ extension Responder {
 
   func askHost(_ item: Work) {
     guard !host.waiting.contains(where: { $0.key == item.key }) else { return }
+    if mode != .armed, item.action.changesSomething { return settle(item.key, .refused, "disarmed", "the agent observes now") }
     guard !host.link.isAbsent else { return settle(item.key, .failed, "not_enabled", Responder.nobody) }
     if window != nil, item.action.changesSomething {
       return settle(item.key, .refused, "trial", "the arming is not confirmed yet, and this would not end with it")
@@ -90,6 +91,13 @@ extension Responder {
       take(outcome, entry.key)
       if let i = host.waiting.firstIndex(where: { $0.key == entry.key }) { host.waiting[i].acceptedBy = generation }
     }
+  }
+
+  /// The agent observes from now on: what the responder has not taken yet is not done any more.
+  func withdrawHostActions() {
+    let withdrawn = host.waiting.filter { $0.acceptedBy == 0 && $0.action.kind != .run }
+    host.waiting.removeAll { entry in withdrawn.contains { $0.key == entry.key } }
+    for entry in withdrawn { settle(entry.key, .refused, "disarmed", "the agent observes now") }
   }
 
   private func take(_ outcome: HostActionOutcome, _ key: String) {

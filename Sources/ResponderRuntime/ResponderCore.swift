@@ -42,13 +42,17 @@ final class ResponderCore {
     files = FileQuarantine(
       directory: configuration.quarantineDirectory, spared: configuration.neverQuarantine + [configuration.stateDirectory])
     for kind in HostAction.Kind.allCases where configuration.enabled.contains(kind) { counters.enable(kind) }
-    // A move that a crash left without its end: the file says whether it was made.
-    for entry in ledger.newest(Limits.rememberedHostActions) where entry.outcome.code == "interrupted" && files.holds(entry.key) {
+    // What a crash left without its end: the host says whether it was done, where it can be taken back.
+    for entry in ledger.newest(Limits.rememberedHostActions) where entry.outcome.code == "interrupted" && wasDone(entry) {
       var entry = entry
-      entry.outcome = HostActionOutcome(.done, "", "the file is in quarantine; the responder had ended meanwhile")
-      entry.undo = ["file"]
+      entry.outcome = HostActionOutcome(.done, "", "it is done; the responder had ended meanwhile")
       try? ledger.put(entry)
     }
+  }
+
+  private func wasDone(_ entry: LedgerEntry) -> Bool {
+    if entry.undo == ["file"] { return files.holds(entry.key) }
+    return entry.undo.first == "account" && AccountFiles.read().files?.unlocking(entry.undo).isEmpty == false
   }
 
   // MARK: Requests
@@ -96,12 +100,14 @@ final class ResponderCore {
     if case .run = action, waiting.count >= Limits.waitingExecutables {
       return refuse("busy", "\(Limits.waitingExecutables) executables wait already")
     }
-    let entry = LedgerEntry(key: key, time: ProcessKilling.now(CLOCK_REALTIME), text: action.text, outcome: HostActionOutcome(.pending))
+    let entry = LedgerEntry(
+      key: key, time: ProcessKilling.now(CLOCK_REALTIME), text: action.text, outcome: HostActionOutcome(.pending),
+      undo: action.kind == .quarantine ? ["file"] : [])
     do throws(LedgerError) { try ledger.put(entry) } catch { return refuse("ledger", "\(error)") }
     audit("asked by \(peer): \(action.text) (\(key))")
     switch action {
     case .kill(let target): return finish(key, killing.kill(target) { audit("sending \($0) (\(key))") })
-    case .quarantine(let target): return finish(key, files.quarantine(target, key: key), undo: ["file"])
+    case .quarantine(let target): return finish(key, files.quarantine(target, key: key))
     case .run(let run):
       waiting.append((key, run))
       startWaiting()
@@ -127,10 +133,10 @@ final class ResponderCore {
   }
 
   @discardableResult
-  private func finish(_ key: String, _ outcome: HostActionOutcome, undo: [String] = []) -> HostActionOutcome {
+  private func finish(_ key: String, _ outcome: HostActionOutcome) -> HostActionOutcome {
     guard var entry = ledger[key] else { return outcome }
     entry.outcome = outcome
-    if outcome.state == .done { entry.undo = undo }
+    if outcome.state != .done, outcome.state != .pending { entry.undo = [] }
     switch outcome.state {
     case .done: count(\.done)
     case .refused: count(\.refused)
@@ -204,9 +210,9 @@ final class ResponderCore {
       }
     }
   }
-  private func start(_ key: String, _ request: ChildProgramRequest, undo: [String] = [], _ outcome: @escaping (ChildEnd) -> HostActionOutcome) {
+  private func start(_ key: String, _ request: ChildProgramRequest, _ outcome: @escaping (ChildEnd) -> HostActionOutcome) {
     let code = runner.start(request, now: UInt64(ProcessKilling.now(CLOCK_MONOTONIC))) { [unowned self] end in
-      finish(key, outcome(end), undo: undo)
+      finish(key, outcome(end))
     }
     if let code { finish(key, HostActionOutcome(.failed, "kernel", "cannot be started: \(errorText(code))")) }
   }
@@ -230,10 +236,17 @@ final class ResponderCore {
       finish(key, HostActionOutcome(.done, "", "'\(name)' was locked and expired already"))
       return
     }
+    // How it was is on the disk before it is another way.
+    if var entry = ledger[key] {
+      entry.undo = undo
+      do throws(LedgerError) { try ledger.put(entry) } catch {
+        finish(key, HostActionOutcome(.refused, "ledger", "\(error)"))
+        return
+      }
+    }
     changeAccount(arguments + ["--", name]) { [unowned self] failure in
-      finish(
-        key, failure.map { HostActionOutcome(.failed, "usermod", $0) } ?? HostActionOutcome(.done, "", "'\(name)' is locked; sessions and jobs of his go on"),
-        undo: undo)
+      let done = HostActionOutcome(.done, "", "'\(name)' is locked; sessions and jobs of his go on")
+      finish(key, failure.map { HostActionOutcome(.failed, "usermod", $0) } ?? done)
     }
   }
 
@@ -261,7 +274,10 @@ final class ResponderCore {
     let program: Int32
     switch Executables.open("usermod", in: "/usr/sbin") {
     case .success(let descriptor): program = descriptor
-    case .failure(let failure): return done(failure.refusal.detail)
+    case .failure(let failure):
+      // Where /usr/sbin is a link to it.
+      guard case .success(let descriptor) = Executables.open("usermod", in: "/usr/bin") else { return done(failure.refusal.detail) }
+      program = descriptor
     }
     isChangingAccounts = true
     let request = ChildProgramRequest(

@@ -199,7 +199,7 @@ private final class Network {
     #expect(ask(agent, "arm").status == 0)
     attack("10.88.0.2", d, pid: 1000)
     #expect(eventually { network.isBlocked("10.88.0.2") }, "\(agent.errors)")
-    let enforcer = try #require(agent.status()?.processes.first { $0.name == "enforcer" }?.pid)
+    let enforcer = try #require(agent.status()?.processes.first { $0.name == "enforcer" && $0.pid > 1 }?.pid)
     kill(pid_t(enforcer), SIGKILL)
     attack("10.88.0.3", d, pid: 2000)
     #expect(eventually { network.isBlocked("10.88.0.3") }, "\(agent.errors)")

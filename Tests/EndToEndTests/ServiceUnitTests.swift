@@ -31,7 +31,7 @@ import Testing
     let names = ServiceUnitTests.services + ["panguardd.socket", "panguard-enforcer.socket", "panguard-uplink.socket", "panguard-responder.socket", "panguard.target"]
     for name in names {
       let unit = "\(ServiceUnitTests.directory)/\(name)"
-      _ = Child(["/bin/sed", "s#=/usr/lib/panguard/panguard[a-z-]*#=/bin/true#; /^Documentation=/d", unit], output: d[name], errors: d["err"]).wait(
+      _ = Child(["/bin/sed", "-E", "s#=/usr/(lib/panguard|bin)/panguard[a-z-]*#=/bin/true#; /^Documentation=/d", unit], output: d[name], errors: d["err"]).wait(
         seconds: 20)
     }
     let (code, text) = run([ServiceUnitTests.analyze, "verify"] + names.map { d[$0] }, d)

@@ -48,6 +48,18 @@ import Testing
     #expect(planner.lines(record) == ["refuse block_ip (claimed)"])
   }
 
+  /// Nor kills, moves or locks it; nor is anybody asked.
+  @Test(arguments: [Trust.claimed, .attested], ["kill_process", "quarantine_file", "disable_account"])
+  func claimedTextNeverActsOnTheHost(_ trust: Trust, _ step: String) {
+    let planner = armed("playbook: p\ntitle: T\nwhen: {severity: informational}\napproval: automatic\nsteps: [\(step)]\n")
+    let targets = ResponseTargets(process: ProcessReference(pid: 4711, seenAt: EventTime(seconds: 1)), file: "/tmp/x")
+    let line = planner.plan(decision(trust: trust) { $0.subject.user = "alice" }, targets: targets).actions.map(\.line)
+    let text = ["kill_process": "kill_process 4711 with TERM", "quarantine_file": "quarantine_file /tmp/x", "disable_account": "disable_account alice"]
+    #expect(line == [trust == .claimed ? "refuse \(step) (claimed)" : "execute \(text[step]!)"])
+    #expect(planner.plan(decision(confidence: 800, trust: .claimed) { $0.subject.user = "alice" }, targets: targets).actions[0].line == "refuse \(step) (claimed)")
+    #expect(planner.pendingApprovals.isEmpty)
+  }
+
   // MARK: Targets
 
   @Test(arguments: [

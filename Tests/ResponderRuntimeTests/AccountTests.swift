@@ -121,6 +121,14 @@ import Testing
     #expect(w.perform("b1", .disable(account: "alice")).state == .done)
     #expect(w.perform("b2", .disable(account: "carol")).code == "last_administrator", "\(w.audit)")
     #expect(w.undo("b1").state == .undone && shadow(d, "alice") == "alice:$6$a:19000:0:99999:7:::")
+    // A crash between usermod and its note: the account says that it was done, and can be taken back.
+    #expect(w.perform("c1", .disable(account: "bob")).state == .done)
+    kill(w.responder.pid, SIGKILL)
+    w.responder.wait()
+    let lines = (d.text("state/actions.jsonl") ?? "").split(separator: "\n").filter { $0.contains("\"c1\"") && $0.contains("\"pending\"") }
+    d.write(lines.joined(separator: "\n") + "\n", "state/actions.jsonl", mode: 0o600)
+    w.start()
+    #expect(try w.client.outcomes(["c1"])[0].state == .done && w.undo("c1").state == .undone && shadow(d, "bob") == before)
     #expect(contents("/etc/shadow") == own)
   }
 }
