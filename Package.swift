@@ -72,8 +72,9 @@ let package = Package(
     library("SyslogOutput", ["Primitives", "CLinux"]),
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
+    library("Supervision", ["Primitives", "CLinux"]),
     library("Enforcement", ["Primitives", "CLinux"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
     library("UplinkProtocol", ["Primitives"]),
     library(
       "AgentRuntime",
@@ -81,7 +82,6 @@ let package = Package(
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
         "Storage", "SyslogOutput", "Enforcement", "UplinkProtocol", "CLinux", "COpenSSL",
       ]),
-    library("Supervision", ["Primitives", "CLinux"]),
     library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),

@@ -5,6 +5,7 @@ import Confinement
 import Enforcement
 import Glibc
 import Primitives
+import Supervision
 
 public enum EnforcerProgram {
   private static let usage = """
@@ -87,9 +88,11 @@ public enum EnforcerProgram {
     let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
-      switch Listener.open(options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser) {
-      case .success(let descriptor): listener = descriptor
-      case .failure(let failure): return fail(failure.description)
+      do throws(ServiceSocketError) {
+        listener = try ServiceSocket.open(
+          options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser, of: "enforcer")
+      } catch {
+        return fail("\(error)")
       }
     }
     let firewall: Result<Firewall, FirewallUnavailable>
@@ -161,50 +164,6 @@ public enum EnforcerProgram {
   }
   static func fail(_ text: String) -> Int32 {
     say("panguard-enforcer: \(text)\n")
-    return 3
-  }
-}
-
-struct ListenerError: Error, CustomStringConvertible { var description: String }
-
-/// The socket that the engine connects to: systemd's, or one that is made here.
-enum Listener {
-  static func open(_ path: String, group: String?) -> Result<Int32, ListenerError> {
-    if let inherited = inherited() { return .success(inherited) }
-    func failure(_ code: Int32) -> Result<Int32, ListenerError> {
-      .failure(ListenerError(description: "\(path): \(String(cString: strerror(code)))"))
-    }
-    if let live = try? EnforcerClient(path: path) {
-      live.close()
-      return .failure(ListenerError(description: "another enforcer is running: \(path) answers; stop it first"))
-    }
-    var status = stat()
-    if lstat(path, &status) == 0 {
-      guard status.st_mode & S_IFMT == S_IFSOCK else { return .failure(ListenerError(description: "\(path): is there, and is not a socket")) }
-      unlink(path)
-    }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
-    guard descriptor >= 0 else { return failure(errno) }
-    let mask = umask(0o117)
-    let bound = withSocketAddress(path) { bind(descriptor, $0, $1) }
-    let code = errno
-    umask(mask)
-    guard bound == 0, listen(descriptor, 8) == 0 else {
-      close(descriptor)
-      return failure(bound == 0 ? errno : code)
-    }
-    // The engine's group may connect; who is answered is decided by SO_PEERCRED.
-    if geteuid() == 0, let group, let entry = getpwnam(group) { chown(path, uid_t.max, entry.pointee.pw_gid) }
-    return .success(descriptor)
-  }
-
-  /// sd_listen_fds(3): the first passed descriptor is number 3.
-  private static func inherited() -> Int32? {
-    guard let owner = getenv("LISTEN_PID"), let count = getenv("LISTEN_FDS"), Int32(String(cString: owner)) == getpid(),
-      let number = Int32(String(cString: count)), number >= 1
-    else { return nil }
-    _ = fcntl(3, F_SETFD, FD_CLOEXEC)
-    _ = fcntl(3, F_SETFL, fcntl(3, F_GETFL) | O_NONBLOCK)
     return 3
   }
 }

@@ -5,6 +5,7 @@ import CLinux
 import Enforcement
 import Glibc
 import Primitives
+import Supervision
 
 final class EnforcerServer {
   private struct Connection {
@@ -282,28 +283,6 @@ final class EnforcerServer {
     if connections[i].sent == connection.output.count {
       connections[i].output = []
       connections[i].waitsSince = nil
-    }
-  }
-}
-
-/// sd_notify(3) without its library: one datagram to the socket that systemd names.
-enum ServiceNotification {
-  static func send(_ text: String) {
-    guard let name = getenv("NOTIFY_SOCKET"), case let path = String(cString: name), path.hasPrefix("/") || path.hasPrefix("@"),
-      path.utf8.count < 108
-    else { return }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { return }
-    defer { close(descriptor) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    var bytes = Array(path.utf8)
-    if bytes[0] == 0x40 { bytes[0] = 0 }  // an abstract name
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    let length = socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + bytes.count)
-    let message = Array(text.utf8)
-    _ = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), $0, length) }
     }
   }
 }

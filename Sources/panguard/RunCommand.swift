@@ -34,8 +34,13 @@ struct RunCommand: ParsableCommand {
       ChildProgram(
         name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
         purpose: "nothing is sent to other hosts",
-        absence: uplinkConfig == nil && access(uplinkPath, F_OK) != 0 ? "there is no \(uplinkPath)" : nil),
+        absence: uplinkConfig == nil ? problem(reading: uplinkPath) : nil),
     ]
+  }
+
+  private static func problem(reading path: String) -> String? {
+    guard access(path, R_OK) != 0 else { return nil }
+    return errno == ENOENT ? "there is no \(path)" : "\(path) cannot be read (\(String(cString: strerror(errno))))"
   }
 
   /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.
