@@ -72,6 +72,7 @@ let package = Package(
     library("SyslogOutput", ["Primitives", "CLinux"]),
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
+    library("Supervision", ["Primitives", "CLinux"]),
     library("Enforcement", ["Primitives", "CLinux"]),
     library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
     library("HostActions", ["Primitives", "Enforcement"]),
@@ -82,7 +83,6 @@ let package = Package(
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
         "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CLinux", "COpenSSL",
       ]),
-    library("Supervision", ["Primitives", "CLinux"]),
     library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
     library(
       "ResponderRuntime",

@@ -90,8 +90,11 @@ public enum EnforcerProgram {
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
       do throws(ServiceSocketError) {
-        listener = try ServiceSocket.open(options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser)
-      } catch { return fail(error.description) }
+        listener = try ServiceSocket.open(
+          options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser, of: "enforcer")
+      } catch {
+        return fail("\(error)")
+      }
     }
     let firewall: Result<Firewall, FirewallUnavailable>
     do { firewall = .success(try Firewall()) } catch { firewall = .failure(error) }

@@ -84,7 +84,8 @@ public enum ResponderProgram {
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
       do throws(ServiceSocketError) {
-        listener = try ServiceSocket.open(options.socketPath ?? configuration.socketPath, group: engine == nil ? nil : configuration.engineUser)
+        listener = try ServiceSocket.open(
+          options.socketPath ?? configuration.socketPath, group: engine == nil ? nil : configuration.engineUser, of: "responder")
       } catch { return fail(error.description) }
     }
     if let problem = makeDirectories(configuration, account) { return fail(problem) }

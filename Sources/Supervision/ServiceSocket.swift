@@ -10,13 +10,14 @@ public struct ServiceSocketError: Error, Sendable, CustomStringConvertible {
 
 /// A listening AF_UNIX stream socket: systemd's (sd_listen_fds(3)), or one at a path.
 public enum ServiceSocket {
-  /// Made with mode 0660, and the group of the user `group` where we are root. A path at which somebody answers is refused.
-  public static func open(_ path: String, group: String?) throws(ServiceSocketError) -> Int32 {
+  /// Made with mode 0660, and the group of the user `group` where we are root. A path at which somebody answers is refused: another `program`
+  /// is running.
+  public static func open(_ path: String, group: String?, of program: String) throws(ServiceSocketError) -> Int32 {
     if let inherited = inherited() { return inherited }
     func failure(_ code: Int32) -> ServiceSocketError { ServiceSocketError(description: "\(path): \(String(cString: strerror(code)))") }
     if let live = connected(path) {
       close(live)
-      throw ServiceSocketError(description: "another one is running: \(path) answers; stop it first")
+      throw ServiceSocketError(description: "another \(program) is running: \(path) answers; stop it first")
     }
     var status = stat()
     if lstat(path, &status) == 0 {

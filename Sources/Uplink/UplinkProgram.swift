@@ -95,7 +95,7 @@ public enum UplinkProgram {
     if options.descriptor == nil || options.socketPath != nil {
       do throws(ServiceSocketError) {
         listener = try ServiceSocket.open(
-          options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser)
+          options.socketPath ?? configuration.socketPath, group: engineUID == nil ? nil : configuration.engineUser, of: "uplink")
       } catch {
         return fail("\(error)")
       }

@@ -39,12 +39,17 @@ struct RunCommand: ParsableCommand {
       ChildProgram(
         name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
         purpose: "nothing is sent to other hosts",
-        absence: uplinkConfig == nil && access(uplinkPath, F_OK) != 0 ? "there is no \(uplinkPath)" : nil),
+        absence: uplinkConfig == nil ? problem(reading: uplinkPath) : nil),
       ChildProgram(
         name: "responder", executable: "panguard-responder", arguments: ["--fd", "\(Channel.responder)", "--config", responderPath],
         channel: Channel.responder, purpose: "no process, file or account of this host is touched",
-        absence: responderConfig == nil && access(responderPath, F_OK) != 0 ? "there is no \(responderPath)" : nil),
+        absence: responderConfig == nil ? problem(reading: responderPath) : nil),
     ]
+  }
+
+  private static func problem(reading path: String) -> String? {
+    guard access(path, R_OK) != 0 else { return nil }
+    return errno == ENOENT ? "there is no \(path)" : "\(path) cannot be read (\(String(cString: strerror(errno))))"
   }
 
   /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.

@@ -42,7 +42,7 @@ import Testing
 
   /// No call stands in two lists, where the last one would win.
   @Test func theListsOfSystemCallsDoNotOverlap() {
-    let lists = [SystemCalls.allowed, SystemCalls.connecting, SystemCalls.serving, SystemCalls.refused, SystemCalls.fatal]
+    let lists = [SystemCalls.allowed, SystemCalls.connecting, SystemCalls.asking, SystemCalls.serving, SystemCalls.refused, SystemCalls.fatal]
     let bounded = ["socket", "ioctl", "prctl", "clone", "tgkill", "prlimit64"]
     let all = lists.flatMap { $0 } + bounded
     #expect(Set(all).count == all.count, "\(Dictionary(grouping: all) { $0 }.filter { $0.value.count > 1 }.keys.sorted())")

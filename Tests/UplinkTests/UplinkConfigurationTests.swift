@@ -60,7 +60,7 @@ import Testing
     ("url: 'https://hooks.example.org/a b'", "without spaces"), ("url: 'https://hooks.example.org:0/'", "a port above 0"),
     ("url: 'https://hooks.example.org:99999/'", "'webhooks.ops.url'"), ("url: 'https://'", "'webhooks.ops.url'"),
     ("timeout: 10s", "'webhooks.ops.url' is missing"),
-    ("url: https://h.example/, timeout: 0s", "between 1s and 60s"), ("url: https://h.example/, timeout: 2m", "between 1s and 60s"),
+    ("url: https://h.example/, timeout: 500ms", "between 1s and 60s"), ("url: https://h.example/, timeout: 2m", "between 1s and 60s"),
     ("url: https://h.example/, pin: abc", "44 characters of base64"), ("url: https://h.example/, pin: [md5//x]", "44 characters of base64"),
     ("url: https://h.example/, authorities: /nowhere.pem", "a file that can be read"),
     ("url: https://h.example/, method: GET", "unknown key 'method'"),
