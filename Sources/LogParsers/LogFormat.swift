@@ -14,6 +14,8 @@ public enum LogFormat: String, Sendable, CaseIterable {
   case json
   /// No header and no known form: the whole line is the message.
   case plain
+  /// rsyslogd's lines with the kernel's word on each sender (see RsyslogEntry). Never guessed: only the owner knows who writes a file.
+  case rsyslog
 }
 
 /// How much of a line was understood.

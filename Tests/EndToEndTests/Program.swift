@@ -223,14 +223,15 @@ final class RunningAgent {
 
   /// `sources`: paths below the directory, read from their beginning. `more`: further configuration.
   /// Text of these files may lead to a block, unless `more` has a policy of its own: most tests are not about trust. `trust`: what the
-  /// configuration says of the sources; `prefix`: what `panguard` is started by.
+  /// configuration says of the sources; `prefix`: what `panguard` is started by; `list`: further sources as the configuration writes them.
   init(
     _ directory: TemporaryDirectory, sources: [String] = ["auth.log"], more: String = "", arguments: [String] = [], state: String? = nil,
-    trust: String = "claimed", prefix: [String] = []
+    trust: String = "claimed", prefix: [String] = [], list: [String] = []
   ) {
     self.directory = directory
     self.state = state ?? directory["state"]
-    let list = sources.map { "  - path: \(directory[$0])\n    from_start: true\n    trust: \(trust)\n" }.joined()
+    let list =
+      sources.map { "  - path: \(directory[$0])\n    from_start: true\n    trust: \(trust)\n" }.joined() + list.map { "  - \($0)\n" }.joined()
     let more = more.contains("policy:") ? more : "policy: {claimed_may_block: true}\n" + more
     directory.write("sources:\(list.isEmpty ? " []" : "")\n\(list)\(more)\n", to: "config.yaml")
     // A user `panguard` that this machine may have could not enter the directories of the tests.
