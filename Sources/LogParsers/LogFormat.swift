@@ -42,5 +42,7 @@ public struct LogParserCounters: Sendable, Equatable {
   public var truncated: UInt64 = 0
   /// Stamps whose date cannot be (31 February, second 61, years outside 1970...2199); the time of the line before is used.
   public var badTime: UInt64 = 0
+  /// Processes that were vouched for and forgotten early, because others with a similar number came.
+  public var vouchersEvicted: UInt64 = 0
   public init() {}
 }

@@ -20,6 +20,7 @@ public struct LogParser: ~Copyable {
   /// Program, pid and message of the last line with a header, for "last message repeated N times".
   private var previous = PreviousMessage()
   private let rsyslog = RsyslogEntry()
+  private let vouched = VouchedProcesses()
 
   /// - inputTime: the input's modification time. Stamps without a year get theirs from it, lines without a stamp get it whole.
   /// - program: read messages as this program's; lines need no header then. Where a line has a header of another program and its message
@@ -303,7 +304,13 @@ public struct LogParser: ~Copyable {
 
   /// The fields of an entry and its message, whose time is known.
   private mutating func parse(_ entry: JournalEntry, _ text: Bytes, _ event: inout Event) -> ParseOutcome {
-    if Voucher.vouches(entry) { event.trust = .attested }
+    if Voucher.vouches(entry) {
+      event.trust = .attested
+      vouched.note(entry, at: event.time)
+    } else if vouched.remembers(entry, at: event.time) {
+      event.trust = .attested
+    }
+    counters.vouchersEvicted = vouched.evictions
     if let host = entry.hostname, host.count > 0 { event.set(.hostName, host) }
     if let exe = entry.exe, exe.count > 0 { event.set(.processExecutable, exe) }
     if let cmdline = entry.cmdline, cmdline.count > 0 { event.set(.processCommandLine, cmdline) }

@@ -114,7 +114,7 @@ import Testing
       for client in clients { #expect(client.wait(seconds: 90) != nil) }
     }
     let found = try eventually(seconds: 60) {
-      try agent.decisions().contains { $0.ruleID == "ATR-2026-90009" && $0.subject.user == "root" && $0.trust == .attested }
+      try agent.decisions().contains { $0.ruleID == "ATR-2026-90009" && $0.subject.user == "root" }
     }
     #expect(found, "\(told(agent)) \(agent.errors)")
     for address in addresses { #expect(try proposes(agent, address).isEmpty) }
@@ -140,7 +140,7 @@ import Testing
     #expect(try actions(agent).isEmpty)
     for (address, reason) in [
       ("10.88.0.5", "session"), ("10.88.0.4", "on the allowlist"), (Network.gateway, "a default gateway"), (Network.own6, "an address of this host"),
-      ("0.0.0.0/0", "wider than /24"), ("::/0", "wider than"), ("10.88.0.0/24", ""),
+      ("0.0.0.0/0", "wider than /24"), ("::/0", "wider than"), ("10.88.0.0/24", "an address of this host"),
     ] {
       let result = ask(agent, "block", address, "10m")
       #expect(result.status == 1 && result.errors.contains(reason), "\(address): \(result)")
@@ -197,8 +197,14 @@ import Testing
       switch i {
       case 0: agent.signalEngine(SIGKILL)
       case 1:
-        let enforcer = try #require(agent.status()?.processes.first { $0.name == "enforcer" }?.pid)
-        kill(pid_t(enforcer), SIGKILL)
+        // A new engine hears of the others from the supervisor.
+        var enforcer: Int64?
+        #expect(
+          eventually {
+            enforcer = agent.status()?.processes.first { $0.name == "enforcer" }?.pid
+            return enforcer != nil
+          })
+        kill(pid_t(try #require(enforcer)), SIGKILL)
       default:
         agent.killAtOnce()
         agent.start()

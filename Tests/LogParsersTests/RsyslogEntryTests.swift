@@ -105,4 +105,24 @@ struct RsyslogEntryTests {
         message: " message repeated 4 times: [ Failed password for root from 192.0.2.7 port 4022 ssh2]"))
     #expect(reading.event.repeatCount == 4 && reading.event.text(.eventAction)?.string == "ssh-login")
   }
+
+  /// sshd's process may have ended when rsyslogd looks for it: it is believed where it was seen alive just before.
+  @Test func aProcessThatEndedIsRemembered() {
+    var parser = LogParser(format: .rsyslog, inputTime: testInputTime)
+    var event = Event()
+    func trust(_ line: String, pid: String = "30366", time: String = "14:49:05") -> Trust {
+      let bytes = Array(line.replacing("30366", with: pid).replacing("14:49:05", with: time).utf8)
+      _ = bytes.withUnsafeBytes { parser.parse($0, origin: EventOrigin(source: 0, offset: 0, length: 0), into: &event) }
+      return event.trust
+    }
+    let gone = Self.line("sshd", uid: "0")
+    #expect(trust(gone) == .claimed)
+    #expect(trust(Self.line("sshd", uid: "0", comm: "sshd", exe: "\\/usr\\/sbin\\/sshd")) == .attested)
+    #expect(trust(gone) == .attested && trust(gone, time: "14:51:00") == .attested)
+    // Another process, another name, another user, somebody else's executable, too late, too early.
+    #expect(trust(gone, pid: "30367") == .claimed && trust(gone, pid: "34462") == .claimed)
+    #expect(trust(Self.line("sudo", uid: "0")) == .claimed && trust(Self.line("sshd", uid: "1000")) == .claimed)
+    #expect(trust(Self.line("sshd", uid: "0", comm: "logger")) == .claimed)
+    #expect(trust(gone, time: "14:52:00") == .claimed && trust(gone, time: "14:49:00") == .claimed)
+  }
 }
