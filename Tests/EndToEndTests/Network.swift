@@ -1,6 +1,7 @@
 // A host, its neighbours and what lies behind a router, in network namespaces that a test makes and removes; the machine's own network and
 // firewall are never touched.
 import Glibc
+import Synchronization
 import Testing
 
 final class Network {
@@ -14,7 +15,7 @@ final class Network {
   /// Behind the router: 10.99.0.1 to .30, 2001:db8:bad:1::5 and ::6, 2001:db8:bad:2::5.
   let far: String
   private static let ip = (["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"] as [String]).first { access($0, X_OK) == 0 }
-  private nonisolated(unsafe) static var number = 0
+  private static let number = Atomic(0)
 
   /// nil, with the reason printed, where it cannot be made.
   static func make() -> Network? {
@@ -26,8 +27,8 @@ final class Network {
       skip("needs nft and python3 (scripts/setup --tests)")
       return nil
     }
-    number += 1
-    let name = "pge2e\(getpid())x\(number)"
+    // Suites run side by side.
+    let name = "pge2e\(getpid())x\(number.add(1, ordering: .relaxed).newValue)"
     guard run([ip, "netns", "add", name + "h"]).status == 0 else {
       skip("network namespaces are not allowed here")
       return nil

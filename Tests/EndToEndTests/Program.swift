@@ -243,7 +243,10 @@ final class RunningAgent {
   private static func start(_ arguments: [String], _ directory: TemporaryDirectory) -> Child {
     Child(arguments, output: directory["agent.out"], errors: directory["agent.err"], environment: Product.environment)
   }
-  func start() { child = RunningAgent.start(arguments, directory) }
+  /// `program`: other files than before, as after an upgrade.
+  func start(program: String = Product.panguard) {
+    child = RunningAgent.start(arguments.map { $0 == Product.panguard ? program : $0 }, directory)
+  }
 
   func status() -> AgentStatus? {
     guard let answer = try? ControlClient.ask(AgentPaths.socketPath(in: state), .status) else { return nil }
@@ -256,6 +259,15 @@ final class RunningAgent {
   }
   private var lastEngine: pid_t = 0
   func signalEngine(_ number: Int32) { if case let pid = engine, pid > 0 { kill(pid, number) } }
+  /// One of the others. A new engine hears of them from the supervisor, a moment after its start. nil: there is none.
+  func process(_ name: String) -> pid_t? {
+    var found: Int64 = 0
+    _ = eventually {
+      found = status()?.processes.first { $0.name == name }?.pid ?? 0
+      return found > 0
+    }
+    return found > 0 ? pid_t(found) : nil
+  }
   /// For an engine that cannot answer.
   func resumeEngine() { if lastEngine > 0 { kill(lastEngine, SIGCONT) } }
 

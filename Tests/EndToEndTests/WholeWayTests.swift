@@ -197,14 +197,7 @@ import Testing
       switch i {
       case 0: agent.signalEngine(SIGKILL)
       case 1:
-        // A new engine hears of the others from the supervisor.
-        var enforcer: Int64?
-        #expect(
-          eventually {
-            enforcer = agent.status()?.processes.first { $0.name == "enforcer" }?.pid
-            return enforcer != nil
-          })
-        kill(pid_t(try #require(enforcer)), SIGKILL)
+        kill(try #require(agent.process("enforcer")), SIGKILL)
       default:
         agent.killAtOnce()
         agent.start()
