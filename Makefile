@@ -7,10 +7,10 @@ PROGRAMS = panguardd panguard-enforcer panguard-uplink panguard-responder pangua
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)
 
-.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench differential completions man deb test-package schema lint clean
+.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-response bench-blocks differential completions man deb test-package schema lint clean
 
 help: ## What each target does
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: setup build ## Set up, build, and watch this host in the foreground (Ctrl-C ends it)
 	$(PANGUARD) run
@@ -36,6 +36,12 @@ build: ## Release build of all programs
 
 bench: setup build ## Print the figures of docs/performance.md for this machine
 	@scripts/bench
+
+bench-response: setup build ## From an attacker's last line to the kernel's drop, under load (needs root)
+	@scripts/bench-response
+
+bench-blocks: setup build ## What 50,000 blocks cost, beside fail2ban where it is installed (needs root; some minutes)
+	@scripts/bench-blocks
 
 differential: setup build ## Compare with the reference engines over the whole corpus (PANGUARD_SHARED, PANGUARD_PYATR_WHEEL)
 	$(SWIFT) build -c release --product regular-expressions-outline $(LINKING)

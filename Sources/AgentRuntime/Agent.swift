@@ -786,12 +786,15 @@ public final class Agent {
     }
     var badTimes: UInt64 = 0
     var cutEvents: UInt64 = 0
+    var vouchersEvicted: UInt64 = 0
     for lane in files.map(\.lane) + [journal?.lane].compactMap({ $0 }) {
       badTimes += lane.parser.counters.badTime
       cutEvents += lane.parser.counters.truncated
+      vouchersEvicted += lane.parser.counters.vouchersEvicted
     }
     return [
       ("events with a field cut at its limit", cutEvents), ("stamps that could not be read", badTimes),
+      ("processes vouched for and forgotten early", vouchersEvicted),
       ("directories and files without a watch (they are polled)", watcher.unwatched),
       ("lines cut at \(Limits.lineBytes) bytes", total.cutLines), ("files truncated", total.truncations),
       ("truncations that destroyed unread lines", total.truncationsWithoutCopy), ("bytes known to be lost by truncation", total.knownLostBytes),

@@ -19,7 +19,7 @@ public struct Configuration: Sendable {
     public enum Format: String, Sendable, CaseIterable {
       case auto, syslog, access
       case webError = "web-error"
-      case json, plain
+      case json, plain, rsyslog
     }
     public enum Trust: String, Sendable, CaseIterable { case claimed, attested }
     public var input: Input

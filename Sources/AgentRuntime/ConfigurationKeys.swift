@@ -42,7 +42,7 @@ public struct ConfigurationKey: Sendable {
           - path: /var/log/auth.log    # a file or a pattern such as /var/log/nginx/*access.log
             format: auto               # \(Configuration.Source.Format.allCases.map(\.rawValue).joined(separator: ", "))
             from_start: false          # read a file that was never seen from its first line
-            trust: claimed             # attested: you vouch that no other local user can write to this file
+            trust: claimed             # attested: you vouch that no other local user can make anything write to this file
           - journal: true
         """,
       ["Where log lines come from. Without this key the agent looks for the logs that the host has."],
@@ -96,7 +96,8 @@ public struct ConfigurationKey: Sendable {
       [
         "Whether evidence from text log files may lead to a block. Any local user can write such a line (logger), so it is claimed,",
         "not attested: with true, whoever can run a program here decides who is blocked, except for protected addresses.",
-        "The journal says who wrote a line and needs no such trust; a file may be vouched for with `trust: attested`.",
+        "The journal says who wrote a line and needs no such trust, nor does rsyslogd with its template for us (`format: rsyslog`); any",
+        "other file may be vouched for with `trust: attested`.",
       ],
       canonical: { "\($0.claimedEvidenceMayBlock)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.claimedEvidenceMayBlock = flag } }),
@@ -224,7 +225,10 @@ public struct ConfigurationKey: Sendable {
         }
         return Configuration.Source(input: .journal, readsFromStart: fromStart)
       }
-      if trust == .attested {
+      if format == .rsyslog, source.has("trust") {
+        source.problems.error(
+          source.location(of: "trust"), "'\(source.qualified("trust"))' means nothing for the format rsyslog, whose lines say who wrote them")
+      } else if trust == .attested {
         source.problems.warning(
           source.location(of: "trust"), "lines of this file count as attested",
           hint: "that is right only if no other local user can make anything write to it; syslog's own files do not qualify")

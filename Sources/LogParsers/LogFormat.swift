@@ -14,6 +14,8 @@ public enum LogFormat: String, Sendable, CaseIterable {
   case json
   /// No header and no known form: the whole line is the message.
   case plain
+  /// rsyslogd's lines with the kernel's word on each sender (see RsyslogEntry). Never guessed: only the owner knows who writes a file.
+  case rsyslog
 }
 
 /// How much of a line was understood.
@@ -40,5 +42,7 @@ public struct LogParserCounters: Sendable, Equatable {
   public var truncated: UInt64 = 0
   /// Stamps whose date cannot be (31 February, second 61, years outside 1970...2199); the time of the line before is used.
   public var badTime: UInt64 = 0
+  /// Processes that were vouched for and forgotten early, because others with a similar number came.
+  public var vouchersEvicted: UInt64 = 0
   public init() {}
 }

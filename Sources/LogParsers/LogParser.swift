@@ -19,6 +19,8 @@ public struct LogParser: ~Copyable {
   private var lastTime: EventTime
   /// Program, pid and message of the last line with a header, for "last message repeated N times".
   private var previous = PreviousMessage()
+  private let rsyslog = RsyslogEntry()
+  private let vouched = VouchedProcesses()
 
   /// - inputTime: the input's modification time. Stamps without a year get theirs from it, lines without a stamp get it whole.
   /// - program: read messages as this program's; lines need no header then. Where a line has a header of another program and its message
@@ -59,6 +61,7 @@ public struct LogParser: ~Copyable {
   }
 
   private mutating func parseText(_ text: Bytes, _ event: inout Event) -> ParseOutcome {
+    if format == .rsyslog { return parseRsyslog(text, &event) }
     var header = SyslogHeader()
     if format == .auto || format == .syslog, reader.read(text, into: &header) {
       put(header, &event)
@@ -289,7 +292,25 @@ public struct LogParser: ~Copyable {
       counters.badTime &+= 1
     }
     lastTime = event.time
-    if Voucher.vouches(entry) { event.trust = .attested }
+    let outcome = parse(entry, text, &event)
+    switch outcome {
+    case .parsed: counters.parsed &+= 1
+    case .headerOnly: counters.headerOnly &+= 1
+    case .unparsed: counters.unparsed &+= 1
+    }
+    if event.has(.isAmbiguous) { counters.ambiguous &+= 1 }
+    return outcome
+  }
+
+  /// The fields of an entry and its message, whose time is known.
+  private mutating func parse(_ entry: JournalEntry, _ text: Bytes, _ event: inout Event) -> ParseOutcome {
+    if Voucher.vouches(entry) {
+      event.trust = .attested
+      vouched.note(entry, at: event.time)
+    } else if vouched.remembers(entry, at: event.time) {
+      event.trust = .attested
+    }
+    counters.vouchersEvicted = vouched.evictions
     if let host = entry.hostname, host.count > 0 { event.set(.hostName, host) }
     if let exe = entry.exe, exe.count > 0 { event.set(.processExecutable, exe) }
     if let cmdline = entry.cmdline, cmdline.count > 0 { event.set(.processCommandLine, cmdline) }
@@ -301,15 +322,36 @@ public struct LogParser: ~Copyable {
     event.set(.message, text)
     let identifier = entry.syslogIdentifier ?? entry.comm ?? .none
     if identifier.count > 0 { event.set(.processName, identifier) }
-    let outcome: ParseOutcome =
-      dispatch(text, program: identifier, &event) ? .parsed : identifier.count > 0 ? .headerOnly : .unparsed
-    switch outcome {
-    case .parsed: counters.parsed &+= 1
-    case .headerOnly: counters.headerOnly &+= 1
-    case .unparsed: counters.unparsed &+= 1
+    return dispatch(text, program: identifier, &event) ? .parsed : identifier.count > 0 ? .headerOnly : .unparsed
+  }
+
+  /// A line of rsyslog's own (see RsyslogEntry), as a journal entry. Any other line is a message that nobody vouches for.
+  private mutating func parseRsyslog(_ line: Bytes, _ event: inout Event) -> ParseOutcome {
+    let reader = rsyslog
+    event.time = lastTime
+    event.timeBasis = .inherited
+    guard reader.read(line) else {
+      event.set(.message, line)
+      return .unparsed
     }
-    if event.has(.isAmbiguous) { counters.ambiguous &+= 1 }
-    return outcome
+    return reader.withEntry { entry, time, claimedPid in
+      if let time {
+        event.time = time
+        event.timeBasis = .stamped
+      } else {
+        counters.badTime &+= 1
+      }
+      var text = event.keep(entry.message ?? .none)
+      if text.first == 0x6d, let inner = LogParser.repeated(text) {
+        event.repeatCount = inner.count
+        text = inner.message
+      } else if text.first == 0x5b, entry.transport != nil {
+        text = LogParser.withoutUptime(text)
+      }
+      let outcome = parse(entry, text, &event)
+      if entry.pid == nil, let pid = claimedPid?.decimal { event.set(.processPid, pid) }
+      return outcome
+    }
   }
 }
 

@@ -25,6 +25,11 @@ public enum Limits {
   public static let rewriteSearchBytes: UInt64 = 256 * 1024 * 1024
   /// Fields of one journal entry besides its message, in bytes. What does not fit is cut and counted.
   public static let journalFieldBytes = 64 * 1024
+  /// Processes of one source that were vouched for and may end before their last message is read; a power of two. A further one takes the
+  /// place of one with a similar number, which is counted: its later messages may then be taken as claimed.
+  public static let vouchedProcesses = 4096
+  /// How long after its last attested message such a process is still believed. LoginGraceTime is 120 s by default.
+  public static let vouchedProcessLifetime = Nanoseconds.seconds(150)
 
   /// Bytes of decoded or derived text (unescaped JSON, decoded URLs) that one event may add to its raw line.
   /// Beyond it the value is cut and the event is marked truncated.

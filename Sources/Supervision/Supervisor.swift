@@ -137,6 +137,8 @@ public final class Supervisor {
     // What an engine that was started again must know about the others.
     guard child.program.name == children.first?.program.name else { return }
     for program in missing { SupervisionMessage.missing(name: program.name).send(on: own) }
+    // Ends first: another child may have ended, and run again, before the engine did.
+    for end in unnotedEnds { end.send(on: own) }
     for other in children where other.pid > 0 && other !== child {
       SupervisionMessage.started(name: other.program.name, pid: Int64(other.pid)).send(on: own)
     }
@@ -293,9 +295,6 @@ public final class Supervisor {
     while let end = undelivered.popLast() {
       SupervisionMessage.channel(number: end.number).send(on: engine.channel, passing: end.descriptor)
       close(end.descriptor)
-    }
-    if case .started(let name, _) = message, name == engine.program.name {
-      for end in unnotedEnds { end.send(on: engine.channel) }
     }
     message.send(on: engine.channel)
   }

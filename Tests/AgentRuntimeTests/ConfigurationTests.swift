@@ -104,6 +104,10 @@ import Testing
       "c.yaml:2:27: error: 'response.reconsider_after' must hold durations from 1s to 30d, not 'soon'"
     ),
     ("policy:\n  claimed_may_block: yes\n", "c.yaml:2:22: error: 'policy.claimed_may_block' must be true or false, not 'yes'"),
+    (
+      "sources:\n  - {path: /a, format: rsyslog, trust: attested}\n",
+      "c.yaml:2:40: error: 'sources[1].trust' means nothing for the format rsyslog, whose lines say who wrote them"
+    ),
     ("output:\n  text: alwys\n", "c.yaml:2:9: error: 'output.text' is 'alwys', but must be one of auto, always, never; did you mean 'always'?"),
     ("output:\n  jsonl: d.jsonl\n", "c.yaml:2:10: error: 'output.jsonl' must be an absolute path, not 'd.jsonl'"),
     ("output:\n  syslog: maybe\n", "c.yaml:2:11: error: 'output.syslog' must be true, false or an absolute path, not 'maybe'"),

@@ -166,13 +166,7 @@ import Testing
       let malware = s.sleeper()
       if i == 1 {
         // Never a number below 1: that would be a group of processes, and our own among them.
-        var responder: Int64 = 0
-        #expect(
-          eventually {
-            responder = s.agent.status()?.processes.first { $0.name == "responder" }?.pid ?? 0
-            return responder > 1
-          })
-        if responder > 1 { kill(pid_t(responder), SIGKILL) }
+        kill(try #require(s.agent.process("responder")), SIGKILL)
       }
       s.report(user: "user\(i)", pid: malware.pid, file: s.file("file\(i)"))
       #expect(malware.wait(seconds: 30) == 128 + SIGKILL, "\(i) \(s.agent.errors)")

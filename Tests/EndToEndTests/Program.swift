@@ -223,14 +223,15 @@ final class RunningAgent {
 
   /// `sources`: paths below the directory, read from their beginning. `more`: further configuration.
   /// Text of these files may lead to a block, unless `more` has a policy of its own: most tests are not about trust. `trust`: what the
-  /// configuration says of the sources; `prefix`: what `panguard` is started by.
+  /// configuration says of the sources; `prefix`: what `panguard` is started by; `list`: further sources as the configuration writes them.
   init(
     _ directory: TemporaryDirectory, sources: [String] = ["auth.log"], more: String = "", arguments: [String] = [], state: String? = nil,
-    trust: String = "claimed", prefix: [String] = []
+    trust: String = "claimed", prefix: [String] = [], list: [String] = []
   ) {
     self.directory = directory
     self.state = state ?? directory["state"]
-    let list = sources.map { "  - path: \(directory[$0])\n    from_start: true\n    trust: \(trust)\n" }.joined()
+    let list =
+      sources.map { "  - path: \(directory[$0])\n    from_start: true\n    trust: \(trust)\n" }.joined() + list.map { "  - \($0)\n" }.joined()
     let more = more.contains("policy:") ? more : "policy: {claimed_may_block: true}\n" + more
     directory.write("sources:\(list.isEmpty ? " []" : "")\n\(list)\(more)\n", to: "config.yaml")
     // A user `panguard` that this machine may have could not enter the directories of the tests.
@@ -242,7 +243,10 @@ final class RunningAgent {
   private static func start(_ arguments: [String], _ directory: TemporaryDirectory) -> Child {
     Child(arguments, output: directory["agent.out"], errors: directory["agent.err"], environment: Product.environment)
   }
-  func start() { child = RunningAgent.start(arguments, directory) }
+  /// `program`: other files than before, as after an upgrade.
+  func start(program: String = Product.panguard) {
+    child = RunningAgent.start(arguments.map { $0 == Product.panguard ? program : $0 }, directory)
+  }
 
   func status() -> AgentStatus? {
     guard let answer = try? ControlClient.ask(AgentPaths.socketPath(in: state), .status) else { return nil }
@@ -255,6 +259,15 @@ final class RunningAgent {
   }
   private var lastEngine: pid_t = 0
   func signalEngine(_ number: Int32) { if case let pid = engine, pid > 0 { kill(pid, number) } }
+  /// One of the others. A new engine hears of them from the supervisor, a moment after its start. nil: there is none.
+  func process(_ name: String) -> pid_t? {
+    var found: Int64 = 0
+    _ = eventually {
+      found = status()?.processes.first { $0.name == name }?.pid ?? 0
+      return found > 0
+    }
+    return found > 0 ? pid_t(found) : nil
+  }
   /// For an engine that cannot answer.
   func resumeEngine() { if lastEngine > 0 { kill(lastEngine, SIGCONT) } }
 

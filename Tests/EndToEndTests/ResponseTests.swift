@@ -6,76 +6,6 @@ import Glibc
 import Primitives
 import Testing
 
-/// A host and attackers, each in a network namespace, joined by a cable.
-private final class Network {
-  static let own = "10.88.0.1"
-  static let gateway = "10.88.0.254"
-  let host: String
-  let outside: String
-  private static let ip = (["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"] as [String]).first { access($0, X_OK) == 0 }
-  private nonisolated(unsafe) static var number = 0
-
-  /// nil, with the reason printed, where it cannot be made.
-  static func make() -> Network? {
-    guard Product.isRoot, let ip else {
-      skip("network namespaces need root and ip(8)")
-      return nil
-    }
-    guard run(["/usr/bin/env", "nft", "--version"]).status == 0, run(["/usr/bin/env", "python3", "-V"]).status == 0 else {
-      skip("needs nft and python3 (scripts/setup --tests)")
-      return nil
-    }
-    number += 1
-    let name = "pge2e\(getpid())x\(number)"
-    guard run([ip, "netns", "add", name + "h"]).status == 0 else {
-      skip("network namespaces are not allowed here")
-      return nil
-    }
-    return Network(name)
-  }
-
-  private init(_ name: String) {
-    (host, outside) = (name + "h", name + "o")
-    let addresses = [2, 3, 4, 5, 254].map { "ip -n \(outside) address add 10.88.0.\($0)/24 dev cable" }.joined(separator: "\n")
-    let made = run([
-      "/bin/bash", "-ec",
-      """
-      ip netns add \(outside)
-      ip -n \(host) link add cable type veth peer name cable netns \(outside)
-      for n in \(host) \(outside); do ip -n $n link set lo up; ip -n $n link set cable up; done
-      ip -n \(host) address add \(Network.own)/24 dev cable
-      \(addresses)
-      ip -n \(host) route add default via \(Network.gateway)
-      """,
-    ])
-    if made.status != 0 { Issue.record("\(made)") }
-  }
-  deinit { for space in [host, outside] { run([Network.ip ?? "", "netns", "delete", space]) } }
-
-  var inside: [String] { [Network.ip ?? "", "netns", "exec", host] }
-  /// The enforcer's table on the host; nil: there is none.
-  var table: String? {
-    let result = run(inside + ["nft", "list", "table", "inet", "panguard"])
-    return result.status == 0 ? result.text : nil
-  }
-  func isBlocked(_ address: String) -> Bool { table?.contains("\(address) timeout") == true }
-  /// Whether the host answers a packet from there (nobody listens: it refuses).
-  func passes(_ address: String) -> Bool {
-    run(
-      [
-        Network.ip ?? "", "netns", "exec", outside, "python3", "-c",
-        """
-        import socket, sys
-        s = socket.socket(); s.settimeout(1.5); s.bind(("\(address)", 0))
-        try: s.connect(("\(Network.own)", 9))
-        except ConnectionRefusedError: sys.exit(0)
-        except OSError: sys.exit(1)
-        """,
-      ]
-    ).status == 0
-  }
-}
-
 @Suite(.serialized) struct ResponseTests {
   private static let playbook = """
     playbook: guessing
@@ -199,8 +129,7 @@ private final class Network {
     #expect(ask(agent, "arm").status == 0)
     attack("10.88.0.2", d, pid: 1000)
     #expect(eventually { network.isBlocked("10.88.0.2") }, "\(agent.errors)")
-    let enforcer = try #require(agent.status()?.processes.first { $0.name == "enforcer" && $0.pid > 1 }?.pid)
-    kill(pid_t(enforcer), SIGKILL)
+    kill(try #require(agent.process("enforcer")), SIGKILL)
     attack("10.88.0.3", d, pid: 2000)
     #expect(eventually { network.isBlocked("10.88.0.3") }, "\(agent.errors)")
     agent.signalEngine(SIGKILL)
