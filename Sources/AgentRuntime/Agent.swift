@@ -371,6 +371,10 @@ public final class Agent {
   @discardableResult
   private func reload() -> ControlOutcome {
     isReloadWanted = false
+    do {
+      try jsonLog?.reopen()
+      try eventLog?.file.reopen()
+    } catch { report(.warning("\(error)")) }
     hooks.moment(.reloading)
     let (input, outcome) = hooks.reload()
     guard let input else {
@@ -503,10 +507,6 @@ public final class Agent {
     var info = signalfd_siginfo()
     while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
       if info.ssi_signo == UInt32(SIGHUP) {
-        do {
-          try jsonLog?.reopen()
-          try eventLog?.file.reopen()
-        } catch { report(.warning("\(error)")) }
         isReloadWanted = true
       } else {
         isStopping = true
