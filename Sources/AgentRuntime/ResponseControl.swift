@@ -115,7 +115,9 @@ extension Responder {
     give(planned.idempotencyKey, action, decision, playbook: unanswered.playbook, step: planned.step)
     guard flush() else { return .done("approved: \(action.text); it is done as soon as that can be stored") }
     carryOut()
-    if open[planned.idempotencyKey] != nil { return .done("approved: \(action.text); it waits for the \(action.isOfHost ? "responder" : "enforcer")") }
+    if open[planned.idempotencyKey] != nil {
+      return .done("approved: \(action.text); it waits for the \(action.isOfHost ? "responder" : "enforcer")")
+    }
     let record = try? store.responses(decisionID: decision.id).first { $0.key == planned.idempotencyKey }
     guard let record, record.state != .done else { return .done("approved and done: \(action.text)") }
     return .refused("approved, but \(record.state == .refused ? "refused" : "not done"): \(action.text): \(record.detail)")

@@ -136,7 +136,9 @@ extension Responder {
       let records = host.link.ask({ client throws(ResponderClientError) in try client.list() })
     else { return .refused("the responder does not answer: \(host.link.problem)") }
     let found = records.filter { $0.key.hasPrefix(key) }
-    guard let record = found.first(where: { $0.key == key }) ?? found.first else { return .refused("no action '\(key)'; `panguard actions` lists them") }
+    guard let record = found.first(where: { $0.key == key }) ?? found.first else {
+      return .refused("no action '\(key)'; `panguard actions` lists them")
+    }
     guard found.count == 1 || record.key == key else { return .refused("\(found.count) actions begin with '\(key)': give more digits") }
     let deadline = MonotonicTime.now() + Limits.enforcerCall.count
     guard var outcome = host.link.ask({ client throws(ResponderClientError) in try client.undo(record.key) }) else {
@@ -166,7 +168,8 @@ extension Responder {
     for record in records ?? [] {
       json.beginObject()
       let texts = [
-        ("key", record.key), ("action", record.text), ("state", record.outcome.state.word), ("reason", record.outcome.code), ("detail", record.outcome.detail),
+        ("key", record.key), ("action", record.text), ("state", record.outcome.state.word), ("reason", record.outcome.code),
+        ("detail", record.outcome.detail),
       ]
       for (name, value) in texts {
         json.key(text: name)

@@ -17,7 +17,8 @@ struct Panguard: ParsableCommand {
     version: Version.text,
     subcommands: [
       RunCommand.self, ReplayCommand.self, StatusCommand.self, ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self,
-      BlockCommand.self, UnblockCommand.self, BlocksCommand.self, ActionsCommand.self, UndoCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self,
+      BlockCommand.self, UnblockCommand.self, BlocksCommand.self, ActionsCommand.self, UndoCommand.self, DecisionsCommand.self, ExplainCommand.self,
+      RulesCommand.self,
       PlaybooksCommand.self, ParseCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
     ])
 
