@@ -101,7 +101,7 @@ import Testing
 
   @Test func whatIsFoundIsStoppedMovedAndTold() throws {
     guard let s = scene() else { return }
-    #expect(s.agent.status()?.response.responder == "ready; run, kill_process, quarantine_file")
+    #expect(eventually { s.agent.status()?.response.responder == "ready; run, kill_process, quarantine_file" })
     // It observes: nothing happens to anybody.
     let spared = s.sleeper()
     let left = s.file("spared")
@@ -124,6 +124,7 @@ import Testing
     #expect(told.count == 1 && told[0].subject.user == "mallory" && told[0].ruleID == "ATR-2026-99901")
     // What is not enabled is refused, and says what would enable it.
     #expect(eventually { s.refusals("not_enabled") == 1 })
+    #expect(eventually { (try? s.agent.store().responses(decisionID: told[0].id).count { $0.state == .done }) == 3 }, "\(s.agent.errors)")
     let done = try s.agent.store().responses(decisionID: told[0].id)
     #expect(done.count == 4 && done.count { $0.state == .done } == 3, "\(done)")
     #expect(done.contains { $0.state == .refused && $0.detail.contains("disable_accounts: true") }, "\(done)")
