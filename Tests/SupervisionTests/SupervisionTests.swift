@@ -18,7 +18,7 @@ import Testing
     let texts = [
       "", " ", "ready ", "ready now", "READY", "started", "started engine", "started engine -1", "started engine 0", "started engine x",
       "started engine 99999999999999999999", "ended engine", "missing", "missing a b", "ready\n", "\u{1b}[2J", "stop engine now", "channel 10",
-      "channel 14", "channel x",
+      "channel 15", "channel x",
       String(repeating: "a", count: 129), "missing " + String(repeating: "a", count: 121),
     ]
     for text in texts { #expect(SupervisionMessage(Array(text.utf8)) == nil, "\(text.debugDescription)") }
