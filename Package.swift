@@ -93,7 +93,8 @@ let package = Package(
     library(
       "EngineCommand",
       [
-        "AgentRuntime", "HostActions", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage", "Primitives",
+        "AgentRuntime", "HostActions", "Confinement", "Supervision", "RuleImport", "RuleLanguage", "TypedYAML", "Playbooks", "Export", "Storage",
+        "Primitives",
         "CLinux", "CSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

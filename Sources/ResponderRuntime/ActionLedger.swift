@@ -15,7 +15,9 @@ struct LedgerEntry: Equatable {
   var outcome: HostActionOutcome
   /// What taking it back needs, in words of the action's own; empty: it cannot be taken back.
   var undo: [String] = []
-  var record: HostActionRecord { HostActionRecord(key: key, time: time, text: text, outcome: outcome, canUndo: outcome.state == .done && !undo.isEmpty) }
+  var record: HostActionRecord {
+    HostActionRecord(key: key, time: time, text: text, outcome: outcome, canUndo: outcome.state == .done && !undo.isEmpty)
+  }
 
   var json: [UInt8] {
     var json = JSONWriter()

@@ -16,7 +16,8 @@ struct FileQuarantine {
 
   /// Not the operator's to open. `/dev/shm` is every user's, and a place where attackers keep things.
   static let protected = [
-    "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/boot", "/etc", "/proc", "/sys", "/dev", "/run", "/var/lib", "/var/log", "/var/cache",
+    "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/boot", "/etc", "/proc", "/sys", "/dev", "/run", "/var/lib",
+    "/var/log", "/var/cache",
   ]
   static let exceptions = ["/dev/shm"]
 
@@ -83,7 +84,9 @@ struct FileQuarantine {
       }
     } catch {
       // Not where a file is in it that could not be put back.
-      if unlinkat(place.number, FileQuarantine.manifestName, 0) == 0, rmdir(path(key)) != 0 { try? writeManifest(target.path, facts, hash, in: place) }
+      if unlinkat(place.number, FileQuarantine.manifestName, 0) == 0, rmdir(path(key)) != 0 {
+        try? writeManifest(target.path, facts, hash, in: place)
+      }
       throw error
     }
     fsync(place.number)
@@ -126,7 +129,9 @@ struct FileQuarantine {
     let manifest = try FileQuarantine.manifest(at: "\(path(key))/\(FileQuarantine.manifestName)")
     if let refusal = refusal(manifest.path) { throw Failure(.refused, refusal.code, refusal.detail) }
     let (parent, name) = try FileQuarantine.parent(of: manifest.path)
-    guard let file = Handle(pg_openat2(place.number, FileQuarantine.fileName, O_RDONLY | PG_O_NOFOLLOW | O_NONBLOCK, 1)) else { throw Failure(path(key)) }
+    guard let file = Handle(pg_openat2(place.number, FileQuarantine.fileName, O_RDONLY | PG_O_NOFOLLOW | O_NONBLOCK, 1)) else {
+      throw Failure(path(key))
+    }
     var facts = stat()
     guard fstat(file.number, &facts) == 0 else { throw Failure(path(key)) }
     let hash = try FileQuarantine.hash(file)
@@ -210,7 +215,9 @@ struct FileQuarantine {
       if n == 0 { return }
       offset += off_t(n)
       // It may be growing as it is read.
-      guard Int64(offset) <= Limits.quarantinedFileBytes else { throw Failure(.refused, "too_large", "it grows beyond \(Limits.quarantinedFileBytes) bytes") }
+      guard Int64(offset) <= Limits.quarantinedFileBytes else {
+        throw Failure(.refused, "too_large", "it grows beyond \(Limits.quarantinedFileBytes) bytes")
+      }
       try take(n == buffer.count ? buffer : Array(buffer[..<n]))
     }
   }
@@ -300,7 +307,9 @@ struct FileQuarantine {
       }
     }
     func time(_ name: String) -> timespec? {
-      guard let seconds = texts["\(name)_seconds"].flatMap({ Int($0) }), let rest = texts["\(name)_nanoseconds"].flatMap({ Int($0) }) else { return nil }
+      guard let seconds = texts["\(name)_seconds"].flatMap({ Int($0) }), let rest = texts["\(name)_nanoseconds"].flatMap({ Int($0) }) else {
+        return nil
+      }
       return timespec(tv_sec: seconds, tv_nsec: rest)
     }
     let digits = Array((texts["sha256"] ?? "").utf8)

@@ -81,7 +81,9 @@ struct ResponderKey: Sendable {
       if isEnabled { configuration.enabled.insert(kind) } else { configuration.enabled.remove(kind) }
     }
   }
-  private static func path(_ name: String, _ field: WritableKeyPath<ResponderConfiguration, String> & Sendable, _ description: String...) -> ResponderKey {
+  private static func path(
+    _ name: String, _ field: WritableKeyPath<ResponderConfiguration, String> & Sendable, _ description: String...
+  ) -> ResponderKey {
     ResponderKey(name: name, defaultText: ResponderConfiguration()[keyPath: field], description: description) { section, key, configuration in
       guard let path = section.text(key) else { return }
       if isPlain(path), path.utf8.count <= 100 {
@@ -91,7 +93,9 @@ struct ResponderKey: Sendable {
       }
     }
   }
-  private static func user(_ name: String, _ field: WritableKeyPath<ResponderConfiguration, String> & Sendable, _ description: String...) -> ResponderKey {
+  private static func user(
+    _ name: String, _ field: WritableKeyPath<ResponderConfiguration, String> & Sendable, _ description: String...
+  ) -> ResponderKey {
     ResponderKey(name: name, defaultText: ResponderConfiguration()[keyPath: field], description: description) { section, key, configuration in
       if let text = section.text(key) { configuration[keyPath: field] = text }
     }
@@ -121,7 +125,8 @@ struct ResponderKey: Sendable {
     enabling(.quarantine, "Move files away for `quarantine_file`."),
     enabling(.disable, "Lock accounts for `disable_account`."),
     path(
-      "executables_directory", \.executablesDirectory, "Where executables lie. The directory and each file must belong to root, and nobody else may write them;",
+      "executables_directory", \.executablesDirectory,
+      "Where executables lie. The directory and each file must belong to root, and nobody else may write them;",
       "they must be executable for others, because they do not run as root."),
     user("executables_user", \.executablesUser, "Whom they run as: a user of their own, never root."),
     ResponderKey(

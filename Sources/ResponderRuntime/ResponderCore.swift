@@ -94,7 +94,8 @@ final class ResponderCore {
       return HostActionOutcome(.refused, code, detail)
     }
     guard configuration.enabled.contains(action.kind) else {
-      return refuse("not_enabled", "the responder's configuration does not enable it: set `\(action.kind.configurationKey): true` and restart the responder")
+      let key = action.kind.configurationKey
+      return refuse("not_enabled", "the responder's configuration does not enable it: set `\(key): true` and restart the responder")
     }
     if let reason = overRate(action.kind) { return refuse("rate", reason) }
     if case .run = action, waiting.count >= Limits.waitingExecutables {
@@ -258,7 +259,9 @@ final class ResponderCore {
     let (files, problem) = AccountFiles.read()
     guard let files, undo.count == 5 else { return done(HostActionOutcome(.failed, "accounts", problem)) }
     let arguments = files.unlocking(undo)
-    guard !arguments.isEmpty else { return done(HostActionOutcome(.undone, "", "'\(undo[1])' is not as we left it: somebody else has changed it since")) }
+    guard !arguments.isEmpty else {
+      return done(HostActionOutcome(.undone, "", "'\(undo[1])' is not as we left it: somebody else has changed it since"))
+    }
     changeAccount(arguments + ["--", undo[1]]) { failure in
       done(failure.map { HostActionOutcome(.failed, "usermod", $0) } ?? HostActionOutcome(.undone, "", "'\(undo[1])' is as before"))
     }

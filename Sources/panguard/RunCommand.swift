@@ -23,7 +23,9 @@ struct RunCommand: ParsableCommand {
   @Option(name: .long, help: "The uplink's configuration; default /etc/panguard/uplink.yaml. Without one nothing is sent.", completion: .file())
   var uplinkConfig: String?
 
-  @Option(name: .long, help: "The responder's configuration; default /etc/panguard/responder.yaml. Without one nothing is done on the host.", completion: .file())
+  @Option(
+    name: .long, help: "The responder's configuration; default /etc/panguard/responder.yaml. Without one nothing is done on the host.",
+    completion: .file())
   var responderConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.

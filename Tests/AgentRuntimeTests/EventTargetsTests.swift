@@ -30,7 +30,8 @@ import Testing
     }
     #expect(found == ResponseTargets())
   }
-  @Test(arguments: [("/tmp/x y", true), ("tmp/x", false), ("", false), ("/tmp/\0", false)]) func aFileIsNamedByAnAbsolutePath(_ entry: (String, Bool)) {
+  @Test(arguments: [("/tmp/x y", true), ("tmp/x", false), ("", false), ("/tmp/\0", false)]) func aFileIsNamedByAnAbsolutePath(_ entry: (String, Bool))
+  {
     let bytes = Array(entry.0.utf8)
     let found = targets { event in bytes.withUnsafeBytes { event.set(.filePath, $0) } }
     #expect(found.file == (entry.1 ? entry.0 : nil))

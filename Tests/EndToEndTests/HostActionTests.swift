@@ -72,7 +72,8 @@ import Testing
     }
   }
 
-  private func scene(enabled: String = "run_executables: true\nkill_processes: true\nquarantine_files: true\n", trust: String = "attested") -> Scene? {
+  private func scene(enabled: String = "run_executables: true\nkill_processes: true\nquarantine_files: true\n", trust: String = "attested") -> Scene?
+  {
     guard Product.isRoot else {
       skip("acting on processes and files of others needs root")
       return nil
@@ -123,13 +124,14 @@ import Testing
     #expect(told.count == 1 && told[0].subject.user == "mallory" && told[0].ruleID == "ATR-2026-99901")
     // What is not enabled is refused, and says what would enable it.
     #expect(eventually { s.refusals("not_enabled") == 1 })
-    #expect(eventually { (try? s.agent.store().responses(decisionID: told[0].id).count { $0.state == .done }) == 3 })
+    #expect(eventually { (try? s.agent.store().responses(decisionID: told[0].id).count { $0.state == .done }) == 3 }, "\(s.agent.errors)")
     let done = try s.agent.store().responses(decisionID: told[0].id)
     #expect(done.count == 4, "\(done)")
     #expect(done.contains { $0.state == .refused && $0.detail.contains("disable_accounts: true") }, "\(done)")
 
     let actions = s.ask("actions")
-    #expect(actions.status == 0 && actions.text.contains("quarantine_file \(file)  (undo ") && actions.text.contains("kill_process \(malware.pid)"), "\(actions)")
+    #expect(actions.status == 0 && actions.text.contains("quarantine_file \(file)  (undo "), "\(actions)")
+    #expect(actions.text.contains("kill_process \(malware.pid)"), "\(actions)")
     let key = try #require(done.first { $0.action.hasPrefix("quarantine_file") }?.key)
     let undone = s.ask("undo", String(key.prefix(12)))
     #expect(undone.status == 0 && s.d.contents("dropper") == Array("evil\n".utf8), "\(undone)")
@@ -174,10 +176,10 @@ import Testing
       #expect(eventually { access(s.d["file\(i)"], F_OK) != 0 }, "\(i) \(s.agent.errors)")
       #expect(eventually { s.agent.status()?.response.responder.hasPrefix("ready") == true }, "\(s.agent.errors)")
     }
-    func paged() -> [String] { String(decoding: s.d.contents("out/paged"), as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("--rule") }.map(String.init) }
-    #expect(eventually { paged().count == 3 }, "\(s.agent.errors)")
+    func paged() -> Int { String(decoding: s.d.contents("out/paged"), as: UTF8.self).split(separator: "\n").count { $0.hasPrefix("--rule") } }
+    #expect(eventually { paged() == 3 }, "\(s.agent.errors)")
     usleep(2_000_000)
-    #expect(paged().count == 3)
+    #expect(paged() == 3)
     #expect(s.agent.stop() == 0)
   }
 

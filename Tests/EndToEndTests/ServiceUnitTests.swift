@@ -28,7 +28,8 @@ import Testing
     guard access(ServiceUnitTests.analyze, X_OK) == 0 else { return skip("systemd-analyze is not installed") }
     let d = TemporaryDirectory()
     // The programs need not be installed where this runs: their place is taken by one that is there.
-    let names = ServiceUnitTests.services + ["panguardd.socket", "panguard-enforcer.socket", "panguard-uplink.socket", "panguard-responder.socket", "panguard.target"]
+    let sockets = ["panguardd.socket", "panguard-enforcer.socket", "panguard-uplink.socket", "panguard-responder.socket"]
+    let names = ServiceUnitTests.services + sockets + ["panguard.target"]
     for name in names {
       let unit = "\(ServiceUnitTests.directory)/\(name)"
       _ = Child(["/bin/sed", "-E", "s#=/usr/(lib/panguard|bin)/panguard[a-z-]*#=/bin/true#; /^Documentation=/d", unit], output: d[name], errors: d["err"]).wait(

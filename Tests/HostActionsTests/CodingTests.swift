@@ -58,10 +58,12 @@ private func decodeAnswer(_ bytes: [UInt8]) -> Decoded<HostActionAnswer> { bytes
     let zero8 = [UInt8](repeating: 0, count: 8)
     let pid: [UInt8] = [0, 0, 0, 9]
     return [
-      ("unknown kind", frame(6, [])), ("an answer", frame(0x81, [])), ("another version", frame(5, [], version: 2)), ("reserved", frame(5, [], reserved: 1)),
+      ("unknown kind", frame(6, [])), ("an answer", frame(0x81, [])), ("another version", frame(5, [], version: 2)),
+      ("reserved", frame(5, [], reserved: 1)),
       ("a body where none belongs", frame(5, [0])), ("shorter than its header", frame(5, [], length: 4)),
       ("longer than any request", frame(1, [], length: Limits.hostActionFrameBytes + 1)), ("no key", frame(3, text(""))),
-      ("a key that is a path", frame(3, text("../x"))), ("a key with a slash", frame(3, text("a/b"))), ("a long key", frame(3, text(String(repeating: "a", count: 65)))),
+      ("a key that is a path", frame(3, text("../x"))), ("a key with a slash", frame(3, text("a/b"))),
+      ("a long key", frame(3, text(String(repeating: "a", count: 65)))),
       ("bytes behind a key", frame(3, text("a") + [0])), ("unknown action", frame(1, text("a") + [9])),
       ("process 0", frame(1, text("a") + [2, 0, 0, 0, 0] + zero8 + zero8 + [15])),
       ("process below 0", frame(1, text("a") + [2, 255, 255, 255, 255] + zero8 + zero8 + [15])),

@@ -54,9 +54,10 @@ import Testing
     let planner = armed("playbook: p\ntitle: T\nwhen: {severity: informational}\napproval: automatic\nsteps: [\(step)]\n")
     let targets = ResponseTargets(process: ProcessReference(pid: 4711, seenAt: EventTime(seconds: 1)), file: "/tmp/x")
     let line = planner.plan(decision(trust: trust) { $0.subject.user = "alice" }, targets: targets).actions.map(\.line)
-    let text = ["kill_process": "kill_process 4711 with TERM", "quarantine_file": "quarantine_file /tmp/x", "disable_account": "disable_account alice"]
-    #expect(line == [trust == .claimed ? "refuse \(step) (claimed)" : "execute \(text[step]!)"])
-    #expect(planner.plan(decision(confidence: 800, trust: .claimed) { $0.subject.user = "alice" }, targets: targets).actions[0].line == "refuse \(step) (claimed)")
+    let whom = ["kill_process": "4711 with TERM", "quarantine_file": "/tmp/x", "disable_account": "alice"]
+    #expect(line == [trust == .claimed ? "refuse \(step) (claimed)" : "execute \(step) \(whom[step]!)"])
+    let unsure = decision(confidence: 800, trust: .claimed, after: .hours(1)) { $0.subject.user = "alice" }
+    #expect(planner.plan(unsure, targets: targets).actions[0].line == "refuse \(step) (claimed)")
     #expect(planner.pendingApprovals.isEmpty)
   }
 

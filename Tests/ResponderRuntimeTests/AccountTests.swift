@@ -35,7 +35,8 @@ import Testing
 
     """
   private func files(sudo: String = "alice,deploy", shadow: String = AccountFilesTests.shadow) -> AccountFiles {
-    AccountFiles(passwd: Self.passwd, shadow: shadow, group: "sudo:x:27:\(sudo)\nusers:x:100:bob\n", definitions: "# x\nUID_MIN  1000\nUID_MAX\t60000\n")
+    AccountFiles(
+      passwd: Self.passwd, shadow: shadow, group: "sudo:x:27:\(sudo)\nusers:x:100:bob\n", definitions: "# x\nUID_MIN  1000\nUID_MAX\t60000\n")
   }
   private func refusal(_ files: AccountFiles, _ name: String, today: Int = 19_400, spared: [String] = [], loggedIn: String = "") -> String? {
     files.refusal(name, spared: spared, loggedIn: { $0.name == loggedIn }, today: today)?.code

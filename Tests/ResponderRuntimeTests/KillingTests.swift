@@ -65,7 +65,8 @@ import Testing
     let isProcess = facts.take(stat: entry.0)
     #expect(isProcess && facts.startTicks == entry.1 && facts.parent == entry.2 && facts.name == entry.3)
   }
-  @Test(arguments: ["", "12", "12 (a S 7", "12 (a) S", "12 (a) Z 7 12 12 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2"]) func whatIsNoProcessIsNone(_ text: String) {
+  @Test(arguments: ["", "12", "12 (a S 7", "12 (a) S", "12 (a) Z 7 12 12 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 5 1 2"])
+  func whatIsNoProcessIsNone(_ text: String) {
     var facts = ProcessFacts(pid: 12)
     let isProcess = facts.take(stat: text)
     #expect(!isProcess)

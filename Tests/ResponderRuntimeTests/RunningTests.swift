@@ -36,7 +36,8 @@ import Testing
     let nobody = try #require(getpwnam("nobody")).pointee
     let status = out.text("status") ?? ""
     for line in [
-      "Uid:\t\(nobody.pw_uid)\t\(nobody.pw_uid)\t\(nobody.pw_uid)\t\(nobody.pw_uid)", "Groups:\t\n", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
+      "Uid:\t\(nobody.pw_uid)\t\(nobody.pw_uid)\t\(nobody.pw_uid)\t\(nobody.pw_uid)", "Groups:\t\n", "CapPrm:\t0000000000000000",
+      "CapEff:\t0000000000000000",
       "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2",
     ] { #expect(status.contains(line) || line == "Groups:\t\n" && status.contains("Groups:\t \n"), "\(line): \(status)") }
     // Once.
@@ -75,7 +76,8 @@ import Testing
     guard let w = make() else { return }
     let nobody = try #require(getpwnam("nobody")).pointee
     let script = "#!/bin/sh\ntouch \(w.directory["ran"])\n"
-    for (name, mode) in [("good", 0o755), ("writable", 0o757), ("groupwritable", 0o775), ("private", 0o700), ("theirs", 0o755)] as [(String, mode_t)] {
+    for (name, mode) in [("good", 0o755), ("writable", 0o757), ("groupwritable", 0o775), ("private", 0o700), ("theirs", 0o755)] as [(String, mode_t)]
+    {
       w.directory.write(script, "actions.d/\(name)", mode: mode)
     }
     chown(w.directory["actions.d/theirs"], nobody.pw_uid, nobody.pw_gid)

@@ -45,7 +45,9 @@ import Testing
       "/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--inh-caps=\(capabilities)", "--ambient-caps=\(capabilities)",
       "--bounding-set=\(capabilities)",
     ]
-    guard Program.run(user + [Workshop.program, "--help"]).code == 0 else { return skip("setpriv cannot give capabilities here, or another user cannot run the program") }
+    guard Program.run(user + [Workshop.program, "--help"]).code == 0 else {
+      return skip("setpriv cannot give capabilities here, or another user cannot run the program")
+    }
     guard let w = Workshop.make("run_executables: true\nkill_processes: true\nquarantine_files: true\n", prefix: user, in: d) else { return }
     let victim = Program(["/bin/sleep", "2001"])
     let killed = w.perform("k", .kill(ProcessTarget(pid: victim.pid, seenAt: now(), signal: .kill)))
@@ -90,7 +92,9 @@ import Testing
     // Another user is not heard.
     if access("/usr/bin/setpriv", X_OK) == 0, access("/usr/bin/python3", X_OK) == 0 {
       chmod(d["r.sock"], 0o666)
-      let script = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\(d["r.sock"])'); s.send(b'\\0\\0\\0\\x0c\\1\\5\\0\\0\\0\\0\\0\\1'); print(len(s.recv(9)))"
+      let script =
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\(d["r.sock"])'); "
+        + "s.send(b'\\0\\0\\0\\x0c\\1\\5\\0\\0\\0\\0\\0\\1'); print(len(s.recv(9)))"
       let other = Program.run(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", script])
       #expect(other.text.hasPrefix("0") || other.code != 0, "\(other)")
       #expect(try ResponderClient(path: d["r.sock"]).status().peersRefused == 1)

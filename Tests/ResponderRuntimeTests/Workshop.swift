@@ -136,7 +136,8 @@ final class Workshop {
     mkdir(directory["actions.d"], 0o755)
     // A user of the machine's that is nobody: the tests make none.
     directory.write(
-      configuration + "executables_user: nobody\nexecutables_directory: \(directory["actions.d"])\nstate_directory: \(directory["state"])\n", "responder.yaml")
+      configuration + "executables_user: nobody\nexecutables_directory: \(directory["actions.d"])\nstate_directory: \(directory["state"])\n",
+      "responder.yaml")
     start()
   }
   func start() {
