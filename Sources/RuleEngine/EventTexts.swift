@@ -249,7 +249,8 @@ final class EventTexts {
       let end = table.clauses + Int(first[literal + 1])
       while clause < end {
         let pattern = clause.pointee.pattern
-        if states[Int(pattern)] != State.candidate, holds(clause.pointee, bits) { touch(text, pattern, State.candidate) }
+        // The text's own bits first: whether the pattern is a candidate already lies elsewhere.
+        if begins(clause, bits), states[Int(pattern)] != State.candidate, holds(clause, bits) { touch(text, pattern, State.candidate) }
         clause += 1
       }
     }
@@ -276,23 +277,26 @@ final class EventTexts {
     if code.pointee.wayCount == 0 { return true }
     let bits = UnsafePointer(text.pointee.hits.pointee.bits)
     let ways = table.ways + Int(code.pointee.firstWay)
-    for i in 0..<Int(code.pointee.wayCount) where holds(ways[i], bits) { return true }
+    for i in 0..<Int(code.pointee.wayCount) where begins(ways + i, bits) && holds(ways + i, bits) { return true }
     return false
+  }
+  @inline(__always)
+  private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
+    bits[Int(clause.pointee.wordA)] & clause.pointee.maskA | bits[Int(clause.pointee.wordB)] & clause.pointee.maskB != 0
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
-  private func holds(_ clause: PatternClause, _ bits: UnsafePointer<UInt64>) -> Bool {
-    let checks = UnsafePointer(table.checks)
-    var at = Int(clause.first)
+  private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
+    let end = UnsafePointer(table.checks) + Int(clause.pointee.end)
+    var check = UnsafePointer(table.checks) + Int(clause.pointee.first)
     var met: UInt64 = 0
-    while at < Int(clause.end) {
-      let check = checks[at]
-      met |= bits[Int(check.word)] & check.mask
-      if check.isLast {
+    while check < end {
+      met |= bits[Int(check.pointee.word)] & check.pointee.mask
+      if check.pointee.isLast {
         if met == 0 { return false }
         met = 0
       }
-      at &+= 1
+      check += 1
     }
     return true
   }

@@ -26,9 +26,9 @@ struct LiteralPlace {
 /// What a scan fills. One for each text of an event, reused.
 struct LiteralHits {
   let marks: UnsafeMutablePointer<LiteralMark>
-  /// Literals that were found, in the order of their first place, of those that keep their places.
+  /// Literals that were found, in the order of their first place, of those that are listed.
   let found: UnsafeMutablePointer<Int32>
-  /// Which bytes the text has: a bit for each of the 256. Then, by literal, whether it was found.
+  /// Which bytes the text has: a bit for each of the 256. Then a word of ones, and then, by literal, whether it was found.
   let bits: UnsafeMutablePointer<UInt64>
   private(set) var foundCount = 0
   private(set) var generation: UInt32 = 0
@@ -54,8 +54,10 @@ struct LiteralHits {
     found.deallocate()
     bits.deallocate()
   }
-  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(byteWords) }
-  static let byteWords: Int32 = 4
+  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(firstWord) }
+  static let constantWord: Int32 = 4
+  /// Where literals' bits begin.
+  static let firstWord: Int32 = 5
 
   /// `bytes`: those of the text as it is.
   mutating func begin(keepsPlaces: Bool, bytes: ByteMask = ByteMask()) {
@@ -69,7 +71,8 @@ struct LiteralHits {
     bits[1] = bytes.b
     bits[2] = bytes.c
     bits[3] = bytes.d
-    (bits + Int(LiteralHits.byteWords)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.byteWords))
+    bits[Int(LiteralHits.constantWord)] = .max
+    (bits + Int(LiteralHits.firstWord)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.firstWord))
     hasPlaces = keepsPlaces
     if places.capacity > 65_536 { places = [] } else { places.removeAll(keepingCapacity: true) }
   }
@@ -79,18 +82,22 @@ struct LiteralHits {
     return mark.generation == generation ? mark : nil
   }
   @inline(__always)
-  fileprivate mutating func add(_ literal: Int32, at place: Int) {
-    if literal >= placedCount {
-      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
-      return
+  fileprivate mutating func add(_ literal: Int32, at place: Int, isListed: Bool) {
+    let word = bits + Int(literal &>> 6 &+ LiteralHits.firstWord)
+    let bit: UInt64 = 1 &<< UInt64(literal & 63)
+    let isNew = word.pointee & bit == 0
+    if isNew {
+      word.pointee |= bit
+      if isListed {
+        found[foundCount] = literal
+        foundCount &+= 1
+      }
     }
+    if literal >= placedCount { return }
     let mark = marks + Int(literal)
     let at = UInt32(truncatingIfNeeded: place)
-    if mark.pointee.generation != generation {
+    if isNew {
       mark.pointee = LiteralMark(generation: generation, first: at, last: at, newest: -1)
-      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
-      found[foundCount] = literal
-      foundCount += 1
     } else {
       // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
       mark.pointee.last = at
@@ -123,6 +130,7 @@ final class LiteralScanner {
     var wordAt: UInt8
     var length: UInt8
     var isLast: Bool
+    var isListed: Bool
   }
   private struct Place {
     var gram: UInt32
@@ -147,7 +155,8 @@ final class LiteralScanner {
   private let hasPairs: Bool
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
-  init(_ literals: [[UInt8]], placed: Int = .max) {
+  /// `listed`: by literal, whether `LiteralHits.found` has it; empty: all are.
+  init(_ literals: [[UInt8]], placed: Int = .max, listed: [Bool] = []) {
     precondition(literals.allSatisfy { $0.count >= LiteralScanner.shortest && $0.count <= LiteralScanner.longest })
     literalCount = literals.count
     placedCount = min(placed, literals.count)
@@ -209,7 +218,7 @@ final class LiteralScanner {
       (entries + n).initialize(
         to: Entry(
           word: word, literal: Int32(index), bytesAt: offsets[index], gramAt: UInt8(place.at), wordAt: UInt8(wordAt),
-          length: UInt8(literal.count), isLast: isLast))
+          length: UInt8(literal.count), isLast: isLast, isListed: listed.isEmpty || listed[index]))
       run += 1
       longestList = max(longestList, run)
       if isLast {
@@ -365,10 +374,10 @@ final class LiteralScanner {
           if LiteralScanner.folded(LiteralScanner.word(base + start + Int(e.wordAt))) == e.word,
             length == 8 || isEqual(base + start, bytes + Int(e.bytesAt), length)
           {
-            hits.pointee.add(e.literal, at: start)
+            hits.pointee.add(e.literal, at: start, isListed: e.isListed)
           }
         } else if LiteralScanner.folded(LiteralScanner.ends(base + start, length)) == e.word {
-          hits.pointee.add(e.literal, at: start)
+          hits.pointee.add(e.literal, at: start, isListed: e.isListed)
         }
       }
       if e.isLast { return }
@@ -413,7 +422,7 @@ final class LiteralScanner {
           ? LiteralScanner.half(base + start)
           : UInt32(base[start]) | UInt32(base[start + 1]) &<< 8 | (length > 2 ? UInt32(base[start + 2]) &<< 16 : 0)
         let mask: UInt64 = length > 2 ? 0xff_ffff : 0xffff
-        if LiteralScanner.folded(UInt64(four)) & mask == e.word { hits.pointee.add(e.literal, at: start) }
+        if LiteralScanner.folded(UInt64(four)) & mask == e.word { hits.pointee.add(e.literal, at: start, isListed: e.isListed) }
       }
       if e.isLast { return }
       entry += 1

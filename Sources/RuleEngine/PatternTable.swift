@@ -48,12 +48,18 @@ struct PatternLiteral {
   var beforeInASCII: LiteralReach
 }
 
-/// A way to match a pattern, filed under each literal of its first set. Plain data.
+/// A way to match a pattern, filed under each literal of one of its sets. Plain data, and half a cache line: most clauses are given up
+/// without looking farther.
 struct PatternClause {
   var pattern: Int32
   /// Which of `PatternTable.checks` must hold too.
   var first: Int32
   var end: Int32
+  /// One of these bits must be there: a check of two words at most, which is not among the others.
+  var wordA = UInt16(LiteralHits.constantWord)
+  var wordB = UInt16(LiteralHits.constantWord)
+  var maskA = UInt64.max
+  var maskB: UInt64 = 0
 }
 
 /// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
@@ -62,6 +68,60 @@ struct LiteralCheck {
   var mask: UInt64
   var word: Int32
   var isLast: Bool
+}
+
+/// A clause before its checks have their places.
+private struct ClauseDraft {
+  let pattern: Int32
+  let isOpen: Bool
+  let sets: [[Int32]]
+  let masks: [ByteMask]
+  /// What a set of bytes counts for among literals that so many clauses share.
+  private static let sharesOfBytes = 64
+
+  /// The clause, and the literals that it is filed under (none of an open pattern). `shares`: by literal, how many clauses ask for it.
+  func clause(_ shares: [Int], _ checks: inout [LiteralCheck]) -> (PatternClause, filed: [Int32]) {
+    var rest = sets.map { (set: $0, cost: $0.reduce(0) { $0 + shares[Int($1)] }) }
+    var filed: [Int32] = []
+    if !isOpen, let at = rest.indices.min(by: { (rest[$0].cost, $0) < (rest[$1].cost, $1) }) { filed = rest.remove(at: at).set }
+    var groups = rest.map { (checks: ClauseDraft.checks($0.set), cost: $0.cost) }
+    groups += masks.map { (checks: ClauseDraft.checks($0), cost: ClauseDraft.sharesOfBytes) }
+    // The least shared first; a stable order, so that every start makes the same tables.
+    groups = groups.enumerated().sorted { ($0.element.cost, $0.offset) < ($1.element.cost, $1.offset) }.map(\.element)
+    var clause = PatternClause(pattern: pattern, first: Int32(checks.count), end: 0)
+    if let at = groups.firstIndex(where: { $0.checks.count <= 2 && $0.checks.allSatisfy { $0.word <= Int32(UInt16.max) } }) {
+      let own = groups.remove(at: at).checks
+      (clause.wordA, clause.maskA) = (UInt16(own[0].word), own[0].mask)
+      if own.count == 2 { (clause.wordB, clause.maskB) = (UInt16(own[1].word), own[1].mask) }
+    }
+    for group in groups { checks += group.checks }
+    clause.end = Int32(checks.count)
+    return (clause, filed)
+  }
+  /// That one of the literals is found.
+  private static func checks(_ literals: [Int32]) -> [LiteralCheck] {
+    var checks: [LiteralCheck] = []
+    for literal in literals.sorted() {
+      let bit: UInt64 = 1 << UInt64(literal & 63)
+      let word = literal >> 6 + LiteralHits.firstWord
+      if checks.last?.word == word {
+        checks[checks.count - 1].mask |= bit
+      } else {
+        checks.append(LiteralCheck(mask: bit, word: word, isLast: false))
+      }
+    }
+    checks[checks.count - 1].isLast = true
+    return checks
+  }
+  /// That one of the bytes is there.
+  private static func checks(_ bytes: ByteMask) -> [LiteralCheck] {
+    var checks: [LiteralCheck] = []
+    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
+      checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
+    }
+    checks[checks.count - 1].isLast = true
+    return checks
+  }
 }
 
 final class PatternTable {
@@ -74,7 +134,7 @@ final class PatternTable {
   private(set) var codes: UnsafeMutablePointer<PatternCode>
   private(set) var count = 0
   private(set) var literals: UnsafeMutablePointer<PatternLiteral>
-  /// By literal: the clauses that it may begin.
+  /// By literal: the clauses that are filed under it.
   private(set) var clauseFirst: UnsafeMutablePointer<Int32>
   private(set) var clauses: UnsafeMutablePointer<PatternClause>
   private(set) var checks: UnsafeMutablePointer<LiteralCheck>
@@ -225,22 +285,34 @@ final class PatternTable {
     var allChecks: [LiteralCheck] = []
     var begins: [[Int32]] = []
     var openWays: [PatternClause] = []
+    var drafts: [ClauseDraft] = []
+    var openCount: Int32 = 0
     for number in made.indices where made[number].testCount > 0 {
       let analysis = analyses[number]
-      made[number].firstWay = Int32(openWays.count)
+      made[number].firstWay = openCount
       let isOpen = made[number].literalCount == 0
       let own = made[number].firstLiteral..<made[number].firstLiteral + made[number].literalCount
       let numbers = own.map { patternLiterals[Int($0)].literal } + analysis.others.map(literalNumber)
       analysis.clauses.forEach { sets, masks in
-        let first = Int32(allChecks.count)
-        for mask in masks { PatternTable.add(analysis.masks[Int(mask)], to: &allChecks) }
-        for set in isOpen ? sets[...] : sets.dropFirst() { PatternTable.add(set.map { numbers[Int($0)] }, to: &allChecks) }
-        let clause = PatternClause(pattern: Int32(number), first: first, end: Int32(allChecks.count))
-        if isOpen { return openWays.append(clause) }
-        allClauses.append(clause)
-        begins.append(sets[0].map { numbers[Int($0)] })
+        drafts.append(
+          ClauseDraft(
+            pattern: Int32(number), isOpen: isOpen, sets: sets.map { set in set.map { numbers[Int($0)] } },
+            masks: masks.map { analysis.masks[Int($0)] }))
+        if isOpen { openCount += 1 }
       }
-      made[number].wayCount = Int32(openWays.count) - made[number].firstWay
+      made[number].wayCount = openCount - made[number].firstWay
+    }
+    // Words that many clauses ask for are words that attacks have: a clause is filed under what fewest others ask for.
+    var shares = [Int](repeating: 0, count: literalTexts.count)
+    for draft in drafts { for set in draft.sets { for literal in set { shares[Int(literal)] += 1 } } }
+    for draft in drafts {
+      let (clause, filed) = draft.clause(shares, &allChecks)
+      if draft.isOpen {
+        openWays.append(clause)
+      } else {
+        allClauses.append(clause)
+        begins.append(filed)
+      }
     }
     checks = PatternTable.replace(checks, allChecks)
     ways = PatternTable.replace(ways, openWays)
@@ -250,29 +322,9 @@ final class PatternTable {
     let (firsts, numbers) = PatternTable.inverted(begins, count: literalTexts.count)
     clauseFirst = PatternTable.replace(clauseFirst, firsts)
     clauses = PatternTable.replace(clauses, numbers.map { allClauses[Int($0)] })
-    scanner = LiteralScanner(literalTexts, placed: placed)
+    scanner = LiteralScanner(literalTexts, placed: placed, listed: literalTexts.indices.map { firsts[$0] < firsts[$0 + 1] })
     compiled = Array(repeating: CompiledPattern(), count: count)
     self.numbers = [:]
-  }
-  /// That one of the literals is found.
-  private static func add(_ literals: [Int32], to checks: inout [LiteralCheck]) {
-    let first = checks.count
-    for literal in literals.sorted() {
-      let bit: UInt64 = 1 << UInt64(literal & 63)
-      let word = literal >> 6 + LiteralHits.byteWords
-      if checks.count > first, checks[checks.count - 1].word == word {
-        checks[checks.count - 1].mask |= bit
-      } else {
-        checks.append(LiteralCheck(mask: bit, word: word, isLast: false))
-      }
-    }
-    checks[checks.count - 1].isLast = true
-  }
-  private static func add(_ bytes: ByteMask, to checks: inout [LiteralCheck]) {
-    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
-      checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
-    }
-    checks[checks.count - 1].isLast = true
   }
   /// By literal, in which of `lists` it is: where its range begins, and the ranges one after the other.
   private static func inverted(_ lists: [[Int32]], count: Int) -> (first: [Int32], members: [Int32]) {
