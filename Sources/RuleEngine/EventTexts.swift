@@ -1,6 +1,7 @@
 // The texts of one event, each scanned once whatever fields show it, and what patterns said about them.
 // What must stay true: a pattern runs at most once on a text; the answer is that of the whole pattern on the whole text, raw or
 // normalised, however the search was narrowed down; what an event leaves here is gone with the next one.
+import CLinux
 import Primitives
 import RegularExpressions
 
@@ -243,8 +244,13 @@ final class EventTexts {
     let first = table.clauseFirst
     let states = text.pointee.states
     let bits = UnsafePointer(hits.pointee.bits)
-    for n in 0..<hits.pointee.foundCount {
-      let literal = Int(hits.pointee.found[n])
+    // Where lists begin, and they themselves, lie far apart: each is asked for before it is needed.
+    let found = UnsafePointer(hits.pointee.found)
+    let foundCount = hits.pointee.foundCount
+    for n in 0..<foundCount { pg_prefetch(first + Int(found[n])) }
+    for n in 0..<foundCount { pg_prefetch(table.clauses + Int(first[Int(found[n])])) }
+    for n in 0..<foundCount {
+      let literal = Int(found[n])
       var clause = table.clauses + Int(first[literal])
       let end = table.clauses + Int(first[literal + 1])
       while clause < end {
@@ -302,6 +308,7 @@ final class EventTexts {
   }
   @inline(__always)
   private func touch(_ text: UnsafeMutablePointer<EventText>, _ pattern: Int32, _ state: UInt8) {
+    pg_prefetch(codes + Int(pattern))
     text.pointee.states[Int(pattern)] = state
     text.pointee.touched[text.pointee.touchedCount] = pattern
     text.pointee.touchedCount += 1
