@@ -388,7 +388,7 @@ final class EventTexts {
   }
 
   private func contains(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
-    let needle = code.pointee.needleBytes
+    let needle = table.needle(code)
     if code.pointee.isCaseSensitive { return needle.count == 0 || text.pointee.bytes.index(of: needle) != nil }
     if text.pointee.isASCII {
       // A found literal that is the whole needle has said it.
@@ -398,7 +398,7 @@ final class EventTexts {
     return needle.count == 0 || TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.index(of: needle) != nil }
   }
   private func startsWith(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
-    let needle = code.pointee.needleBytes
+    let needle = table.needle(code)
     if code.pointee.isCaseSensitive { return text.pointee.bytes.upTo(needle.count).equals(needle) }
     if text.pointee.isASCII {
       let part = text.pointee.bytes.upTo(needle.count)

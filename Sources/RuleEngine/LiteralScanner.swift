@@ -140,7 +140,6 @@ final class LiteralScanner {
     /// By word of `bits`: the entry of its first bit.
     let ranks: UnsafeMutablePointer<Int32>
     let shift: UInt32
-    var isEmpty = true
 
     /// At most one bit in sixteen is set, and the bits stay inside the first or second level cache.
     init(grams: Int) {
@@ -152,14 +151,27 @@ final class LiteralScanner {
       ranks = .allocate(capacity: 1 << Int(log - 6))
       ranks.initialize(repeating: 0, count: 1 << Int(log - 6))
     }
+    func write(to writer: inout TableWriter) {
+      writer.put(bits, 1 << Int(26 - shift))
+      writer.put(ranks, 1 << Int(26 - shift))
+    }
+    init?(from reader: inout TableReader) {
+      guard let bits = reader.take(UInt64.self) else { return nil }
+      guard bits.count.nonzeroBitCount == 1, bits.count >= 64, let ranks = reader.take(Int32.self) else {
+        bits.first.deallocate()
+        return nil
+      }
+      self.bits = bits.first
+      self.ranks = ranks.first
+      shift = 26 - UInt32(bits.count.trailingZeroBitCount)
+    }
     func deallocate() {
       bits.deallocate()
       ranks.deallocate()
     }
     @inline(__always) func bucket(_ gram: UInt32) -> UInt32 { (gram &* 0x9e37_79b1) &>> shift }
     /// `bucketed`: the buckets that are used, ascending; the first of them has the entry `first`.
-    mutating func fill(_ bucketed: [UInt32], first: Int) {
-      isEmpty = bucketed.isEmpty
+    func fill(_ bucketed: [UInt32], first: Int) {
       var words: [Int: Int32] = [:]
       for (n, bucket) in bucketed.enumerated() {
         bits[Int(bucket >> 6)] |= 1 << UInt64(bucket & 63)
@@ -182,11 +194,11 @@ final class LiteralScanner {
   let placedCount: Int
   /// Literals under the hash that has most: the bound of the work for one byte.
   private(set) var longestList = 0
-  private var entries: UnsafeMutablePointer<Entry>
-  private var bytes: UnsafeMutablePointer<UInt8>
-  private var four: GramIndex
-  private var three: GramIndex
-  private var two: GramIndex
+  private let entries: UnsafeMutablePointer<Entry>
+  private let bytes: UnsafeMutablePointer<UInt8>
+  private let four: GramIndex
+  private let three: GramIndex
+  private let two: GramIndex
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
   /// `listed`: by literal, whether `LiteralHits.found` has it; empty: all are.
@@ -195,8 +207,9 @@ final class LiteralScanner {
     literalCount = literals.count
     placedCount = min(placed, literals.count)
     let total = literals.reduce(0) { $0 + $1.count }
-    bytes = .allocate(capacity: total + 8)
-    bytes.initialize(repeating: 0, count: total + 8)
+    bytesTotal = total + 8
+    bytes = .allocate(capacity: bytesTotal)
+    bytes.initialize(repeating: 0, count: bytesTotal)
     var offsets: [Int32] = []
     offsets.reserveCapacity(literals.count)
     var at = 0
@@ -251,6 +264,35 @@ final class LiteralScanner {
         if n > start { next += 1 }
       }
     }
+  }
+
+  // MARK: On disk
+
+  private let bytesTotal: Int
+  func write(to writer: inout TableWriter) {
+    writer.put([Int64(literalCount), Int64(placedCount), Int64(longestList)])
+    writer.put(entries, literalCount)
+    writer.put(bytes, bytesTotal)
+    for index in [four, three, two] { index.write(to: &writer) }
+  }
+  init?(from reader: inout TableReader) {
+    guard let numbers = reader.list(Int64.self), numbers.count == 3, let entries = reader.take(Entry.self) else { return nil }
+    guard entries.count == numbers[0], let bytes = reader.take(UInt8.self) else {
+      entries.first.deallocate()
+      return nil
+    }
+    guard let four = GramIndex(from: &reader), let three = GramIndex(from: &reader), let two = GramIndex(from: &reader) else {
+      entries.first.deallocate()
+      bytes.first.deallocate()
+      return nil
+    }
+    literalCount = Int(numbers[0])
+    placedCount = Int(numbers[1])
+    longestList = Int(numbers[2])
+    self.entries = entries.first
+    self.bytes = bytes.first
+    bytesTotal = bytes.count
+    (self.four, self.three, self.two) = (four, three, two)
   }
   deinit {
     entries.deallocate()

@@ -34,10 +34,9 @@ struct PatternCode {
   var longestScan: Int
   var firstScanSet: Int32
   var scanSetCount: Int32
-  /// contains, startsWith: lower-case where case is ignored.
-  var needle: UnsafeMutablePointer<UInt8>
-  var needleCount: Int
-  var needleBytes: Bytes { Bytes(start: needle, count: needleCount) }
+  /// contains, startsWith: a range of the table's needles.
+  var needleAt: Int32
+  var needleCount: Int32
 }
 
 /// A literal of a pattern.
@@ -145,6 +144,9 @@ final class PatternTable {
   private(set) var openBeyondASCII: [Int32] = []
   /// By pattern: the numbers of the tests that want it.
   private(set) var tests: UnsafeMutablePointer<Int32>
+  /// Of all patterns, one after the other; lower-case where case is ignored.
+  private var needles: UnsafeMutablePointer<UInt8>
+  private var needleBytes = 0
   private(set) var sets: [ByteMask] = []
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// By pattern, the numbers of the sets whose runs a step may walk over.
@@ -171,9 +173,9 @@ final class PatternTable {
     checks = .allocate(capacity: 1)
     ways = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
+    needles = .allocate(capacity: 1)
   }
   deinit {
-    for i in 0..<count { codes[i].needle.deallocate() }
     for i in compiled.indices { compiled[i].free() }
     codes.deallocate()
     literals.deallocate()
@@ -182,7 +184,15 @@ final class PatternTable {
     checks.deallocate()
     ways.deallocate()
     tests.deallocate()
+    needles.deallocate()
   }
+
+  /// What `contains` and `startsWith` look for.
+  @inline(__always)
+  func needle(_ code: UnsafePointer<PatternCode>) -> Bytes {
+    Bytes(start: needles + Int(code.pointee.needleAt), count: Int(code.pointee.needleCount))
+  }
+  func needle(_ pattern: Int32) -> Bytes { needle(codes + Int(pattern)) }
 
   /// The pattern's number, whether or not it was there before.
   func number(_ source: PatternSource) -> Int32 {
@@ -195,12 +205,11 @@ final class PatternTable {
 
   /// Analyses all patterns, or takes what `cached` has. By pattern, what is wrong with it.
   func analyse(cached: [UInt8]?) -> [Int32: RegexError] {
-    key = AnalysisCache.key(of: sources)
-    if let cached, let restored = AnalysisCache.restore(cached, key: key, count: sources.count) {
-      analyses = restored
-      wasCached = true
-      return [:]
-    }
+    key = TableCache.key(of: sources)
+    if let cached, let reader = TableCache.open(cached, key: key), restore(reader) { return [:] }
+    return analyseAll()
+  }
+  private func analyseAll() -> [Int32: RegexError] {
     var failures: [Int32: RegexError] = [:]
     analyses.reserveCapacity(sources.count)
     for (number, source) in sources.enumerated() {
@@ -215,14 +224,104 @@ final class PatternTable {
     return failures
   }
   private var hasFailures = false
-  /// nil: a pattern was refused, and must be again the next time.
-  func serialized() -> [UInt8]? { hasFailures ? nil : AnalysisCache.serialize(analyses, key: key) }
 
-  func isFiltered(_ pattern: Int32) -> Bool { !analyses[Int(pattern)].literals.isEmpty }
+  func isFiltered(_ pattern: Int32) -> Bool {
+    wasCached ? codes[Int(pattern)].isFilteredInASCII : !analyses[Int(pattern)].literals.isEmpty
+  }
 
-  /// Makes the tables. `wanted`: by test, its pattern (or -1).
+  // MARK: On disk
+
+  /// By test, its pattern (or -1): what the tables were linked for.
+  private var wanted: [Int32] = []
+  private var literalTotal = 0
+  private var clauseTotal = 0
+  private var checkTotal = 0
+  private var wayTotal = 0
+  private var testTotal = 0
+  private var patternLiteralTotal = 0
+
+  /// The tables; nil: a pattern was refused, and must be again the next time.
+  func serialized() -> [UInt8]? {
+    if hasFailures { return nil }
+    var writer = TableWriter()
+    writer.put(wanted)
+    writer.put(codes, count)
+    writer.put(literals, patternLiteralTotal)
+    writer.put(clauseFirst, literalTotal + 1)
+    writer.put(clauses, clauseTotal)
+    writer.put(checks, checkTotal)
+    writer.put(ways, wayTotal)
+    writer.put(tests, testTotal)
+    writer.put(needles, needleBytes)
+    writer.put(openInASCII)
+    writer.put(openBeyondASCII)
+    writer.put(sets)
+    writer.put(runs.map { Int64($0.set) << 32 | Int64($0.count) })
+    writer.put(scanSets)
+    writer.put(runSets)
+    writer.put(Int(blankSet))
+    scanner.write(to: &writer)
+    return TableCache.seal(writer, key: key)
+  }
+
+  private func restore(_ from: TableReader) -> Bool {
+    var reader = from
+    guard let wanted = reader.list(Int32.self), let codes = reader.take(PatternCode.self) else { return false }
+    PatternTable.adopt(&self.codes, codes.first)
+    guard codes.count == sources.count, let literals = reader.take(PatternLiteral.self) else { return false }
+    PatternTable.adopt(&self.literals, literals.first)
+    guard let clauseFirst = reader.take(Int32.self) else { return false }
+    PatternTable.adopt(&self.clauseFirst, clauseFirst.first)
+    guard let clauses = reader.take(PatternClause.self) else { return false }
+    PatternTable.adopt(&self.clauses, clauses.first)
+    guard let checks = reader.take(LiteralCheck.self) else { return false }
+    PatternTable.adopt(&self.checks, checks.first)
+    guard let ways = reader.take(PatternClause.self) else { return false }
+    PatternTable.adopt(&self.ways, ways.first)
+    guard let tests = reader.take(Int32.self) else { return false }
+    PatternTable.adopt(&self.tests, tests.first)
+    guard let needles = reader.take(UInt8.self) else { return false }
+    PatternTable.adopt(&self.needles, needles.first)
+    guard let openInASCII = reader.list(Int32.self), let openBeyondASCII = reader.list(Int32.self), let sets = reader.list(ByteMask.self),
+      let runs = reader.list(Int64.self), let scanSets = reader.list(Int32.self), let runSets = reader.list(ByteMask.self),
+      let blankSet = reader.number(), let scanner = LiteralScanner(from: &reader), reader.isAtEnd
+    else { return false }
+    count = codes.count
+    self.wanted = wanted
+    self.openInASCII = openInASCII
+    self.openBeyondASCII = openBeyondASCII
+    self.sets = sets
+    self.runs = runs.map { (Int32($0 >> 32), Int($0 & 0xffff_ffff)) }
+    self.scanSets = scanSets
+    self.runSets = runSets
+    self.blankSet = Int32(blankSet)
+    self.scanner = scanner
+    wasCached = true
+    return true
+  }
+  private static func adopt<T>(_ place: inout UnsafeMutablePointer<T>, _ new: UnsafeMutablePointer<T>) {
+    place.deallocate()
+    place = new
+  }
+
+  /// Makes the tables, where they were not restored. `wanted`: by test, its pattern (or -1).
   func link(_ wanted: [Int32]) {
+    defer {
+      compiled = Array(repeating: CompiledPattern(), count: count)
+      numbers = [:]
+    }
+    if wasCached {
+      if wanted == self.wanted { return }
+      // Of the same patterns, but other rules run.
+      wasCached = false
+      _ = analyseAll()
+    }
+    self.wanted = wanted
+    makeTables(wanted)
+  }
+  private func makeTables(_ wanted: [Int32]) {
     count = sources.count
+    (openInASCII, openBeyondASCII, sets, runs, scanSets, runSets) = ([], [], [], [], [], [])
     var literalNumbers: [[UInt8]: Int32] = [:]
     var literalTexts: [[UInt8]] = []
     func literalNumber(_ bytes: [UInt8]) -> Int32 {
@@ -244,6 +343,7 @@ final class PatternTable {
     var testsOf: [[Int32]] = Array(repeating: [], count: count)
     for (test, pattern) in wanted.enumerated() where pattern >= 0 { testsOf[Int(pattern)].append(Int32(test)) }
     var allTests: [Int32] = []
+    var allNeedles: [UInt8] = []
     for (number, source) in sources.enumerated() {
       let analysis = analyses[number]
       let first = patternLiterals.count
@@ -263,8 +363,8 @@ final class PatternTable {
       let firstScanSet = scanSets.count
       scanSets += analysis.scanSets.map(setNumber)
       let text = source.kind == .regex ? [] : PatternTable.needle(source)
-      let needle = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, text.count))
-      needle.initialize(from: text, count: text.count)
+      let needleAt = allNeedles.count
+      allNeedles += text
       made.append(
         PatternCode(
           kind: source.kind, isCaseSensitive: source.isCaseSensitive, isAnchored: analysis.isAnchored,
@@ -273,8 +373,8 @@ final class PatternTable {
           longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
           firstWay: 0, wayCount: 0, firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
-          longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
-          needleCount: text.count))
+          longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count),
+          needleAt: Int32(needleAt), needleCount: Int32(text.count)))
       allTests += testsOf[number]
       sets += analysis.byteSets
     }
@@ -319,12 +419,18 @@ final class PatternTable {
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
+    needles = PatternTable.replace(needles, allNeedles)
     let (firsts, numbers) = PatternTable.inverted(begins, count: literalTexts.count)
     clauseFirst = PatternTable.replace(clauseFirst, firsts)
     clauses = PatternTable.replace(clauses, numbers.map { allClauses[Int($0)] })
     scanner = LiteralScanner(literalTexts, placed: placed, listed: literalTexts.indices.map { firsts[$0] < firsts[$0 + 1] })
-    compiled = Array(repeating: CompiledPattern(), count: count)
-    self.numbers = [:]
+    literalTotal = literalTexts.count
+    clauseTotal = numbers.count
+    checkTotal = allChecks.count
+    wayTotal = openWays.count
+    testTotal = allTests.count
+    patternLiteralTotal = patternLiterals.count
+    needleBytes = allNeedles.count
   }
   /// By literal, in which of `lists` it is: where its range begins, and the ranges one after the other.
   private static func inverted(_ lists: [[Int32]], count: Int) -> (first: [Int32], members: [Int32]) {
