@@ -40,6 +40,12 @@ struct PatternSource: Hashable, Sendable {
   var kind: Kind
   var isCaseSensitive: Bool
   var text: [UInt8]
+  /// In one piece: an array alone is hashed byte by byte, and each start hashes all patterns.
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(kind)
+    hasher.combine(isCaseSensitive)
+    text.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
 }
 
 /// One literal of a requirement.

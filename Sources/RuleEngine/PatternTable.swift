@@ -194,6 +194,11 @@ final class PatternTable {
   }
   func needle(_ pattern: Int32) -> Bytes { needle(codes + Int(pattern)) }
 
+  /// Room for about so many patterns.
+  func reserve(_ count: Int) {
+    sources.reserveCapacity(count)
+    numbers.reserveCapacity(count)
+  }
   /// The pattern's number, whether or not it was there before.
   func number(_ source: PatternSource) -> Int32 {
     if let known = numbers[source] { return known }
