@@ -288,7 +288,10 @@ final class EventTexts {
   }
   @inline(__always)
   private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
-    bits[Int(clause.pointee.wordA)] & clause.pointee.maskA | bits[Int(clause.pointee.wordB)] & clause.pointee.maskB != 0
+    let first = bits[Int(clause.pointee.wordA)] & clause.pointee.maskA | bits[Int(clause.pointee.wordB)] & clause.pointee.maskB
+    let second = bits[Int(clause.pointee.wordC)] & clause.pointee.maskC | bits[Int(clause.pointee.wordD)] & clause.pointee.maskD
+    // Both, without a branch between them.
+    return (first != 0 ? 1 : 0) & (second != 0 ? 1 : 0) != 0
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)

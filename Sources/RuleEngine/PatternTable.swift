@@ -47,18 +47,23 @@ struct PatternLiteral {
   var beforeInASCII: LiteralReach
 }
 
-/// A way to match a pattern, filed under each literal of one of its sets. Plain data, and half a cache line: most clauses are given up
-/// without looking farther.
+/// A way to match a pattern, filed under each literal of one of its sets. Plain data, and less than a cache line: most clauses are given
+/// up without looking farther.
 struct PatternClause {
   var pattern: Int32
   /// Which of `PatternTable.checks` must hold too.
   var first: Int32
   var end: Int32
-  /// One of these bits must be there: a check of two words at most, which is not among the others.
+  /// One of these bits must be there: a check of two words at most, which is not among those.
   var wordA = UInt16(LiteralHits.constantWord)
   var wordB = UInt16(LiteralHits.constantWord)
   var maskA = UInt64.max
   var maskB: UInt64 = 0
+  /// And one of these.
+  var wordC = UInt16(LiteralHits.constantWord)
+  var wordD = UInt16(LiteralHits.constantWord)
+  var maskC = UInt64.max
+  var maskD: UInt64 = 0
 }
 
 /// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
@@ -88,10 +93,18 @@ private struct ClauseDraft {
     // The least shared first; a stable order, so that every start makes the same tables.
     groups = groups.enumerated().sorted { ($0.element.cost, $0.offset) < ($1.element.cost, $1.offset) }.map(\.element)
     var clause = PatternClause(pattern: pattern, first: Int32(checks.count), end: 0)
-    if let at = groups.firstIndex(where: { $0.checks.count <= 2 && $0.checks.allSatisfy { $0.word <= Int32(UInt16.max) } }) {
-      let own = groups.remove(at: at).checks
+    /// The first check of two words at most, which is then not among the others.
+    func takeShort() -> [LiteralCheck]? {
+      guard let at = groups.firstIndex(where: { $0.checks.count <= 2 && $0.checks.allSatisfy { $0.word <= Int32(UInt16.max) } }) else { return nil }
+      return groups.remove(at: at).checks
+    }
+    if let own = takeShort() {
       (clause.wordA, clause.maskA) = (UInt16(own[0].word), own[0].mask)
       if own.count == 2 { (clause.wordB, clause.maskB) = (UInt16(own[1].word), own[1].mask) }
+    }
+    if let own = takeShort() {
+      (clause.wordC, clause.maskC) = (UInt16(own[0].word), own[0].mask)
+      if own.count == 2 { (clause.wordD, clause.maskD) = (UInt16(own[1].word), own[1].mask) }
     }
     for group in groups { checks += group.checks }
     clause.end = Int32(checks.count)
