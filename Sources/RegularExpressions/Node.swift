@@ -61,4 +61,10 @@ public struct CharacterClass: Sendable, Equatable {
     self.ignoresCase = ignoresCase
     self.isASCII = isASCII
   }
+  /// Every character is a member, by the way it is written; false: perhaps not.
+  var isAnything: Bool {
+    if isNegated { return ranges.isEmpty && shorthands.isEmpty }
+    let pairs: [(Shorthand, Shorthand)] = [(.space, .notSpace), (.digit, .notDigit), (.word, .notWord)]
+    return pairs.contains { shorthands.contains($0.0) && shorthands.contains($0.1) }
+  }
 }

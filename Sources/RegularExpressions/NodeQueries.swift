@@ -30,6 +30,19 @@ extension Node {
     default: [self]
     }
   }
+  /// Looks ahead for what may stand any number of any characters farther on, and for nothing that depends on what was matched before.
+  var looksAheadOverAnything: Bool {
+    guard case .lookAround(let inner, true, false) = self, case .repeat(.characterClass(let set), 0, nil, _)? = inner.parts.first else {
+      return false
+    }
+    return set.isAnything
+      && !inner.contains {
+        switch $0 {
+        case .backReference, .conditional: true
+        default: false
+        }
+      }
+  }
   /// Characters of each match, where PCRE2 too sees that it is always the same number.
   var fixedWidth: Int? {
     PatternWork.step()

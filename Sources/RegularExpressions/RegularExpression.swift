@@ -75,6 +75,8 @@ public struct RegularExpression: Sendable {
   /// What each match begins with, if it begins where the text does.
   private var start: TextStart? {
     var parts = root.parts
+    // What looks ahead over any number of any characters, and does nothing else, sees from the text's start what it sees from anywhere.
+    if !parts.isEmpty, parts.allSatisfy(\.looksAheadOverAnything) { return TextStart() }
     guard case .anchor(.textStart)? = parts.first else { return nil }
     parts.removeFirst()
     guard var next = parts.first else { return TextStart() }

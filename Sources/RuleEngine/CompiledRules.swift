@@ -181,6 +181,7 @@ private struct Builder {
 
   /// Gives each pattern its number: all are analysed together, before any rule is compiled.
   mutating func collectPatterns() {
+    table.reserve(ruleSet.rules.count * 4)
     for rule in ruleSet.rules {
       for condition in CompiledRules.conditions(of: rule.detection) {
         for source in Builder.sources(of: condition.test) { _ = table.number(source) }

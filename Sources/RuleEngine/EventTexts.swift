@@ -1,6 +1,7 @@
 // The texts of one event, each scanned once whatever fields show it, and what patterns said about them.
 // What must stay true: a pattern runs at most once on a text; the answer is that of the whole pattern on the whole text, raw or
 // normalised, however the search was narrowed down; what an event leaves here is gone with the next one.
+import CLinux
 import Primitives
 import RegularExpressions
 
@@ -243,13 +244,19 @@ final class EventTexts {
     let first = table.clauseFirst
     let states = text.pointee.states
     let bits = UnsafePointer(hits.pointee.bits)
-    for n in 0..<hits.pointee.foundCount {
-      let literal = Int(hits.pointee.found[n])
+    // Where lists begin, and they themselves, lie far apart: each is asked for before it is needed.
+    let found = UnsafePointer(hits.pointee.found)
+    let foundCount = hits.pointee.foundCount
+    for n in 0..<foundCount { pg_prefetch(first + Int(found[n])) }
+    for n in 0..<foundCount { pg_prefetch(table.clauses + Int(first[Int(found[n])])) }
+    for n in 0..<foundCount {
+      let literal = Int(found[n])
       var clause = table.clauses + Int(first[literal])
       let end = table.clauses + Int(first[literal + 1])
       while clause < end {
         let pattern = clause.pointee.pattern
-        if states[Int(pattern)] != State.candidate, holds(clause.pointee, bits) { touch(text, pattern, State.candidate) }
+        // The text's own bits first: whether the pattern is a candidate already lies elsewhere.
+        if begins(clause, bits), states[Int(pattern)] != State.candidate, holds(clause, bits) { touch(text, pattern, State.candidate) }
         clause += 1
       }
     }
@@ -276,28 +283,35 @@ final class EventTexts {
     if code.pointee.wayCount == 0 { return true }
     let bits = UnsafePointer(text.pointee.hits.pointee.bits)
     let ways = table.ways + Int(code.pointee.firstWay)
-    for i in 0..<Int(code.pointee.wayCount) where holds(ways[i], bits) { return true }
+    for i in 0..<Int(code.pointee.wayCount) where begins(ways + i, bits) && holds(ways + i, bits) { return true }
     return false
+  }
+  @inline(__always)
+  private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
+    let first = bits[Int(clause.pointee.wordA)] & clause.pointee.maskA | bits[Int(clause.pointee.wordB)] & clause.pointee.maskB
+    let second = bits[Int(clause.pointee.wordC)] & clause.pointee.maskC | bits[Int(clause.pointee.wordD)] & clause.pointee.maskD
+    // Both, without a branch between them.
+    return (first != 0 ? 1 : 0) & (second != 0 ? 1 : 0) != 0
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
-  private func holds(_ clause: PatternClause, _ bits: UnsafePointer<UInt64>) -> Bool {
-    let checks = UnsafePointer(table.checks)
-    var at = Int(clause.first)
+  private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
+    let end = UnsafePointer(table.checks) + Int(clause.pointee.end)
+    var check = UnsafePointer(table.checks) + Int(clause.pointee.first)
     var met: UInt64 = 0
-    while at < Int(clause.end) {
-      let check = checks[at]
-      met |= bits[Int(check.word)] & check.mask
-      if check.isLast {
+    while check < end {
+      met |= bits[Int(check.pointee.word)] & check.pointee.mask
+      if check.pointee.isLast {
         if met == 0 { return false }
         met = 0
       }
-      at &+= 1
+      check += 1
     }
     return true
   }
   @inline(__always)
   private func touch(_ text: UnsafeMutablePointer<EventText>, _ pattern: Int32, _ state: UInt8) {
+    pg_prefetch(codes + Int(pattern))
     text.pointee.states[Int(pattern)] = state
     text.pointee.touched[text.pointee.touchedCount] = pattern
     text.pointee.touchedCount += 1
@@ -377,7 +391,7 @@ final class EventTexts {
   }
 
   private func contains(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
-    let needle = code.pointee.needleBytes
+    let needle = table.needle(code)
     if code.pointee.isCaseSensitive { return needle.count == 0 || text.pointee.bytes.index(of: needle) != nil }
     if text.pointee.isASCII {
       // A found literal that is the whole needle has said it.
@@ -387,7 +401,7 @@ final class EventTexts {
     return needle.count == 0 || TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.index(of: needle) != nil }
   }
   private func startsWith(_ code: UnsafeMutablePointer<PatternCode>, _ text: UnsafeMutablePointer<EventText>) -> Bool {
-    let needle = code.pointee.needleBytes
+    let needle = table.needle(code)
     if code.pointee.isCaseSensitive { return text.pointee.bytes.upTo(needle.count).equals(needle) }
     if text.pointee.isASCII {
       let part = text.pointee.bytes.upTo(needle.count)

@@ -113,7 +113,7 @@ extension RuleEngine {
     return span == nil && texts.forms(number).normalised != nil ? (.no, nil) : (.yes, span)
   }
   private func find(_ test: TestCode, _ code: ConditionCode, _ text: Bytes) -> (Truth, Range<Int>?) {
-    let needle = test.pattern < 0 ? test.bytes : compiled.table.codes[Int(test.pattern)].needleBytes
+    let needle = test.pattern < 0 ? test.bytes : compiled.table.needle(test.pattern)
     if code.kind == .exact {
       guard text.count == needle.count, code.isCaseSensitive ? text.equals(needle) : equalsFolded(text, needle) else { return (.no, nil) }
       return (.yes, 0..<text.count)

@@ -1,9 +1,9 @@
-// Which of many literals does a text contain, and where? One pass over the text as it is: four bytes at a time are hashed into a
-// bitmap; the few places that hit look into a table of the literals filed under these four bytes, and are compared.
-// Each literal is filed once, under its rarest four bytes (GramRarity), so that ordinary text seldom hits; literals of two and three
-// bytes are filed under a pair.
+// Which of many literals does a text contain, and where? One pass over the text as it is: at each byte the next four, three and two are
+// hashed into bitmaps; the few places that hit look at the literals filed under these bytes, and are compared.
+// Each literal is filed once: under its rarest four bytes (GramRarity), so that ordinary text seldom hits, or as a whole if it is shorter.
 // What must stay true: every occurrence is found, whatever the alignment, with ASCII letters of both cases alike; nothing outside the
 // text is read; the work for each byte is bounded by the longest list of literals under one gram.
+import CLinux
 import Primitives
 
 /// A literal's occurrences in one text. Plain data.
@@ -26,9 +26,9 @@ struct LiteralPlace {
 /// What a scan fills. One for each text of an event, reused.
 struct LiteralHits {
   let marks: UnsafeMutablePointer<LiteralMark>
-  /// Literals that were found, in the order of their first place, of those that keep their places.
+  /// Literals that were found, in the order of their first place, of those that are listed.
   let found: UnsafeMutablePointer<Int32>
-  /// Which bytes the text has: a bit for each of the 256. Then, by literal, whether it was found.
+  /// Which bytes the text has: a bit for each of the 256. Then a word of ones, and then, by literal, whether it was found.
   let bits: UnsafeMutablePointer<UInt64>
   private(set) var foundCount = 0
   private(set) var generation: UInt32 = 0
@@ -54,8 +54,10 @@ struct LiteralHits {
     found.deallocate()
     bits.deallocate()
   }
-  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(byteWords) }
-  static let byteWords: Int32 = 4
+  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(firstWord) }
+  static let constantWord: Int32 = 4
+  /// Where literals' bits begin.
+  static let firstWord: Int32 = 5
 
   /// `bytes`: those of the text as it is.
   mutating func begin(keepsPlaces: Bool, bytes: ByteMask = ByteMask()) {
@@ -69,7 +71,8 @@ struct LiteralHits {
     bits[1] = bytes.b
     bits[2] = bytes.c
     bits[3] = bytes.d
-    (bits + Int(LiteralHits.byteWords)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.byteWords))
+    bits[Int(LiteralHits.constantWord)] = .max
+    (bits + Int(LiteralHits.firstWord)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.firstWord))
     hasPlaces = keepsPlaces
     if places.capacity > 65_536 { places = [] } else { places.removeAll(keepingCapacity: true) }
   }
@@ -79,18 +82,22 @@ struct LiteralHits {
     return mark.generation == generation ? mark : nil
   }
   @inline(__always)
-  fileprivate mutating func add(_ literal: Int32, at place: Int) {
-    if literal >= placedCount {
-      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
-      return
+  fileprivate mutating func add(_ literal: Int32, at place: Int, isListed: Bool) {
+    let word = bits + Int(literal &>> 6 &+ LiteralHits.firstWord)
+    let bit: UInt64 = 1 &<< UInt64(literal & 63)
+    let isNew = word.pointee & bit == 0
+    if isNew {
+      word.pointee |= bit
+      if isListed {
+        found[foundCount] = literal
+        foundCount &+= 1
+      }
     }
+    if literal >= placedCount { return }
     let mark = marks + Int(literal)
     let at = UInt32(truncatingIfNeeded: place)
-    if mark.pointee.generation != generation {
+    if isNew {
       mark.pointee = LiteralMark(generation: generation, first: at, last: at, newest: -1)
-      bits[Int(literal &>> 6 &+ LiteralHits.byteWords)] |= 1 &<< UInt64(literal & 63)
-      found[foundCount] = literal
-      foundCount += 1
     } else {
       // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
       mark.pointee.last = at
@@ -118,44 +125,93 @@ final class LiteralScanner {
     var literal: Int32
     /// Where the literal's bytes begin in `bytes`.
     var bytesAt: Int32
+    /// Where the others of the same bucket begin, or -1; they stand one after the other.
+    var more: Int32
     /// Where in the literal the gram and the word are.
     var gramAt: UInt8
     var wordAt: UInt8
     var length: UInt8
     var isLast: Bool
+    var isListed: Bool
   }
-  private struct Place {
-    var gram: UInt32
-    /// Index of the first entry, or -1.
-    var first: Int32
+  /// Which grams of one width there are: a bit for each hash. The n-th bit that is set stands for the n-th of the index's entries.
+  private struct GramIndex {
+    let bits: UnsafeMutablePointer<UInt64>
+    /// By word of `bits`: the entry of its first bit.
+    let ranks: UnsafeMutablePointer<Int32>
+    let shift: UInt32
+
+    /// At most one bit in sixteen is set, and the bits stay inside the first or second level cache.
+    init(grams: Int) {
+      var log: UInt32 = 12
+      while log < 22, grams * 16 > 1 << Int(log) { log += 1 }
+      shift = 32 - log
+      bits = .allocate(capacity: 1 << Int(log - 6))
+      bits.initialize(repeating: 0, count: 1 << Int(log - 6))
+      ranks = .allocate(capacity: 1 << Int(log - 6))
+      ranks.initialize(repeating: 0, count: 1 << Int(log - 6))
+    }
+    func write(to writer: inout TableWriter) {
+      writer.put(bits, 1 << Int(26 - shift))
+      writer.put(ranks, 1 << Int(26 - shift))
+    }
+    init?(from reader: inout TableReader) {
+      guard let bits = reader.take(UInt64.self) else { return nil }
+      guard bits.count.nonzeroBitCount == 1, bits.count >= 64, let ranks = reader.take(Int32.self) else {
+        bits.first.deallocate()
+        return nil
+      }
+      self.bits = bits.first
+      self.ranks = ranks.first
+      shift = 26 - UInt32(bits.count.trailingZeroBitCount)
+    }
+    func deallocate() {
+      bits.deallocate()
+      ranks.deallocate()
+    }
+    @inline(__always) func bucket(_ gram: UInt32) -> UInt32 { (gram &* 0x9e37_79b1) &>> shift }
+    /// `bucketed`: the buckets that are used, ascending; the first of them has the entry `first`.
+    func fill(_ bucketed: [UInt32], first: Int) {
+      var words: [Int: Int32] = [:]
+      for (n, bucket) in bucketed.enumerated() {
+        bits[Int(bucket >> 6)] |= 1 << UInt64(bucket & 63)
+        if words[Int(bucket >> 6)] == nil {
+          words[Int(bucket >> 6)] = 1
+          ranks[Int(bucket >> 6)] = Int32(first + n)
+        }
+      }
+    }
+    /// 1 or 0.
+    @inline(__always) func hit(_ bucket: UInt32) -> UInt64 { bits[Int(bucket &>> 6)] &>> UInt64(bucket & 63) & 1 }
+    @inline(__always) func entry(_ bucket: UInt32) -> Int {
+      let word = Int(bucket &>> 6)
+      return Int(ranks[word]) &+ (bits[word] & (1 &<< UInt64(bucket & 63) &- 1)).nonzeroBitCount
+    }
   }
 
   let literalCount: Int
   /// The first so many are sought for their places, the others only for whether they are there.
   let placedCount: Int
-  /// Literals under the gram that has most: the bound of the work for one byte.
+  /// Literals under the hash that has most: the bound of the work for one byte.
   private(set) var longestList = 0
-  private var entries: UnsafeMutablePointer<Entry>
-  private var bytes: UnsafeMutablePointer<UInt8>
-  private let bitmap: UnsafeMutablePointer<UInt64>
-  private let shift: UInt32
-  private let places: UnsafeMutablePointer<Place>
-  private let placeMask: Int
-  private let pairBits: UnsafeMutablePointer<UInt64>
-  private let pairFirst: UnsafeMutablePointer<Int32>?
-  private let hasGrams: Bool
-  private let hasPairs: Bool
+  private let entries: UnsafeMutablePointer<Entry>
+  private let bytes: UnsafeMutablePointer<UInt8>
+  private let four: GramIndex
+  private let three: GramIndex
+  private let two: GramIndex
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
-  init(_ literals: [[UInt8]], placed: Int = .max) {
+  /// `listed`: by literal, whether `LiteralHits.found` has it; empty: all are.
+  init(_ literals: [[UInt8]], placed: Int = .max, listed: [Bool] = []) {
     precondition(literals.allSatisfy { $0.count >= LiteralScanner.shortest && $0.count <= LiteralScanner.longest })
     literalCount = literals.count
     placedCount = min(placed, literals.count)
     let total = literals.reduce(0) { $0 + $1.count }
-    bytes = .allocate(capacity: total + 8)
-    bytes.initialize(repeating: 0, count: total + 8)
-    let filed = LiteralScanner.file(literals)
+    bytesTotal = total + 8
+    bytes = .allocate(capacity: bytesTotal)
+    bytes.initialize(repeating: 0, count: bytesTotal)
     var offsets: [Int32] = []
+    offsets.reserveCapacity(literals.count)
     var at = 0
     for literal in literals {
       offsets.append(Int32(at))
@@ -164,73 +220,86 @@ final class LiteralScanner {
         at += 1
       }
     }
+    let filed = LiteralScanner.file(literals)
+    four = GramIndex(grams: Set(filed.lazy.filter { $0.width == 4 }.map(\.key)).count)
+    three = GramIndex(grams: filed.count { $0.width == 3 })
+    two = GramIndex(grams: filed.count { $0.width == 2 })
     entries = .allocate(capacity: max(1, literals.count))
-    // Grams first (by gram), then pairs (by pair).
-    let order = filed.indices.sorted { a, b in
-      (filed[a].isPair ? 1 : 0, filed[a].key, a) < (filed[b].isPair ? 1 : 0, filed[b].key, b)
+    // First of each bucket one, in the order of the buckets; behind these what else the buckets have.
+    let buckets = filed.map { place -> UInt64 in
+      let index = place.width == 4 ? four : place.width == 3 ? three : two
+      return UInt64(4 - place.width) << 32 | UInt64(index.bucket(place.key))
     }
-    let grams = Set(filed.lazy.filter { !$0.isPair }.map(\.key)).count
-    hasGrams = grams > 0
-    hasPairs = filed.contains { $0.isPair }
-    // At most one bit in sixteen is set, and the bitmap stays inside the first or second level cache.
-    var bits: UInt32 = 15
-    while bits < 22, grams * 16 > 1 << Int(bits) { bits += 1 }
-    shift = 32 - bits
-    bitmap = .allocate(capacity: 1 << Int(bits - 6))
-    bitmap.initialize(repeating: 0, count: 1 << Int(bits - 6))
-    var slots = 16
-    while slots < grams * 2 { slots *= 2 }
-    places = .allocate(capacity: slots)
-    places.initialize(repeating: Place(gram: 0, first: -1), count: slots)
-    placeMask = slots - 1
-    pairBits = .allocate(capacity: 1024)
-    pairBits.initialize(repeating: 0, count: 1024)
-    if hasPairs {
-      let table = UnsafeMutablePointer<Int32>.allocate(capacity: 65_536)
-      table.initialize(repeating: -1, count: 65_536)
-      pairFirst = table
-    } else {
-      pairFirst = nil
+    let order = filed.indices.sorted { (buckets[$0], $0) < (buckets[$1], $1) }
+    var used: [[UInt32]] = [[], [], []]
+    var starts: [Int] = []
+    for (n, index) in order.enumerated() where n == 0 || buckets[order[n - 1]] != buckets[index] {
+      starts.append(n)
+      used[Int(buckets[index] >> 32)].append(UInt32(truncatingIfNeeded: buckets[index]))
     }
-    var run = 0
-    for (n, index) in order.enumerated() {
-      let literal = literals[index]
-      let place = filed[index]
-      let isLast = n + 1 == order.count || filed[order[n + 1]].key != place.key || filed[order[n + 1]].isPair != place.isPair
-      let wordAt = literal.count < 8 ? 0 : min(place.at, literal.count - 8)
-      var word: UInt64 = 0
-      if literal.count >= 8 {
-        word = LiteralScanner.word(bytes + Int(offsets[index]) + wordAt)
-      } else if literal.count >= 4 {
-        word = LiteralScanner.ends(bytes + Int(offsets[index]), literal.count)
-      } else {
-        for (at, byte) in literal.enumerated() { word |= UInt64(byte) << UInt64(at * 8) }
-      }
-      (entries + n).initialize(
-        to: Entry(
-          word: word, literal: Int32(index), bytesAt: offsets[index], gramAt: UInt8(place.at), wordAt: UInt8(wordAt),
-          length: UInt8(literal.count), isLast: isLast))
-      run += 1
-      longestList = max(longestList, run)
-      if isLast {
-        let first = Int32(n + 1 - run)
-        if place.isPair {
-          pairBits[Int(place.key >> 6)] |= 1 << UInt64(place.key & 63)
-          pairFirst?[Int(place.key)] = first
+    four.fill(used[0], first: 0)
+    three.fill(used[1], first: used[0].count)
+    two.fill(used[2], first: used[0].count + used[1].count)
+    var next = starts.count
+    for (bucket, start) in starts.enumerated() {
+      let end = bucket + 1 < starts.count ? starts[bucket + 1] : order.count
+      longestList = max(longestList, end - start)
+      for n in start..<end {
+        let index = order[n]
+        let literal = literals[index]
+        let wordAt = literal.count < 8 ? 0 : min(filed[index].at, literal.count - 8)
+        var word: UInt64 = 0
+        if literal.count >= 8 {
+          word = LiteralScanner.word(bytes + Int(offsets[index]) + wordAt)
+        } else if literal.count >= 4 {
+          word = LiteralScanner.ends(bytes + Int(offsets[index]), literal.count)
         } else {
-          insert(place.key, first)
+          for (at, byte) in literal.enumerated() { word |= UInt64(byte) << UInt64(at * 8) }
         }
-        run = 0
+        (entries + (n == start ? bucket : next)).initialize(
+          to: Entry(
+            word: word, literal: Int32(index), bytesAt: offsets[index], more: n == start && end - start > 1 ? Int32(next) : -1,
+            gramAt: UInt8(filed[index].at), wordAt: UInt8(wordAt), length: UInt8(literal.count), isLast: n + 1 == end,
+            isListed: listed.isEmpty || listed[index]))
+        if n > start { next += 1 }
       }
     }
+  }
+
+  // MARK: On disk
+
+  private let bytesTotal: Int
+  func write(to writer: inout TableWriter) {
+    writer.put([Int64(literalCount), Int64(placedCount), Int64(longestList)])
+    writer.put(entries, literalCount)
+    writer.put(bytes, bytesTotal)
+    for index in [four, three, two] { index.write(to: &writer) }
+  }
+  init?(from reader: inout TableReader) {
+    guard let numbers = reader.list(Int64.self), numbers.count == 3, let entries = reader.take(Entry.self) else { return nil }
+    guard entries.count == numbers[0], let bytes = reader.take(UInt8.self) else {
+      entries.first.deallocate()
+      return nil
+    }
+    guard let four = GramIndex(from: &reader), let three = GramIndex(from: &reader), let two = GramIndex(from: &reader) else {
+      entries.first.deallocate()
+      bytes.first.deallocate()
+      return nil
+    }
+    literalCount = Int(numbers[0])
+    placedCount = Int(numbers[1])
+    longestList = Int(numbers[2])
+    self.entries = entries.first
+    self.bytes = bytes.first
+    bytesTotal = bytes.count
+    (self.four, self.three, self.two) = (four, three, two)
   }
   deinit {
     entries.deallocate()
     bytes.deallocate()
-    bitmap.deallocate()
-    places.deallocate()
-    pairBits.deallocate()
-    pairFirst?.deallocate()
+    four.deallocate()
+    three.deallocate()
+    two.deallocate()
   }
 
   // MARK: Filing
@@ -238,48 +307,37 @@ final class LiteralScanner {
   private struct Filed {
     var key: UInt32
     var at: Int
-    var isPair: Bool
+    var width: Int
   }
 
   /// Where each literal is filed: the rarest gram, of equal ones the one with fewest literals under it. Literals with little choice
   /// go first.
   private static func file(_ literals: [[UInt8]]) -> [Filed] {
     let rarity = GramRarity()
-    var filed = Array(repeating: Filed(key: 0, at: 0, isPair: true), count: literals.count)
+    var filed = Array(repeating: Filed(key: 0, at: 0, width: 2), count: literals.count)
     var counts: [UInt32: UInt64] = [:]
     counts.reserveCapacity(literals.count)
     for index in literals.indices.sorted(by: { (literals[$0].count, $0) < (literals[$1].count, $1) }) {
       let literal = literals[index]
-      var best: (cost: UInt64, at: Int, key: UInt32)?
-      if literal.count < 4 {
-        for at in 0..<literal.count - 1 {
-          let key = UInt32(literal[at] | 0x20) | UInt32(literal[at + 1] | 0x20) << 8
-          let cost = rarity.frequency(literal[at], literal[at + 1])
-          if best == nil || cost < best!.cost { best = (cost, at, key) }
-        }
-      } else {
-        for at in 0...literal.count - 4 {
-          let key = gram(literal, at)
-          let cost = rarity.frequency(literal[at], literal[at + 1], literal[at + 2], literal[at + 3]) * (1 + (counts[key] ?? 0))
-          if best == nil || cost < best!.cost { best = (cost, at, key) }
-        }
-        counts[best!.key, default: 0] += 1
+      guard literal.count >= 4 else {
+        var key: UInt32 = 0
+        for (at, byte) in literal.enumerated() { key |= UInt32(byte | 0x20) << UInt32(at * 8) }
+        filed[index] = Filed(key: key, at: 0, width: literal.count)
+        continue
       }
-      filed[index] = Filed(key: best!.key, at: best!.at, isPair: literal.count < 4)
+      var best: (cost: UInt64, at: Int, key: UInt32)?
+      for at in 0...literal.count - 4 {
+        let key = gram(literal, at)
+        let cost = rarity.frequency(literal[at], literal[at + 1], literal[at + 2], literal[at + 3]) * (1 + (counts[key] ?? 0))
+        if best == nil || cost < best!.cost { best = (cost, at, key) }
+      }
+      counts[best!.key, default: 0] += 1
+      filed[index] = Filed(key: best!.key, at: best!.at, width: 4)
     }
     return filed
   }
   private static func gram(_ literal: [UInt8], _ at: Int) -> UInt32 {
     (UInt32(literal[at]) | UInt32(literal[at + 1]) << 8 | UInt32(literal[at + 2]) << 16 | UInt32(literal[at + 3]) << 24) | 0x2020_2020
-  }
-  @inline(__always) private static func hash(_ gram: UInt32) -> UInt32 { gram &* 0x9e37_79b1 }
-  private func insert(_ gram: UInt32, _ first: Int32) {
-    let hash = LiteralScanner.hash(gram)
-    let bit = hash >> shift
-    bitmap[Int(bit >> 6)] |= 1 << UInt64(bit & 63)
-    var at = Int(hash >> 7) & placeMask
-    while places[at].first >= 0 { at = (at + 1) & placeMask }
-    places[at] = Place(gram: gram, first: first)
   }
 
   // MARK: Words
@@ -308,71 +366,127 @@ final class LiteralScanner {
 
   // MARK: Scanning
 
+  /// Places that are hashed before the first of their hits is looked at: what a hit leads to lies far apart in memory, and so is on its
+  /// way before it is needed.
+  private static let block = 256
+
   /// Finds all literals in `text` (shorter than 4 GiB).
   func scan(_ text: Bytes, _ hits: UnsafeMutablePointer<LiteralHits>) {
     guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self), text.count >= LiteralScanner.shortest else { return }
-    if hasPairs {
-      scanPairs(base, text.count, hits)
+    // Room for a hit of each width at each place of a block, and for the four places that a word may go beyond it.
+    withUnsafeTemporaryAllocation(of: Hit.self, capacity: 3 * (LiteralScanner.block + 8)) { memory in
+      guard let long = memory.baseAddress else { return }
+      let short = long + (LiteralScanner.block + 8)
+      var i = 0
+      while i <= text.count - LiteralScanner.shortest { i = scanBlock(i, base, text.count, hits, long, short) }
     }
-    if hasGrams, text.count >= 4 { scanGrams(base, text.count, hits) }
   }
 
-  private func scanGrams(_ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    let bitmap = UnsafePointer(bitmap)
-    let shift = shift
-    @inline(__always) func isHit(_ gram: UInt32) -> Bool {
-      let bit = LiteralScanner.hash(gram) &>> shift
-      return bitmap[Int(bit &>> 6)] &>> UInt64(bit & 63) & 1 != 0
+  /// A bucket that was hit, and then its entry; and where.
+  private struct Hit {
+    var entry: UInt32
+    var at: UInt32
+  }
+
+  /// The hits that begin in a block from `start` on; where it ends.
+  private func scanBlock(
+    _ start: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>, _ long: UnsafeMutablePointer<Hit>,
+    _ short: UnsafeMutablePointer<Hit>
+  ) -> Int {
+    let (four, three, two) = (four, three, two)
+    var longCount = 0
+    var shortCount = 0
+    // Each is written, and counted if it is one.
+    @inline(__always) func visit(_ gram: UInt32, _ i: Int) {
+      let at = UInt32(truncatingIfNeeded: i)
+      let bucket = four.bucket(gram)
+      long[longCount] = Hit(entry: bucket, at: at)
+      longCount &+= Int(truncatingIfNeeded: four.hit(bucket))
+      visitShort(gram & 0xff_ffff, gram & 0xffff, at)
     }
-    var i = 0
+    @inline(__always) func visitShort(_ triple: UInt32, _ pair: UInt32, _ at: UInt32) {
+      let bucket = three.bucket(triple)
+      short[shortCount] = Hit(entry: bucket | LiteralScanner.isTriple, at: at)
+      shortCount &+= Int(truncatingIfNeeded: three.hit(bucket))
+      visitPair(pair, at)
+    }
+    @inline(__always) func visitPair(_ pair: UInt32, _ at: UInt32) {
+      let bucket = two.bucket(pair)
+      short[shortCount] = Hit(entry: bucket, at: at)
+      shortCount &+= Int(truncatingIfNeeded: two.hit(bucket))
+    }
+    var i = start
+    let end = min(count, start + LiteralScanner.block)
     // Eight bytes hold five grams.
-    let lastWord = count - 8
-    while i <= lastWord {
-      let word = LiteralScanner.word(base + i) | 0x2020_2020_2020_2020
-      let a = UInt32(truncatingIfNeeded: word)
-      let b = UInt32(truncatingIfNeeded: word &>> 8)
-      let c = UInt32(truncatingIfNeeded: word &>> 16)
-      let d = UInt32(truncatingIfNeeded: word &>> 24)
-      let e = UInt32(truncatingIfNeeded: word &>> 32)
-      if isHit(a) { look(a, i, base, count, hits) }
-      if isHit(b) { look(b, i &+ 1, base, count, hits) }
-      if isHit(c) { look(c, i &+ 2, base, count, hits) }
-      if isHit(d) { look(d, i &+ 3, base, count, hits) }
-      if isHit(e) { look(e, i &+ 4, base, count, hits) }
+    let lastWord = min(end, count - 7)
+    while i < lastWord {
+      let gram = LiteralScanner.word(base + i) | 0x2020_2020_2020_2020
+      visit(UInt32(truncatingIfNeeded: gram), i)
+      visit(UInt32(truncatingIfNeeded: gram &>> 8), i &+ 1)
+      visit(UInt32(truncatingIfNeeded: gram &>> 16), i &+ 2)
+      visit(UInt32(truncatingIfNeeded: gram &>> 24), i &+ 3)
+      visit(UInt32(truncatingIfNeeded: gram &>> 32), i &+ 4)
       i &+= 5
     }
-    while i <= count - 4 {
-      let gram = LiteralScanner.half(base + i) | 0x2020_2020
-      if isHit(gram) { look(gram, i, base, count, hits) }
+    while i < end {
+      let at = UInt32(truncatingIfNeeded: i)
+      if i <= count - 4 {
+        visit(LiteralScanner.half(base + i) | 0x2020_2020, i)
+      } else if i <= count - 3 {
+        let triple = LiteralScanner.rest(base + i, 3) | 0x20_2020
+        visitShort(triple, triple & 0xffff, at)
+      } else if i <= count - 2 {
+        visitPair(LiteralScanner.rest(base + i, 2) | 0x2020, at)
+      }
       i &+= 1
     }
+    for n in 0..<longCount {
+      let entry = four.entry(long[n].entry)
+      long[n].entry = UInt32(truncatingIfNeeded: entry)
+      pg_prefetch(entries + entry)
+    }
+    for n in 0..<shortCount {
+      let bucket = short[n].entry & ~LiteralScanner.isTriple
+      let entry = short[n].entry == bucket ? two.entry(bucket) : three.entry(bucket)
+      short[n].entry = UInt32(truncatingIfNeeded: entry)
+      pg_prefetch(entries + entry)
+    }
+    for n in 0..<longCount { look(Int(long[n].entry), Int(long[n].at), base, count, hits) }
+    for n in 0..<shortCount {
+      let at = Int(short[n].at)
+      // The last bytes have no fourth behind them to be read with.
+      let bytes = at <= count - 4 ? LiteralScanner.half(base + at) : LiteralScanner.rest(base + at, count - at)
+      lookShort(Int(short[n].entry), bytes, at, hits)
+    }
+    return i
+  }
+  private static let isTriple: UInt32 = 1 << 31
+  /// The text's last bytes, at most three.
+  @inline(__always)
+  private static func rest(_ at: UnsafePointer<UInt8>, _ count: Int) -> UInt32 {
+    UInt32(at[0]) | UInt32(at[1]) &<< 8 | (count > 2 ? UInt32(at[2]) &<< 16 : 0)
   }
 
-  @inline(never)
-  private func look(_ gram: UInt32, _ i: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    var at = Int(LiteralScanner.hash(gram) >> 7) & placeMask
-    while places[at].gram != gram || places[at].first < 0 {
-      if places[at].first < 0 { return }
-      at = (at + 1) & placeMask
-    }
-    var entry = entries + Int(places[at].first)
+  @inline(__always)
+  private func look(_ first: Int, _ i: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
+    var entry = UnsafePointer(entries + first)
+    let more = Int(entry.pointee.more)
     while true {
-      let e = entry.pointee
-      let start = i - Int(e.gramAt)
-      let length = Int(e.length)
-      if start >= 0, start + length <= count {
+      let start = i &- Int(entry.pointee.gramAt)
+      let length = Int(entry.pointee.length)
+      if start >= 0, start &+ length <= count {
         if length >= 8 {
-          if LiteralScanner.folded(LiteralScanner.word(base + start + Int(e.wordAt))) == e.word,
-            length == 8 || isEqual(base + start, bytes + Int(e.bytesAt), length)
+          if LiteralScanner.folded(LiteralScanner.word(base + start + Int(entry.pointee.wordAt))) == entry.pointee.word,
+            length == 8 || isEqual(base + start, bytes + Int(entry.pointee.bytesAt), length)
           {
-            hits.pointee.add(e.literal, at: start)
+            hits.pointee.add(entry.pointee.literal, at: start, isListed: entry.pointee.isListed)
           }
-        } else if LiteralScanner.folded(LiteralScanner.ends(base + start, length)) == e.word {
-          hits.pointee.add(e.literal, at: start)
+        } else if LiteralScanner.folded(LiteralScanner.ends(base + start, length)) == entry.pointee.word {
+          hits.pointee.add(entry.pointee.literal, at: start, isListed: entry.pointee.isListed)
         }
       }
-      if e.isLast { return }
-      entry += 1
+      if entry.pointee.isLast { return }
+      entry = entry == UnsafePointer(entries + first) ? UnsafePointer(entries + more) : entry + 1
     }
   }
   /// At least eight bytes.
@@ -386,37 +500,18 @@ final class LiteralScanner {
     return at == length || LiteralScanner.folded(LiteralScanner.word(text + (length - 8))) == LiteralScanner.word(literal + (length - 8))
   }
 
-  private func scanPairs(_ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    let bits = UnsafePointer(pairBits)
-    var previous = UInt32(base[0] | 0x20)
-    var i = 1
-    while i < count {
-      let next = UInt32(base[i] | 0x20)
-      let pair = previous | next &<< 8
-      if bits[Int(pair &>> 6)] &>> UInt64(pair & 63) & 1 != 0 { lookPair(pair, i &- 1, base, count, hits) }
-      previous = next
-      i &+= 1
-    }
-  }
-  @inline(never)
-  private func lookPair(_ pair: UInt32, _ i: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    guard let first = pairFirst?[Int(pair)], first >= 0 else { return }
-    var entry = entries + Int(first)
+  /// Literals of two and three bytes are compared whole: `bytes` are the text's next four.
+  @inline(__always)
+  private func lookShort(_ first: Int, _ bytes: UInt32, _ i: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
+    let folded = LiteralScanner.folded(UInt64(bytes))
+    var entry = UnsafePointer(entries + first)
+    let more = Int(entry.pointee.more)
     while true {
-      let e = entry.pointee
-      let start = i - Int(e.gramAt)
-      let length = Int(e.length)
-      if start >= 0, start + length <= count {
-        // The text's last three bytes have no fourth behind them to be read with.
-        let four =
-          start + 4 <= count
-          ? LiteralScanner.half(base + start)
-          : UInt32(base[start]) | UInt32(base[start + 1]) &<< 8 | (length > 2 ? UInt32(base[start + 2]) &<< 16 : 0)
-        let mask: UInt64 = length > 2 ? 0xff_ffff : 0xffff
-        if LiteralScanner.folded(UInt64(four)) & mask == e.word { hits.pointee.add(e.literal, at: start) }
+      if folded & (entry.pointee.length > 2 ? 0xff_ffff : 0xffff) == entry.pointee.word {
+        hits.pointee.add(entry.pointee.literal, at: i, isListed: entry.pointee.isListed)
       }
-      if e.isLast { return }
-      entry += 1
+      if entry.pointee.isLast { return }
+      entry = entry == UnsafePointer(entries + first) ? UnsafePointer(entries + more) : entry + 1
     }
   }
 }

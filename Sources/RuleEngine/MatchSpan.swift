@@ -36,7 +36,7 @@ extension RuleEngine {
     guard [.contains, .startsWith, .regex].contains(condition.kind) else { return nil }
     let patterns = (condition.first..<condition.first + condition.count).map { compiled.tests[Int($0)].pattern }
       .filter { texts.test($0, text) == .yes }
-    guard condition.kind == .regex else { return patterns.first.map { compiled.table.codes[Int($0)].needleBytes.count } }
+    guard condition.kind == .regex else { return patterns.first.map { compiled.table.needle($0).count } }
     for pattern in patterns {
       if let length = texts.matchLength(pattern, text) { return length }
     }

@@ -1,6 +1,6 @@
-// What is known about a pattern without running it: literals, lengths, bytes that each match needs. The dearest part of a start, so it
-// is kept on disk (`serialized`) under the patterns' own fingerprint.
-// What must stay true: analysis only ever saves a run of PCRE2; a cache that is damaged, foreign or old is not used.
+// What is known about a pattern without running it: literals, lengths, bytes that each match needs. The dearest part of a start, so the
+// tables that are made of it are kept on disk (TableCache).
+// What must stay true: analysis only ever saves a run of PCRE2.
 import Primitives
 import RegularExpressions
 
@@ -40,6 +40,12 @@ struct PatternSource: Hashable, Sendable {
   var kind: Kind
   var isCaseSensitive: Bool
   var text: [UInt8]
+  /// In one piece: an array alone is hashed byte by byte, and each start hashes all patterns.
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(kind)
+    hasher.combine(isCaseSensitive)
+    text.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
 }
 
 /// One literal of a requirement.
@@ -62,30 +68,12 @@ struct LiteralReach: Equatable {
   init(_ reach: Reach?) { self.init(bytes: Int32(clamping: reach?.bytes ?? -1), blanks: Int16(clamping: reach?.blanks ?? 0)) }
 }
 
-/// Lists of sets of literals, in one piece because a start reads thousands: for each clause how many sets it has and (from bit 8) how many
+/// Lists of sets of literals, in one piece because there are thousands: for each clause how many sets it has and (from bit 8) how many
 /// masks; for each set how many literals, and these, as indices into the pattern's literals and, behind them, its others; then the
 /// masks, as indices into the pattern's masks.
 struct Clauses: Equatable, Sendable {
   private(set) var words: [UInt16] = []
   init() {}
-  /// nil: that is no such list. `literals`: indices below this may be in first sets; `all`: in others.
-  init?(_ words: [UInt16], literals: Int, all: Int, masks: Int) {
-    self.words = words
-    var at = 0
-    while at < words.count {
-      let sets = Int(words[at] & 0xff)
-      let ownMasks = Int(words[at] >> 8)
-      guard sets > 0 || literals == 0 else { return nil }
-      at += 1
-      for set in 0..<sets {
-        guard at < words.count, words[at] > 0, at + Int(words[at]) < words.count else { return nil }
-        guard words[at + 1...at + Int(words[at])].allSatisfy({ $0 < (set == 0 && literals > 0 ? literals : all) }) else { return nil }
-        at += 1 + Int(words[at])
-      }
-      guard at + ownMasks <= words.count, words[at..<at + ownMasks].allSatisfy({ $0 < masks }) else { return nil }
-      at += ownMasks
-    }
-  }
   mutating func add(_ sets: [[UInt16]], masks: [UInt16] = []) {
     words.append(UInt16(sets.count) | UInt16(masks.count) << 8)
     for set in sets {
@@ -237,176 +225,4 @@ struct PatternAnalysis: Equatable, Sendable {
     }
   }
   private func isLook(_ byte: UInt8) -> Bool { byte == 0x3d || byte == 0x21 || byte == 0x3c }
-}
-
-// MARK: On disk
-
-/// All analyses of one rule set in a form that needs no parser: counts and bytes, a fingerprint over the patterns, one over the rest.
-enum AnalysisCache {
-  private static let magic: StaticString = "PGANA007"
-
-  static func key(of sources: [PatternSource]) -> Fingerprint {
-    var bytes = Array(Bytes(magic))
-    for source in sources {
-      bytes.append(littleEndian: UInt64(source.text.count) << 16 | UInt64(source.kind.rawValue) << 8 | (source.isCaseSensitive ? 1 : 0))
-      bytes.append(contentsOf: source.text)
-    }
-    return bytes.withUnsafeBytes { Fingerprint(of: $0) }
-  }
-
-  static func serialize(_ analyses: [PatternAnalysis], key: Fingerprint) -> [UInt8] {
-    var body: [UInt8] = []
-    func put(_ mask: ByteMask) { for word in [mask.a, mask.b, mask.c, mask.d] { body.append(littleEndian: word) } }
-    func put(_ reach: LiteralReach, _ length: UInt16) {
-      body.append(littleEndian: UInt64(UInt32(bitPattern: reach.bytes)) | UInt64(length) << 32 | UInt64(UInt16(bitPattern: reach.blanks)) << 48)
-    }
-    body.append(littleEndian: UInt64(analyses.count))
-    for analysis in analyses {
-      body.append(littleEndian: UInt64(analysis.shortest))
-      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longest)))
-      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestInASCII)))
-      body.append(littleEndian: UInt64(bitPattern: Int64(analysis.longestScan)))
-      let counts = [analysis.literals.count, analysis.byteSets.count, analysis.runs.count, analysis.others.count]
-      body.append(littleEndian: counts.enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(16 * $1.offset) })
-      let flags =
-        (analysis.needsLiteralsInASCIIOnly ? 1 << 16 : 0) | (analysis.isBeyondASCII ? 1 << 17 : 0)
-        | (analysis.isAnchored ? 1 << 18 : 0) | (analysis.firstBytes != nil ? 1 << 19 : 0)
-      body.append(littleEndian: UInt64(analysis.scanSets.count | flags))
-      if let mask = analysis.firstBytes { put(mask) }
-      for literal in analysis.literals {
-        put(literal.before, UInt16(literal.bytes.count))
-        put(literal.beforeInASCII, 0)
-        body.append(contentsOf: literal.bytes)
-      }
-      for literal in analysis.others {
-        body.append(UInt8(literal.count))
-        body.append(contentsOf: literal)
-      }
-      body.append(littleEndian: UInt64(analysis.clauses.words.count | analysis.masks.count << 32))
-      for mask in analysis.masks { put(mask) }
-      for word in analysis.clauses.words { Swift.withUnsafeBytes(of: word.littleEndian) { body.append(contentsOf: $0) } }
-      for set in analysis.byteSets + analysis.scanSets { put(set) }
-      for run in analysis.runs {
-        put(run.set)
-        body.append(littleEndian: UInt64(run.count))
-      }
-    }
-    let check = body.withUnsafeBytes { Fingerprint(of: $0) }
-    var out = Array(Bytes(magic))
-    for word in [key.high, key.low, check.high, check.low] { out.append(littleEndian: word) }
-    return out + body
-  }
-
-  /// nil: damaged, of other patterns, or of another version.
-  static func restore(_ bytes: [UInt8], key: Fingerprint, count: Int) -> [PatternAnalysis]? {
-    bytes.withUnsafeBytes { all -> [PatternAnalysis]? in
-      guard all.starts(with: magic), all.count >= 48 else { return nil }
-      var reader = WordReader(bytes: all, at: 8)
-      guard reader.word() == key.high, reader.word() == key.low, let high = reader.word(), let low = reader.word(),
-        Fingerprint(of: all.from(40)) == Fingerprint(high: high, low: low), reader.word() == UInt64(count)
-      else { return nil }
-      var result: [PatternAnalysis] = []
-      result.reserveCapacity(count)
-      for _ in 0..<count {
-        guard let analysis = reader.analysis() else { return nil }
-        result.append(analysis)
-      }
-      return reader.at == all.count ? result : nil
-    }
-  }
-
-  private struct WordReader {
-    let bytes: Bytes
-    var at: Int
-    mutating func word() -> UInt64? {
-      guard bytes.count - at >= 8 else { return nil }
-      defer { at += 8 }
-      return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-    }
-    /// A length, or -1.
-    mutating func length() -> Int? {
-      guard let word = word(), word < 1 << 32 || word == .max else { return nil }
-      return word == .max ? -1 : Int(word)
-    }
-    mutating func mask() -> ByteMask? {
-      guard let a = word(), let b = word(), let c = word(), let d = word() else { return nil }
-      return ByteMask(a: a, b: b, c: c, d: d)
-    }
-    mutating func reach() -> (LiteralReach, length: Int)? {
-      guard let word = word() else { return nil }
-      let reach = LiteralReach(bytes: Int32(bitPattern: UInt32(truncatingIfNeeded: word)), blanks: Int16(bitPattern: UInt16(word >> 48)))
-      return reach.bytes >= -1 && reach.blanks >= 0 ? (reach, Int(word >> 32 & 0xffff)) : nil
-    }
-    mutating func other() -> [UInt8]? {
-      guard at < bytes.count else { return nil }
-      let length = Int(bytes[at])
-      guard length >= LiteralScanner.shortest, bytes.count - at > length else { return nil }
-      defer { at += 1 + length }
-      return Array(bytes.slice(at + 1, at + 1 + length))
-    }
-    mutating func clauses(literals: Int, others: Int) -> (Clauses, masks: [ByteMask])? {
-      guard let counts = word() else { return nil }
-      var masks: [ByteMask] = []
-      for _ in 0..<counts >> 32 {
-        guard let mask = mask() else { return nil }
-        masks.append(mask)
-      }
-      let count = counts & 0xffff_ffff
-      guard count <= UInt64((bytes.count - at) / 2) else { return nil }
-      let words = (0..<Int(count)).map { UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2 * $0, as: UInt16.self)) }
-      at += 2 * Int(count)
-      return Clauses(words, literals: literals, all: literals + others, masks: masks.count).map { ($0, masks) }
-    }
-    mutating func analysis() -> PatternAnalysis? {
-      var result = PatternAnalysis()
-      guard let shortest = word(), let longest = length(), let longestInASCII = length(), let scan = length(), let counts = word(),
-        let flags = word(), shortest < 1 << 32, flags < 1 << 20
-      else { return nil }
-      let scanSets = flags & 0xffff
-      result.needsLiteralsInASCIIOnly = flags >> 16 & 1 == 1
-      result.isBeyondASCII = flags >> 17 & 1 == 1
-      result.isAnchored = flags >> 18 & 1 == 1
-      if flags >> 19 & 1 == 1 {
-        guard let mask = mask() else { return nil }
-        result.firstBytes = mask
-      }
-      result.shortest = Int(shortest)
-      result.longest = longest
-      result.longestInASCII = longestInASCII
-      result.longestScan = scan
-      for _ in 0..<counts & 0xffff {
-        guard let (before, length) = reach(), let (beforeInASCII, _) = reach(),
-          (LiteralScanner.shortest...LiteralScanner.longest).contains(length), bytes.count - at >= length
-        else { return nil }
-        result.literals.append(NeededLiteral(bytes: Array(bytes.slice(at, at + length)), before: before, beforeInASCII: beforeInASCII))
-        at += length
-      }
-      for _ in 0..<counts >> 48 {
-        guard let literal = other() else { return nil }
-        result.others.append(literal)
-      }
-      guard let (clauses, masks) = clauses(literals: result.literals.count, others: result.others.count) else { return nil }
-      result.clauses = clauses
-      result.masks = masks
-      for _ in 0..<counts >> 16 & 0xffff {
-        guard let mask = mask() else { return nil }
-        result.byteSets.append(mask)
-      }
-      for _ in 0..<scanSets {
-        guard let mask = mask() else { return nil }
-        result.scanSets.append(mask)
-      }
-      for _ in 0..<counts >> 32 & 0xffff {
-        guard let mask = mask(), let count = word(), count < 1 << 32 else { return nil }
-        result.runs.append((mask, Int(count)))
-      }
-      return result
-    }
-  }
-}
-
-extension Array where Element == UInt8 {
-  mutating func append(littleEndian value: UInt64) {
-    Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
-  }
 }

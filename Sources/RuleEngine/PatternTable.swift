@@ -34,10 +34,9 @@ struct PatternCode {
   var longestScan: Int
   var firstScanSet: Int32
   var scanSetCount: Int32
-  /// contains, startsWith: lower-case where case is ignored.
-  var needle: UnsafeMutablePointer<UInt8>
-  var needleCount: Int
-  var needleBytes: Bytes { Bytes(start: needle, count: needleCount) }
+  /// contains, startsWith: a range of the table's needles.
+  var needleAt: Int32
+  var needleCount: Int32
 }
 
 /// A literal of a pattern.
@@ -48,12 +47,23 @@ struct PatternLiteral {
   var beforeInASCII: LiteralReach
 }
 
-/// A way to match a pattern, filed under each literal of its first set. Plain data.
+/// A way to match a pattern, filed under each literal of one of its sets. Plain data, and less than a cache line: most clauses are given
+/// up without looking farther.
 struct PatternClause {
   var pattern: Int32
   /// Which of `PatternTable.checks` must hold too.
   var first: Int32
   var end: Int32
+  /// One of these bits must be there: a check of two words at most, which is not among those.
+  var wordA = UInt16(LiteralHits.constantWord)
+  var wordB = UInt16(LiteralHits.constantWord)
+  var maskA = UInt64.max
+  var maskB: UInt64 = 0
+  /// And one of these.
+  var wordC = UInt16(LiteralHits.constantWord)
+  var wordD = UInt16(LiteralHits.constantWord)
+  var maskC = UInt64.max
+  var maskD: UInt64 = 0
 }
 
 /// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
@@ -62,6 +72,68 @@ struct LiteralCheck {
   var mask: UInt64
   var word: Int32
   var isLast: Bool
+}
+
+/// A clause before its checks have their places.
+private struct ClauseDraft {
+  let pattern: Int32
+  let isOpen: Bool
+  let sets: [[Int32]]
+  let masks: [ByteMask]
+  /// What a set of bytes counts for among literals that so many clauses share.
+  private static let sharesOfBytes = 64
+
+  /// The clause, and the literals that it is filed under (none of an open pattern). `shares`: by literal, how many clauses ask for it.
+  func clause(_ shares: [Int], _ checks: inout [LiteralCheck]) -> (PatternClause, filed: [Int32]) {
+    var rest = sets.map { (set: $0, cost: $0.reduce(0) { $0 + shares[Int($1)] }) }
+    var filed: [Int32] = []
+    if !isOpen, let at = rest.indices.min(by: { (rest[$0].cost, $0) < (rest[$1].cost, $1) }) { filed = rest.remove(at: at).set }
+    var groups = rest.map { (checks: ClauseDraft.checks($0.set), cost: $0.cost) }
+    groups += masks.map { (checks: ClauseDraft.checks($0), cost: ClauseDraft.sharesOfBytes) }
+    // The least shared first; a stable order, so that every start makes the same tables.
+    groups = groups.enumerated().sorted { ($0.element.cost, $0.offset) < ($1.element.cost, $1.offset) }.map(\.element)
+    var clause = PatternClause(pattern: pattern, first: Int32(checks.count), end: 0)
+    /// The first check of two words at most, which is then not among the others.
+    func takeShort() -> [LiteralCheck]? {
+      guard let at = groups.firstIndex(where: { $0.checks.count <= 2 && $0.checks.allSatisfy { $0.word <= Int32(UInt16.max) } }) else { return nil }
+      return groups.remove(at: at).checks
+    }
+    if let own = takeShort() {
+      (clause.wordA, clause.maskA) = (UInt16(own[0].word), own[0].mask)
+      if own.count == 2 { (clause.wordB, clause.maskB) = (UInt16(own[1].word), own[1].mask) }
+    }
+    if let own = takeShort() {
+      (clause.wordC, clause.maskC) = (UInt16(own[0].word), own[0].mask)
+      if own.count == 2 { (clause.wordD, clause.maskD) = (UInt16(own[1].word), own[1].mask) }
+    }
+    for group in groups { checks += group.checks }
+    clause.end = Int32(checks.count)
+    return (clause, filed)
+  }
+  /// That one of the literals is found.
+  private static func checks(_ literals: [Int32]) -> [LiteralCheck] {
+    var checks: [LiteralCheck] = []
+    for literal in literals.sorted() {
+      let bit: UInt64 = 1 << UInt64(literal & 63)
+      let word = literal >> 6 + LiteralHits.firstWord
+      if checks.last?.word == word {
+        checks[checks.count - 1].mask |= bit
+      } else {
+        checks.append(LiteralCheck(mask: bit, word: word, isLast: false))
+      }
+    }
+    checks[checks.count - 1].isLast = true
+    return checks
+  }
+  /// That one of the bytes is there.
+  private static func checks(_ bytes: ByteMask) -> [LiteralCheck] {
+    var checks: [LiteralCheck] = []
+    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
+      checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
+    }
+    checks[checks.count - 1].isLast = true
+    return checks
+  }
 }
 
 final class PatternTable {
@@ -74,7 +146,7 @@ final class PatternTable {
   private(set) var codes: UnsafeMutablePointer<PatternCode>
   private(set) var count = 0
   private(set) var literals: UnsafeMutablePointer<PatternLiteral>
-  /// By literal: the clauses that it may begin.
+  /// By literal: the clauses that are filed under it.
   private(set) var clauseFirst: UnsafeMutablePointer<Int32>
   private(set) var clauses: UnsafeMutablePointer<PatternClause>
   private(set) var checks: UnsafeMutablePointer<LiteralCheck>
@@ -85,6 +157,9 @@ final class PatternTable {
   private(set) var openBeyondASCII: [Int32] = []
   /// By pattern: the numbers of the tests that want it.
   private(set) var tests: UnsafeMutablePointer<Int32>
+  /// Of all patterns, one after the other; lower-case where case is ignored.
+  private var needles: UnsafeMutablePointer<UInt8>
+  private var needleBytes = 0
   private(set) var sets: [ByteMask] = []
   private(set) var runs: [(set: Int32, count: Int)] = []
   /// By pattern, the numbers of the sets whose runs a step may walk over.
@@ -111,9 +186,9 @@ final class PatternTable {
     checks = .allocate(capacity: 1)
     ways = .allocate(capacity: 1)
     tests = .allocate(capacity: 1)
+    needles = .allocate(capacity: 1)
   }
   deinit {
-    for i in 0..<count { codes[i].needle.deallocate() }
     for i in compiled.indices { compiled[i].free() }
     codes.deallocate()
     literals.deallocate()
@@ -122,8 +197,21 @@ final class PatternTable {
     checks.deallocate()
     ways.deallocate()
     tests.deallocate()
+    needles.deallocate()
   }
 
+  /// What `contains` and `startsWith` look for.
+  @inline(__always)
+  func needle(_ code: UnsafePointer<PatternCode>) -> Bytes {
+    Bytes(start: needles + Int(code.pointee.needleAt), count: Int(code.pointee.needleCount))
+  }
+  func needle(_ pattern: Int32) -> Bytes { needle(codes + Int(pattern)) }
+
+  /// Room for about so many patterns.
+  func reserve(_ count: Int) {
+    sources.reserveCapacity(count)
+    numbers.reserveCapacity(count)
+  }
   /// The pattern's number, whether or not it was there before.
   func number(_ source: PatternSource) -> Int32 {
     if let known = numbers[source] { return known }
@@ -135,12 +223,11 @@ final class PatternTable {
 
   /// Analyses all patterns, or takes what `cached` has. By pattern, what is wrong with it.
   func analyse(cached: [UInt8]?) -> [Int32: RegexError] {
-    key = AnalysisCache.key(of: sources)
-    if let cached, let restored = AnalysisCache.restore(cached, key: key, count: sources.count) {
-      analyses = restored
-      wasCached = true
-      return [:]
-    }
+    key = TableCache.key(of: sources)
+    if let cached, let reader = TableCache.open(cached, key: key), restore(reader) { return [:] }
+    return analyseAll()
+  }
+  private func analyseAll() -> [Int32: RegexError] {
     var failures: [Int32: RegexError] = [:]
     analyses.reserveCapacity(sources.count)
     for (number, source) in sources.enumerated() {
@@ -155,14 +242,104 @@ final class PatternTable {
     return failures
   }
   private var hasFailures = false
-  /// nil: a pattern was refused, and must be again the next time.
-  func serialized() -> [UInt8]? { hasFailures ? nil : AnalysisCache.serialize(analyses, key: key) }
 
-  func isFiltered(_ pattern: Int32) -> Bool { !analyses[Int(pattern)].literals.isEmpty }
+  func isFiltered(_ pattern: Int32) -> Bool {
+    wasCached ? codes[Int(pattern)].isFilteredInASCII : !analyses[Int(pattern)].literals.isEmpty
+  }
 
-  /// Makes the tables. `wanted`: by test, its pattern (or -1).
+  // MARK: On disk
+
+  /// By test, its pattern (or -1): what the tables were linked for.
+  private var wanted: [Int32] = []
+  private var literalTotal = 0
+  private var clauseTotal = 0
+  private var checkTotal = 0
+  private var wayTotal = 0
+  private var testTotal = 0
+  private var patternLiteralTotal = 0
+
+  /// The tables; nil: a pattern was refused, and must be again the next time.
+  func serialized() -> [UInt8]? {
+    if hasFailures { return nil }
+    var writer = TableWriter()
+    writer.put(wanted)
+    writer.put(codes, count)
+    writer.put(literals, patternLiteralTotal)
+    writer.put(clauseFirst, literalTotal + 1)
+    writer.put(clauses, clauseTotal)
+    writer.put(checks, checkTotal)
+    writer.put(ways, wayTotal)
+    writer.put(tests, testTotal)
+    writer.put(needles, needleBytes)
+    writer.put(openInASCII)
+    writer.put(openBeyondASCII)
+    writer.put(sets)
+    writer.put(runs.map { Int64($0.set) << 32 | Int64($0.count) })
+    writer.put(scanSets)
+    writer.put(runSets)
+    writer.put(Int(blankSet))
+    scanner.write(to: &writer)
+    return TableCache.seal(writer, key: key)
+  }
+
+  private func restore(_ from: TableReader) -> Bool {
+    var reader = from
+    guard let wanted = reader.list(Int32.self), let codes = reader.take(PatternCode.self) else { return false }
+    PatternTable.adopt(&self.codes, codes.first)
+    guard codes.count == sources.count, let literals = reader.take(PatternLiteral.self) else { return false }
+    PatternTable.adopt(&self.literals, literals.first)
+    guard let clauseFirst = reader.take(Int32.self) else { return false }
+    PatternTable.adopt(&self.clauseFirst, clauseFirst.first)
+    guard let clauses = reader.take(PatternClause.self) else { return false }
+    PatternTable.adopt(&self.clauses, clauses.first)
+    guard let checks = reader.take(LiteralCheck.self) else { return false }
+    PatternTable.adopt(&self.checks, checks.first)
+    guard let ways = reader.take(PatternClause.self) else { return false }
+    PatternTable.adopt(&self.ways, ways.first)
+    guard let tests = reader.take(Int32.self) else { return false }
+    PatternTable.adopt(&self.tests, tests.first)
+    guard let needles = reader.take(UInt8.self) else { return false }
+    PatternTable.adopt(&self.needles, needles.first)
+    guard let openInASCII = reader.list(Int32.self), let openBeyondASCII = reader.list(Int32.self), let sets = reader.list(ByteMask.self),
+      let runs = reader.list(Int64.self), let scanSets = reader.list(Int32.self), let runSets = reader.list(ByteMask.self),
+      let blankSet = reader.number(), let scanner = LiteralScanner(from: &reader), reader.isAtEnd
+    else { return false }
+    count = codes.count
+    self.wanted = wanted
+    self.openInASCII = openInASCII
+    self.openBeyondASCII = openBeyondASCII
+    self.sets = sets
+    self.runs = runs.map { (Int32($0 >> 32), Int($0 & 0xffff_ffff)) }
+    self.scanSets = scanSets
+    self.runSets = runSets
+    self.blankSet = Int32(blankSet)
+    self.scanner = scanner
+    wasCached = true
+    return true
+  }
+  private static func adopt<T>(_ place: inout UnsafeMutablePointer<T>, _ new: UnsafeMutablePointer<T>) {
+    place.deallocate()
+    place = new
+  }
+
+  /// Makes the tables, where they were not restored. `wanted`: by test, its pattern (or -1).
   func link(_ wanted: [Int32]) {
+    defer {
+      compiled = Array(repeating: CompiledPattern(), count: count)
+      numbers = [:]
+    }
+    if wasCached {
+      if wanted == self.wanted { return }
+      // Of the same patterns, but other rules run.
+      wasCached = false
+      _ = analyseAll()
+    }
+    self.wanted = wanted
+    makeTables(wanted)
+  }
+  private func makeTables(_ wanted: [Int32]) {
     count = sources.count
+    (openInASCII, openBeyondASCII, sets, runs, scanSets, runSets) = ([], [], [], [], [], [])
     var literalNumbers: [[UInt8]: Int32] = [:]
     var literalTexts: [[UInt8]] = []
     func literalNumber(_ bytes: [UInt8]) -> Int32 {
@@ -184,6 +361,7 @@ final class PatternTable {
     var testsOf: [[Int32]] = Array(repeating: [], count: count)
     for (test, pattern) in wanted.enumerated() where pattern >= 0 { testsOf[Int(pattern)].append(Int32(test)) }
     var allTests: [Int32] = []
+    var allNeedles: [UInt8] = []
     for (number, source) in sources.enumerated() {
       let analysis = analyses[number]
       let first = patternLiterals.count
@@ -203,8 +381,8 @@ final class PatternTable {
       let firstScanSet = scanSets.count
       scanSets += analysis.scanSets.map(setNumber)
       let text = source.kind == .regex ? [] : PatternTable.needle(source)
-      let needle = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, text.count))
-      needle.initialize(from: text, count: text.count)
+      let needleAt = allNeedles.count
+      allNeedles += text
       made.append(
         PatternCode(
           kind: source.kind, isCaseSensitive: source.isCaseSensitive, isAnchored: analysis.isAnchored,
@@ -213,8 +391,8 @@ final class PatternTable {
           longestInASCII: analysis.longestInASCII, firstLiteral: Int32(first), literalCount: Int32(patternLiterals.count - first),
           firstWay: 0, wayCount: 0, firstTest: Int32(allTests.count), testCount: Int32(testsOf[number].count), firstSet: Int32(sets.count),
           setCount: Int32(analysis.byteSets.count), firstRun: Int32(firstRun), runCount: Int32(analysis.runs.count),
-          longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count), needle: needle,
-          needleCount: text.count))
+          longestScan: analysis.longestScan, firstScanSet: Int32(firstScanSet), scanSetCount: Int32(analysis.scanSets.count),
+          needleAt: Int32(needleAt), needleCount: Int32(text.count)))
       allTests += testsOf[number]
       sets += analysis.byteSets
     }
@@ -225,54 +403,52 @@ final class PatternTable {
     var allChecks: [LiteralCheck] = []
     var begins: [[Int32]] = []
     var openWays: [PatternClause] = []
+    var drafts: [ClauseDraft] = []
+    var openCount: Int32 = 0
     for number in made.indices where made[number].testCount > 0 {
       let analysis = analyses[number]
-      made[number].firstWay = Int32(openWays.count)
+      made[number].firstWay = openCount
       let isOpen = made[number].literalCount == 0
       let own = made[number].firstLiteral..<made[number].firstLiteral + made[number].literalCount
       let numbers = own.map { patternLiterals[Int($0)].literal } + analysis.others.map(literalNumber)
       analysis.clauses.forEach { sets, masks in
-        let first = Int32(allChecks.count)
-        for mask in masks { PatternTable.add(analysis.masks[Int(mask)], to: &allChecks) }
-        for set in isOpen ? sets[...] : sets.dropFirst() { PatternTable.add(set.map { numbers[Int($0)] }, to: &allChecks) }
-        let clause = PatternClause(pattern: Int32(number), first: first, end: Int32(allChecks.count))
-        if isOpen { return openWays.append(clause) }
-        allClauses.append(clause)
-        begins.append(sets[0].map { numbers[Int($0)] })
+        drafts.append(
+          ClauseDraft(
+            pattern: Int32(number), isOpen: isOpen, sets: sets.map { set in set.map { numbers[Int($0)] } },
+            masks: masks.map { analysis.masks[Int($0)] }))
+        if isOpen { openCount += 1 }
       }
-      made[number].wayCount = Int32(openWays.count) - made[number].firstWay
+      made[number].wayCount = openCount - made[number].firstWay
+    }
+    // Words that many clauses ask for are words that attacks have: a clause is filed under what fewest others ask for.
+    var shares = [Int](repeating: 0, count: literalTexts.count)
+    for draft in drafts { for set in draft.sets { for literal in set { shares[Int(literal)] += 1 } } }
+    for draft in drafts {
+      let (clause, filed) = draft.clause(shares, &allChecks)
+      if draft.isOpen {
+        openWays.append(clause)
+      } else {
+        allClauses.append(clause)
+        begins.append(filed)
+      }
     }
     checks = PatternTable.replace(checks, allChecks)
     ways = PatternTable.replace(ways, openWays)
     codes = PatternTable.replace(codes, made)
     literals = PatternTable.replace(literals, patternLiterals)
     tests = PatternTable.replace(tests, allTests)
+    needles = PatternTable.replace(needles, allNeedles)
     let (firsts, numbers) = PatternTable.inverted(begins, count: literalTexts.count)
     clauseFirst = PatternTable.replace(clauseFirst, firsts)
     clauses = PatternTable.replace(clauses, numbers.map { allClauses[Int($0)] })
-    scanner = LiteralScanner(literalTexts, placed: placed)
-    compiled = Array(repeating: CompiledPattern(), count: count)
-    self.numbers = [:]
-  }
-  /// That one of the literals is found.
-  private static func add(_ literals: [Int32], to checks: inout [LiteralCheck]) {
-    let first = checks.count
-    for literal in literals.sorted() {
-      let bit: UInt64 = 1 << UInt64(literal & 63)
-      let word = literal >> 6 + LiteralHits.byteWords
-      if checks.count > first, checks[checks.count - 1].word == word {
-        checks[checks.count - 1].mask |= bit
-      } else {
-        checks.append(LiteralCheck(mask: bit, word: word, isLast: false))
-      }
-    }
-    checks[checks.count - 1].isLast = true
-  }
-  private static func add(_ bytes: ByteMask, to checks: inout [LiteralCheck]) {
-    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
-      checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
-    }
-    checks[checks.count - 1].isLast = true
+    scanner = LiteralScanner(literalTexts, placed: placed, listed: literalTexts.indices.map { firsts[$0] < firsts[$0 + 1] })
+    literalTotal = literalTexts.count
+    clauseTotal = numbers.count
+    checkTotal = allChecks.count
+    wayTotal = openWays.count
+    testTotal = allTests.count
+    patternLiteralTotal = patternLiterals.count
+    needleBytes = allNeedles.count
   }
   /// By literal, in which of `lists` it is: where its range begins, and the ranges one after the other.
   private static func inverted(_ lists: [[Int32]], count: Int) -> (first: [Int32], members: [Int32]) {

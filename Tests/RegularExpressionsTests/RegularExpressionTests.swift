@@ -103,6 +103,20 @@ import Testing
     #expect(try facts("\u{212a}9") != nil)
   }
 
+  /// What only looks ahead over any number of any characters is seen from the start of the text, or from nowhere.
+  @Test func whatLooksAheadOverAnythingBeginsAtTheStart() throws {
+    let table: [(String, Bool)] = [
+      (#"(?=[\s\S]*ab)"#, true), (#"(?=[\s\S]*ab)(?=[\w\W]*?(?<!a)c)"#, true), (#"(?s)(?=.*ab)"#, true), (#"((?=[\d\D]*ab))"#, true),
+      (#"(?=[\s\S]*+ab)"#, true), (#"(?=.*ab)"#, false), (#"(?=[\s\S]*ab)c"#, false), (#"(?=[\s\S]+ab)"#, false), (#"(?=[\s\S]{0,9}ab)"#, false),
+      (#"(?=[\s\S]*ab)(?![\s\S]*c)"#, false), (#"(?=[\s\S]*?(a|b))(?=[\s\S]*?\1\1)"#, false), (#"(?=[\s\S]*(a)?(?(1)b|c))"#, false),
+      (#"(?=[\s\S]*ab)|c"#, false), (#"(?<=[\s\S]{3})"#, false), (#"(?=[\s\d]*ab)"#, false), (#"(?=ab[\s\S]*)"#, false),
+    ]
+    for (pattern, isStart) in table {
+      let facts = try RegularExpression(pattern, isCaseSensitive: false).matchFacts()
+      #expect((facts.start != nil) == isStart, "\(pattern)")
+    }
+  }
+
   @Test func requirements() throws {
     func all(_ pattern: String, _ sensitive: Bool = false) throws -> [String]? {
       try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement.map { requirement in

@@ -59,6 +59,51 @@ import Testing
     }
   }
 
+  /// Literals of two, three and more bytes at all places of texts that are as long as a block of the scan, or a little longer or shorter;
+  /// listed ones are listed once, in a scanner that was kept as in the one that was made.
+  @Test func blocksHaveNoSeams() throws {
+    var random = Random(23)
+    let literals = ["ab", "b-", "abc", "c-a", "abcd", "b-ca", "abcdefgh", "h--------g", "zz"].map { Array($0.utf8) }
+    let listed = literals.indices.map { $0 % 3 != 1 }
+    let made = LiteralScanner(literals, placed: 4, listed: listed)
+    var writer = TableWriter()
+    made.write(to: &writer)
+    let key = Fingerprint(high: 1, low: 2)
+    var reader = try #require(TableCache.open(TableCache.seal(writer, key: key), key: key))
+    let kept = try #require(LiteralScanner(from: &reader))
+    #expect(reader.isAtEnd && kept.placedCount == 4 && kept.literalCount == literals.count && kept.longestList == made.longestList)
+    let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+    hits.initialize(to: LiteralHits(literalCount: literals.count, placedCount: 4))
+    for length in [2, 3, 4, 7, 8, 9, 250, 255, 256, 257, 258, 259, 260, 261, 263, 264, 511, 512, 513, 515, 768, 1030] {
+      for n in 0..<24 {
+        var text = (0..<length).map { _ in n < 2 ? UInt8(0x78) : random.pick(Array("abcdefghABH-xyz".utf8)) }
+        let literal = random.pick(literals)
+        // Across the border between two blocks, and at the very end.
+        for at in [256 - random.below(literal.count + 1), 512 - random.below(literal.count + 1), length - literal.count]
+        where at >= 0 && at + literal.count <= length { text.replaceSubrange(at..<at + literal.count, with: literal) }
+        let expected = Self.places(literals, in: text)
+        for scanner in [made, kept] {
+          text.withUnsafeBytes { bytes in
+            hits.pointee.begin(keepsPlaces: true)
+            scanner.scan(bytes, hits)
+          }
+          for (number, places) in expected.enumerated() {
+            let bit = hits.pointee.bits[number >> 6 + Int(LiteralHits.firstWord)] >> UInt64(number & 63) & 1
+            #expect((bit == 1) == !places.isEmpty)
+            if number < 4 {
+              let mark = hits.pointee.mark(Int32(number))
+              #expect(mark.map { Int($0.first) } == places.first && mark.map { Int($0.last) } == places.last)
+            }
+          }
+          let found = (0..<hits.pointee.foundCount).map { Int(hits.pointee.found[$0]) }
+          #expect(found.sorted() == expected.indices.filter { listed[$0] && !expected[$0].isEmpty })
+        }
+      }
+    }
+    hits.pointee.deallocate()
+    hits.deallocate()
+  }
+
   @Test func foldingAWordIsFoldingItsBytes() {
     var random = Random(22)
     for n in 0..<4096 {

@@ -29,7 +29,8 @@ struct PlainPattern {
     unicode?.free()
   }
   func matches(_ text: Bytes, _ memory: RegexMemory) -> Bool {
-    func one(_ text: Bytes) -> Bool { (TextForms.isASCII(text) ? ascii : unicode)?.matches(text, memory) == .yes }
+    // However many steps it takes.
+    func one(_ text: Bytes) -> Bool { (TextForms.isASCII(text) ? ascii : unicode)?.matches(text, steps: 100_000_000, memory) == .yes }
     if TextForms.isASCII(text) { return one(text) }
     let repaired = TextForms.repaired(text) ?? Array(text)
     return repaired.withUnsafeBytes { raw in one(raw) || TextForms.normalised(raw)?.withUnsafeBytes(one) == true }
@@ -50,6 +51,8 @@ struct PlainPattern {
       "[]a]b",
       "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)",
       "x*", "éa+|bca", "[é-ü]b|cab", "(?:é|abc)+", "é|ab.{0,3}ca", "[^\\x00-\\x7f]a|bcab",
+      "(?=[\\s\\S]*ab)(?=[\\s\\S]*c)", "(?=[\\s\\S]*?(?<!a)b)", "(?s)(?=.*ab)(?=.*k)", "(?=[\\d\\D]*(a|b))(?=[\\w\\W]*\\1c)", "(?=[^]*\\bab)",
+      "(?=[\\s\\S]*a)b", "(?=[\\s\\S]*?(a|b))(?=[\\s\\S]*?\\1\\1)", "(?=[\\s\\S]*a)", "(?=.*a)(?=.*b)", "(?=[\\s\\S]*a$)(?=[\\s\\S]*^b)",
     ]
     var random = Random(11)
     let atoms = [
@@ -72,6 +75,8 @@ struct PlainPattern {
     #expect(used.count > 550)
     var engine = RuleEngine(ruleSet(used.enumerated().map { i, entry in regexRule("R\(i)", entry.text, caseSensitive: entry.sensitive) }))
     #expect(engine.diagnostics.isEmpty)
+    var restored = RuleEngine(engine.compiled.ruleSet, cachedDatabase: engine.serializedDatabase())
+    #expect({ restored.usedCachedDatabase }())
     let memory = RegexMemory()
     let alphabet: [[UInt8]] = [
       [0x61], [0x62], [0x63], [0x41], [0x42], [0x6b], [0x73], [0x53], [0x4b], [0x0a], [0x0d], [0x0b], [0x20], [0x09], [0], [0xff], [0xc3, 0xa9],
@@ -88,6 +93,8 @@ struct PlainPattern {
       var matches: [RuleMatch] = []
       engine.evaluate(event, at: .zero, into: &matches)
       let actual = matches.map(\.rule)
+      restored.evaluate(event, at: .zero, into: &matches)
+      #expect(matches.map(\.rule) == actual)
       found += expected.count
       if actual != expected {
         let different = Set(actual).symmetricDifference(expected).sorted().map { "\(used[$0].text) (\(used[$0].sensitive))" }
@@ -96,6 +103,57 @@ struct PlainPattern {
     }
     #expect(found > 10_000)
     #expect(engine.counters.limitHits.allSatisfy { $0 == 0 })
+  }
+
+  /// Ways to match whose sets share words with those of other patterns, some with many, some with few: wherever a way is filed, and
+  /// whichever of its checks comes first, no match is lost.
+  @Test func aWayIsFoundWhereverItIsFiled() throws {
+    var random = Random(12)
+    let words = [
+      "ignore", "all", "previous", "rules", "you", "now", "curl", "nc", "sh", "rm", "--", "$(", "or", "1=1", "system", "prompt", "reveal", "act as",
+      "é", "да",
+    ]
+    let quoted = words.map { $0.replacing("$(", with: "\\$\\(") }
+    let joints = ["\\s+", "\\s*", ".{0,9}", "[^\\n]*", " ", "['\"=]", "\\b", "(?:the\\s+)?"]
+    func alternatives() -> String {
+      // More than two words' worth of bits now and then.
+      let count = random.below(9) == 0 ? 12 : 1 + random.below(4)
+      return "(?:" + (0..<count).map { _ in random.pick(quoted) + (random.below(5) == 0 ? String(random.below(300)) : "") }.joined(separator: "|")
+        + ")"
+    }
+    func way() -> String { (0..<1 + random.below(4)).map { _ in alternatives() }.joined(separator: random.pick(joints)) }
+    var used: [(text: String, regex: PlainPattern)] = []
+    while used.count < 600 {
+      let text = (0..<1 + random.below(4)).map { _ in way() }.joined(separator: "|")
+      if let regex = PlainPattern(text, caseSensitive: false) { used.append((text, regex)) }
+    }
+    defer { for entry in used { entry.regex.free() } }
+    var engine = RuleEngine(ruleSet(used.enumerated().map { i, entry in regexRule("R\(i)", entry.text) }))
+    var restored = RuleEngine(engine.compiled.ruleSet, cachedDatabase: engine.serializedDatabase())
+    #expect({ restored.usedCachedDatabase }())
+    let memory = RegexMemory()
+    var event = Event()
+    var found = 0
+    var saved = 0
+    for n in 0..<300 {
+      let text = (0..<random.below(n % 20 == 0 ? 300 : 12)).map { _ in
+        let word = random.pick(words)
+        return (random.below(4) == 0 ? word.uppercased() : word) + random.pick([" ", "  ", "", "\n", "'", "7", " the "])
+      }.joined()
+      let bytes = Array(text.utf8)
+      fill(&event, message: bytes)
+      let expected = used.indices.filter { i in bytes.withUnsafeBytes { used[i].regex.matches($0, memory) } }
+      var matches: [RuleMatch] = []
+      engine.evaluate(event, at: .zero, into: &matches)
+      #expect(matches.map(\.rule) == expected, "\(text)")
+      restored.evaluate(event, at: .zero, into: &matches)
+      #expect(matches.map(\.rule) == expected, "\(text)")
+      found += expected.count
+      saved += used.count - expected.count
+    }
+    #expect(found > 5000)
+    // And the filter filters.
+    #expect(engine.counters.confirmations < UInt64(found + saved / 4))
   }
 
   @Test func aPatternThatMayMatchNothingIsAlwaysACandidate() {
@@ -161,6 +219,14 @@ struct PlainPattern {
       #expect(!isUsed)
       #expect(engine.ids(event) == ["A", "B", "C"])
     }
+    // The same patterns, but not the same rules ask for them.
+    var fewer = rules
+    fewer.rules[1].isActive = false
+    var third = RuleEngine(fewer, cachedDatabase: bytes)
+    let thirdUsed = third.usedCachedDatabase
+    let thirdBytes = third.serializedDatabase()
+    #expect(!thirdUsed && third.databaseKey == key && thirdBytes != nil && thirdBytes != bytes)
+    #expect(third.ids(event) == ["A", "C"])
     let other = RuleEngine(ruleSet(regexRule("A", "abd")), cachedDatabase: bytes)
     let otherUsed = other.usedCachedDatabase
     #expect(!otherUsed && other.databaseKey != key)

@@ -17,6 +17,9 @@
 const void *pg_memrchr(const void *s, int c, size_t n);
 const void *pg_memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 
+/// Asks for the cache line of an address that will be read soon; any address is allowed.
+static inline void pg_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// open(2) with O_CLOEXEC.
 int pg_open(const char *path, int flags, mode_t mode);
 /// Columns of the terminal behind `fd`, or 0.
