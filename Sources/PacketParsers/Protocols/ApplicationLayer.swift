@@ -125,7 +125,7 @@ public struct ApplicationLayer {
     _ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: (borrowing ApplicationMessage) -> Void
   ) -> StreamDemand {
     let hint = datagramProtocol
-    if DNSReader.mayBegin(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
+    if hint != nil || DNSReader.isLikely(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
       protocolName = hint ?? .dns
       machine = .datagrams
       context.counters.recognisedFlows &+= 1

@@ -167,7 +167,9 @@ public struct HTTPHead {
     case 0x6d where sessionID.count == 0 && name.equalsIgnoringCase("mcp-session-id"): sessionID = value
     case 0x63:
       if contentType.count == 0, name.equalsIgnoringCase("content-type") { contentType = value }
-      if contentLength == nil, name.equalsIgnoringCase("content-length"), let number = value.decimal, number < 1 << 48 { contentLength = Int(number) }
+      if contentLength == nil, name.equalsIgnoringCase("content-length"), let number = value.decimal, number < 1 << 48 {
+        contentLength = Int(number)
+      }
     case 0x74 where name.equalsIgnoringCase("transfer-encoding"):
       value.withLowercase { isChunked = isChunked || $0.contains("chunked") }
     default: break

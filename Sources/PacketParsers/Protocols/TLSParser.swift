@@ -4,14 +4,8 @@ import Primitives
 
 final class TLSParser: StreamParser {
   private var handshake = ByDirection(StreamBuffer())
-  private var state = ByDirection(State())
+  private var sawChangeCipherSpec = ByDirection(false)
 
-  private struct State {
-    var hasClientHello = false
-    var hasServerHello = false
-    var isTLS13 = false
-    var sawChangeCipherSpec = false
-  }
 
   /// Bytes before the first record.
   private var preamble = ByDirection(0)
@@ -68,7 +62,7 @@ final class TLSParser: StreamParser {
       guard bytes.count >= size else { return .needs(size) }
       return records(bytes.slice(TLSParser.recordHead, size), direction, frame, emit) ? .took(size) : .done
     case 0x14:
-      state[direction].sawChangeCipherSpec = true
+      sawChangeCipherSpec[direction] = true
       return .took(size)
     case 0x15: return .took(size)
     case 0x17, 0x18: return .done
@@ -78,15 +72,15 @@ final class TLSParser: StreamParser {
 
   /// One handshake record. False: nothing more is to be read in this direction.
   private func records(_ fragment: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) -> Bool {
-    // Behind ChangeCipherSpec all is sealed, but for the second hello that a HelloRetryRequest asks for.
-    if state[direction].sawChangeCipherSpec, !isAnotherHello(fragment) { return false }
+    // Behind ChangeCipherSpec all is sealed, but for the hello that follows a HelloRetryRequest.
+    if sawChangeCipherSpec[direction], !isHello(fragment) { return false }
     var buffer = handshake[direction]
     handshake[direction] = StreamBuffer()
     _ = buffer.feed(fragment, limit: Limits.applicationMessageBytes, context) { handshakeMessage($0, direction, frame, emit) }
     handshake[direction] = buffer
     return !buffer.isDone
   }
-  private func isAnotherHello(_ fragment: Bytes) -> Bool {
+  private func isHello(_ fragment: Bytes) -> Bool {
     guard fragment.count >= 4, fragment[0] == 1 || fragment[0] == 2 else { return false }
     return (Int(fragment[1]) << 16 | Int(fragment.u16(at: 2))) + 4 == fragment.count
   }
@@ -109,8 +103,9 @@ final class TLSParser: StreamParser {
     case 1:
       switch TLSClientHello.read(body, isQUIC: false, context) {
       case .value(let hello):
-        state[direction].hasClientHello = true
         emit(message(.tlsClientHello(hello), direction, frame, isFromClient: true))
+        // A second hello, which a HelloRetryRequest asks for, says the same about the client. What else it sends in the clear is not asked for.
+        return .done
       case .failure(let failure): return .failed(failure)
       case .incomplete: return .done
       }
@@ -124,7 +119,6 @@ final class TLSParser: StreamParser {
       case .incomplete: return .done
       }
     default:
-      guard !state[direction].hasClientHello else { return nil }  // the client's own
       let failure = TLSCertificate.read(body, &context.scratch) {
         emit(message(.tlsCertificate($0), direction, frame, isFromClient: false))
       }
