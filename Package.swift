@@ -112,7 +112,7 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),

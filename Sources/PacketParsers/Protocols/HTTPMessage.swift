@@ -127,8 +127,8 @@ public struct HTTPHead {
     (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || byte == 0x2d || byte == 0x5f
   }
   private static let methods: [StaticString] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK",
-    "REPORT", "SEARCH", "SUBSCRIBE", "NOTIFY", "M-SEARCH", "PRI",
+    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK",
+    "UNLOCK", "REPORT", "SEARCH", "SUBSCRIBE", "NOTIFY", "M-SEARCH", "PRI",
   ]
   private static func isKnownMethod(_ word: Bytes) -> Bool { methods.contains { word.equals($0) } }
 

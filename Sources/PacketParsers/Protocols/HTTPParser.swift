@@ -34,6 +34,8 @@ final class HTTPParser: StreamParser {
   private var open: [Expected] = []
   private var isTunnel = false
   private var calls = RPCCalls()
+  /// MCP's session of the connection: answers need not repeat it.
+  private var sessionID: [UInt8] = []
 
   init(_ context: ApplicationContext) { super.init(.http, context) }
   deinit {
@@ -306,8 +308,11 @@ final class HTTPParser: StreamParser {
     _ body: Bytes, _ sessionID: Bytes, _ direction: FlowDirection, _ frame: UInt64, isFromClient: Bool, _ emit: MessageReceiver
   ) {
     guard body.contains("\"jsonrpc\"") else { return }
-    JSONRPCReader.read(body, sessionID: sessionID, &calls) {
-      emit(message(.jsonRPC($0), direction, frame, isFromClient: isFromClient))
+    if sessionID.count > 0, !self.sessionID.elementsEqual(sessionID) { self.sessionID = Array(sessionID.upTo(128)) }
+    self.sessionID.withUnsafeBytes { session in
+      JSONRPCReader.read(body, sessionID: session, &calls) {
+        emit(message(.jsonRPC($0), direction, frame, isFromClient: isFromClient))
+      }
     }
   }
 }

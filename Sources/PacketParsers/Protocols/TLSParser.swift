@@ -5,8 +5,6 @@ import Primitives
 final class TLSParser: StreamParser {
   private var handshake = ByDirection(StreamBuffer())
   private var sawChangeCipherSpec = ByDirection(false)
-
-
   /// Bytes before the first record.
   private var preamble = ByDirection(0)
 
@@ -29,11 +27,8 @@ final class TLSParser: StreamParser {
 
   /// Whether a handshake begins here. nil: too few bytes to say.
   static func recognise(_ bytes: Bytes) -> Bool? {
-    let first: [(UInt8) -> Bool] = [{ $0 == 0x16 }, { $0 == 3 }, { $0 <= 4 }]
-    for (i, test) in first.enumerated() {
-      guard i < bytes.count else { return nil }
-      guard test(bytes[i]) else { return false }
-    }
+    guard let type = bytes.first else { return nil }
+    if type != 0x16 || (bytes.count > 1 && bytes[1] != 3) || (bytes.count > 2 && bytes[2] > 4) { return false }
     guard bytes.count >= 6 else { return nil }
     let length = Int(bytes.u16(at: 3))
     return length > 0 && length <= longestRecord && (bytes[5] == 1 || bytes[5] == 2)
