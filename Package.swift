@@ -155,6 +155,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "PacketParsers",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

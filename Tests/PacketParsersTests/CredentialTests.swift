@@ -67,8 +67,10 @@ import Testing
     let heard = Conversation(
       "telnet", ports: (50_000, 23),
       turns: [
-        (.toOriginator, iac("host login: ")), (.toResponder, hex("fffb18")), (.toResponder, Array("ji".utf8)), (.toResponder, Array("mx\u{7f}\r\n".utf8)),
-        (.toOriginator, Array("jim\r\nPassword: ".utf8)), (.toResponder, Array("s3cret\r\n".utf8)), (.toOriginator, Array("\r\nLogin incorrect\r\n".utf8)),
+        (.toOriginator, iac("host login: ")), (.toResponder, hex("fffb18")), (.toResponder, Array("ji".utf8)),
+        (.toResponder, Array("mx\u{7f}\r\n".utf8)),
+        (.toOriginator, Array("jim\r\nPassword: ".utf8)), (.toResponder, Array("s3cret\r\n".utf8)),
+        (.toOriginator, Array("\r\nLogin incorrect\r\n".utf8)),
       ]
     ).messages()
     #expect(lines(heard, "way", "user.name", "panguard.auth.method", "event.outcome") == ["> jim telnet unknown", "< jim telnet failure"])
@@ -78,7 +80,8 @@ import Testing
     let heard = Conversation(
       "starttls",
       turns: [
-        (.toOriginator, Array("220 mx ESMTP\r\n".utf8)), (.toResponder, Array("EHLO x\r\nSTARTTLS\r\n".utf8)), (.toOriginator, Array("250 a\r\n220 go\r\n".utf8)),
+        (.toOriginator, Array("220 mx ESMTP\r\n".utf8)), (.toResponder, Array("EHLO x\r\nSTARTTLS\r\n".utf8)),
+        (.toOriginator, Array("250 a\r\n220 go\r\n".utf8)),
         (.toResponder, TLSTests.example.records(size: 100)),
       ]
     ).messages()

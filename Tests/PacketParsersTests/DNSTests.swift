@@ -40,14 +40,15 @@ struct DNSBuilder {
   }
   @Test func answerWithCompression() {
     let answers = [
-      DNSBuilder.record(5, dnsName("edge") .dropLast() + [0xc0, 16]),
+      DNSBuilder.record(5, dnsName("edge").dropLast() + [0xc0, 16]),
       DNSBuilder.record(1, [192, 0, 2, 1], owner: vector8(Array("edge".utf8)) + [0xc0, 16]),
       DNSBuilder.record(28, hex("20010db8000000000000000000000001"), ttl: 0),
     ]
     let heard = DNSBuilder(flags: 0x8180, answers: answers).messages(.toOriginator)
-    #expect(lines(heard, "client", "dns.type", "dns.response_code", "dns.answers_count", "dns.resolved_ip") == [
-      "no answer NOERROR 3 [\"192.0.2.1\",\"2001:db8::1\"]"
-    ])
+    #expect(
+      lines(heard, "client", "dns.type", "dns.response_code", "dns.answers_count", "dns.resolved_ip") == [
+        "no answer NOERROR 3 [\"192.0.2.1\",\"2001:db8::1\"]"
+      ])
     #expect(
       heard.first?["dns.answers"]
         == """
@@ -65,8 +66,10 @@ struct DNSBuilder {
     (33, u16(1) + u16(2) + u16(443) + dnsName("a.b"), "1 2 443 a.b"),
     (6, dnsName("m.x") + dnsName("h.x") + hex("00000001 00000002 00000003 00000004 00000005"), "m.x h.x 1 2 3 4 5"),
     (257, [0] + vector8(Array("issue".utf8)) + Array("ca.example".utf8), "0 issue ca.example"),
-    (65, u16(1) + [0] + u16(1) + vector16(vector8(Array("h2".utf8)) + vector8(Array("h3".utf8))) + u16(4) + vector16([192, 0, 2, 9]),
-      "1 . alpn=h2,h3 ipv4hint=192.0.2.9"),
+    (
+      65, u16(1) + [0] + u16(1) + vector16(vector8(Array("h2".utf8)) + vector8(Array("h3".utf8))) + u16(4) + vector16([192, 0, 2, 9]),
+      "1 . alpn=h2,h3 ipv4hint=192.0.2.9"
+    ),
     (10, [0xde, 0xad], "dead"),
     (2, dnsName("").dropLast() + [0xc0, 200], "c0c8"),
     (1, [1, 2, 3], "010203"),
@@ -122,7 +125,8 @@ struct DNSBuilder {
     #expect(Conversation("cut", .udp, turns: [(.toOriginator, cut)]).messages().isEmpty)
   }
   @Test func otherDatagramsAreNone() {
-    let netBIOS = u16(7) + u16(0x0110) + u16(1) + u16(0) + u16(0) + u16(0) + vector8(Array("CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".utf8)) + [0] + u16(33) + u16(1)
+    let netBIOS =
+      u16(7) + u16(0x0110) + u16(1) + u16(0) + u16(0) + u16(0) + vector8(Array("CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".utf8)) + [0] + u16(33) + u16(1)
     #expect(Conversation("netbios", .udp, ports: (137, 137), turns: [(.toResponder, netBIOS)]).messages().isEmpty)
     var random = Randomness(state: 1)
     var heard = 0

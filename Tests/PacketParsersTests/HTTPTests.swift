@@ -150,7 +150,8 @@ import Testing
     let heard = Conversation(
       "miner",
       lines: [
-        "> {\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"xmrig/6.21.0\"]}\n", "< {\"id\":1,\"result\":[[\"mining.notify\"]],\"error\":null}\n",
+        "> {\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"xmrig/6.21.0\"]}\n",
+        "< {\"id\":1,\"result\":[[\"mining.notify\"]],\"error\":null}\n",
         "< {\"method\":\"mining.notify\",\"params\":[1]}\n",
       ]
     ).messages()
