@@ -148,9 +148,9 @@ final class InspectOutput: PacketSink {
       json.endObject()
       output.line(json.out)
     case .table:
-      if !hasHeading { output.line(TerminalText.clipped(InspectOutput.heading, width: width)) }
+      if !hasHeading { output.line(TerminalText.cut(InspectOutput.heading, to: width)) }
       hasHeading = true
-      output.line(TerminalText.clipped(row(), width: width))
+      output.line(TerminalText.cut(row(), to: width))
     }
   }
 
