@@ -59,7 +59,6 @@ public struct FragmentTable: ~Copyable {
     let isSound =
       place.offset + packet.payloadBytes <= 65_535 && (place.isLast || packet.payloadBytes & 7 == 0) && packet.payloadBytes == piece.count
       && !piece.isEmpty
-    let before = bytes
     if !table.contains(key) {
       while let oldest = table.oldestEntry, table.count >= table.capacity || bytes + 65_536 > Limits.fragmentBytes {
         counters.evicted &+= 1
@@ -74,7 +73,7 @@ public struct FragmentTable: ~Copyable {
     switch outcome {
     case nil, .duplicate: break
     case .added(let grown):
-      bytes = before + grown
+      bytes += grown
       while bytes > Limits.fragmentBytes, let oldest = table.oldestEntry, oldest.key != key {
         counters.evicted &+= 1
         remove(oldest.key)
@@ -133,7 +132,7 @@ public struct FragmentTable: ~Copyable {
       if run.start < end, start < run.end { return .overlap }
     }
     let before = datagram.data.count
-    if datagram.data.count < end { datagram.data.append(contentsOf: repeatElement(0, count: end - datagram.data.count)) }
+    if datagram.data.count < end { datagram.data += [UInt8](repeating: 0, count: end - datagram.data.count) }
     datagram.data.withUnsafeMutableBytes { $0.baseAddress?.advanced(by: start).copyMemory(from: piece.baseAddress!, byteCount: piece.count) }
     var run = (start: start, end: end)
     if at < datagram.pieces.count, datagram.pieces[at].end == start {
