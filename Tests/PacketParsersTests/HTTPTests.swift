@@ -81,6 +81,22 @@ import Testing
     #expect(lines(heard, "user.name", "panguard.auth.method", "panguard.auth.cleartext") == ["admin basic 1"])
     #expect(!"\(heard)".contains("hunter2") && !"\(heard)".contains("aHVudGVyMg"))
   }
+  @Test(arguments: [
+    ("log=admin&pwd=hunter2&go=1", "admin", "log=admin&pwd=***&go=1"), ("email=a%40b.c&Password=x%2By", "a@b.c", "email=a%40b.c&Password=***"),
+    ("user=x&password=%27+or+1%3D1--", "x", "user=x&password=%27+or+1%3D1--"), ("pass=", nil, "pass="), ("a=b&c", nil, "a=b&c"),
+    ("password=p", "-", "password=***"),
+  ]) func passwordsOfFormsAreNotKept(_ form: String, _ user: String?, _ kept: String) {
+    let heard = Conversation(
+      "form",
+      lines: [
+        "> POST /login HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\nContent-Length: \(form.utf8.count)\r\n\r\n\(form)"
+      ]
+    ).messages()
+    #expect(
+      lines(heard, "user.name", "panguard.auth.method", "panguard.auth.cleartext", "http.request.body.content") == [
+        user.map { "\($0) form 1 \(kept)" } ?? "- - - \(kept)"
+      ])
+  }
   @Test func tlsBehindConnect() {
     let heard = Conversation(
       "proxy",

@@ -294,14 +294,23 @@ final class HTTPParser: StreamParser {
   }
   private func sendRequest(_ plain: HTTPRequest, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) {
     let authorization = plain.head.authorization
-    guard authorization.startsIgnoringCase("basic "), let pair = Base64.decode(authorization.from(6).trimmed) else {
-      emit(message(.httpRequest(plain), direction, frame, isFromClient: true))
-      return
-    }
     var request = plain
-    pair.withUnsafeBytes {
-      request.basicUser = $0.upTo($0.index(of: 0x3a) ?? 0)
-      emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+    if authorization.startsIgnoringCase("basic "), let pair = Base64.decode(authorization.from(6).trimmed) {
+      pair.withUnsafeBytes {
+        request.user = $0.upTo($0.index(of: 0x3a) ?? 0)
+        emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+      }
+    } else if plain.body.count > 0, plain.head.mimeType.equalsIgnoringCase("application/x-www-form-urlencoded"), let form = HTTPForm(plain.body) {
+      request.method = "form"
+      form.user.withUnsafeBytes { user in
+        form.body.withUnsafeBytes { body in
+          request.user = user
+          request.body = body
+          emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+        }
+      }
+    } else {
+      emit(message(.httpRequest(plain), direction, frame, isFromClient: true))
     }
   }
   private func rpc(
