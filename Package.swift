@@ -114,12 +114,8 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-<<<<<<< HEAD
-    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL"]),
-=======
-    tests(of: "PacketParsers", ["Primitives", "Events", "PacketSources"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "PacketSources", "COpenSSL"]),
     tests(of: "PacketSources", ["Primitives"]),
->>>>>>> 8c82c4e7319b8d5fc0523f5176f7545573df5bc9
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),

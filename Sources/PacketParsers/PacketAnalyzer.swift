@@ -44,17 +44,10 @@ public struct PacketAnalyzer: ~Copyable {
   public var streamCounters: StreamTable.Counters { streams.counters }
   public var fragmentCounters: FragmentTable.Counters { fragments.counters }
 
-<<<<<<< HEAD
-  /// What the application layers of all flows share.
-  private let applications = ApplicationContext()
-  public var applicationCounters: ApplicationCounters { applications.counters }
-
-=======
   /// What the application layers met.
   public var applicationCounters: ApplicationCounters { context.counters }
 
   private let context = ApplicationContext()
->>>>>>> 8c82c4e7319b8d5fc0523f5176f7545573df5bc9
   private var packet = Packet()
   private var fragments = FragmentTable()
   private var flows: FlowTable
@@ -157,16 +150,11 @@ public struct PacketAnalyzer: ~Copyable {
       streams.counters.evicted &+= 1
       giveUp(streams.oldest)
     }
-<<<<<<< HEAD
-    let layer = ApplicationLayer(
-      transport: transport, originatorPort: pointer.pointee.originatorPort, responderPort: pointer.pointee.responderPort, context: applications)
-=======
     var layer = ApplicationLayer(
       transport: transport, originatorPort: pointer.pointee.originatorPort, responderPort: pointer.pointee.responderPort, context: context)
     if transport == .tcp, !pointer.pointee.toResponder.flags.union(pointer.pointee.toOriginator.flags).contains(.syn) {
       _ = layer.gap(0, .toResponder)  // its start was not seen
     }
->>>>>>> 8c82c4e7319b8d5fc0523f5176f7545573df5bc9
     let slot = streams.add(layer, flow: flow, now: time.nanoseconds)
     pointer.pointee.content = slot
     return slot
@@ -195,8 +183,6 @@ public struct PacketAnalyzer: ~Copyable {
     if !stream.isStarted {
       stream.isStarted = true
       stream.next = traffic.flags.contains(.syn) ? traffic.initialSequence &+ 1 : start
-      // Its start was not seen: a message may begin with any segment.
-      if !traffic.flags.contains(.syn) { _ = content.pointee.layer.gap(1, direction) }
     }
     if packet.tcpFlags.contains(.fin), !stream.isEnding {
       stream.isEnding = true

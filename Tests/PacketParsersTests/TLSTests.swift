@@ -124,6 +124,23 @@ import Testing
           "tls-certificate - CN=old.example, O=Test C=DE, CN=Test CA 2020-01-02T03:04:05Z 2051-06-07T08:09:10Z 0",
         ])
   }
+  /// A protocol of its own asks for TLS first, on both sides (RDP: X.224 in TPKT).
+  @Test func behindAPreamble() {
+    let heard = Conversation(
+      "rdp",
+      turns: [
+        (.toResponder, hex("0300000b06e00000000000")), (.toOriginator, hex("0300000b06d00000123400")), (.toResponder, TLSTests.example.records()),
+        (.toOriginator, TLSTests.certificateFlight),
+      ]
+    ).messages()
+    #expect(lines(heard, "event.action") == ["tls-client-hello", "tls-server-hello", "tls-certificate"])
+  }
+  @Test func aSealedConnectionWhoseStartWasNotSeen() {
+    var listener = Listener()
+    _ = listener.layer.gap(0, .toResponder)
+    listener.hear([23, 3, 3] + vector16([UInt8](repeating: 1, count: 50)), .toResponder)
+    #expect(listener.layer.protocolName == .tls && listener.demand == .enough && listener.messages.isEmpty)
+  }
   @Test func postgresAsksForTLS() {
     let heard = Conversation(
       "postgres", ports: (50_000, 5432),

@@ -147,6 +147,9 @@ final class CommandParser: StreamParser {
 
   // MARK: Server
 
+  private static let accepting: [StaticString] = ["230", "235", "+OK"]
+  private static let refusing: [StaticString] = ["530", "430", "534", "535", "538", "454", "432", "500", "501", "503", "504", "-ERR"]
+
   private func answer(_ line: Bytes, _ frame: UInt64, _ emit: MessageReceiver) {
     guard login.isOpen, let isAccepted = verdict(line) else {
       // A refused mechanism ends the exchange.
@@ -159,15 +162,14 @@ final class CommandParser: StreamParser {
   }
   /// Whether the line says that the login succeeded; nil where it says neither.
   private func verdict(_ line: Bytes) -> Bool? {
-    switch name {
-    case .pop3: return line.starts(with: "+OK") ? true : line.starts(with: "-ERR") ? false : nil
-    case .imap:
+    if name == .imap {
       guard !tag.isEmpty, line.count > tag.count, line.upTo(tag.count).elementsEqual(tag) else { return nil }
       let word = line.from(tag.count).trimmed
       return word.startsIgnoringCase("ok") ? true : word.startsIgnoringCase("no") || word.startsIgnoringCase("bad") ? false : nil
-    case .smtp: return line.starts(with: "235") ? true : line.starts(with: "5") || line.starts(with: "4") ? false : nil
-    default: return line.starts(with: "230") ? true : line.starts(with: "530") || line.starts(with: "430") ? false : nil
     }
+    // Together: what speaks is not always told by what was seen first. RFC 959 5.4, RFC 1939 3, RFC 4954 6.
+    if CommandParser.accepting.contains(where: { line.starts(with: $0) }) { return true }
+    return CommandParser.refusing.contains(where: { line.starts(with: $0) }) ? false : nil
   }
 
   // MARK: Recognition

@@ -5,6 +5,9 @@ import Primitives
 final class TLSParser: StreamParser {
   private var handshake = ByDirection(StreamBuffer())
   private var sawChangeCipherSpec = ByDirection(false)
+  /// Behind a gap, or where something else came first: segments that begin no handshake.
+  private var isLost = ByDirection(false)
+  private var strangers = ByDirection(UInt8(0))
   /// Bytes before the first record.
   private var preamble = ByDirection(0)
 
@@ -34,6 +37,12 @@ final class TLSParser: StreamParser {
     return length > 0 && length <= longestRecord && (bytes[5] == 1 || bytes[5] == 2)
   }
 
+  /// Whether a record of a connection whose handshake was not seen begins here.
+  static func recogniseLater(_ bytes: Bytes) -> Bool? {
+    guard bytes.count >= recordHead else { return nil }
+    return (0x14...0x17).contains(bytes[0]) && bytes[1] == 3 && bytes[2] <= 4 && (1...longestRecord).contains(Int(bytes.u16(at: 3)))
+  }
+
   private static let postgresRequest: [UInt8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]
   /// PostgreSQL's SSLRequest, which the server answers with one letter.
   static func recognisePreamble(_ bytes: Bytes) -> Bool? {
@@ -42,7 +51,20 @@ final class TLSParser: StreamParser {
     return bytes.count >= postgresRequest.count ? true : nil
   }
 
+  override func resynchronise(_ direction: FlowDirection, missing: Int) -> Bool {
+    isLost[direction] = true
+    handshake[direction].forget(context)
+    return true
+  }
   override func parse(_ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) -> ParseStep {
+    if isLost[direction] {
+      guard let isHandshake = TLSParser.recognise(bytes) else { return .needs(6) }
+      guard isHandshake else {
+        strangers[direction] += 1
+        return strangers[direction] >= Limits.unknownSegments ? .done : .took(bytes.count)
+      }
+      isLost[direction] = false
+    }
     if preamble[direction] > 0 {
       let skipped = preamble[direction]
       preamble[direction] = 0
