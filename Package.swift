@@ -158,6 +158,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "PacketParsers", "PacketSources",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

@@ -107,7 +107,10 @@ public struct PacketAnalyzer: ~Copyable {
     var table = FragmentTable()
     swap(&table, &fragments)
     table.add(packet, at: time) { datagram in
+      let layers = packet.layers
       PacketDecoder.decode(reassembled: datagram, into: &packet)
+      // The frame that completed it shows what is in it.
+      layerCombinations[Int(packet.layers.subtracting(layers).rawValue)] &+= 1
       if packet.error != .none { base.errors[Int(packet.error.rawValue)] &+= 1 }
       follow(time, number, sink)
     }
