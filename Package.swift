@@ -114,7 +114,7 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events", "PacketSources"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "PacketSources"]),
     tests(of: "PacketSources", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),

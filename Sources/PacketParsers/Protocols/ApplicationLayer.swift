@@ -125,7 +125,7 @@ public struct ApplicationLayer {
     _ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: (borrowing ApplicationMessage) -> Void
   ) -> StreamDemand {
     let hint = datagramProtocol
-    if DNSReader.mayBegin(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
+    if hint != nil || DNSReader.isLikely(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
       protocolName = hint ?? .dns
       machine = .datagrams
       context.counters.recognisedFlows &+= 1
@@ -276,7 +276,8 @@ struct Recogniser {
     default: break
     }
     if let parser = ask(TLSParser.recognisePreamble(bytes), { TLSParser(context, preambles: direction) }) { return .found(parser) }
-    if let parser = ask(DNSStreamParser.recognise(bytes), { DNSStreamParser(context) }) { return .found(parser) }
+    // What begins with text is none: its first message would have 8 KiB.
+    if bytes[0] < 0x20, let parser = ask(DNSStreamParser.recognise(bytes), { DNSStreamParser(context) }) { return .found(parser) }
     return mayBeMore ? .more : .none
   }
 }

@@ -188,10 +188,7 @@ final class CommandParser: StreamParser {
     if verb.equalsIgnoringCase("capa") || verb.equalsIgnoringCase("apop") { return .some((.pop3, true)) }
     if verb.equalsIgnoringCase("user") || line.startsIgnoringCase("auth tls") { return .some((.ftp, true)) }
     let rest = line.from(verb.count).trimmed
-    if verb.count <= 16, rest.startsIgnoringCase("capability") || rest.startsIgnoringCase("login ") || rest.startsIgnoringCase("authenticate ") {
-      return .some((.imap, true))
-    }
-    return .some(nil)
+    return .some(verb.count <= 16 && imapVerbs.contains(where: { rest.startsIgnoringCase($0) }) ? (.imap, true) : nil)
   }
   /// "220 host ESMTP ...", "220 (vsFTPd 3.0.5)", "220-FileZilla Server": what says neither is FTP, whose greeting is free (RFC 959 5.4),
   /// while SMTP's begins with the host's name (RFC 5321 4.2).
@@ -203,9 +200,18 @@ final class CommandParser: StreamParser {
     }
   }
   private static func isText(_ bytes: Bytes) -> Bool { bytes.allSatisfy { $0 >= 0x20 || $0 == 0x09 || $0 == 0x0d } }
+  private static let starts: [StaticString] = ["220", "+ok", "* ok", "* preauth", "ehlo", "helo", "capa", "apop", "user", "auth tls"]
+  private static let imapVerbs: [StaticString] = ["capability", "login ", "authenticate "]
   /// Whether a first line of these protocols may begin so.
   private static func mayStart(_ bytes: Bytes) -> Bool {
-    guard let first = bytes.first else { return true }
-    return first == 0x32 || first == 0x2b || first == 0x2a || (first | 0x20 >= 0x61 && first | 0x20 <= 0x7a) || (first >= 0x30 && first <= 0x39)
+    if starts.contains(where: { agrees(bytes, $0) }) { return true }
+    guard let space = bytes.index(of: 0x20) else { return bytes.count <= 16 }
+    return space <= 16 && imapVerbs.contains { agrees(bytes.from(space + 1), $0) }
+  }
+  /// As far as both go.
+  private static func agrees(_ bytes: Bytes, _ start: StaticString) -> Bool {
+    let shown = min(bytes.count, start.utf8CodeUnitCount)
+    for i in 0..<shown where (bytes[i] >= 0x41 && bytes[i] <= 0x5a ? bytes[i] | 0x20 : bytes[i]) != start.utf8Start[i] { return false }
+    return true
   }
 }
