@@ -114,7 +114,7 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events", "PacketSources", "COpenSSL"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "PacketSources"]),
     tests(of: "PacketSources", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
@@ -158,7 +158,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
-        "PacketParsers",
+        "PacketParsers", "PacketSources",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

@@ -121,7 +121,7 @@ final class InspectOutput: PacketSink {
   func finish(_ counts: [CaptureCounts]) {
     switch format {
     case .jsonl:
-      json.out.removeAll(keepingCapacity: true)
+      json.reset()
       json.beginObject()
       for entry in counts {
         json.key(text: entry.name)
@@ -142,7 +142,7 @@ final class InspectOutput: PacketSink {
   private func write() {
     switch format {
     case .jsonl:
-      json.out.removeAll(keepingCapacity: true)
+      json.reset()
       json.beginObject()
       event.writeFields(to: &json)
       json.endObject()

@@ -115,6 +115,7 @@ struct PacketDecoderTests {
     Row(name: "ERSPAN II", frame: v4(B.ipv4(47, B.gre(0x88be, flags: 0x1000, hex("00000001 1000000000000000") + v4(B.ipv4(17, B.udp(1, 53, hello)))))), summary: "10.0.0.1:1 > 192.0.2.1:53 udp in gre", payload: "hello"),
     Row(name: "GRE of version 3", frame: v4(B.ipv4(47, B.gre(0x0800, flags: 3, hello))), summary: "error invalid_tunnel"),
     Row(name: "VXLAN", frame: v4(B.ipv4(17, B.udp(999, 4789, B.vxlan(v4(B.ipv4(17, B.udp(1, 53, hello))))))), summary: "10.0.0.1:1 > 192.0.2.1:53 udp in vxlan", layers: "ipv4 udp tunnels", payload: "hello"),
+    Row(name: "VXLAN-GPE, IPv4 inside", frame: v4(B.ipv4(17, B.udp(999, 4790, hex("0c00 0001 00007b00") + B.ipv4(17, B.udp(1, 53, hello))))), summary: "10.0.0.1:1 > 192.0.2.1:53 udp in vxlan", payload: "hello"),
     Row(name: "Geneve with options", frame: v4(B.ipv4(17, B.udp(999, 6081, B.geneve(0x0800, hex("00000001 00000000"), B.ipv4(17, B.udp(1, 53, hello)))))), summary: "10.0.0.1:1 > 192.0.2.1:53 udp in geneve", payload: "hello"),
     Row(name: "not VXLAN at VXLAN's port", frame: v4(B.ipv4(17, B.udp(999, 4789, Octets("no tunnel at all".utf8)))), summary: "10.0.0.1:999 > 192.0.2.1:4789 udp", payload: "no tunnel at all"),
     Row(name: "four tunnels", frame: v4(B.ipv4(4, B.ipv4(4, B.ipv4(4, B.ipv4(4, B.ipv4(17, B.udp(1, 53, hello))))))), summary: "error too_many_tunnels"),
