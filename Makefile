@@ -7,7 +7,7 @@ PROGRAMS = panguardd panguard-enforcer panguard-uplink panguard-responder pangua
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)
 
-.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-response bench-blocks differential completions man deb test-package schema lint clean
+.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-net bench-response bench-blocks differential completions man deb test-package schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,9 @@ bench-response: setup build ## From an attacker's last line to the kernel's drop
 
 bench-blocks: setup build ## What 50,000 blocks cost, beside fail2ban where it is installed (needs root; some minutes)
 	@scripts/bench-blocks
+
+bench-net: setup build ## The same for captures: packets per CPU second and peak memory, beside the peers that are installed
+	@scripts/bench-net
 
 differential: setup build ## Compare with the reference engines over the whole corpus (PANGUARD_SHARED, PANGUARD_PYATR_WHEEL)
 	$(SWIFT) build -c release --product regular-expressions-outline $(LINKING)

@@ -53,6 +53,9 @@ let package = Package(
     library("RegularExpressions", ["Primitives"]),
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
+    // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
+    library("PacketParsers", ["Primitives", "Events", "COpenSSL"]),
+    library("PacketSources", ["Primitives"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["CLinux", "Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
@@ -106,7 +109,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "LogSources", "PacketParsers", "PacketSources", "Storage",
+        "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -124,6 +128,8 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "PacketSources"]),
+    tests(of: "PacketSources", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
@@ -170,7 +176,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
-        "HostActions", "UplinkProtocol",
+        "HostActions", "UplinkProtocol", "PacketParsers", "PacketSources",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

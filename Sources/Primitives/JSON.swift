@@ -57,6 +57,12 @@ public struct JSONWriter {
     out.reserveCapacity(capacity)
   }
 
+  /// Begins another document in the same memory.
+  public mutating func reset() {
+    out.removeAll(keepingCapacity: true)
+    needsComma = false
+  }
+
   private mutating func separate() {
     if needsComma { out.append(0x2c) }
     needsComma = true
@@ -142,6 +148,11 @@ public struct JSONWriter {
   public mutating func value(_ flag: Bool) {
     separate()
     out.append(flag ? "true" as StaticString : "false")
+  }
+  /// A value that is JSON text already.
+  public mutating func value(json text: Bytes) {
+    separate()
+    out.append(text)
   }
   public mutating func null() {
     separate()

@@ -20,7 +20,8 @@ struct Panguard: ParsableCommand {
       DenyCommand.self,
       BlockCommand.self, UnblockCommand.self, BlocksCommand.self, ActionsCommand.self, UndoCommand.self, DecisionsCommand.self, ExplainCommand.self,
       RulesCommand.self,
-      PlaybooksCommand.self, ParseCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
+      PlaybooksCommand.self, ParseCommand.self, InspectCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self,
+      VerifyEventsCommand.self,
     ])
 
   static func main() { runProgram(Panguard.self) }

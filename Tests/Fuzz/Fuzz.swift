@@ -14,6 +14,9 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("enforcer-frame", { fuzzEnforcerFrame(Bytes(start: $0, count: $1)) }),
   ("responder-frame", { fuzzResponderFrame(Bytes(start: $0, count: $1)) }),
   ("uplink-frame", { fuzzUplinkFrame(Bytes(start: $0, count: $1)) }),
+  ("packet", { fuzzPacket(Bytes(start: $0, count: $1)) }),
+  ("capture-file", { fuzzCaptureFile(Bytes(start: $0, count: $1)) }),
+  ("application-layer", { fuzzApplicationLayer(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 
