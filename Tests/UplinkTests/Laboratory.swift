@@ -90,6 +90,8 @@ final class Laboratory {
     var template = Array("/tmp/panguard-uplink-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else { fatalError("mkdtemp") }
     directory = String(cString: made)
+    // Started by root, the uplink becomes another user where there is one for it, and still reads certificates.
+    chmod(directory, 0o755)
     write("secret", Laboratory.secret + "\n", mode: 0o600)
   }
   deinit { Program(["rm", "-rf", directory], in: "/tmp", name: "panguard-uplink-\(getpid())").wait() }
