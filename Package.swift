@@ -51,6 +51,8 @@ let package = Package(
     library("RegularExpressions", ["Primitives"]),
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
+    // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
+    library("PacketParsers", ["Primitives", "Events", "COpenSSL"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
@@ -110,6 +112,7 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
+    tests(of: "PacketParsers", ["Primitives", "Events"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),

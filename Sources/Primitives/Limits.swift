@@ -336,4 +336,43 @@ public enum Limits {
   /// Seconds that an operator may block for by hand, and that an arming may wait for its confirmation. Outside it is refused.
   public static let operatorBlockSeconds: ClosedRange<Int64> = 10...7 * 86_400
   public static let confirmationSeconds: ClosedRange<Int64> = 10...86_400
+
+  /// Bytes of one captured frame, libpcap's own limit. Offloads make frames of 65,226 bytes; a capture file with a longer one is not read on.
+  public static let frameBytes = 256 * 1024
+  /// Bytes of one pcapng block that is read (others are passed over), of the reader's buffer, and of one read. A larger block ends the file.
+  public static let captureBlockBytes = 512 * 1024
+  public static let captureBufferBytes = 1024 * 1024
+  public static let captureReadBytes = 256 * 1024
+  /// Interfaces of one pcapng section. More end the file.
+  public static let captureInterfaces = 4096
+  /// Tags and labels (VLAN, MPLS) before a packet, extension headers of one IPv6 packet, and tunnels within tunnels. A packet with more is an error.
+  public static let linkTags = 8
+  public static let extensionHeaders = 16
+  public static let tunnels = 3
+  /// Datagrams in pieces that are being put together, their bytes in total, pieces of one, and how long one may take (RFC 791 wants 15 s at
+  /// least, Linux 30). Beyond the first two the oldest is given up, beyond the others this one; each is counted.
+  public static let fragmentedDatagrams = 256
+  public static let fragmentBytes = 4 * 1024 * 1024
+  public static let fragmentPieces = 128
+  public static let fragmentLifetime = Nanoseconds.seconds(30)
+  /// Flows that are followed (192 bytes each), and TCP connections that nobody has confirmed yet (112 bytes each). Beyond either the one that
+  /// was silent longest is ended and counted: of the first kind a closed one, else one that only one side spoke in, else one of datagrams,
+  /// and only then an established connection.
+  public static let flows = 65_536
+  public static let halfOpenFlows = 65_536
+  /// How long a connection may wait to be confirmed, and silence after which a flow is over: one side only, datagrams both ways (RFC 4787 wants 2 minutes at
+  /// least), an established connection (conntrack keeps days; an hour is what memory allows), and one that was closed (late packets).
+  public static let halfOpenLifetime = Nanoseconds.seconds(60)
+  public static let unansweredSilence = Nanoseconds.seconds(60)
+  public static let datagramSilence = Nanoseconds.seconds(180)
+  public static let connectionSilence = Nanoseconds.hours(1)
+  public static let closedSilence = Nanoseconds.seconds(15)
+  /// How often a flow that goes on is reported with its counters so far.
+  public static let flowReportInterval = Nanoseconds.minutes(30)
+  /// Flows whose content is looked at, at a time. Beyond it the one that was silent longest is no longer looked at, and is counted.
+  public static let inspectedFlows = 8192
+  /// TCP segments that came early: bytes of one block, blocks of one direction, and of all. Beyond either what is missing counts as lost.
+  public static let segmentBlockBytes = 2048
+  public static let segmentBlocksPerDirection = 64
+  public static let segmentBlocks = 4096
 }
