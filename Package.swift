@@ -43,6 +43,8 @@ let package = Package(
     systemLibrary("COpenSSL", "libcrypto", "libssl-dev"),
     systemLibrary("CLibYAML", "yaml-0.1", "libyaml-dev"),
     systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
+    // Without pkg-config: its flags name the headers of libraries that libpcap itself uses.
+    .systemLibrary(name: "CPcap", path: "Sources/CPcap", providers: [.apt(["libpcap-dev"])]),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
@@ -81,6 +83,9 @@ let package = Package(
         "Storage", "SyslogOutput", "Enforcement", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
+    library("CaptureChannel", ["Primitives", "Events"]),
+    library(
+      "PacketCapture", ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Confinement", "CLinux", "CNetlink", "CPcap"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -104,6 +109,8 @@ let package = Package(
 
     .executableTarget(
       name: "panguard-enforcer", dependencies: ["EnforcerRuntime"], path: "Sources/panguard-enforcer", swiftSettings: optimized),
+    .executableTarget(
+      name: "panguard-capture", dependencies: ["PacketCapture"], path: "Sources/panguard-capture", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -132,6 +139,8 @@ let package = Package(
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
+    tests(of: "CaptureChannel", ["Events", "Primitives"]),
+    tests(of: "PacketCapture", ["CaptureChannel", "PacketParsers", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(

@@ -28,6 +28,11 @@ public struct Confinement: Sendable {
   /// The same, to be written: files in them may be made, renamed and removed. Reading is included.
   public var writePaths: [String] = []
   public var sockets: Sockets = .none
+  /// Descriptors from this number on may only be read: whoever holds a packet socket could else send frames with it. With it go all calls that
+  /// copy descriptors, take them from others, change sockets or send by address. nil: no bound.
+  public var readOnlyDescriptorsFrom: Int32?
+  /// ioctl(2) requests besides the usual ones.
+  public var inputOutputControls: [UInt64] = []
   /// Descriptors that may be open at a time. The hard limit of the system bounds it.
   public var openFiles: UInt64 = 4096
 
