@@ -55,6 +55,7 @@ let package = Package(
     library("LogParsers", ["Primitives", "Events"]),
     // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
     library("PacketParsers", ["Primitives", "Events", "COpenSSL"]),
+    library("PacketSources", ["Primitives"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
@@ -103,7 +104,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "LogSources", "Storage", "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "LogSources", "PacketParsers", "PacketSources", "Storage", "TypedYAML",
+        "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -119,7 +121,8 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "PacketSources"]),
+    tests(of: "PacketSources", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),

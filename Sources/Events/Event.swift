@@ -75,7 +75,7 @@ public struct Event: ~Copyable {
   public private(set) var isTruncated = false
   mutating func markTruncated() { isTruncated = true }
 
-  @usableFromInline var present: (UInt64, UInt64) = (0, 0)
+  @usableFromInline var present = FieldSet()
   private var extras: [(name: Bytes, value: Bytes)] = []
   /// A bit for each name that became an extra field, by its hash: without it a name is none. Once there are `markedExtras` of them: an event
   /// with a million small fields asks for each.
@@ -110,7 +110,7 @@ public struct Event: ~Copyable {
   }
 
   public init() {
-    precondition(Field.allCases.count <= 128)
+    precondition(Field.allCases.count <= FieldSet.capacity)
     slots = .allocate(capacity: Field.allCases.count)
     slots.initialize(repeating: Slot(kind: .integer, a: 0, b: 0), count: Field.allCases.count)
     memory = .allocate(byteCount: Event.capacity, alignment: 16)
@@ -135,7 +135,7 @@ public struct Event: ~Copyable {
   }
   /// Forgets everything.
   public mutating func reset() {
-    present = (0, 0)
+    present = FieldSet()
     if !extras.isEmpty { extras.removeAll(keepingCapacity: true) }
     if !extraMarks.isEmpty { extraMarks = [] }
     if !evidence.isEmpty { evidence.removeAll(keepingCapacity: true) }
@@ -170,13 +170,10 @@ public struct Event: ~Copyable {
   // MARK: Reading
 
   @inlinable @inline(__always)
-  public func has(_ field: Field) -> Bool {
-    let i = UInt64(field.rawValue)
-    return i < 64 ? present.0 >> i & 1 == 1 : present.1 >> (i - 64) & 1 == 1
-  }
-  /// Bit i of the pair is `has` of the field whose raw value is i: many fields are asked for at once.
+  public func has(_ field: Field) -> Bool { present.contains(field) }
+  /// All fields that the event has.
   @inline(__always)
-  public var presence: (UInt64, UInt64) { present }
+  public var presence: FieldSet { present }
   /// A text field's bytes; nil if it is absent or not text. Valid until the next `begin` or `reset`.
   @inlinable @inline(__always)
   public func text(_ field: Field) -> Bytes? {
@@ -303,16 +300,10 @@ public struct Event: ~Copyable {
   }
   public mutating func removeExtra(_ name: Bytes) { if mayBeExtra(name) { extras.removeAll { $0.name.equals(name) } } }
   @inlinable
-  public mutating func remove(_ field: Field) {
-    let i = UInt64(field.rawValue)
-    if i < 64 { present.0 &= ~(1 << i) } else { present.1 &= ~(1 << (i - 64)) }
-  }
+  public mutating func remove(_ field: Field) { present.remove(field) }
 
   @inlinable @inline(__always)
-  mutating func mark(_ field: Field) {
-    let i = UInt64(field.rawValue)
-    if i < 64 { present.0 |= 1 << i } else { present.1 |= 1 << (i - 64) }
-  }
+  mutating func mark(_ field: Field) { present.insert(field) }
   /// `bytes` in this event's memory: themselves if they lie there already, else a copy.
   @inlinable @inline(__always)
   public mutating func keep(_ bytes: Bytes) -> Bytes {

@@ -10,7 +10,8 @@ extension Event {
     for field in Field.allCases where has(field) {
       json.key(field.name)
       if let text = text(field) {
-        json.value(text)
+        // A list from elsewhere need not be one.
+        if field.isList, (try? JSONMembers.elements(of: text)) != nil { json.value(json: text) } else { json.value(text) }
       } else if let integer = integer(field) {
         json.value(integer)
       } else if let address = address(field) {

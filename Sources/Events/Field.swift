@@ -32,6 +32,22 @@ import Primitives
   case agentMessage, toolDescription, toolInput, eventType, scanTarget
   // ours
   case authenticationMethod, keyFingerprint, keyType, attemptCount, sshClientOffer, pamService, isAmbiguous
+  // network: flows and frames
+  case networkType, networkCommunityID, networkDirection, networkPackets, networkVLAN, sourceBytes, sourcePackets, destinationBytes
+  case destinationPackets, frameNumber, flowState, icmpType, icmpCode, icmpPayloadBytes
+  // DNS
+  case dnsType, dnsID, dnsOpCode, dnsHeaderFlags, dnsQuestionName, dnsQuestionType, dnsQuestionClass, dnsQuestionRegisteredDomain
+  case dnsQuestionSubdomain, dnsResponseCode, dnsAnswers, dnsAnswersCount, dnsResolvedIP, dnsEDNSPayloadBytes
+  // TLS, QUIC
+  case tlsVersion, tlsCipher, tlsNextProtocol, tlsClientServerName, tlsClientJA3, tlsClientJA4, tlsClientSupportedProtocols
+  case tlsClientVersion, tlsClientHelloEncrypted, tlsServerJA3S, tlsServerSubject, tlsServerIssuer, tlsServerNotBefore, tlsServerNotAfter
+  case tlsServerSelfSigned
+  // HTTP bodies
+  case httpRequestMimeType, httpRequestBodyContent, httpResponseMimeType, httpResponseBodyContent
+  // SSH
+  case sshClientBanner, sshServerBanner, sshClientHASSH, sshServerHASSH
+  // JSON-RPC (OpenTelemetry's names), credentials
+  case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -47,6 +63,13 @@ import Primitives
   public init?(name: Bytes) {
     guard let field = Field.byFingerprint[Fingerprint(of: name)] else { return nil }
     self = field
+  }
+  /// A text that is a JSON array: in JSON it stands as the array that it is.
+  public var isList: Bool {
+    switch self {
+    case .dnsHeaderFlags, .dnsAnswers, .dnsResolvedIP, .tlsClientSupportedProtocols: true
+    default: false
+    }
   }
   /// ATR's own names: no log of a host has them.
   public var isOfAgents: Bool { (Field.agentID.rawValue...Field.scanTarget.rawValue).contains(rawValue) }
@@ -143,6 +166,61 @@ import Primitives
     case .sshClientOffer: ("panguard.ssh.client_offer", .text)
     case .pamService: ("panguard.pam.service", .text)
     case .isAmbiguous: ("panguard.ambiguous", .integer)
+    case .networkType: ("network.type", .text)
+    case .networkCommunityID: ("network.community_id", .text)
+    case .networkDirection: ("network.direction", .text)
+    case .networkPackets: ("network.packets", .integer)
+    case .networkVLAN: ("network.vlan.id", .integer)
+    case .sourceBytes: ("source.bytes", .integer)
+    case .sourcePackets: ("source.packets", .integer)
+    case .destinationBytes: ("destination.bytes", .integer)
+    case .destinationPackets: ("destination.packets", .integer)
+    case .frameNumber: ("frame.number", .integer)
+    case .flowState: ("panguard.flow.state", .text)
+    case .icmpType: ("panguard.icmp.type", .integer)
+    case .icmpCode: ("panguard.icmp.code", .integer)
+    case .icmpPayloadBytes: ("panguard.icmp.payload_bytes", .integer)
+    case .dnsType: ("dns.type", .text)
+    case .dnsID: ("dns.id", .integer)
+    case .dnsOpCode: ("dns.op_code", .text)
+    case .dnsHeaderFlags: ("dns.header_flags", .text)
+    case .dnsQuestionName: ("dns.question.name", .text)
+    case .dnsQuestionType: ("dns.question.type", .text)
+    case .dnsQuestionClass: ("dns.question.class", .text)
+    case .dnsQuestionRegisteredDomain: ("dns.question.registered_domain", .text)
+    case .dnsQuestionSubdomain: ("dns.question.subdomain", .text)
+    case .dnsResponseCode: ("dns.response_code", .text)
+    case .dnsAnswers: ("dns.answers", .text)
+    case .dnsAnswersCount: ("dns.answers_count", .integer)
+    case .dnsResolvedIP: ("dns.resolved_ip", .text)
+    case .dnsEDNSPayloadBytes: ("dns.opt.udp_size", .integer)
+    case .tlsVersion: ("tls.version", .text)
+    case .tlsCipher: ("tls.cipher", .text)
+    case .tlsNextProtocol: ("tls.next_protocol", .text)
+    case .tlsClientServerName: ("tls.client.server_name", .text)
+    case .tlsClientJA3: ("tls.client.ja3", .text)
+    case .tlsClientJA4: ("tls.client.ja4", .text)
+    case .tlsClientSupportedProtocols: ("panguard.tls.client_protocols", .text)
+    case .tlsClientVersion: ("panguard.tls.client_version", .text)
+    case .tlsClientHelloEncrypted: ("panguard.tls.ech", .integer)
+    case .tlsServerJA3S: ("tls.server.ja3s", .text)
+    case .tlsServerSubject: ("tls.server.subject", .text)
+    case .tlsServerIssuer: ("tls.server.issuer", .text)
+    case .tlsServerNotBefore: ("tls.server.not_before", .text)
+    case .tlsServerNotAfter: ("tls.server.not_after", .text)
+    case .tlsServerSelfSigned: ("panguard.tls.self_signed", .integer)
+    case .httpRequestMimeType: ("http.request.mime_type", .text)
+    case .httpRequestBodyContent: ("http.request.body.content", .text)
+    case .httpResponseMimeType: ("http.response.mime_type", .text)
+    case .httpResponseBodyContent: ("http.response.body.content", .text)
+    case .sshClientBanner: ("ssh.client.banner", .text)
+    case .sshServerBanner: ("ssh.server.banner", .text)
+    case .sshClientHASSH: ("ssh.client.hassh", .text)
+    case .sshServerHASSH: ("ssh.server.hassh", .text)
+    case .rpcMethod: ("rpc.method", .text)
+    case .rpcRequestID: ("rpc.jsonrpc.request_id", .text)
+    case .rpcErrorCode: ("rpc.jsonrpc.error_code", .integer)
+    case .isCleartextCredential: ("panguard.auth.cleartext", .integer)
     }
   }
 }

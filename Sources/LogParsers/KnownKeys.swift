@@ -129,9 +129,9 @@ struct KnownValues {
       if has(.method) { event.set(.httpRequestMethod, self[.method]) }
       if has(.version) { event.set(.httpVersion, self[.version].starts(with: "HTTP/") ? self[.version].from(5) : self[.version]) }
       event.set(.urlOriginal, self[.target])
-      WebRequest.setTarget(self[.target], logEscapes: logEscapes, into: &event)
+      WebTarget.set(self[.target], logEscapes: logEscapes, into: &event)
       if has(.query), !event.has(.urlQuery) {
-        WebRequest.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event)
+        WebTarget.setDecoded(.urlQuery, self[.query], plusIsSpace: true, logEscapes: logEscapes, into: &event)
       }
     }
     if isWellFormed {
@@ -147,7 +147,7 @@ struct KnownValues {
     if let bytes = self[.bytes].decimal { event.set(.httpResponseBodyBytes, bytes) }
     WebRequest.setHeader(.httpRequestReferrer, self[.referrer], logEscapes: logEscapes, into: &event)
     WebRequest.setHeader(.userAgentOriginal, self[.agent], logEscapes: logEscapes, into: &event)
-    if has(.host), !event.has(.urlDomain) { WebRequest.setDomain(self[.host], into: &event) }
+    if has(.host), !event.has(.urlDomain) { WebTarget.setDomain(self[.host], into: &event) }
   }
 
   /// Keeps what has no field here as extra fields, under the table's spelling, so that a rule can still ask for it.

@@ -150,7 +150,7 @@ public enum WebAccess {
     return IPAddress(first.upTo(colon)) == nil
   }
   private static func setVirtualHost(_ text: Bytes, into event: inout Event) {
-    WebRequest.setDomain(text, into: &event)
+    WebTarget.setDomain(text, into: &event)
     if IPAddress(text) != nil {
       event.set(.urlDomain, text)
     } else if let colon = text.lastIndex(of: 0x3a), let port = text.from(colon + 1).decimal, port <= 65_535 {

@@ -218,7 +218,7 @@ private enum NginxError {
     if let host = behind.index(of: "\", host: \"") {
       let value = behind.from(host + 10)
       let hostEnd = value.index(of: 0x22) ?? value.count
-      if !event.has(.urlDomain) { WebRequest.setDomain(value.upTo(hostEnd), into: &event) }
+      if !event.has(.urlDomain) { WebTarget.setDomain(value.upTo(hostEnd), into: &event) }
     }
     if let referrer = behind.index(of: "\", referrer: \"") {
       let value = behind.from(referrer + 14)
@@ -343,7 +343,7 @@ private enum ApacheError {
     for template in failures {
       guard let match = template.match(text) else { continue }
       template.apply(match, to: &event, message: text)
-      if let target = event.text(.urlOriginal) { WebRequest.setTarget(target, logEscapes: true, into: &event) }
+      if let target = event.text(.urlOriginal) { WebTarget.set(target, logEscapes: true, into: &event) }
       return
     }
     for row in rows where text.starts(with: row.text) {

@@ -144,8 +144,8 @@ public struct FlowTable: ~Copyable {
     } else {
       FlowTable.add(packet, isTCP, to: &flow.pointee.toOriginator)
     }
-    let before = flow.pointee.lastTime.nanoseconds
-    if time.nanoseconds > before { flow.pointee.lastTime = time }
+    if !isTCP { flow.pointee.mostPayloadBytes = max(flow.pointee.mostPayloadBytes, Int32(truncatingIfNeeded: packet.payloadBytes)) }
+    if time > flow.pointee.lastTime { flow.pointee.lastTime = time }
     flow.pointee.lastFrame = frame
     var list = flow.pointee.list
     if isTCP, !packet.tcpFlags.isDisjoint(with: [.rst, .fin]) {

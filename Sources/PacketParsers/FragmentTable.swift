@@ -59,7 +59,6 @@ public struct FragmentTable: ~Copyable {
     let isSound =
       place.offset + packet.payloadBytes <= 65_535 && (place.isLast || packet.payloadBytes & 7 == 0) && packet.payloadBytes == piece.count
       && !piece.isEmpty
-    let before = bytes
     if !table.contains(key) {
       while let oldest = table.oldestEntry, table.count >= table.capacity || bytes + 65_536 > Limits.fragmentBytes {
         counters.evicted &+= 1
@@ -74,7 +73,7 @@ public struct FragmentTable: ~Copyable {
     switch outcome {
     case nil, .duplicate: break
     case .added(let grown):
-      bytes = before + grown
+      bytes += grown
       while bytes > Limits.fragmentBytes, let oldest = table.oldestEntry, oldest.key != key {
         counters.evicted &+= 1
         remove(oldest.key)

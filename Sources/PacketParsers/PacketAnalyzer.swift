@@ -44,6 +44,10 @@ public struct PacketAnalyzer: ~Copyable {
   public var streamCounters: StreamTable.Counters { streams.counters }
   public var fragmentCounters: FragmentTable.Counters { fragments.counters }
 
+  /// What the application layers met.
+  public var applicationCounters: ApplicationCounters { context.counters }
+
+  private let context = ApplicationContext()
   private var packet = Packet()
   private var fragments = FragmentTable()
   private var flows: FlowTable
@@ -146,8 +150,11 @@ public struct PacketAnalyzer: ~Copyable {
       streams.counters.evicted &+= 1
       giveUp(streams.oldest)
     }
-    let layer = ApplicationLayer(
-      transport: transport, originatorPort: pointer.pointee.originatorPort, responderPort: pointer.pointee.responderPort)
+    var layer = ApplicationLayer(
+      transport: transport, originatorPort: pointer.pointee.originatorPort, responderPort: pointer.pointee.responderPort, context: context)
+    if transport == .tcp, !pointer.pointee.toResponder.flags.union(pointer.pointee.toOriginator.flags).contains(.syn) {
+      _ = layer.gap(0, .toResponder)  // its start was not seen
+    }
     let slot = streams.add(layer, flow: flow, now: time.nanoseconds)
     pointer.pointee.content = slot
     return slot

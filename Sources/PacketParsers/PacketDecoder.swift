@@ -258,7 +258,7 @@ private struct Decoding {
     case IPProtocol.icmp where !packet.isIPv6, IPProtocol.icmpv6 where packet.isIPv6: icmp(at, end, wireEnd, &packet)
     case IPProtocol.ipv4, IPProtocol.ipv6: ipInIP(at, end, &packet)
     case IPProtocol.gre: gre(at, end, &packet)
-    case IPProtocol.sctp: packet.layers.insert(.sctp)
+    case IPProtocol.sctp: sctp(at, end, wireEnd, &packet)
     case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.fragment, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication:
       if packet.isIPv6 { extensions(at, end, wireEnd, &packet) } else if packet.ipProtocol == IPProtocol.authentication { authentication(at, end, wireEnd, &packet) }
     default: break
@@ -353,6 +353,16 @@ private struct Decoding {
     (packet.sourcePort, packet.destinationPort) = CommunityID.ports(
       icmpType: packet.icmpType, code: packet.icmpCode, isIPv6: packet.isIPv6)
     setPayload(at + 8, end, wireEnd, &packet)
+  }
+
+  /// RFC 9260 3.1: only whose packet it is.
+  private mutating func sctp(_ at: Int, _ end: Int, _ wireEnd: Int, _ packet: inout Packet) {
+    packet.layers.insert(.sctp)
+    guard end - at >= 12 else { return packet.error = wireEnd - at >= 12 ? .truncatedTransport : .invalidTransport }
+    packet.hasTransport = true
+    packet.sourcePort = u16(p, at)
+    packet.destinationPort = u16(p, at + 2)
+    setPayload(at + 12, end, wireEnd, &packet)
   }
 
   // MARK: Tunnels

@@ -143,6 +143,11 @@ public struct JSONWriter {
     separate()
     out.append(flag ? "true" as StaticString : "false")
   }
+  /// A value that is JSON text already.
+  public mutating func value(json text: Bytes) {
+    separate()
+    out.append(text)
+  }
   public mutating func null() {
     separate()
     out.append("null" as StaticString)

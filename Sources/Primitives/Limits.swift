@@ -389,8 +389,9 @@ public enum Limits {
   /// and only then an established connection.
   public static let flows = 65_536
   public static let halfOpenFlows = 65_536
-  /// How long a connection may wait to be confirmed, and silence after which a flow is over: one side only, datagrams both ways (RFC 4787 wants 2 minutes at
-  /// least), an established connection (conntrack keeps days; an hour is what memory allows), and one that was closed (late packets).
+  /// How long a connection may wait to be confirmed, and silence after which a flow is over: one side only, datagrams both ways (RFC 4787
+  /// wants 2 minutes at least), an established connection (conntrack keeps days; an hour is what memory allows), and one that was closed (late
+  /// packets).
   public static let halfOpenLifetime = Nanoseconds.seconds(60)
   public static let unansweredSilence = Nanoseconds.seconds(60)
   public static let datagramSilence = Nanoseconds.seconds(180)
@@ -404,4 +405,55 @@ public enum Limits {
   public static let segmentBlockBytes = 2048
   public static let segmentBlocksPerDirection = 64
   public static let segmentBlocks = 4096
+
+  /// Bytes that the buffers of all flows of one decoder hold together, for messages that are not complete. Beyond it the direction that wants
+  /// more is given up and counted.
+  public static let applicationHeldBytes = 16 * 1024 * 1024
+  /// Bytes of one message that is put together: a hello with post-quantum keys has 2 KiB, a chain of certificates 6 KiB. A longer one is given
+  /// up and counted.
+  public static let applicationMessageBytes = 64 * 1024
+  /// First bytes of a direction that may be undecided about their protocol. Beyond it they are none that is known.
+  public static let recognitionBytes = 2048
+  /// Segments, or datagrams, of one direction that begin nothing known, before it is given up and counted; a flow whose start was not seen has
+  /// more of them.
+  public static let unknownSegments: UInt8 = 3
+  public static let unknownMidstreamSegments: UInt8 = 16
+  public static let unknownDatagrams: UInt8 = 3
+  /// Questions of one DNS message (mDNS asks for a dozen at once). A message with more is none.
+  public static let dnsQuestions = 64
+  /// Pointers inside one name. A name with more is none: it has at most 127 labels.
+  public static let dnsNamePointers = 127
+  /// Answers of one message that are written out, and bytes of them. Beyond either the rest is only counted.
+  public static let dnsAnswers = 64
+  public static let dnsAnswerBytes = 16 * 1024
+  /// Bytes of a record's data that are shown as hexadecimal. The rest is left out.
+  public static let dnsOpaqueBytes = 64
+  /// Bytes of a name in a certificate. Longer ones are cut.
+  public static let certificateNameBytes = 1024
+  /// Initial packets of one QUIC flow that are opened, and pieces of its hello that wait for each other. Beyond either it is given up.
+  public static let quicInitials = 32
+  public static let quicPieces = 64
+  /// Bytes of an HTTP head (servers take 8 to 32 KiB). A longer one ends the parsing of its direction, and is counted.
+  public static let httpHeadBytes = 64 * 1024
+  /// Bytes of a body that are kept, and of one that may be JSON-RPC. The rest is passed over.
+  public static let httpBodyBytes = 4096
+  public static let httpStructuredBodyBytes = 48 * 1024
+  /// Requests on one connection that wait for their answers. Beyond it answers are read as those of a plain request.
+  public static let httpPipelined = 64
+  /// Calls of one connection that wait for their answers, members of one batch, and tools of one list. Beyond the first the oldest is
+  /// forgotten, beyond the others the rest is left out.
+  public static let rpcCalls = 32
+  public static let rpcBatch = 64
+  public static let rpcTools = 256
+  /// Bytes of a text in a call or an answer. Longer ones are cut.
+  public static let rpcTextBytes = 32 * 1024
+  /// Bytes of a command line (RFC 5321: 512, with extensions more). A longer one is passed over.
+  public static let commandLineBytes = 8 * 1024
+  /// Bytes of a user's name that are kept. Longer ones are cut.
+  public static let credentialUserBytes = 256
+  /// Bytes of a line of a telnet session, and of one direction before the login. Beyond them the rest is left alone.
+  public static let telnetLineBytes = 256
+  public static let telnetBytes = 16 * 1024
+  /// Commands of one Redis connection before its AUTH. Beyond it none is expected.
+  public static let redisCommands = 64
 }

@@ -46,7 +46,7 @@ struct RuleCode {
   enum Kind: UInt8 { case disabled, pattern, behavioral, correlation, method }
   var kind = Kind.disabled
   /// Fields the event must have.
-  var presence: (UInt64, UInt64) = (0, 0)
+  var presence = FieldSet()
   var entry: Int32 = Program.reject
   /// The code without the guards.
   var guardedEntry: Int32 = Program.reject
@@ -306,8 +306,7 @@ private struct Builder {
 
   private mutating func require(_ field: FieldReference, rule: Int) {
     guard case .known(let field) = field else { return }
-    let bit = UInt64(field.rawValue)
-    if bit < 64 { rules[rule].presence.0 |= 1 << bit } else { rules[rule].presence.1 |= 1 << (bit - 64) }
+    rules[rule].presence.insert(field)
   }
 
   private func needsMetric(_ aggregation: BehavioralDetection.Aggregation) -> Bool {

@@ -132,7 +132,7 @@ struct EventKind {
 
 struct KindScan {
   var slot: Int32
-  var presence: (UInt64, UInt64)
+  var presence: FieldSet
 }
 
 struct KindTable {

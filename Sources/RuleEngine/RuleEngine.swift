@@ -212,7 +212,7 @@ public struct RuleEngine: ~Copyable {
     let kind = kind(of: event, temporary: &temporary)
     for i in 0..<kind.scanCount {
       let scan = kind.scans[i]
-      if scan.presence.0 & ~present.0 == 0, scan.presence.1 & ~present.1 == 0 {
+      if scan.presence.isSubset(of: present) {
         _ = textNumber(scan.slot, event)
         slotWoken[Int(scan.slot)] = base.events
       }
@@ -226,7 +226,7 @@ public struct RuleEngine: ~Copyable {
         let rule = word << 6 | bits.trailingZeroBitCount
         bits &= bits &- 1
         let code = rules + rule
-        if code.pointee.presence.0 & ~present.0 != 0 || code.pointee.presence.1 & ~present.1 != 0 { continue }
+        if !code.pointee.presence.isSubset(of: present) { continue }
         if code.pointee.kind == .behavioral, !feedsWindows { continue }
         base.candidates &+= 1
         guard holds(rule, event) else { continue }
@@ -385,8 +385,7 @@ public struct RuleEngine: ~Copyable {
       for i in code.firstCondition..<code.firstCondition + code.conditionCount where conditions[Int(i)].isFiltered {
         let slot = conditions[Int(i)].slot
         if let at = scans.firstIndex(where: { $0.slot == slot }) {
-          scans[at].presence.0 &= code.presence.0
-          scans[at].presence.1 &= code.presence.1
+          scans[at].presence.formIntersection(code.presence)
         } else {
           scans.append(KindScan(slot: slot, presence: code.presence))
         }

@@ -3,7 +3,6 @@
 // look at the end result, and `url.original` keeps what was logged.
 // Invariants: escapes that are not escapes (%zz, a cut %4) stay as they are; bytes above 0x7f are decoded only where they make
 // well-formed UTF-8, so overlong forms (%c0%ae) and Latin-1 stay visible as text; the result is never longer than the input; linear.
-import Primitives
 
 public enum PercentDecoding {
   /// Whether `decode` could change `bytes`.

@@ -1,0 +1,103 @@
+// Makes frames for tests, header by header. Checksums stay zero: nothing looks at them.
+import PacketParsers
+import Primitives
+
+typealias Octets = [UInt8]
+
+/// "0a 0b" as bytes; anything that is no hexadecimal digit is passed over.
+func hex(_ text: String) -> Octets {
+  let digits = text.unicodeScalars.compactMap { hexDigit(UInt8(truncatingIfNeeded: $0.value)) }
+  return stride(from: 0, to: digits.count - 1, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+}
+func be16(_ value: Int) -> Octets { [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)] }
+func be32(_ value: UInt32) -> Octets { be16(Int(value >> 16)) + be16(Int(value & 0xffff)) }
+
+enum PacketBuilder {
+  static let here: UInt32 = 0x0a00_0001  // 10.0.0.1
+  static let there: UInt32 = 0xc000_0201  // 192.0.2.1
+  static let here6 = hex("2001 0db8 0000 0000 0000 0000 0000 0001")
+  static let there6 = hex("2001 0db8 0000 0000 0000 0000 0000 0002")
+
+  static func ethernet(_ type: Int = 0x0800, _ payload: Octets) -> Octets { hex("02 00 00 00 00 02 02 00 00 00 00 01") + be16(type) + payload }
+  static func vlan(_ id: Int, _ type: Int = 0x0800, _ payload: Octets) -> Octets { be16(id) + be16(type) + payload }
+
+  static func ipv4(
+    _ ipProtocol: UInt8, _ payload: Octets, from: UInt32 = here, to: UInt32 = there, options: Octets = [], identification: Int = 1,
+    offset: Int = 0, more: Bool = false, length: Int? = nil
+  ) -> Octets {
+    let headerBytes = 20 + options.count
+    return [UInt8(0x40 | headerBytes / 4), 0] + be16(length ?? headerBytes + payload.count) + be16(identification)
+      + be16((more ? 0x2000 : 0) | offset / 8) + [64, ipProtocol, 0, 0] + be32(from) + be32(to) + options + payload
+  }
+  static func ipv6(_ next: UInt8, _ payload: Octets, from: Octets = here6, to: Octets = there6, length: Int? = nil) -> Octets {
+    hex("60 00 00 00") + be16(length ?? payload.count) + [next, 64] + from + to + payload
+  }
+  static func fragment6(_ next: UInt8, _ payload: Octets, identification: UInt32 = 7, offset: Int, more: Bool) -> Octets {
+    [next, 0] + be16(offset | (more ? 1 : 0)) + be32(identification) + payload
+  }
+  static func udp(_ from: Int, _ to: Int, _ payload: Octets, length: Int? = nil) -> Octets {
+    be16(from) + be16(to) + be16(length ?? 8 + payload.count) + [0, 0] + payload
+  }
+  static func tcp(
+    _ from: Int, _ to: Int, _ flags: TCPFlags, sequence: UInt32 = 1, acknowledgment: UInt32 = 0, options: Octets = [], _ payload: Octets = []
+  ) -> Octets {
+    be16(from) + be16(to) + be32(sequence) + be32(acknowledgment) + [UInt8((20 + options.count) / 4) << 4, flags.rawValue] + be16(64_000)
+      + [0, 0, 0, 0] + options + payload
+  }
+  static func icmp(_ type: UInt8, _ code: UInt8 = 0, _ payload: Octets = []) -> Octets { [type, code, 0, 0, 0, 1, 0, 1] + payload }
+  static func arp(_ operation: Int) -> Octets {
+    hex("0001 0800 06 04") + be16(operation) + hex("02 00 00 00 00 01") + be32(here) + hex("00 00 00 00 00 00") + be32(there)
+  }
+  static func vxlan(_ frame: Octets) -> Octets { hex("08 00 00 00 00 00 7b 00") + frame }
+  static func geneve(_ type: Int, _ options: Octets, _ payload: Octets) -> Octets {
+    [UInt8(options.count / 4), 0] + be16(type) + hex("00 00 01 00") + options + payload
+  }
+  static func gre(_ type: Int, flags: Int = 0, _ rest: Octets) -> Octets { be16(flags) + be16(type) + rest }
+}
+
+/// What the tests see of a packet, without pointers.
+func decode(_ frame: Octets, _ type: LinkType = .ethernet) -> (packet: Packet, payload: Octets) {
+  var packet = Packet()
+  // A copy of exactly the frame's size: an address sanitizer sees a read beyond it.
+  let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, frame.count), alignment: 1)
+  defer { memory.deallocate() }
+  memory.copyBytes(from: frame)
+  PacketDecoder.decode(Bytes(start: memory.baseAddress, count: frame.count), linkType: type, into: &packet)
+  let payload = Octets(packet.payload)
+  packet.payload = .none
+  return (packet, payload)
+}
+
+extension Packet {
+  /// "10.0.0.1:1 > 192.0.2.1:53 udp", or what it is instead.
+  var summary: String {
+    if error != .none { return "error \(error.name)" }
+    if isARP { return "arp \(arp.operation) \(IPAddress(v4: arp.senderAddress)) \(IPAddress(v4: arp.targetAddress))" }
+    guard isIP else { return "not IP" }
+    let ends = (source.address(isIPv6: isIPv6), destination.address(isIPv6: isIPv6))
+    if let fragment {
+      return "\(ends.0) > \(ends.1) protocol \(ipProtocol) piece \(fragment.identification) at \(fragment.offset)\(fragment.isLast ? " last" : "")"
+    }
+    guard hasTransport else { return "\(ends.0) > \(ends.1) protocol \(ipProtocol)" }
+    let names: [UInt8: String] = [1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"]
+    return "\(ends.0):\(sourcePort) > \(ends.1):\(destinationPort) \(names[ipProtocol] ?? "?")\(tunnel == .none ? "" : " in \(tunnel)")"
+  }
+  var layerNames: String { Packet.names(layers) }
+  static func names(_ layers: PacketLayers) -> String {
+    PacketLayers.names.filter { layers.contains($0.layer) }.map { "\($0.name)" }.joined(separator: " ")
+  }
+}
+
+/// A generator of numbers that is the same everywhere (SplitMix64, Steele et al. 2014).
+struct Chance {
+  private var state: UInt64
+  init(_ seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+    return z ^ z >> 31
+  }
+  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+}
