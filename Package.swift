@@ -76,15 +76,15 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Enforcement", ["Primitives", "CLinux"]),
+    library("CaptureChannel", ["Primitives", "Events"]),
     library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Confinement", "CLinux", "CNetlink"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "CaptureChannel", "CLinux", "COpenSSL",
       ]),
     library("Supervision", ["Primitives", "CLinux"]),
-    library("CaptureChannel", ["Primitives", "Events"]),
     library(
       "PacketCapture", ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Confinement", "CLinux", "CNetlink", "CPcap"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
@@ -104,7 +104,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "LogSources", "PacketParsers", "PacketSources", "Storage", "TypedYAML",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Export", "CaptureChannel", "LogSources", "PacketParsers", "PacketSources",
+        "Storage", "TypedYAML",
         "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
@@ -153,7 +154,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-capture", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
         "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),

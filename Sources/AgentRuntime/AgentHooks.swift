@@ -38,6 +38,8 @@ public struct AgentHooks {
   public var supervisor: (descriptor: Int32, read: () -> Void)?
   /// The way to the enforcer, which outlives the agent.
   public var enforcer: EnforcerLink?
+  /// The way from the capture, which outlives the agent; nil: the network is no source.
+  public var capture: CaptureLink?
   /// An entry beside the decisions: actor, event, detail.
   public var audit: (String, String, String) -> Void = { _, _, _ in }
   public init() {}

@@ -22,6 +22,7 @@ public final class EngineProcess {
   private let control: ControlSocket
   private let processes: ProcessTable
   private let enforcer: EnforcerLink
+  private let capture: CaptureLink?
   private let audit: AuditFile
   private var input: AgentInput
   private let messages = LiveOutput(STDERR_FILENO)
@@ -62,8 +63,10 @@ public final class EngineProcess {
     setenv("SQLITE_TMPDIR", state, 1)
     let enforcerPath = EngineProcess.enforcerPath(settings, isSupervised: self.isSupervised)
     enforcer = EnforcerLink(path: enforcerPath)
+    let capturePath = EngineProcess.capturePath(settings, isSupervised: self.isSupervised)
+    capture = settings.readsNetwork ? CaptureLink(path: capturePath) : nil
     confinement = EngineConfinement.declare(
-      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil)
+      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil || capturePath != nil)
     let report: ConfinementReport
     do {
       report = try confinement.apply()
@@ -74,7 +77,7 @@ public final class EngineProcess {
     // With the supervisor the engine ends, however that ends.
     if self.isSupervised { _ = pg_prctl(1, UInt(SIGKILL), 0) }
     audit = AuditFile(directory: state)
-    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer)
+    processes = ProcessTable(report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, capture: capture)
     let loaded: LoadedRules
     let playbooks: PlaybookSet
     do {
@@ -98,6 +101,11 @@ public final class EngineProcess {
   /// Where the enforcer is asked; nil: only over what the supervisor hands over.
   private static func enforcerPath(_ settings: Configuration, isSupervised: Bool) -> String? {
     settings.enforcerPath ?? (isSupervised ? nil : Configuration.defaultEnforcerPath)
+  }
+
+  /// Where events of the network come from; nil: only what the supervisor hands over, or none are wanted.
+  private static func capturePath(_ settings: Configuration, isSupervised: Bool) -> String? {
+    settings.readsNetwork ? settings.capturePath ?? (isSupervised ? nil : Configuration.defaultCapturePath) : nil
   }
 
   /// Fails where any of them has an error: what is missing may be what was to ask first. A host without playbooks only decides.
@@ -182,6 +190,7 @@ public final class EngineProcess {
     hooks.moment = { [unowned self] in take($0) }
     hooks.reload = { [unowned self] in reload() }
     hooks.enforcer = enforcer
+    hooks.capture = capture
     hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {
@@ -254,6 +263,9 @@ public final class EngineProcess {
     guard wrong.isEmpty else { return refuse(wrong.map { "\($0)" }) }
     if settings.enforcerPath != input.configuration.enforcerPath {
       return refuse(["response.enforcer changed; restart the engine to use it"])
+    }
+    if settings.readsNetwork != input.configuration.readsNetwork || settings.capturePath != input.configuration.capturePath {
+      return refuse(["network.enabled or network.capture changed; restart the engine to use it"])
     }
     if settings.hash == input.configuration.hash, rules.hash == input.rules.hash, playbooks.fingerprint == input.playbooks.fingerprint {
       messages.line("reloaded: nothing has changed")

@@ -11,14 +11,16 @@ final class ProcessTable {
   private(set) var foreignMessages: UInt64 = 0
 
   private let enforcer: EnforcerLink
+  private let capture: CaptureLink?
 
-  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink) {
+  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, capture: CaptureLink?) {
     var engine = ProcessStatus(name: "engine", pid: Int64(getpid()))
     (engine.confined, engine.notConfined) = (report.achieved, report.missing)
     rows = [engine]
     if isSupervised { rows.append(ProcessStatus(name: "supervisor", pid: Int64(getppid()))) }
     self.audit = audit
     self.enforcer = enforcer
+    self.capture = capture
   }
 
   /// Reads what waits on the supervisor's channel. False: the supervisor is gone.
@@ -27,6 +29,7 @@ final class ProcessTable {
       switch SupervisionMessage.receive(on: Channel.supervisor) {
       case .message(let message): take(message)
       case .channel(Channel.enforcer, let descriptor): enforcer.adopt(descriptor)
+      case .channel(Channel.capture, let descriptor) where capture != nil: capture?.adopt(descriptor)
       // Nothing of this version speaks to the others yet.
       case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
@@ -54,6 +57,7 @@ final class ProcessTable {
       let row = row(name)
       rows[row].notConfined = ["not installed"]
       if name == "enforcer" { enforcer.noteMissing() }
+      if name == "capture" { capture?.noteMissing() }
     case .ready, .noted, .channel: foreignMessages += 1
     }
   }

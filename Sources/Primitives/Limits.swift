@@ -334,6 +334,8 @@ public enum Limits {
   /// How often the capture process reports its counters, and how long it may be silent before the engine says so.
   public static let captureHeartbeat = Nanoseconds.seconds(1)
   public static let captureSilence = Nanoseconds.seconds(10)
+  /// Sentences of the capture process that are reported in one minute. Beyond it they are counted.
+  public static let captureNoticesPerMinute = 30
   /// Bytes of events that wait in the capture process for a slow engine. Beyond it the newest event is dropped and counted.
   public static let captureQueueBytes = 8 * 1024 * 1024
   /// Interfaces that one capture process has open, each with a ring and tables of its own. More are an error in the configuration.

@@ -85,6 +85,10 @@ enum ProcessView {
       if facts.effectiveCapabilities & ~networkAdministration != 0 { problems.append("the enforcer has more capabilities than CAP_NET_ADMIN") }
       if facts.seccomp != 2 { problems.append("the enforcer may make every system call") }
     }
+    if let capture = processes.first(where: { $0.name == "capture" }), let facts = ProcessFacts(pid: capture.pid) {
+      if facts.effectiveCapabilities != 0 { problems.append("the capture has capabilities") }
+      if facts.seccomp != 2 { problems.append("the capture may make every system call") }
+    }
     return problems
   }
 }

@@ -14,30 +14,37 @@ struct RunCommand: ParsableCommand {
 
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
       ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another. SIGHUP reads configuration and
-      rules again.
+      rules again. With `network.enabled` in the configuration panguard-capture, which listens to the network, is a third.
       """)
   @OptionGroup var engine: EngineOptions
   @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
   var enforcerConfig: String?
+  @Option(name: .long, help: "The capture's configuration; default /etc/panguard/capture.yaml if it exists.", completion: .file())
+  var captureConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String], enforcerConfig: String?) -> [ChildProgram] {
-    [
+  static func table(_ engineArguments: [String], enforcerConfig: String?, readsNetwork: Bool = false, captureConfig: String? = nil) -> [ChildProgram] {
+    let capture = ChildProgram(
+      name: "capture", executable: "panguard-capture",
+      arguments: ["--fd", "\(Channel.capture)"] + (captureConfig.map { ["--config", $0] } ?? []), channel: Channel.capture,
+      purpose: "the network is not read")
+    return [
       ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
       ChildProgram(
         name: "enforcer", executable: "panguard-enforcer",
         arguments: ["--fd", "\(Channel.enforcer)"] + (enforcerConfig.map { ["--config", $0] } ?? []), channel: Channel.enforcer,
         purpose: "nothing can be blocked"),
-    ]
+    ] + (readsNetwork ? [capture] : [])
   }
 
-  /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the enforcer's option.
+  /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.
   private static func engineArguments(_ all: [String]) -> [String] {
     var arguments = Array(all.dropFirst().drop { $0 != "run" }.dropFirst())
-    let name = "--enforcer-config"
-    while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
-      if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
-      arguments.remove(at: index)
+    for name in ["--enforcer-config", "--capture-config"] {
+      while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
+        if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
+        arguments.remove(at: index)
+      }
     }
     return arguments
   }
@@ -46,7 +53,11 @@ struct RunCommand: ParsableCommand {
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      let table = RunCommand.table(RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig)
+      // What is wrong with the configuration the engine says.
+      let path = engine.selection.config ?? Configuration.defaultPath
+      let readsNetwork = access(path, F_OK) == 0 && Configuration.load(path: path).configuration?.readsNetwork == true
+      let table = RunCommand.table(
+        RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig, readsNetwork: readsNetwork, captureConfig: captureConfig)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")

@@ -89,7 +89,7 @@ import Testing
     #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
     #expect(reader.until { reader.isAtEnd })
     #expect(reader.problem == nil)
-    let tcp = reader.events.first { $0["event.action"] == "network-flow" && $0["destination.port"] == "7000" }
+    let tcp = reader.events.first { $0["event.action"] == "network_flow" && $0["destination.port"] == "7000" }
     #expect(tcp?["source.ip"] == lab.peer && tcp?["destination.ip"] == lab.own && tcp?["network.transport"] == "tcp", "\(reader.events)")
     #expect(tcp?["panguard.flow.state"] == "SF" && tcp?["trust"] == "attested" && tcp?["interface"] == "cable", "\(tcp ?? [:])")
     #expect(tcp?["network.community_id"]?.hasPrefix("1:") == true)
