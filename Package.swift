@@ -154,7 +154,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "panguard-capture", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection", "Export",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-capture", "regular-expressions-outline", "AgentRuntime", "CLinux", "Detection",
+        "Export",
         "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
@@ -168,6 +169,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
+        "CaptureChannel",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

@@ -86,7 +86,9 @@ struct CaptureKey: Sendable {
       ]
     ) { section, key, configuration in
       configuration.interfaces = section.texts(key)
-      if let problem = CaptureConfiguration.problem(configuration.interfaces) { section.problems.error(section.location(of: key), "'\(key)': \(problem)") }
+      if let problem = CaptureConfiguration.problem(configuration.interfaces) {
+        section.problems.error(section.location(of: key), "'\(key)': \(problem)")
+      }
     },
     CaptureKey(
       name: "filter", defaultText: "\"\"",

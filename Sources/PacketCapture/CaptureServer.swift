@@ -106,7 +106,13 @@ final class CaptureServer {
 
   /// The flows that are open are told, as far as the reader takes it.
   private func finish() -> Int32 {
-    for lane in lanes { lane.analyzer.finish(sink: lane.events) }
+    for lane in lanes {
+      lane.capture.refreshCounters()
+      lane.analyzer.finish(sink: lane.events)
+      let c = lane.capture.counters
+      say(
+        "\(lane.capture.name): \(c.packets) packets, \(c.kernelDrops) dropped by the kernel, \(lane.events.flows) flows, \(lane.events.messages) messages")
+    }
     output.send(counters())
     _ = output.flush()
     return 0
@@ -224,7 +230,8 @@ final class CaptureServer {
     let descriptor = accept(listener, nil, nil)
     guard descriptor >= 0 else { return }
     var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)
-    guard descriptor < CaptureConfinement.firstPacketDescriptor, pg_peer_credentials(descriptor, &pid, &uid, &gid) == 0, allowedUsers.contains(uid) else {
+    guard descriptor < CaptureConfinement.firstPacketDescriptor, pg_peer_credentials(descriptor, &pid, &uid, &gid) == 0, allowedUsers.contains(uid)
+    else {
       peersRefused &+= 1
       close(descriptor)
       return

@@ -16,7 +16,8 @@ struct Panguard: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      RunCommand.self, CaptureCommand.self, ReplayCommand.self, StatusCommand.self, ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self,
+      RunCommand.self, ReplayCommand.self, StatusCommand.self, ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self,
+      CaptureCommand.self,
       BlockCommand.self, UnblockCommand.self, BlocksCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self,
       PlaybooksCommand.self, ParseCommand.self, InspectCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
     ])

@@ -23,7 +23,8 @@ struct RunCommand: ParsableCommand {
   var captureConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String], enforcerConfig: String?, readsNetwork: Bool = false, captureConfig: String? = nil) -> [ChildProgram] {
+  static func table(_ engineArguments: [String], enforcerConfig: String?, readsNetwork: Bool = false, captureConfig: String? = nil) -> [ChildProgram]
+  {
     let capture = ChildProgram(
       name: "capture", executable: "panguard-capture",
       arguments: ["--fd", "\(Channel.capture)"] + (captureConfig.map { ["--config", $0] } ?? []), channel: Channel.capture,

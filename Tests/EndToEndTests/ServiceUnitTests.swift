@@ -6,7 +6,7 @@ import Testing
 @Suite struct ServiceUnitTests {
   private static let directory = Product.root + "/packaging/systemd"
   private static let analyze = "/usr/bin/systemd-analyze"
-  private static let services = ["panguardd.service", "panguard-enforcer.service"]
+  private static let services = ["panguardd.service", "panguard-enforcer.service", "panguard-capture.service"]
 
   private func run(_ arguments: [String], _ d: TemporaryDirectory) -> (code: Int32, text: String) {
     let code = Child(arguments, output: d["out"], errors: d["err"]).wait(seconds: 60) ?? -1
@@ -28,7 +28,7 @@ import Testing
     guard access(ServiceUnitTests.analyze, X_OK) == 0 else { return skip("systemd-analyze is not installed") }
     let d = TemporaryDirectory()
     // The programs need not be installed where this runs: their place is taken by one that is there.
-    let names = ServiceUnitTests.services + ["panguardd.socket", "panguard-enforcer.socket", "panguard.target"]
+    let names = ServiceUnitTests.services + ["panguardd.socket", "panguard-enforcer.socket", "panguard-capture.socket", "panguard.target"]
     for name in names {
       let unit = "\(ServiceUnitTests.directory)/\(name)"
       _ = Child(["/bin/sed", "s#=/usr/lib/panguard/panguard[a-z-]*#=/bin/true#; /^Documentation=/d", unit], output: d[name], errors: d["err"]).wait(
@@ -54,6 +54,13 @@ import Testing
         [
           "User=panguard-enforcer", "CapabilityBoundingSet=CAP_NET_ADMIN", "AmbientCapabilities=CAP_NET_ADMIN",
           "RestrictAddressFamilies=AF_UNIX AF_NETLINK",
+        ]
+      ),
+      (
+        "panguard-capture.service",
+        [
+          "User=panguard-capture", "CapabilityBoundingSet=CAP_NET_RAW", "AmbientCapabilities=CAP_NET_RAW",
+          "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_PACKET",
         ]
       ),
     ]

@@ -12,6 +12,7 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("evaluator", { fuzzEvaluator(Bytes(start: $0, count: $1)) }),
   ("playbook", { fuzzPlaybook(Bytes(start: $0, count: $1)) }),
   ("enforcer-frame", { fuzzEnforcerFrame(Bytes(start: $0, count: $1)) }),
+  ("capture-message", { fuzzCaptureMessages(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 

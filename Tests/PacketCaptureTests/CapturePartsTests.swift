@@ -36,10 +36,13 @@ import Testing
   }
 
   @Test func optionsAreReadOrRefused() {
-    let (options, _) = CaptureProgram.Options.parse(["--interface", "a", "--interface", "b", "--fd", "13", "--filter", "tcp", "--ring-size", "1048576"])
+    let (options, _) = CaptureProgram.Options.parse([
+      "--interface", "a", "--interface", "b", "--fd", "13", "--filter", "tcp", "--ring-size", "1048576",
+    ])
     #expect(options?.interfaces == ["a", "b"] && options?.descriptor == 13 && options?.filter == "tcp" && options?.ringBytes == 1 << 20)
     for wrong in [
-      ["--fd", "2"], ["--fd", "128"], ["--fd"], ["--interface", ""], ["--interface", "sixteen-letters-"], ["--ring-files", "0"], ["--ring-files", "65"],
+      ["--fd", "2"], ["--fd", "128"], ["--fd"], ["--interface", ""], ["--interface", "sixteen-letters-"], ["--ring-files", "0"],
+      ["--ring-files", "65"],
       ["--count", "0"], ["--snap-length", "63"], ["--ring-bytes", "100"], ["--nothing"], ["--ring-size", "x"],
     ] { #expect(CaptureProgram.Options.parse(wrong).0 == nil, "\(wrong)") }
   }

@@ -211,7 +211,9 @@ import Testing
     #expect(single.wait(seconds: 10) == 0 && single.output.contains("the file is full"), "\(single.output)")
     // Not through a link.
     symlink("/etc/hostname", lab.directory + "/link")
-    let refused = try Command(["ip", "netns", "exec", lab.host, CaptureLaboratory.program, "--interface", "cable", "--write", lab.directory + "/link"])
+    let refused = try Command([
+      "ip", "netns", "exec", lab.host, CaptureLaboratory.program, "--interface", "cable", "--write", lab.directory + "/link",
+    ])
     #expect(refused.wait() == 3 && refused.output.contains("link"), "\(refused.output)")
     _ = server
   }
@@ -226,7 +228,10 @@ import Testing
     #expect(noFilter == 3 && filterText.contains("the filter 'host and' is not right"), "\(filterText)")
     let (noInterface, text) = try result(["--interface", "nowhere"])
     #expect(noInterface == 3 && text.contains("nowhere"), "\(text)")
-    let unprivileged = try Command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CaptureLaboratory.program, "--socket", "/tmp/pg-none-\(getpid())", "--interface", "lo"])
+    let unprivileged = try Command([
+      "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CaptureLaboratory.program, "--socket", "/tmp/pg-none-\(getpid())", "--interface",
+      "lo",
+    ])
     #expect(unprivileged.wait() == 3 && unprivileged.output.contains("CAP_NET_RAW"), "\(unprivileged.output)")
     unlink("/tmp/pg-none-\(getpid())")
   }
