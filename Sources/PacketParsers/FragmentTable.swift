@@ -132,7 +132,7 @@ public struct FragmentTable: ~Copyable {
       if run.start < end, start < run.end { return .overlap }
     }
     let before = datagram.data.count
-    if datagram.data.count < end { datagram.data.append(contentsOf: repeatElement(0, count: end - datagram.data.count)) }
+    if datagram.data.count < end { datagram.data += [UInt8](repeating: 0, count: end - datagram.data.count) }
     datagram.data.withUnsafeMutableBytes { $0.baseAddress?.advanced(by: start).copyMemory(from: piece.baseAddress!, byteCount: piece.count) }
     var run = (start: start, end: end)
     if at < datagram.pieces.count, datagram.pieces[at].end == start {

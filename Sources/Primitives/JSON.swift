@@ -57,6 +57,12 @@ public struct JSONWriter {
     out.reserveCapacity(capacity)
   }
 
+  /// Begins another document in the same memory.
+  public mutating func reset() {
+    out.removeAll(keepingCapacity: true)
+    needsComma = false
+  }
+
   private mutating func separate() {
     if needsComma { out.append(0x2c) }
     needsComma = true

@@ -121,7 +121,7 @@ final class InspectOutput: PacketSink {
   func finish(_ counts: [CaptureCounts]) {
     switch format {
     case .jsonl:
-      json.out.removeAll(keepingCapacity: true)
+      json.reset()
       json.beginObject()
       for entry in counts {
         json.key(text: entry.name)
@@ -142,15 +142,15 @@ final class InspectOutput: PacketSink {
   private func write() {
     switch format {
     case .jsonl:
-      json.out.removeAll(keepingCapacity: true)
+      json.reset()
       json.beginObject()
       event.writeFields(to: &json)
       json.endObject()
       output.line(json.out)
     case .table:
-      if !hasHeading { output.line(TerminalText.clipped(InspectOutput.heading, width: width)) }
+      if !hasHeading { output.line(TerminalText.cut(InspectOutput.heading, to: width)) }
       hasHeading = true
-      output.line(TerminalText.clipped(row(), width: width))
+      output.line(TerminalText.cut(row(), to: width))
     }
   }
 

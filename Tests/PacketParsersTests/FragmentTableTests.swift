@@ -80,11 +80,11 @@ struct FragmentTableTests {
 
   @Test func aFloodOfPiecesIsBounded() {
     var test = Pieces()
-    for i in 0..<5000 {
+    for i in 0..<600 {
       test.add(String(repeating: "x", count: 1400), at: 64_000, more: true, identification: i)
       #expect(test.table.count <= Limits.fragmentedDatagrams && test.table.bytes <= Limits.fragmentBytes)
     }
-    #expect(test.table.counters.evicted > 4000)
+    #expect(test.table.counters.evicted > 500)
     test.add("aaaaaaaa", at: 0, more: true, identification: 60_000)
     test.add("bb", at: 8, more: false, identification: 60_000)
     #expect(test.whole == ["aaaaaaaabb"])

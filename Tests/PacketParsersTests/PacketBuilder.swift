@@ -18,7 +18,8 @@ enum PacketBuilder {
   static let here6 = hex("2001 0db8 0000 0000 0000 0000 0000 0001")
   static let there6 = hex("2001 0db8 0000 0000 0000 0000 0000 0002")
 
-  static func ethernet(_ type: Int = 0x0800, _ payload: Octets) -> Octets { hex("02 00 00 00 00 02 02 00 00 00 00 01") + be16(type) + payload }
+  private static let macs = hex("02 00 00 00 00 02 02 00 00 00 00 01")
+  static func ethernet(_ type: Int = 0x0800, _ payload: Octets) -> Octets { macs + be16(type) + payload }
   static func vlan(_ id: Int, _ type: Int = 0x0800, _ payload: Octets) -> Octets { be16(id) + be16(type) + payload }
 
   static func ipv4(
