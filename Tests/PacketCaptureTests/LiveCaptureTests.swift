@@ -84,6 +84,7 @@ import Testing
     let server = try lab.server(lab.host, port: 7000)
     try lab.talk(lab.outside, ["tcp", lab.own, "7000", "5000"])
     try lab.talk(lab.outside, ["udp", lab.own, "9", "3", "1", "x"])
+    usleep(500_000)
     #expect(reader.until { reader.counters["frames:cable", default: 0] >= 10 }, "\(reader.counters)")
     capture.signal(SIGTERM)
     #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
@@ -128,6 +129,8 @@ import Testing
     try lab.talk(lab.host, ["udp", "10.80.0.9", "9", "3", "1", "x"])
     try lab.ip("link delete late")
     try lab.talk(lab.outside, ["udp", lab.own, "9", "3", "1", "x"])
+    // Longer than the kernel keeps a block that is not full.
+    usleep(500_000)
     #expect(reader.until { reader.counters["frames:any", default: 0] >= 3 }, "\(reader.counters)")
     capture.signal(SIGTERM)
     #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
