@@ -45,6 +45,8 @@ let package = Package(
     systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
     // Without pkg-config: what it says is where every compiler looks anyway.
     .systemLibrary(name: "CCurl", path: "Sources/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    // Without pkg-config: its flags name the headers of libraries that libpcap itself uses.
+    .systemLibrary(name: "CPcap", path: "Sources/CPcap", providers: [.apt(["libpcap-dev"])]),
     // Headers only: the library is loaded when an archive is opened, because the agent is the same program and needs none of it.
     .systemLibrary(name: "CArchive", path: "Sources/CArchive", providers: [.apt(["libarchive-dev"])]),
 
@@ -77,6 +79,7 @@ let package = Package(
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Supervision", ["Primitives", "CLinux"]),
     library("Enforcement", ["Primitives", "CLinux"]),
+    library("CaptureChannel", ["Primitives", "Events"]),
     library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
     library("HostActions", ["Primitives", "Enforcement"]),
     library("UplinkProtocol", ["Primitives"]),
@@ -84,13 +87,16 @@ let package = Package(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
     library(
       "ResponderRuntime",
       ["Primitives", "TypedYAML", "Enforcement", "Supervision", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
     library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
+    library(
+      "PacketCapture",
+      ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink", "CPcap"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -109,8 +115,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "LogSources", "PacketParsers", "PacketSources", "Storage",
-        "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
+        "PacketSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -120,6 +126,8 @@ let package = Package(
       name: "panguard-responder", dependencies: ["ResponderRuntime"], path: "Sources/panguard-responder", swiftSettings: optimized),
 
     .executableTarget(name: "panguard-uplink", dependencies: ["Uplink"], path: "Sources/panguard-uplink", swiftSettings: optimized),
+    .executableTarget(
+      name: "panguard-capture", dependencies: ["PacketCapture"], path: "Sources/panguard-capture", swiftSettings: optimized),
 
     tests(of: "Primitives"),
     tests(of: "RegularExpressions", ["Primitives", "CPCRE2"]),
@@ -153,6 +161,8 @@ let package = Package(
     tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
     tests(of: "UplinkProtocol", ["Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
+    tests(of: "CaptureChannel", ["Events", "Primitives"]),
+    tests(of: "PacketCapture", ["CaptureChannel", "PacketParsers", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture"]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
@@ -162,7 +172,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "regular-expressions-outline",
+        "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "panguard-capture", "regular-expressions-outline",
         "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
@@ -176,7 +186,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
-        "HostActions", "UplinkProtocol", "PacketParsers", "PacketSources",
+        "HostActions", "UplinkProtocol", "PacketParsers", "PacketSources", "CaptureChannel",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

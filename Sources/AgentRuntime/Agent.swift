@@ -55,6 +55,7 @@ public final class Agent {
   private var unsignedEvents: UInt64 = 0
   private var files: [FileSource] = []
   private var journal: JournalFeed?
+  private let capture: CaptureFeed?
   private var notRead: [SourceStatus] = []
   /// Read positions as the last run left them, by source: also for logs that come back later.
   private var known: [String: String] = [:]
@@ -126,7 +127,7 @@ public final class Agent {
       self.lane = lane
     }
   }
-  private enum Wake: UInt64 { case signal = 1, control, files, journal, supervisor }
+  private enum Wake: UInt64 { case signal = 1, control, files, journal, supervisor, capture }
 
   /// What one source may read before the next gets its turn.
   private static let sliceBytes = 256 * 1024
@@ -165,6 +166,7 @@ public final class Agent {
     }
     for diagnostic in detector.engine.diagnostics { report(.warning("\(diagnostic)")) }
     pipeline = Pipeline(detector: detector)
+    capture = hooks.capture.map { [pipeline] in CaptureFeed($0, pipeline) }
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
     if let events = configuration.atrEvents {
@@ -394,7 +396,7 @@ public final class Agent {
     return outcome
   }
 
-  private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true) }
+  private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true || capture?.link.hasMore == true) }
 
   /// Waits for work: not at all while a source has more, else for an event, the next poll, the next commit or a busy syslog.
   private func wait() {
@@ -412,9 +414,11 @@ public final class Agent {
       case .files: takeFileChanges()
       case .supervisor: hooks.supervisor?.read()
       case .journal: if journal?.source.process() == true { journal?.hasMore = true }
+      case .capture: capture?.link.noteReadable()
       case nil: break
       }
     }
+    watchCapture()
     if MonotonicTime.now() >= pollAt { poll() }
   }
   private func answer(_ request: ControlRequest, _ peer: ControlPeer) -> [UInt8] {
@@ -440,6 +444,7 @@ public final class Agent {
     responder.tick(storeWorks: storeProblem == nil)
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
+    capture?.link.tick()
     let events = pipeline.detector.counters.events
     if now - rateMark.time >= 5_000_000_000 {
       eventsPerSecond = (events - rateMark.events) * 1_000_000_000 / UInt64(max(1, now - rateMark.time))
@@ -517,6 +522,7 @@ public final class Agent {
   private func readSources() {
     // Each time another source comes first: one that never ends does not keep the others waiting. The journal stands behind the files.
     let count = files.count + (journal == nil ? 0 : 1)
+    if capture?.link.hasMore == true { readCapture() }
     for _ in 0..<count {
       nextSource = (nextSource + 1) % count
       if nextSource < files.count { readFile(files[nextSource]) } else { readJournal() }
@@ -524,6 +530,20 @@ public final class Agent {
     }
   }
   private var nextSource = 0
+
+  /// What waits in the socket waits there while the store fails, and then in the capture, which counts what it has no room for.
+  private func readCapture() {
+    guard let capture, storeProblem == nil else { return }
+    capture.read({ pending.append($0) }, say: { report(.warning("capture: \($0)")) })
+    if !pending.isEmpty { isDirty = true }
+  }
+  /// A connection that is new is waited for; one that was closed left by itself.
+  private func watchCapture() {
+    guard let capture, capture.link.generation != capture.watched else { return }
+    capture.watched = capture.link.generation
+    // Told once for what came: while the store fails it is not read, and must not keep the loop turning.
+    listen(capture.link.descriptor, .capture, EPOLLIN.rawValue | EPOLLET.rawValue)
+  }
 
   private func readFile(_ file: FileSource) {
     guard file.hasMore else { return }
@@ -672,16 +692,17 @@ public final class Agent {
       }
     }
     if journal != nil { report(.note("reading the journal")) }
+    if capture != nil { report(.note("reading the network, as panguard-capture tells it")) }
     for source in notRead { report(.note("not reading \(source.name): \(source.reason)")) }
   }
   /// Nothing to read at all: no source is configured, or this host has none of the usual logs.
-  public var hasNoSources: Bool { journal == nil && (isDefaultDiscovery ? nothingExists : settings.isEmpty) }
+  public var hasNoSources: Bool { journal == nil && capture == nil && (isDefaultDiscovery ? nothingExists : settings.isEmpty) }
 
   // MARK: Helpers of the loop
 
-  private func listen(_ descriptor: Int32, _ wake: Wake) {
+  private func listen(_ descriptor: Int32, _ wake: Wake, _ events: UInt32 = EPOLLIN.rawValue) {
     guard descriptor >= 0 else { return }
-    var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: wake.rawValue))
+    var event = epoll_event(events: events, data: epoll_data_t(u64: wake.rawValue))
     epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
   }
 
@@ -737,6 +758,7 @@ public final class Agent {
       fill(&source, journal.lane)
       s.sources.append(source)
     }
+    if let capture { s.sources += capture.sources }
     s.sources += notRead
     let skipped = rules.set.rules.filter { if case .skipped = $0.detection { true } else { false } }.count
     s.rulesLoaded = UInt64(rules.set.rules.count - skipped)
@@ -751,6 +773,10 @@ public final class Agent {
       ("decisions sent to syslog", syslog?.sentCount ?? 0),
     ]
     s.drops = pipeline.drops + sourceDrops
+    if let capture {
+      s.counters += capture.counters
+      s.drops += capture.drops
+    }
     s.drops.append(("decisions not shown: the reader of the output is too slow", unshownDecisions()))
     s.drops.append(("rules that gave up on an event, beyond those reported", unreportedUndecided))
     s.eventsPerSecond = eventsPerSecond

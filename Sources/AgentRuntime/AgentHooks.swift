@@ -43,6 +43,8 @@ public struct AgentHooks {
   public var uplink: UplinkLink?
   /// And the way to the responder.
   public var responder: ResponderLink?
+  /// The way from the capture, which outlives the agent; nil: the network is no source.
+  public var capture: CaptureLink?
   /// An entry beside the decisions: actor, event, detail.
   public var audit: (String, String, String) -> Void = { _, _, _ in }
   public init() {}

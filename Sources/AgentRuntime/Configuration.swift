@@ -73,6 +73,10 @@ public struct Configuration: Sendable {
   public var playbookDirectories: [String] = []
   /// The enforcer's socket. nil: the enforcer that `panguard run` starts, as a service the usual path.
   public var enforcerPath: String?
+  /// Whether the events of `panguard-capture` are a source.
+  public var readsNetwork = false
+  /// The capture's socket. nil: the capture that `panguard run` starts, as a service the usual path.
+  public var capturePath: String?
   /// When an incident that proposes a block is told again (see DetectorConfiguration).
   public var reconsiderAfter = DetectorConfiguration().reconsiderAfter
   /// In thousandths.
@@ -112,6 +116,7 @@ public struct Configuration: Sendable {
   }
 
   public static let defaultEnforcerPath = "/run/panguard/enforcer.sock"
+  public static let defaultCapturePath = "/run/panguard/capture.sock"
   public static let defaultPath = "/etc/panguard/panguard.yaml"
 
   /// The configuration in the file at `path`, and what is wrong with it. nil if there is an error; warnings come with a value.

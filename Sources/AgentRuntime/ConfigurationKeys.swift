@@ -123,6 +123,19 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalList($0.reconsiderAfter.map { "\($0.count)" }) },
       read: { section, key, configuration in if let spans = readSpans(section, key) { configuration.reconsiderAfter = spans } }),
     ConfigurationKey(
+      "network.enabled", "true or false", default: "false",
+      [
+        "Whether the network is a source: `panguard run` then starts panguard-capture, the service connects to it. What is captured",
+        "is not decided here but in /etc/panguard/capture.yaml, which the engine cannot write (docs/capture.md).",
+      ],
+      canonical: { "\($0.readsNetwork)" },
+      read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.readsNetwork = flag } }),
+    ConfigurationKey(
+      "network.capture", "path", default: nil, example: "capture: \(Configuration.defaultCapturePath)",
+      ["The capture's socket. Without it: the capture that `panguard run` starts; as a service, the path below."],
+      canonical: { canonicalOptional($0.capturePath) },
+      read: { section, key, configuration in configuration.capturePath = readPath(section, key) }),
+    ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
       canonical: { "\($0.actThreshold)" },

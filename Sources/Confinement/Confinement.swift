@@ -41,6 +41,11 @@ public struct Confinement: Sendable {
   public var sockets: Sockets = .none
   /// With `.inet`: the TCP ports that it may connect to, wherever they are.
   public var connectPorts: [UInt16] = []
+  /// Descriptors from this number on may only be read: whoever holds a packet socket could else send frames with it. With it go all calls that
+  /// copy descriptors, take them from others, change sockets or send by address. nil: no bound.
+  public var readOnlyDescriptorsFrom: Int32?
+  /// ioctl(2) requests besides the usual ones.
+  public var inputOutputControls: [UInt64] = []
   /// Descriptors that may be open at a time. The hard limit of the system bounds it.
   public var openFiles: UInt64 = 4096
 

@@ -37,6 +37,11 @@ enum SystemCalls {
   /// For those that may make more than datagram sockets.
   static let serving: [String] = ["bind", "listen"]
 
+  /// Those of the allowlist by which a packet socket could send, be changed, or take the number of another descriptor. Writing is bounded below.
+  static let ofDescriptors: [String] = [
+    "write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "recvmsg", "setsockopt", "dup", "dup2", "dup3", "fcntl",
+  ]
+
   /// Known and refused: an honest library may try them and lives with the answer.
   static let refused: [String] = [
     "fork", "vfork", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal", "pidfd_getfd", "socketpair", "chmod",
@@ -80,7 +85,8 @@ extension Confinement {
     guard let filter = seccomp_init(SystemCalls.fail(ENOSYS)) else { throw ConfinementError(name, "seccomp_init", ENOMEM) }
     defer { seccomp_release(filter) }
     // An old kernel may not have it; the C library falls back to clone, whose flags can be looked at.
-    var calls: [(name: String, action: UInt32)] = SystemCalls.allowed.map { ($0, SystemCalls.allow) }
+    let bounded = readOnlyDescriptorsFrom == nil ? [] : SystemCalls.ofDescriptors
+    var calls: [(name: String, action: UInt32)] = SystemCalls.allowed.filter { !bounded.contains($0) }.map { ($0, SystemCalls.allow) }
     calls += furtherCalls.map { ($0, SystemCalls.allow) }
     calls += refusedCalls.map { ($0, SystemCalls.fail(EPERM)) } + SystemCalls.fatal.map { ($0, SystemCalls.endProcess) }
     let mayConnect = sockets != .none
@@ -89,8 +95,9 @@ extension Confinement {
     let mayServe = sockets == .unix || sockets == .unixAndNetlink
     calls += SystemCalls.serving.map { ($0, mayServe ? SystemCalls.allow : SystemCalls.fail(EPERM)) }
     for call in calls { try addRule(filter, call.name, call.action, []) }
+    if let readOnlyDescriptorsFrom { try addDescriptorRules(filter, UInt64(readOnlyDescriptorsFrom)) }
 
-    for request in SystemCalls.inputOutputControls {
+    for request in SystemCalls.inputOutputControls + inputOutputControls {
       try addRule(filter, "ioctl", SystemCalls.allow, [argument(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, request)])
     }
     for option in SystemCalls.processControls { try addRule(filter, "prctl", SystemCalls.allow, [argument(0, SCMP_CMP_EQ, option)]) }
@@ -143,6 +150,22 @@ extension Confinement {
 
   private var refusedCalls: [String] {
     SystemCalls.refused.filter { !furtherCalls.contains($0) && !(sockets == .inet && $0 == "socketpair") }
+  }
+
+  private func addDescriptorRules(_ filter: scmp_filter_ctx, _ bound: UInt64) throws(ConfinementError) {
+    for call in SystemCalls.ofDescriptors {
+      switch call {
+      case "write", "writev":
+        try addRule(filter, call, SystemCalls.allow, [argument(0, SCMP_CMP_LT, bound)])
+        try addRule(filter, call, SystemCalls.fail(EPERM), [argument(0, SCMP_CMP_GE, bound)])
+      case "fcntl":
+        // Flags, but no copies.
+        for command in [F_GETFD, F_SETFD, F_GETFL, F_SETFL] {
+          try addRule(filter, call, SystemCalls.allow, [argument(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, UInt64(command))])
+        }
+      default: try addRule(filter, call, SystemCalls.fail(EPERM), [])
+      }
+    }
   }
 
   private func addSocketRules(_ filter: scmp_filter_ctx) throws(ConfinementError) {

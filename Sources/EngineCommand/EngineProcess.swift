@@ -25,6 +25,7 @@ public final class EngineProcess {
   private let enforcer: EnforcerLink
   private let uplink: UplinkLink
   private let responder: ResponderLink
+  private let capture: CaptureLink?
   private let audit: AuditFile
   private var input: AgentInput
   private let messages = LiveOutput(STDERR_FILENO)
@@ -67,8 +68,10 @@ public final class EngineProcess {
     enforcer = EnforcerLink(path: enforcerPath)
     uplink = UplinkLink(path: self.isSupervised ? nil : UplinkLink.defaultPath)
     responder = ResponderLink(path: self.isSupervised ? nil : ResponderClient.defaultPath)
+    let capturePath = EngineProcess.capturePath(settings, isSupervised: self.isSupervised)
+    capture = settings.readsNetwork ? CaptureLink(path: capturePath) : nil
     confinement = EngineConfinement.declare(
-      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil)
+      options, settings, state: state, cache: cache, account: account, connectsToEnforcer: enforcerPath != nil || capturePath != nil)
     let report: ConfinementReport
     do {
       report = try confinement.apply()
@@ -80,7 +83,8 @@ public final class EngineProcess {
     if self.isSupervised { _ = pg_prctl(1, UInt(SIGKILL), 0) }
     audit = AuditFile(directory: state)
     processes = ProcessTable(
-      report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, uplink: uplink, responder: responder)
+      report: report, isSupervised: self.isSupervised, audit: audit, enforcer: enforcer, uplink: uplink, responder: responder,
+      capture: capture)
     let loaded: LoadedRules
     let playbooks: PlaybookSet
     do {
@@ -104,6 +108,11 @@ public final class EngineProcess {
   /// Where the enforcer is asked; nil: only over what the supervisor hands over.
   private static func enforcerPath(_ settings: Configuration, isSupervised: Bool) -> String? {
     settings.enforcerPath ?? (isSupervised ? nil : Configuration.defaultEnforcerPath)
+  }
+
+  /// Where events of the network come from; nil: only what the supervisor hands over, or none are wanted.
+  private static func capturePath(_ settings: Configuration, isSupervised: Bool) -> String? {
+    settings.readsNetwork ? settings.capturePath ?? (isSupervised ? nil : Configuration.defaultCapturePath) : nil
   }
 
   /// Fails where any of them has an error: what is missing may be what was to ask first. A host without playbooks only decides.
@@ -190,6 +199,7 @@ public final class EngineProcess {
     hooks.enforcer = enforcer
     hooks.uplink = uplink
     hooks.responder = responder
+    hooks.capture = capture
     hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {
@@ -263,6 +273,9 @@ public final class EngineProcess {
     guard wrong.isEmpty else { return refuse(wrong.map { "\($0)" }) }
     if settings.enforcerPath != input.configuration.enforcerPath {
       return refuse(["response.enforcer changed; restart the engine to use it"])
+    }
+    if settings.readsNetwork != input.configuration.readsNetwork || settings.capturePath != input.configuration.capturePath {
+      return refuse(["network.enabled or network.capture changed; restart the engine to use it"])
     }
     if settings.hash == input.configuration.hash, rules.hash == input.rules.hash, playbooks.fingerprint == input.playbooks.fingerprint {
       messages.line("reloaded: nothing has changed")

@@ -14,8 +14,12 @@ final class ProcessTable {
   private let enforcer: EnforcerLink
   private let uplink: UplinkLink
   private let responder: ResponderLink
+  private let capture: CaptureLink?
 
-  init(report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, uplink: UplinkLink, responder: ResponderLink) {
+  init(
+    report: ConfinementReport, isSupervised: Bool, audit: AuditFile, enforcer: EnforcerLink, uplink: UplinkLink, responder: ResponderLink,
+    capture: CaptureLink?
+  ) {
     var engine = ProcessStatus(name: "engine", pid: Int64(getpid()))
     (engine.confined, engine.notConfined) = (report.achieved, report.missing)
     rows = [engine]
@@ -24,6 +28,7 @@ final class ProcessTable {
     self.enforcer = enforcer
     self.uplink = uplink
     self.responder = responder
+    self.capture = capture
   }
 
   /// Reads what waits on the supervisor's channel. False: the supervisor is gone.
@@ -34,6 +39,7 @@ final class ProcessTable {
       case .channel(Channel.enforcer, let descriptor): enforcer.adopt(descriptor)
       case .channel(Channel.uplink, let descriptor): uplink.adopt(descriptor)
       case .channel(Channel.responder, let descriptor): responder.adopt(descriptor)
+      case .channel(Channel.capture, let descriptor) where capture != nil: capture?.adopt(descriptor)
       // Nothing of this version speaks to the others yet.
       case .channel(_, let descriptor): close(descriptor)
       case .foreign: foreignMessages += 1
@@ -64,6 +70,7 @@ final class ProcessTable {
       let row = row(name)
       rows[row].notConfined = ["not installed"]
       if name == "enforcer" { enforcer.noteMissing() }
+      if name == "capture" { capture?.noteMissing() }
     case .ready, .noted, .channel: foreignMessages += 1
     }
   }

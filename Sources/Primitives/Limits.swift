@@ -330,6 +330,37 @@ public enum Limits {
   public static let tableCheckInterval = Nanoseconds.seconds(1)
   public static let timeoutDrift = Nanoseconds.seconds(5)
 
+  /// Names of fields that one connection of the capture process may announce, counters of one report, bytes of one sentence, and bytes of one
+  /// event. A longer event is dropped and counted; whoever sends more of the others is cut off.
+  public static let captureFieldNames = 1024
+  public static let captureCounters = 256
+  public static let captureNoticeBytes = 1024
+  public static let captureMessageBytes = 160 * 1024
+  /// How often the capture process reports its counters, and how long it may be silent before the engine says so.
+  public static let captureHeartbeat = Nanoseconds.seconds(1)
+  public static let captureSilence = Nanoseconds.seconds(10)
+  /// Sentences of the capture process that are reported in one minute. Beyond it they are counted.
+  public static let captureNoticesPerMinute = 30
+  /// Bytes of events that wait in the capture process for a slow engine. Beyond it the newest event is dropped and counted.
+  public static let captureQueueBytes = 8 * 1024 * 1024
+  /// Interfaces that one capture process has open, each with a ring and tables of its own. More are an error in the configuration.
+  public static let openInterfaces = 8
+  /// Bytes of the ring of each interface. A reader that stalls loses what does not fit: the kernel gives up a block of 256 KiB at least each
+  /// 100 ms that packets come, so that 64 MiB last 25 s at a low rate (2 MiB: less than one second).
+  public static let captureRingBytes = 64 * 1024 * 1024
+  /// Names of interfaces that are known by number. Beyond it the number stands for the name.
+  public static let knownInterfaces = 4096
+  /// Frames that are read from one interface before the next, and what else waits, has its turn.
+  public static let captureSliceFrames = 2048
+  /// Packets of which one per hundred was lost within `captureLossInterval` are reported as an event, once in that time.
+  public static let captureLossPercent: UInt64 = 1
+  public static let captureLossInterval = Nanoseconds.seconds(60)
+  /// Files of a ring on disk, and bytes of each.
+  public static let captureFiles = 64
+  public static let captureFileBytes: ClosedRange<Int64> = 1024 * 1024...1024 * 1024 * 1024 * 1024
+  /// Bytes of one filter text. A longer one is an error.
+  public static let captureFilterBytes = 4096
+
   /// Actions whose outcome the store keeps, and lines that were kept as evidence. Beyond either the oldest go.
   public static let responseRows = 200_000
   /// Reasons for which a reload was refused, in the answer to who asked for it; the journal has all.

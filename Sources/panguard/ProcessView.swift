@@ -89,6 +89,10 @@ enum ProcessView {
       if facts.effectiveCapabilities != 0 { problems.append("the uplink has capabilities") }
       if facts.seccomp != 2 { problems.append("the uplink may make every system call") }
     }
+    if let capture = processes.first(where: { $0.name == "capture" }), let facts = ProcessFacts(pid: capture.pid) {
+      if facts.effectiveCapabilities != 0 { problems.append("the capture has capabilities") }
+      if facts.seccomp != 2 { problems.append("the capture may make every system call") }
+    }
     return problems
   }
 }

@@ -15,7 +15,7 @@ struct RunCommand: ParsableCommand {
       The engine is a process of its own (panguardd), which gives up all that it does not need before it reads the first line. One that
       ends by itself is started again. The enforcer (panguard-enforcer), which blocks addresses, is another; the uplink (panguard-uplink),
       which calls webhooks, and the responder (panguard-responder), which acts on this host, are started only where they have a
-      configuration. SIGHUP reads configuration and rules again.
+      configuration; panguard-capture, which listens to the network, with `network.enabled`. SIGHUP reads configuration and rules again.
       """)
   @OptionGroup var engine: EngineOptions
   @Option(name: .long, help: "The enforcer's configuration; default /etc/panguard/enforcer.yaml if it exists.", completion: .file())
@@ -28,10 +28,17 @@ struct RunCommand: ParsableCommand {
     completion: .file())
   var responderConfig: String?
 
+  @Option(name: .long, help: "The capture's configuration; default /etc/panguard/capture.yaml if it exists.", completion: .file())
+  var captureConfig: String?
+
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  static func table(_ engineArguments: [String], enforcerConfig: String?, uplinkConfig: String?, responderConfig: String?) -> [ChildProgram] {
+  private func table(_ engineArguments: [String], readsNetwork: Bool) -> [ChildProgram] {
     let uplinkPath = uplinkConfig ?? "/etc/panguard/uplink.yaml"
     let responderPath = responderConfig ?? "/etc/panguard/responder.yaml"
+    let capture = ChildProgram(
+      name: "capture", executable: "panguard-capture",
+      arguments: ["--fd", "\(Channel.capture)"] + (captureConfig.map { ["--config", $0] } ?? []), channel: Channel.capture,
+      purpose: "the network is not read")
     return [
       ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
       ChildProgram(
@@ -41,12 +48,12 @@ struct RunCommand: ParsableCommand {
       ChildProgram(
         name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
         purpose: "nothing is sent to other hosts",
-        absence: uplinkConfig == nil ? problem(reading: uplinkPath) : nil),
+        absence: uplinkConfig == nil ? RunCommand.problem(reading: uplinkPath) : nil),
       ChildProgram(
         name: "responder", executable: "panguard-responder", arguments: ["--fd", "\(Channel.responder)", "--config", responderPath],
         channel: Channel.responder, purpose: "no process, file or account of this host is touched",
-        absence: responderConfig == nil ? problem(reading: responderPath) : nil),
-    ]
+        absence: responderConfig == nil ? RunCommand.problem(reading: responderPath) : nil),
+    ] + (readsNetwork ? [capture] : [])
   }
 
   private static func problem(reading path: String) -> String? {
@@ -57,7 +64,7 @@ struct RunCommand: ParsableCommand {
   /// What stands behind `run` is the engine's, as it was written (both read it by the same definition), but for the options of the others.
   private static func engineArguments(_ all: [String]) -> [String] {
     var arguments = Array(all.dropFirst().drop { $0 != "run" }.dropFirst())
-    for name in ["--enforcer-config", "--uplink-config", "--responder-config"] {
+    for name in ["--enforcer-config", "--uplink-config", "--responder-config", "--capture-config"] {
       while let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) {
         if arguments[index] == name, index + 1 < arguments.count { arguments.remove(at: index + 1) }
         arguments.remove(at: index)
@@ -70,9 +77,10 @@ struct RunCommand: ParsableCommand {
     let code: Int32
     do {
       let directories = ChildProgram.directories(besides: executablePath())
-      let table = RunCommand.table(
-        RunCommand.engineArguments(CommandLine.arguments), enforcerConfig: enforcerConfig, uplinkConfig: uplinkConfig,
-        responderConfig: responderConfig)
+      // What is wrong with the configuration the engine says.
+      let path = engine.selection.config ?? Configuration.defaultPath
+      let readsNetwork = access(path, F_OK) == 0 && Configuration.load(path: path).configuration?.readsNetwork == true
+      let table = self.table(RunCommand.engineArguments(CommandLine.arguments), readsNetwork: readsNetwork)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")

@@ -6,7 +6,9 @@ import Testing
 @Suite struct ServiceUnitTests {
   private static let directory = Product.root + "/packaging/systemd"
   private static let analyze = "/usr/bin/systemd-analyze"
-  private static let services = ["panguardd.service", "panguard-enforcer.service", "panguard-uplink.service", "panguard-responder.service"]
+  private static let services = [
+    "panguardd.service", "panguard-enforcer.service", "panguard-uplink.service", "panguard-responder.service", "panguard-capture.service",
+  ]
 
   private func run(_ arguments: [String], _ d: TemporaryDirectory) -> (code: Int32, text: String) {
     let code = Child(arguments, output: d["out"], errors: d["err"]).wait(seconds: 60) ?? -1
@@ -28,7 +30,7 @@ import Testing
     guard access(ServiceUnitTests.analyze, X_OK) == 0 else { return skip("systemd-analyze is not installed") }
     let d = TemporaryDirectory()
     // The programs need not be installed where this runs: their place is taken by one that is there.
-    let sockets = ["panguardd.socket", "panguard-enforcer.socket", "panguard-uplink.socket", "panguard-responder.socket"]
+    let sockets = ["panguardd.socket", "panguard-enforcer.socket", "panguard-uplink.socket", "panguard-responder.socket", "panguard-capture.socket"]
     let names = ServiceUnitTests.services + sockets + ["panguard.target"]
     for name in names {
       let unit = "\(ServiceUnitTests.directory)/\(name)"
@@ -68,6 +70,13 @@ import Testing
         "panguard-uplink.service",
         [
           "User=panguard-uplink", "CapabilityBoundingSet=", "AmbientCapabilities=", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        ]
+      ),
+      (
+        "panguard-capture.service",
+        [
+          "User=panguard-capture", "CapabilityBoundingSet=CAP_NET_RAW", "AmbientCapabilities=CAP_NET_RAW",
+          "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_PACKET",
         ]
       ),
     ]

@@ -17,6 +17,7 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("packet", { fuzzPacket(Bytes(start: $0, count: $1)) }),
   ("capture-file", { fuzzCaptureFile(Bytes(start: $0, count: $1)) }),
   ("application-layer", { fuzzApplicationLayer(Bytes(start: $0, count: $1)) }),
+  ("capture-message", { fuzzCaptureMessages(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 
