@@ -166,8 +166,14 @@ import Testing
     #expect(s.ask("arm").status == 0)
     for i in 0..<3 {
       let malware = s.sleeper()
-      let responder = s.agent.status()?.processes.first { $0.name == "responder" }?.pid ?? 0
-      if i == 1 { kill(pid_t(responder), SIGKILL) }
+      var responder: pid_t = 0
+      // An engine that was just started again hears of the others a moment later; process 0 would be ourselves.
+      #expect(
+        eventually {
+          responder = pid_t(s.agent.status()?.processes.first { $0.name == "responder" }?.pid ?? 0)
+          return responder > 0
+        })
+      if i == 1, responder > 0 { kill(responder, SIGKILL) }
       s.report(user: "user\(i)", pid: malware.pid, file: s.file("file\(i)"))
       #expect(malware.wait(seconds: 30) == 128 + SIGKILL, "\(i) \(s.agent.errors)")
       if i == 0 { s.agent.signalEngine(SIGKILL) }
