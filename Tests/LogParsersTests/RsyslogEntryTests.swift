@@ -57,7 +57,8 @@ struct RsyslogEntryTests {
   }
 
   @Test func theKernelSpeaksThroughItsOwnInput() {
-    let reading = read(Self.line("kernel", uid: nil, input: "imklog", message: " [ 1.000000] DROP IN=eth0 SRC=192.0.2.7 DST=192.0.2.1 PROTO=TCP DPT=22"))
+    let reading = read(
+      Self.line("kernel", uid: nil, input: "imklog", message: " [ 1.000000] DROP IN=eth0 SRC=192.0.2.7 DST=192.0.2.1 PROTO=TCP DPT=22"))
     #expect(reading.event.trust == .attested && reading.event.text(.message)?.string.hasPrefix("DROP") == true)
   }
 
