@@ -175,6 +175,7 @@ private final class CompactDecoder: Decoder {
   func integer<T: FixedWidthInteger>(_ type: T.Type) throws -> T { T(truncatingIfNeeded: try number()) }
   func any<T: Decodable>(_ type: T.Type) throws -> T {
     if type == String.self { return try text() as! T }
+    if type == Int.self { return Int(truncatingIfNeeded: try number()) as! T }
     if type == Bool.self { return try flag() as! T }
     if let integers = type as? any FixedWidthInteger.Type { return try integer(integers) as! T }
     depth += 1
