@@ -84,6 +84,11 @@ struct FrameReader {
     var out = EnforcerStatus()
     for counter in EnforcerStatus.counters { out[keyPath: counter.path] = try u64() }
     out.unavailable = try text()
+    if !isAtEnd {
+      out.remarks = try text()
+      // An empty one is not written.
+      guard !out.remarks.isEmpty else { throw failure }
+    }
     return out
   }
   mutating func text() throws(ProtocolError) -> String {
@@ -144,6 +149,7 @@ struct FrameWriter {
   mutating func status(_ status: EnforcerStatus) {
     for counter in EnforcerStatus.counters { integer(status[keyPath: counter.path]) }
     text(status.unavailable)
+    if !status.remarks.isEmpty { text(status.remarks) }
   }
   mutating func text(_ text: String) {
     var cut = text
