@@ -117,7 +117,7 @@ struct EnforcerKey: Sendable {
     EnforcerKey(
       name: "admin_session_age", defaultText: "150s",
       description: [
-        "A connection this old is a session. On sshd's ports it is never less than its LoginGraceTime and 30s; where that is 0, age says nothing.",
+        "A connection this old is a session. On sshd's ports it is never less than its LoginGraceTime and 30s; where that is 0, age says nothing."
       ]
     ) { section, key, configuration in
       if let span = section.duration(key) { configuration.sessionGrace = span }

@@ -232,7 +232,9 @@ final class Firewall {
         return false
       }
       let isWhole = shape.isWhole(sets)
-      if shape.isForeign { try remake(keeping: shape.sets) } else {
+      if shape.isForeign {
+        try remake(keeping: shape.sets)
+      } else {
         sets = shape.sets.union(sets).sorted()
         try begin()
       }

@@ -30,7 +30,9 @@ struct HostTextTests {
 
   @Test("what a port is called is not understood, and said")
   func unclearPorts() {
-    for text in ["Port ssh", "Port 0", "Port 70000", "Port \"\""] { #expect(withBytes(text) { SSHDText.configuration($0).unclear } != nil, "\(text)") }
+    for text in ["Port ssh", "Port 0", "Port 70000", "Port \"\""] {
+      #expect(withBytes(text) { SSHDText.configuration($0).unclear } != nil, "\(text)")
+    }
     #expect(withBytes("Port 22\nX11Forwarding yes\nMatch User x\n") { SSHDText.configuration($0).unclear } == nil)
     #expect(
       withBytes("Include /etc/ssh/a.conf \"b c.conf\" # d\ninclude=e*\n") { SSHDText.configuration($0).includes }
@@ -137,7 +139,9 @@ struct HostTextTests {
     func all(_ i: Int) -> [AdminSessions.Connection] {
       // One address with 60,000 connections, one with many addresses of one /64, 20,000 addresses of their own.
       (0..<60_000).map { connection("192.0.2.1", UInt16($0)) }
-        + (0..<5000).map { AdminSessions.Connection(peer: IPAddress(v6High: 0x2001_0db8 << 32, low: UInt64($0)), peerPort: 1, localPort: 22, typeOfService: 0) }
+        + (0..<5000).map {
+          AdminSessions.Connection(peer: IPAddress(v6High: 0x2001_0db8 << 32, low: UInt64($0)), peerPort: 1, localPort: 22, typeOfService: 0)
+        }
         + (0..<20_000).map { AdminSessions.Connection(peer: IPAddress(v4: 0x0b00_0000 + UInt32($0)), peerPort: 1, localPort: 22, typeOfService: 0) }
         + [connection("192.0.2.7"), connection("192.0.2.1", 60_001, service: 0x10)]
     }

@@ -98,13 +98,19 @@ struct TableKernelTests {
   }
 
   static let damages: [(String, String)] = [
-    ("a chain at another hook", "delete table inet panguard; add table inet panguard; add chain inet panguard early { type filter hook input priority 0; }"),
+    (
+      "a chain at another hook",
+      "delete table inet panguard; add table inet panguard; add chain inet panguard early { type filter hook input priority 0; }"
+    ),
     ("a chain without a hook", "delete table inet panguard; add table inet panguard; add chain inet panguard early"),
     (
       "a set of another kind",
       "delete table inet panguard; add table inet panguard; add set inet panguard blocked4_32 { type ipv4_addr; flags interval; }"
     ),
-    ("a set of another key", "delete table inet panguard; add table inet panguard; add set inet panguard blocked4_32 { type ipv6_addr; flags timeout; }"),
+    (
+      "a set of another key",
+      "delete table inet panguard; add table inet panguard; add set inet panguard blocked4_32 { type ipv6_addr; flags timeout; }"
+    ),
     ("a foreign chain", "add chain inet panguard evil { type filter hook input priority 0; policy drop; }"),
     ("a foreign set", "add set inet panguard evil { type ipv4_addr; }"),
     ("a foreign rule", "insert rule inet panguard early accept comment \"evil\""),
