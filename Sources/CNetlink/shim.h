@@ -7,4 +7,6 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/inet_diag.h>
+#include <linux/nexthop.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>

@@ -33,6 +33,8 @@ public enum EnforcerClientError: Error, Hashable, Sendable, CustomStringConverti
 }
 
 public final class EnforcerClient {
+  /// Where the enforcer listens by default (its configuration's `socket`).
+  public static let defaultPath = "/run/panguard/enforcer.sock"
   private var descriptor: Int32
   private var lastID: UInt32 = 0
   /// For each call.

@@ -204,6 +204,9 @@ public struct EnforcerStatus: Equatable, Sendable {
   public var auditLinesDropped: UInt64 = 0
   /// Why nothing can be blocked; empty where it can.
   public var unavailable = ""
+  /// What the operator should know, though it works; empty where there is nothing. On the wire only where it is not empty: without remarks a
+  /// status is the same frame as before there were any.
+  public var remarks = ""
   public init() {}
 
   /// Every counter with its name for people and metrics. The order is the wire's.

@@ -86,6 +86,11 @@ package struct FrameReader {
     var out = EnforcerStatus()
     for counter in EnforcerStatus.counters { out[keyPath: counter.path] = try u64() }
     out.unavailable = try text()
+    if !isAtEnd {
+      out.remarks = try text()
+      // An empty one is not written.
+      guard !out.remarks.isEmpty else { throw failure }
+    }
     return out
   }
   package mutating func text(atMost limit: Int = Limits.enforcerTextBytes) throws(ProtocolError) -> String {
@@ -153,6 +158,7 @@ package struct FrameWriter {
   mutating func status(_ status: EnforcerStatus) {
     for counter in EnforcerStatus.counters { integer(status[keyPath: counter.path]) }
     text(status.unavailable)
+    if !status.remarks.isEmpty { text(status.remarks) }
   }
   /// What is longer is cut.
   package mutating func text(_ text: String, atMost limit: Int = Limits.enforcerTextBytes) {

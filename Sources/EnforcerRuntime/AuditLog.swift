@@ -12,6 +12,7 @@ enum AuditEvent: Sendable {
   case tooManyConnections
   case malformed(ProtocolError, uid: uid_t, pid: pid_t)
   case tooSlow(uid: uid_t, pid: pid_t)
+  case silent(uid: uid_t, pid: pid_t)
   case refused(CIDR, BlockRefusal, uid: uid_t, pid: pid_t)
   case unblockedAll(UInt64, uid: uid_t, pid: pid_t)
   case notice(EnforcerNotice, silence: Nanoseconds?)
@@ -26,6 +27,7 @@ enum AuditEvent: Sendable {
     case .tooManyConnections: "connection refused: \(Limits.enforcerConnections) are open"
     case .malformed(let error, let uid, let pid): "connection of uid \(uid), pid \(pid) closed: \(error)"
     case .tooSlow(let uid, let pid): "connection of uid \(uid), pid \(pid) closed: too slow"
+    case .silent(let uid, let pid): "connection of uid \(uid), pid \(pid) closed: silent while others wait"
     case .refused(let network, let refusal, let uid, let pid): "block of \(network) refused for uid \(uid), pid \(pid): \(refusal)"
     case .unblockedAll(let count, let uid, let pid): "all \(count) blocks removed for uid \(uid), pid \(pid)"
     case .notice(let notice, let silence):

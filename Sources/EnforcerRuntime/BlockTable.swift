@@ -7,6 +7,8 @@ struct BlockTable: Sendable {
   private var ends: [CIDR: UInt64] = [:]
   /// No block ends before this.
   private var earliest = UInt64.max
+  /// Blocks of each prefix length, IPv4 and IPv6.
+  private var lengths = [[Int](repeating: 0, count: 33), [Int](repeating: 0, count: 129)]
   let capacity: Int
 
   init(capacity: Int) { self.capacity = capacity }
@@ -14,15 +16,25 @@ struct BlockTable: Sendable {
 
   func end(of network: CIDR) -> UInt64? { ends[network] }
   func contains(_ network: CIDR) -> Bool { ends[network] != nil }
+  /// Whether a block of any length covers the address.
+  func covers(_ address: IPAddress) -> Bool {
+    let counts = lengths[address.isV4 ? 0 : 1]
+    for length in counts.indices where counts[length] > 0 && ends[CIDR(address, prefixLength: length)] != nil { return true }
+    return false
+  }
   mutating func set(_ network: CIDR, end: UInt64) {
-    ends[network] = end
+    if ends.updateValue(end, forKey: network) == nil { count(network, 1) }
     earliest = min(earliest, end)
   }
   @discardableResult
-  mutating func remove(_ network: CIDR) -> Bool { ends.removeValue(forKey: network) != nil }
+  mutating func remove(_ network: CIDR) -> Bool {
+    guard ends.removeValue(forKey: network) != nil else { return false }
+    count(network, -1)
+    return true
+  }
+  private mutating func count(_ network: CIDR, _ change: Int) { lengths[network.base.isV4 ? 0 : 1][network.prefixLength] += change }
   mutating func removeAll() {
-    ends = [:]
-    earliest = .max
+    self = BlockTable(capacity: capacity)
   }
 
   /// Forgets what has ended. Returns how many. Costs nothing before the first one ends, one walk through the table after.
@@ -30,10 +42,8 @@ struct BlockTable: Sendable {
     guard now >= earliest else { return 0 }
     let before = ends.count
     var next = UInt64.max
-    ends = ends.filter {
-      guard $0.value > now else { return false }
-      next = min(next, $0.value)
-      return true
+    for (network, end) in ends {
+      if end > now { next = min(next, end) } else { remove(network) }
     }
     earliest = next
     return before - ends.count
@@ -66,6 +76,8 @@ struct RateLimit: Sendable {
     credit = self.perMinute * RateLimit.minute
     last = now
   }
+  /// Takes all but what fills in within a second, and at least one.
+  mutating func leaveOneSecond() { credit = min(credit, max(perMinute / 60, 1) * RateLimit.minute) }
   mutating func take(now: UInt64) -> Bool {
     if now > last {
       credit = min(perMinute * RateLimit.minute, credit + min(now - last, RateLimit.minute) * perMinute)

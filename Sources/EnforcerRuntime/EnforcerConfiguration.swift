@@ -8,7 +8,7 @@ import TypedYAML
 public struct EnforcerConfiguration: Sendable {
   public static let defaultPath = "/etc/panguard/enforcer.yaml"
 
-  public var socketPath = "/run/panguard/enforcer.sock"
+  public var socketPath = EnforcerClient.defaultPath
   /// Whose requests are answered, besides root's and the enforcer's own user's.
   public var engineUser = "panguard"
   public var allowlist: [CIDR] = []
@@ -89,7 +89,7 @@ struct EnforcerKey: Sendable {
     EnforcerKey(
       name: "admin_ports", defaultText: "[]",
       description: [
-        "TCP ports over which this host is administered, besides those in sshd's configuration (22 where it names none).",
+        "TCP ports over which this host is administered, besides 22 and those that sshd's configuration names.",
         "Who has a live session there is never blocked.",
       ]
     ) { section, key, configuration in
@@ -116,7 +116,9 @@ struct EnforcerKey: Sendable {
     },
     EnforcerKey(
       name: "admin_session_age", defaultText: "150s",
-      description: ["A connection this old is a session. Must be longer than sshd's LoginGraceTime (120s by default)."]
+      description: [
+        "A connection this old is a session. On sshd's ports it is never less than its LoginGraceTime and 30s; where that is 0, age says nothing."
+      ]
     ) { section, key, configuration in
       if let span = section.duration(key) { configuration.sessionGrace = span }
     },
@@ -134,8 +136,8 @@ struct EnforcerKey: Sendable {
     EnforcerKey(
       name: "blocks_per_minute", defaultText: "1000",
       description: [
-        "More blocks are refused. As many may come at once. Blocks that the engine restores for the first time after the enforcer's start",
-        "do not count.",
+        "More blocks are refused. As many may come at once. What the engine restores after a reboot, before anything else is blocked,",
+        "does not count.",
       ]
     ) { section, key, configuration in
       if let count = section.integer(key, in: 1...100_000) { configuration.policy.blocksPerMinute = Int(count) }

@@ -5,18 +5,24 @@ import Confinement
 import Glibc
 
 enum EnforcerConfinement {
-  /// Directories, because the files in them are replaced by renaming; and where a link of the resolver's file leads now.
-  private static var readPaths: [String] {
-    var paths = ["/etc", "/run/systemd/resolve", "/run/systemd/sessions", "/run/utmp"]
+  /// Where the lists of log-ins are, where the programs that write resolv.conf keep it, and where sshd's units in /etc lead when they are links.
+  private static let places = [
+    "/etc", "/run/systemd/resolve", "/run/systemd/sessions", "/run/utmp", "/run/NetworkManager", "/run/resolvconf", "/run/connman",
+    "/run/systemd/netif", "/usr/lib/systemd/system", "/lib/systemd/system",
+  ]
+  /// Directories, because the files in them are replaced by renaming; and where a link of the resolver's file leads now. Only what is there:
+  /// for what is not, a directory above it would be let in, and with it whatever else is there.
+  static func readPaths() -> [String] {
+    var paths = places
     if let resolved = realpath("/etc/resolv.conf", nil) {
       let target = String(cString: resolved)
       free(resolved)
       if let slash = target.lastIndex(of: "/"), slash != target.startIndex, !target.hasPrefix("/etc/") { paths.append(String(target[..<slash])) }
     }
-    return paths
+    return paths.filter { if case .there = FileState.of($0) { true } else { false } }
   }
 
-  static func declare() -> Confinement {
+  static func declare(reading readPaths: [String]) -> Confinement {
     var confinement = Confinement(name: "the enforcer")
     if geteuid() == 0 { confinement.account = Account(name: "root", user: 0, group: 0) }
     confinement.keptCapabilities = [.networkAdministration]
@@ -27,9 +33,9 @@ enum EnforcerConfinement {
   }
 
   /// Gives it up; what this host did not let go is said. Throws where what every kernel can do fails.
-  static func apply() throws(ConfinementError) {
-    let report = try declare().apply()
-    for line in report.missing where !line.hasPrefix("user:") && !line.hasPrefix("files: all below") {
+  static func apply(reading readPaths: [String]) throws(ConfinementError) {
+    let report = try declare(reading: readPaths).apply()
+    for line in report.missing where !line.hasPrefix("user:") {
       EnforcerProgram.say("panguard-enforcer: could not give up \(line)\n")
     }
   }

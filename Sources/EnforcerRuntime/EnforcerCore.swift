@@ -54,7 +54,8 @@ struct EnforcerCore: Sendable {
   private(set) var table: BlockTable
   private(set) var status = EnforcerStatus()
   private var rate: RateLimit
-  private var mayRestore = true
+  /// The next reconciliation may add without the rate: a reboot has emptied the kernel.
+  private(set) var mayRestore = true
   private var notices: [EnforcerNotice] = []
   private var lastHeartbeat: UInt64?
 
@@ -105,7 +106,8 @@ struct EnforcerCore: Sendable {
       let settled = settled(plan, outcomes, failure)
       guard failure == nil else { return .reconciled(ReconcileReport(outcomes: settled)) }
       status.strangersRemoved += UInt64(strangers.count)
-      mayRestore = false
+      // Where everything was refused, nothing has been restored yet.
+      if outcomes.isEmpty { mayRestore = false }
       return .reconciled(ReconcileReport(outcomes: settled, strangers: strangers))
     }
   }
@@ -118,6 +120,7 @@ struct EnforcerCore: Sendable {
     } else {
       for network in plan.change.removals { table.remove(network) }
       for entry in plan.planned { table.set(entry.network, end: entry.end) }
+      if !plan.planned.isEmpty { mayRestore = false }
     }
     for outcome in outcomes { count(outcome) }
     return outcomes
@@ -273,6 +276,13 @@ struct EnforcerCore: Sendable {
       if notice.kind == .strangerRemoved { status.strangersRemoved += 1 } else { status.reasserted += 1 }
       note(notice)
     }
+  }
+
+  /// At start: an earlier enforcer of this boot has blocked already. There is nothing to be restored without the rate, and a new enforcer is
+  /// no new minute: an engine that ends its enforcer again and again would get a full one each time.
+  mutating func continueBoot() {
+    mayRestore = false
+    rate.leaveOneSecond()
   }
 
   /// At start: what an earlier enforcer left in the kernel is taken over with the time that is left. Elements without an end, with one

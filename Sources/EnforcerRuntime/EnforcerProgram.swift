@@ -17,7 +17,7 @@ public enum EnforcerProgram {
       --fd N             serve the connected AF_UNIX socket with this number; without --socket nothing else, and end with it
       --print-config     print a configuration with every key, its default and its reason
       --check-config     read the configuration, say what is wrong with it
-      --remove-table     delete the table with all blocks (uninstalling)
+      --remove-table     delete the table with all blocks (uninstalling); an enforcer that runs is told to let them go
       --bench COUNT      measure COUNT blocks in a network namespace of its own (needs root)
     With socket activation (LISTEN_FDS) the socket that systemd made is served.
 
@@ -74,7 +74,7 @@ public enum EnforcerProgram {
     switch options.action {
     case .help: return show(usage)
     case .printConfig: return show(EnforcerConfiguration.reference)
-    case .removeTable: return removeTable()
+    case .removeTable: return removeTable(options)
     case .bench: return EnforcerBench.run(count: options.bench ?? 0)
     case .checkConfig: return configuration(options.configPath) == nil ? 1 : 0
     case .serve: return serve(options)
@@ -96,38 +96,55 @@ public enum EnforcerProgram {
         return fail("\(error)")
       }
     }
-    let firewall: Result<Firewall, FirewallUnavailable>
-    do { firewall = .success(try Firewall()) } catch { firewall = .failure(error) }
-    var host: HostFacts?
-    do throws(NetlinkError) {
-      host = try HostFacts(
-        ports: configuration.administrationPorts, rule: configuration.sessionRule, grace: configuration.sessionGrace)
-    } catch {
-      // Without facts nothing may be blocked.
-      let reason = "what must be protected cannot be read: \(error)"
-      return run(
-        EnforcerServer(
-          configuration, firewall: .failure(FirewallUnavailable(reason: reason)), host: nil, listener: listener, connected: options.descriptor,
-          signals: signals, engineUID: engineUID))
-    }
+    let lock = NamespaceLock()
+    let readPaths = EnforcerConfinement.readPaths()
+    var surroundings = EnforcerServer.Surroundings(host: host(configuration), boot: bootName())
+    surroundings.isMoreReadable = { !Set(EnforcerConfinement.readPaths()).isSubset(of: readPaths) }
 
     // Everything that needs a privilege is open.
-    do throws(ConfinementError) { try EnforcerConfinement.apply() } catch { return fail("\(error)") }
+    do throws(ConfinementError) { try EnforcerConfinement.apply(reading: readPaths) } catch { return fail("\(error)") }
 
-    return run(
-      EnforcerServer(
-        configuration, firewall: firewall, host: host, listener: listener, connected: options.descriptor, signals: signals, engineUID: engineUID))
-  }
-
-  private static func run(_ server: EnforcerServer) -> Int32 {
+    let server = EnforcerServer(
+      configuration, surroundings, lock: lock, listener: listener, connected: options.descriptor, signals: signals, engineUID: engineUID)
     ServiceNotification.send("READY=1")
-    server.run()
+    let end = server.run()
     ServiceNotification.send("STOPPING=1")
     // The blocks stay: they are the kernel's, and end by themselves.
-    return 0
+    return end.rawValue
   }
 
-  private static func removeTable() -> Int32 {
+  private static func host(_ configuration: EnforcerConfiguration) -> Result<HostFacts, FirewallUnavailable> {
+    do throws(NetlinkError) {
+      return .success(
+        try HostFacts(ports: configuration.administrationPorts, rule: configuration.sessionRule, grace: configuration.sessionGrace))
+    } catch {
+      return .failure(FirewallUnavailable(reason: "what must be protected cannot be read: \(error)"))
+    }
+  }
+
+  /// The beginning of the random name that the kernel gives itself at each boot; empty where it does not say.
+  private static func bootName() -> String {
+    let file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var buffer = [UInt8](repeating: 0, count: 64)
+    let count = read(file, &buffer, buffer.count)
+    return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).filter { $0.isHexDigit }.prefix(16).lowercased()
+  }
+
+  /// An enforcer that runs is told first, for it would put back what it holds.
+  private static func removeTable(_ options: Options) -> Int32 {
+    let lock = NamespaceLock()
+    if case .busy = lock.take() {
+      let path = options.socketPath ?? EnforcerConfiguration.load(path: options.configPath).configuration?.socketPath ?? EnforcerClient.defaultPath
+      do throws(EnforcerClientError) {
+        let client = try EnforcerClient(path: path)
+        guard case .done(let count) = try client.unblockAll() else { return fail("the enforcer behind \(path) does not serve this host's table") }
+        say("panguard-enforcer: an enforcer is running: it has let \(count) blocks go, and makes the table again with the next one\n")
+      } catch {
+        return fail("an enforcer is running and would put the table back, and it cannot be asked (\(error)); stop it first")
+      }
+    }
     do throws(NetlinkError) {
       let socket = try NetlinkSocket(protocol: NETLINK_NETFILTER)
       let (bytes, acknowledged) = NFTables.deleteTable(sequence: socket.nextSequence())

@@ -19,12 +19,31 @@ final class EnforcerServer {
     var sent = 0
     /// When the peer last owed us something: the rest of a frame, or the taking of an answer.
     var waitsSince: UInt64?
+    /// When it last said something.
+    var lastHeard: UInt64
+    /// Passed by our parent: without it there would be no reason to run.
+    var isOurParents = false
+  }
+  /// Why the loop ended: the exit status.
+  enum End: Int32 {
+    case asked = 0
+    /// To be started again (EX_TEMPFAIL of sysexits.h): only a new process can do what is needed now.
+    case startAgain = 75
   }
 
   private var core: EnforcerCore
-  private let firewall: Firewall?
+  private var firewall: Firewall?
   private let host: HostFacts?
-  private let unavailable: String?
+  private let lock: NamespaceLock
+  private let surroundings: Surroundings
+  private var unavailable: String?
+  /// Why the table is not as it should be; nil: it is, as far as we know.
+  private var trouble: String?
+  /// An engine that was told so looks again only when it connects anew.
+  private var hasToldTrouble = false
+  private var mustCloseAll = false
+  private var isReleaseDue = false
+  private var end: End?
   private let configuration: EnforcerConfiguration
   private let engineUID: uid_t?
   private let listener: Int32?
@@ -33,44 +52,88 @@ final class EnforcerServer {
   private var lastTick: UInt64 = 0
   private var lastTableCheck: UInt64 = 0
   private var saidUnknown: String?
+  private var saidRemarks: [String] = []
   private let signals: Int32
+
+  /// What the process found before it was confined.
+  struct Surroundings {
+    var host: Result<HostFacts, FirewallUnavailable>
+    /// What no other boot of this machine is called.
+    var boot = ""
+    /// Whether a new process could read more than this one.
+    var isMoreReadable: () -> Bool = { false }
+  }
 
   /// `listener`: a listening socket, `connected`: a socket whose peer is the engine; both are owned from here on. `signals`: a signalfd.
   init(
-    _ configuration: EnforcerConfiguration, firewall: Result<Firewall, FirewallUnavailable>, host: HostFacts?, listener: Int32?, connected: Int32?,
+    _ configuration: EnforcerConfiguration, _ surroundings: Surroundings, lock: NamespaceLock, listener: Int32?, connected: Int32?,
     signals: Int32, engineUID: uid_t?, audit: AuditLog = AuditLog()
   ) {
     let now = monotonicNow()
     core = EnforcerCore(policy: configuration.policy, allowlist: configuration.allowlist, now: now)
     self.configuration = configuration
+    self.surroundings = surroundings
+    self.lock = lock
     self.listener = listener
     self.signals = signals
     self.engineUID = engineUID
-    self.host = host
     self.audit = audit
-    switch firewall {
-    case .success(let value):
-      self.firewall = value
-      unavailable = nil
+    switch surroundings.host {
+    case .success(let host):
+      self.host = host
+      takeCharge(now: now)
     case .failure(let failure):
-      self.firewall = nil
-      unavailable = failure.reason
-      self.audit.add(.unavailable(failure.reason), now: now)
+      host = nil
+      // Without facts nothing may be blocked.
+      cannotBlock(failure.reason, now: now)
     }
-    adopt(now: now)
     lastTableCheck = now
-    if let connected { accept(connected, now: now) }
+    if let connected {
+      accept(connected, now: now)
+      if !connections.isEmpty { connections[0].isOurParents = true }
+    }
+  }
+
+  private func cannotBlock(_ reason: String, now: UInt64) {
+    guard unavailable != reason else { return }
+    unavailable = reason
+    audit.add(.unavailable(reason), now: now)
+  }
+
+  /// Becomes the enforcer of this network namespace, if there is no other.
+  private func takeCharge(now: UInt64) {
+    switch lock.take() {
+    case .held: break
+    case .busy(let user):
+      let whose = user.map { " (of user \($0))" } ?? ""
+      return cannotBlock("another enforcer\(whose) serves this network namespace; two would undo each other's blocks", now: now)
+    case .occupied(let user):
+      if unavailable == nil { audit.add(.failed("user \(user), who is no enforcer, holds the name of the lock; it is passed over"), now: now) }
+    case .failed(let code):
+      audit.add(.failed("the lock of this network namespace: \(String(cString: strerror(code)))"), now: now)
+    }
+    do throws(FirewallUnavailable) {
+      firewall = try Firewall(boot: surroundings.boot)
+      unavailable = nil
+      adopt(now: now)
+    } catch {
+      cannotBlock(error.reason, now: now)
+    }
   }
 
   /// Takes over what an earlier run left in the kernel; what may not be blocked is let go before the first request.
   private func adopt(now: UInt64) {
     guard let firewall else { return }
     do throws(NetlinkError) {
-      let strangers = core.adopt(kernel: try firewall.elements(), now: now)
+      let kernel = try firewall.elements()
+      if firewall.isOfThisBoot { core.continueBoot() }
+      let strangers = core.adopt(kernel: kernel, now: now)
       if !strangers.isEmpty { try firewall.apply(KernelChange(removals: strangers)) }
       for network in strangers { audit.add(.notice(EnforcerNotice(.strangerRemoved, network), silence: nil), now: now) }
     } catch {
       audit.add(.failed("\(error)"), now: now)
+      // What is in the kernel is not known: everything is looked at again.
+      firewall.lookAgain()
     }
     refreshProtection(now: now)
     release(core.conflicting, now: now)
@@ -80,28 +143,36 @@ final class EnforcerServer {
   // MARK: The loop
 
   /// Until a signal ends it, or, without a listener, until the engine's connection ends.
-  func run() {
-    while listener != nil || !connections.isEmpty {
+  func run() -> End {
+    while end == nil, listener != nil || !connections.isEmpty {
       var entries = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0), pollfd(fd: host?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)]
       entries.append(pollfd(fd: listener ?? -1, events: Int16(POLLIN), revents: 0))
       let first = entries.count
       for connection in connections {
         entries.append(pollfd(fd: connection.descriptor, events: Int16(connection.output.isEmpty ? POLLIN : POLLOUT), revents: 0))
       }
-      guard poll(&entries, nfds_t(entries.count), 1000) >= 0 || errno == EINTR else { return }
+      guard poll(&entries, nfds_t(entries.count), 1000) >= 0 || errno == EINTR else { return .startAgain }
       let now = monotonicNow()
-      if entries[0].revents != 0 { return }
+      if entries[0].revents != 0 { return .asked }
       if entries[1].revents != 0 { refreshProtection(now: now) }
       for (i, entry) in entries[first...].enumerated().reversed() where entry.revents != 0 { serve(i, now: now) }
       if entries[2].revents != 0 { acceptOne(now: now) }
       tick(now: now)
+      if mustCloseAll {
+        if listener == nil { end = .startAgain }
+        while !connections.isEmpty { close(0) }
+        mustCloseAll = false
+      }
     }
+    return end ?? .asked
   }
 
   private func tick(now: UInt64) {
     guard now &- lastTick >= 1_000_000_000 else { return }
     lastTick = now
+    if firewall == nil, host != nil, !lock.isHeld { waitForLock(now: now) }
     refreshProtection(now: now)
+    if isReleaseDue { release(core.conflicting, now: now) }
     if core.heartbeatIsOverdue(now: now) {
       audit.add(.notice(EnforcerNotice(.heartbeatLost), silence: configuration.policy.heartbeatTimeout), now: now)
     }
@@ -118,70 +189,115 @@ final class EnforcerServer {
     ServiceNotification.send("WATCHDOG=1")
   }
 
+  /// The other enforcer may have ended. Who was told that nothing can be blocked asks again when it has to connect anew.
+  private func waitForLock(now: UInt64) {
+    takeCharge(now: now)
+    if firewall != nil { mustCloseAll = true }
+  }
+
   // MARK: Protection
 
   /// Reads what must be protected, and lets go of whoever is blocked and protected.
   private func refreshProtection(now: UInt64) {
     guard let host else { return }
-    let facts = host.current(now: now) { core.table.contains(Block.network(of: $0)) }
+    let facts = host.current(now: now) { core.table.covers($0) }
     if facts.unknown != saidUnknown {
       saidUnknown = facts.unknown
       if let reason = facts.unknown { audit.add(.protectionUnknown(reason), now: now) }
     }
+    if host.remarks != saidRemarks {
+      saidRemarks = host.remarks
+      for remark in saidRemarks { audit.add(.failed(remark), now: now) }
+    }
+    if let reason = facts.unknown, end == nil, surroundings.isMoreReadable() {
+      audit.add(.failed("starting again: a new process can read what this one cannot (\(reason))"), now: now)
+      end = .startAgain
+    }
     release(core.protect(facts), now: now)
   }
 
+  /// What cannot be released now is at the next tick.
   private func release(_ notices: [EnforcerNotice], now: UInt64) {
+    isReleaseDue = false
     guard let firewall, !notices.isEmpty else { return }
     do throws(NetlinkError) {
-      try firewall.apply(KernelChange(removals: notices.map(\.network)))
+      try apply(KernelChange(removals: notices.map(\.network)), now: now)
       core.removed(notices)
       for notice in notices { audit.add(.notice(notice, silence: nil), now: now) }
     } catch {
+      isReleaseDue = true
+      firewall.lookAgain()
       audit.add(.failed("unblocking failed: \(error)"), now: now)
     }
   }
 
   /// Somebody else may have changed our table: by `nft flush ruleset`, by hand. Costs one question where nobody changed anything.
   private func checkTable(now: UInt64) {
-    guard let firewall else { return }
     do throws(NetlinkError) {
-      guard try firewall.wasChangedByOthers() else { return }
-      let wasMissing = try firewall.repair()
+      guard let firewall, try firewall.wasChangedByOthers() else { return }
+    } catch {
+      return noteTrouble("checking the table failed: \(error)", now: now)
+    }
+    repairTable(now: now)
+  }
+
+  /// Our table is made whole and holds what is blocked; false: the kernel refuses, and it is tried again at the next tick.
+  @discardableResult
+  private func repairTable(now: UInt64) -> Bool {
+    guard let firewall else { return false }
+    do throws(NetlinkError) {
+      let wasBroken = try firewall.repair(isNeeded: core.table.count > 0)
       let (change, notices) = core.compare(kernel: try firewall.elements(), now: now)
       try firewall.apply(change)
-      if wasMissing {
+      if wasBroken {
         core.tableRestored()
         audit.add(.notice(EnforcerNotice(.tableRestored), silence: nil), now: now)
       }
       core.compared(notices)
       for notice in notices { audit.add(.notice(notice, silence: nil), now: now) }
     } catch {
-      audit.add(.failed("checking the table failed: \(error)"), now: now)
+      firewall.lookAgain()
+      noteTrouble("the table inet \(NFTables.table) cannot be put right: \(error)", now: now)
+      return false
+    }
+    trouble = nil
+    if hasToldTrouble {
+      hasToldTrouble = false
+      mustCloseAll = true
+    }
+    return true
+  }
+  private func noteTrouble(_ reason: String, now: UInt64) {
+    if trouble != reason { audit.add(.failed(reason), now: now) }
+    trouble = reason
+  }
+
+  /// One change in the kernel. Where the table was removed or changed since we looked, it is put right first.
+  private func apply(_ change: KernelChange, now: UInt64) throws(NetlinkError) {
+    guard let firewall else { return }
+    do throws(NetlinkError) { try firewall.apply(change) } catch {
+      guard [ENOENT, EEXIST, EBUSY, EOPNOTSUPP, EINVAL].contains(error.code), repairTable(now: now) else { throw error }
+      try firewall.apply(change)
     }
   }
 
   // MARK: Requests
 
   private func answer(_ request: EnforcerRequest, uid: uid_t, pid: pid_t, now: UInt64) -> EnforcerAnswer {
+    if request.kind == .status { return .status(status()) }
     if let unavailable {
       switch request.kind {
-      case .status:
-        var status = core.currentStatus
-        status.unavailable = unavailable
-        return .status(status)
       case .heartbeat: break
       default: return .unavailable(unavailable)
       }
     }
     switch request.kind {
     case .block, .reconcile: refreshProtection(now: now)
-    case .status: readCounters()
     default: break
     }
     let plan = core.plan(request, now: now)
     var failure: Int32?
-    do throws(NetlinkError) { try firewall?.apply(plan.change) } catch {
+    do throws(NetlinkError) { try apply(plan.change, now: now) } catch {
       failure = error.code
       audit.add(.failed("\(error)"), now: now)
     }
@@ -206,11 +322,19 @@ final class EnforcerServer {
     }
   }
 
-  private func readCounters() {
+  private func status() -> EnforcerStatus {
     core.set(\.auditLinesDropped, audit.dropped)
-    guard let dropped = try? firewall?.dropped() else { return }
-    core.set(\.droppedPackets, dropped.packets)
-    core.set(\.droppedBytes, dropped.bytes)
+    if let dropped = try? firewall?.dropped() {
+      core.set(\.droppedPackets, dropped.packets)
+      core.set(\.droppedBytes, dropped.bytes)
+    }
+    var status = core.currentStatus
+    status.unavailable = unavailable ?? trouble ?? ""
+    if unavailable == nil, trouble != nil { hasToldTrouble = true }
+    var remarks = host?.remarks ?? []
+    if let unknown = host?.facts.unknown { remarks.insert("nothing is blocked while it is not known what to protect: \(unknown)", at: 0) }
+    status.remarks = remarks.joined(separator: "; ")
+    return status
   }
 
   // MARK: Connections
@@ -233,13 +357,28 @@ final class EnforcerServer {
       Glibc.close(descriptor)
       return
     }
-    guard connections.count < Limits.enforcerConnections else {
+    let isRoot = uid == 0
+    let places = Limits.enforcerConnections - (isRoot ? 0 : Limits.enforcerConnectionsOfRoot)
+    guard connections.count(where: { isRoot || $0.uid != 0 }) < places || makeRoom(isRoot: isRoot, now: now) else {
       core.count(\.connectionsRefused)
       audit.add(.tooManyConnections, now: now)
       Glibc.close(descriptor)
       return
     }
-    connections.append(Connection(descriptor: descriptor, uid: uid, pid: pid))
+    connections.append(Connection(descriptor: descriptor, uid: uid, pid: pid, lastHeard: now))
+  }
+
+  /// Closes the connection that has been silent longest, if for long enough; the engine says something each second.
+  private func makeRoom(isRoot: Bool, now: UInt64) -> Bool {
+    let silent = connections.indices.filter { i in
+      let connection = connections[i]
+      return (isRoot || connection.uid != 0) && !connection.isOurParents && connection.output.isEmpty
+        && now &- connection.lastHeard >= UInt64(Limits.enforcerPeerPatience.count)
+    }
+    guard let oldest = silent.min(by: { connections[$0].lastHeard < connections[$1].lastHeard }) else { return false }
+    audit.add(.silent(uid: connections[oldest].uid, pid: connections[oldest].pid), now: now)
+    close(oldest)
+    return true
   }
 
   private func close(_ i: Int) { Glibc.close(connections.remove(at: i).descriptor) }
@@ -252,6 +391,7 @@ final class EnforcerServer {
     let count = recv(connections[i].descriptor, &buffer, room, 0)
     if count < 0, errno == EAGAIN || errno == EINTR { return }
     guard count > 0 else { return close(i) }
+    connections[i].lastHeard = now
     connections[i].input.append(contentsOf: buffer[..<count])
     switch connections[i].input.withUnsafeBytes({ EnforcerRequest.decode($0) }) {
     case .incomplete(let wanted):

@@ -20,19 +20,33 @@ final class Firewall {
   /// Somebody else changed something between two of our changes, or one of ours was left half done; our table is to be looked at.
   private var isDoubtful = false
 
-  /// Takes over the table of an earlier run, with what is blocked in it.
-  init() throws(FirewallUnavailable) {
+  /// The name of this boot in our table; empty where it is not known.
+  private let marker: String
+  /// The table has been ours in this boot: something was blocked.
+  private(set) var isOfThisBoot = false
+
+  /// Takes over the table of an earlier run, with what is blocked in it. `boot`: what no other boot of this machine is called.
+  init(boot: String = "") throws(FirewallUnavailable) {
+    marker = boot.isEmpty ? "" : NFTables.markerPrefix + boot
     do throws(NetlinkError) {
       // Room for a whole table in one transaction, replaced (three messages of 40 bytes an element).
       socket = try NetlinkSocket(protocol: NETLINK_NETFILTER, sendBytes: 16 << 20)
       sets = BlockSet.always
       generation = try currentGeneration()
-      guard let present = try presentSets() else { return }
-      sets = present
-      try begin()
+      let shape = try readShape()
+      guard shape.isThere else { return }
+      isOfThisBoot = !marker.isEmpty && shape.markers.contains(marker)
+      try takeOver(shape)
     } catch {
       throw FirewallUnavailable(reason: Firewall.explain(error))
     }
+  }
+
+  private func takeOver(_ shape: NFTables.Shape) throws(NetlinkError) {
+    let present = shape.sets
+    if shape.isForeign { return try remake(keeping: present) }
+    sets = present.union(BlockSet.always).sorted()
+    try begin()
   }
 
   /// Makes the table, or takes over what is there.
@@ -40,12 +54,20 @@ final class Firewall {
     do {
       try install()
     } catch {
-      guard error.code == EEXIST || error.code == EBUSY || error.code == EOPNOTSUPP else { throw error }
+      guard [EEXIST, EBUSY, EOPNOTSUPP, EINVAL].contains(error.code) else { throw error }
       // A table of our name that is built otherwise (another version, another hand) cannot be changed into ours.
-      try deleteTable()
-      sets = BlockSet.always
-      try install()
+      try remake(keeping: [])
     }
+  }
+
+  /// Deletes the table, with what others made in it, and makes it anew, with what was blocked in those sets that were as ours are.
+  private func remake(keeping present: Set<BlockSet>) throws(NetlinkError) {
+    let kept = try elements(of: present.sorted()).filter { $0.remainingMilliseconds > 0 }
+    try deleteTable()
+    sets = BlockSet.always
+    try install()
+    try apply(
+      KernelChange(additions: kept.map { .init(network: $0.network, milliseconds: $0.remainingMilliseconds, isRefresh: false) }))
   }
 
   private static func explain(_ error: NetlinkError) -> String {
@@ -106,7 +128,7 @@ final class Firewall {
   /// Makes what is missing of the table, and writes its chain anew.
   func install() throws(NetlinkError) {
     var batch = NFTables.Batch(sequence: socket.nextSequence())
-    NFTables.install(sets, into: &batch)
+    NFTables.install(sets, marker: marker, into: &batch)
     try commit(&batch, "making table inet \(NFTables.table)")
     isInstalled = true
   }
@@ -140,9 +162,9 @@ final class Firewall {
   // MARK: Questions
 
   /// What is blocked in the kernel now.
-  func elements() throws(NetlinkError) -> [ActiveBlock] {
+  func elements() throws(NetlinkError) -> [ActiveBlock] { isInstalled ? try elements(of: sets) : [] }
+  private func elements(of sets: [BlockSet]) throws(NetlinkError) -> [ActiveBlock] {
     var all: [ActiveBlock] = []
-    guard isInstalled else { return all }
     for set in sets {
       var list: [ActiveBlock] = []
       try socket.ask("listing \(set.name)", { NFTables.question(.elements(set), sequence: $0) }, begin: { list.removeAll(keepingCapacity: true) }) {
@@ -153,18 +175,18 @@ final class Firewall {
     return all
   }
 
-  /// Sets of ours that exist, and those that always must; nil: there is no table.
-  private func presentSets() throws(NetlinkError) -> [BlockSet]? {
-    var found: Set<BlockSet> = []
-    do {
-      try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { found = [] }) {
-        if let set = NFTables.set($0) { found.insert(set) }
+  /// What there is of our table, and whether it is as we make it.
+  private func readShape() throws(NetlinkError) -> NFTables.Shape {
+    var shape = NFTables.Shape()
+    for question in [NFTables.Question.sets, .chains, .counters] {
+      do {
+        let before = shape
+        try socket.ask("reading the table", { NFTables.question(question, sequence: $0) }, begin: { shape = before }) { shape.add($0) }
+      } catch {
+        guard error.code == ENOENT else { throw error }
       }
-    } catch {
-      guard error.code == ENOENT else { throw error }
-      return nil
     }
-    return found.isEmpty ? nil : found.union(BlockSet.always).sorted()
+    return shape
   }
 
   /// Packets and bytes that were dropped since the table was made.
@@ -193,22 +215,33 @@ final class Firewall {
     return try currentGeneration() != generation
   }
 
-  /// After a change by others: the table is whole again, empty where it had been removed. True if something of it was missing.
-  func repair() throws(NetlinkError) -> Bool {
+  /// The next look finds it changed: something could not be put right.
+  func lookAgain() { isDoubtful = true }
+
+  /// After a change by others: the table is whole again and as we make it, empty where it had been removed. True if something of it was
+  /// missing or otherwise. `isNeeded`: something is to be blocked; a table that was removed while nothing is stays removed.
+  func repair(isNeeded: Bool) throws(NetlinkError) -> Bool {
     // From here on a change by others is a new one.
     generation = try currentGeneration()
     isDoubtful = false
-    var present: Set<BlockSet> = []
-    do {
-      try socket.ask("listing sets", { NFTables.question(.sets, sequence: $0) }, begin: { present = [] }) {
-        if let set = NFTables.set($0) { present.insert(set) }
+    do throws(NetlinkError) {
+      let shape = try readShape()
+      if !shape.isThere, !isNeeded {
+        sets = BlockSet.always
+        isInstalled = false
+        return false
       }
+      let isWhole = shape.isWhole(sets)
+      if shape.isForeign {
+        try remake(keeping: shape.sets)
+      } else {
+        sets = shape.sets.union(sets).sorted()
+        try begin()
+      }
+      return !isWhole
     } catch {
-      guard error.code == ENOENT else { throw error }
+      isDoubtful = true
+      throw error
     }
-    let isMissing = sets.contains { !present.contains($0) }
-    sets = present.union(sets).sorted()
-    try install()
-    return isMissing
   }
 }

@@ -1,7 +1,7 @@
 // What this host is at this moment: its addresses, default gateways, resolvers, and who is logged in over the network. I/O.
 // What must stay true: a fact is never older than the request that is checked with it: addresses and routes are watched (rtnetlink) and
-// read again after any change, files after any change of their state, sessions at most `Limits.sessionListAge` before; a list that cannot be
-// read makes `unknown`, and then nothing is blocked.
+// read again after any change, files after any change of their state, sessions for every request; a list that cannot be read makes `unknown`,
+// and then nothing is blocked. Where only sshd's ports are unclear, more counts as a session instead, and `remarks` says so.
 import CNetlink
 import Enforcement
 import Glibc
@@ -14,21 +14,28 @@ final class HostFacts {
   private let configuredPorts: [UInt16]
   private let files: WatchedFiles
   private var sessions: AdminSessions
-  private var sessionsRead: UInt64?
+  private let configuredGrace: Nanoseconds
   private var isStale = true
   private(set) var facts = ProtectedSet.Facts()
-  private(set) var ports: [UInt16] = []
+  private(set) var ports: Set<UInt16> = []
+  /// Ports that were administration's when sessions began that are still there.
+  private var livePorts: Set<UInt16> = []
+  /// What the operator should know, though blocking goes on.
+  private(set) var remarks: [String] = []
 
   /// Readable when something changed.
   var descriptor: Int32 { watch.descriptor }
 
   init(ports: [UInt16], rule: AdminSessions.Rule, grace: Nanoseconds, files: WatchedFiles = WatchedFiles()) throws(NetlinkError) {
     let groups = UInt32(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)
-    watch = try NetlinkSocket(protocol: NETLINK_ROUTE, groups: groups)
+    // Next hops as objects of their own came with Linux 5.3; an older kernel leaves groups out that it does not know.
+    let nextHops = UInt32(1) << (RTNLGRP_NEXTHOP.rawValue - 1)
+    watch = try NetlinkSocket(protocol: NETLINK_ROUTE, groups: groups | nextHops)
     routes = try NetlinkSocket(protocol: NETLINK_ROUTE)
     sockets = try NetlinkSocket(protocol: NETLINK_SOCK_DIAG)
     configuredPorts = ports
     self.files = files
+    configuredGrace = grace
     sessions = AdminSessions(rule: rule, grace: grace)
   }
 
@@ -42,25 +49,47 @@ final class HostFacts {
         isStale = false
       }
       facts.resolvers = files.resolvers()
-      if sessionsRead.map({ now &- $0 >= UInt64(Limits.sessionListAge.count) }) ?? true {
-        ports = Set(configuredPorts + files.sshdPorts(now: now)).sorted()
-        guard ports.count <= Limits.administrationPorts else { throw NetlinkError(code: E2BIG, during: "\(ports.count) administration ports") }
-        facts.sessionPeers = sessions.update(try connections(), logins: files.logins(), now: now, isBlocked: isBlocked)
-        sessionsRead = now
-      }
+      facts.sessionPeers = try sessionPeers(now: now, isBlocked: isBlocked)
       facts.unknown = files.failure
     } catch {
       isStale = true
-      sessionsRead = nil
       facts.unknown = error.description
     }
     return facts
   }
 
-  /// An address, or a default route; other routes come and go without meaning anything here.
+  private func sessionPeers(now: UInt64, isBlocked: (IPAddress) -> Bool) throws(NetlinkError) -> [IPAddress] {
+    let sshd = files.sshd(now: now)
+    let named = sshd.ports.union(configuredPorts)
+    guard named.count <= Limits.administrationPorts else { throw NetlinkError(code: E2BIG, during: "\(named.count) administration ports") }
+    ports = named.union(livePorts)
+    let logins = files.logins()
+    remarks = []
+    if let reason = sshd.unclear {
+      remarks.append(
+        "sshd's ports are not known for certain (\(reason)): marked connections count as sessions on every port; name the ports in admin_ports,"
+          + " or let the enforcer's user read it")
+    }
+    if sshd.loginGrace == 0 {
+      remarks.append("sshd's LoginGraceTime is 0: its connections do not become sessions by their age")
+    }
+    sessions.grace = HostFacts.graces(sshd, configured: Set(configuredPorts), configuredGrace)
+    try listSessions(isEveryPort: sshd.unclear != nil)
+    return sessions.finish(logins: logins, now: now, isBlocked: isBlocked)
+  }
+
+  /// On sshd's ports a connection is a session by age once sshd would have closed it; where sshd never does, none is. On other ports the
+  /// configured age holds.
+  private static func graces(_ sshd: SSHDFacts, configured: Set<UInt16>, _ grace: Nanoseconds) -> @Sendable (UInt16) -> Nanoseconds? {
+    let ofSSHD = sshd.loginGrace == 0 ? nil : max(grace, .seconds(Int64(sshd.loginGrace ?? 0) + 30))
+    let others = configured.subtracting(sshd.ports)
+    return { others.contains($0) ? grace : ofSSHD }
+  }
+
+  /// An address, a next hop, or a default route; other routes come and go without meaning anything here.
   private static func matters(_ message: NetlinkMessage) -> Bool {
     switch Int(message.type) {
-    case Int(RTM_NEWADDR), Int(RTM_DELADDR): true
+    case Int(RTM_NEWADDR), Int(RTM_DELADDR), Int(RTM_NEWNEXTHOP), Int(RTM_DELNEXTHOP): true
     case Int(RTM_NEWROUTE), Int(RTM_DELROUTE): message.body.count >= 2 && message.body[1] <= 1
     default: false
     }
@@ -101,13 +130,17 @@ final class HostFacts {
 
   private func gateways() throws(NetlinkError) -> [IPAddress] {
     var list: Set<IPAddress> = []
+    var objects: Set<UInt32> = []
     for family in [AF_INET, AF_INET6] {
       try dump(Int32(RTM_GETROUTE), family: family, headerBytes: 12, "listing routes") { message in
         // 0.0.0.0/0, or the two halves that a VPN lays over it.
         guard Int(message.type) == Int(RTM_NEWROUTE), message.body.count >= 12, message.body[1] <= 1 else { return }
-        HostFacts.gateways(message.attributes(after: 12), into: &list)
+        let attributes = message.attributes(after: 12)
+        HostFacts.gateways(attributes, into: &list)
+        if let id = attributes.first(UInt32(RTA_NH_ID.rawValue)), id.count == 4 { objects.insert(id.loadUnaligned(as: UInt32.self)) }
       }
     }
+    if !objects.isEmpty { list.formUnion(try NextHops(list: self.dump).gateways(of: objects)) }
     return list.sorted()
   }
   private static func gateways(_ attributes: NetlinkAttributes, into list: inout Set<IPAddress>) {
@@ -130,19 +163,22 @@ final class HostFacts {
     }
   }
 
-  /// Established TCP connections to our administration ports. sock_diag(7): struct inet_diag_req_v2, struct inet_diag_msg.
-  private func connections() throws(NetlinkError) -> [AdminSessions.Connection] {
-    var list: [AdminSessions.Connection] = []
-    for port in ports {
+  /// Established TCP connections to our administration ports, or to all. sock_diag(7): struct inet_diag_req_v2, struct inet_diag_msg.
+  private func listSessions(isEveryPort: Bool) throws(NetlinkError) {
+    sessions.begin()
+    var found: Set<UInt16> = []
+    let known = ports
+    for port in isEveryPort ? [0] : known.sorted() {
       for family in [AF_INET, AF_INET6] {
         try sockets.ask("listing sessions", { HostFacts.socketRequest(family: UInt8(family), port: port, sequence: $0) }) {
-          if list.count <= Limits.protectedAddresses, let connection = HostFacts.connection($0, port: port) { list.append(connection) }
+          guard let connection = HostFacts.connection($0, port: port) else { return }
+          let isAdministration = known.contains(connection.localPort)
+          if isAdministration { found.insert(connection.localPort) }
+          sessions.add(connection, isAdministration: isAdministration)
         }
       }
     }
-    // Half a list of sessions protects half of the administrators.
-    guard list.count <= Limits.protectedAddresses else { throw NetlinkError(code: E2BIG, during: "listing sessions") }
-    return list
+    livePorts = found
   }
   private static func socketRequest(family: UInt8, port: UInt16, sequence: UInt32) -> [UInt8] {
     var out = NetlinkWriter()
@@ -157,7 +193,7 @@ final class HostFacts {
   }
   private static func connection(_ message: NetlinkMessage, port: UInt16) -> AdminSessions.Connection? {
     let size = MemoryLayout<inet_diag_msg>.size
-    guard message.body.count >= size, let local = message.body.slice(4, 6).bigEndian(UInt16.self), local == port,
+    guard message.body.count >= size, let local = message.body.slice(4, 6).bigEndian(UInt16.self), port == 0 || local == port,
       let peerPort = message.body.slice(6, 8).bigEndian(UInt16.self),
       let peer = message.body.slice(24, Int32(message.body[0]) == AF_INET ? 28 : 40).address
     else { return nil }

@@ -59,6 +59,7 @@ enum NFTables {
   static let chain = "early"
   static let priority: Int32 = -310
   static let counters = ["dropped4", "dropped6"]
+  static let markerPrefix = "boot_"
   /// Elements in one message: an attribute has at most 64 KiB.
   static let elementsPerMessage = 1024
   private static let family = inetFamily
@@ -98,9 +99,10 @@ enum NFTables {
   // MARK: Transactions
 
   /// Makes what is missing and writes the chain anew, without touching what is blocked: there is no moment without protection.
-  static func install(_ sets: [BlockSet], into batch: inout Batch) {
+  /// `marker`: a counter that counts nothing and whose name says in which boot the table was ours; empty: none.
+  static func install(_ sets: [BlockSet], marker: String = "", into batch: inout Batch) {
     batch.message(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE) { $0.text(NFTA_TABLE_NAME.rawValue, table) }
-    for name in counters {
+    for name in counters + (marker.isEmpty ? [] : [marker]) {
       batch.message(NFT_MSG_NEWOBJ, flags: NLM_F_CREATE) {
         $0.text(NFTA_OBJ_TABLE.rawValue, table)
         $0.text(NFTA_OBJ_NAME.rawValue, name)
@@ -273,7 +275,7 @@ enum NFTables {
 
   enum Question {
     case generation
-    case sets, counters
+    case sets, chains, counters
     case elements(BlockSet)
   }
   static func question(_ question: Question, sequence: UInt32) -> [UInt8] {
@@ -288,6 +290,8 @@ enum NFTables {
     case .sets:
       begin(NFT_MSG_GETSET, isDump: true)
       out.text(NFTA_SET_TABLE.rawValue, table)
+    case .chains:
+      begin(NFT_MSG_GETCHAIN, isDump: true)
     case .counters:
       begin(NFT_MSG_GETOBJ, isDump: true)
       out.text(NFTA_OBJ_TABLE.rawValue, table)
@@ -310,12 +314,50 @@ enum NFTables {
   static func generation(_ message: NetlinkMessage) -> UInt32? {
     isOurs(message, NFT_MSG_NEWGEN)?.first(NFTA_GEN_ID.rawValue)?.bigEndian(UInt32.self)
   }
-  /// A set of our table; nil where it is none of those that we make.
+  /// What a table of our name consists of.
+  struct Shape: Equatable {
+    /// Those that are as we make them.
+    var sets: Set<BlockSet> = []
+    var markers: Set<String> = []
+    private var hasChain = false
+    /// Something in it is none of ours, or is made otherwise.
+    private(set) var isForeign = false
+    private(set) var isThere = false
+    func isWhole(_ wanted: [BlockSet]) -> Bool { hasChain && !isForeign && sets.isSuperset(of: wanted) }
+
+    mutating func add(_ message: NetlinkMessage) {
+      if let attributes = isOurs(message, NFT_MSG_NEWSET), owns(attributes, NFTA_SET_TABLE.rawValue) {
+        isThere = true
+        if let set = NFTables.set(message) { sets.insert(set) } else { isForeign = true }
+      } else if let attributes = isOurs(message, NFT_MSG_NEWCHAIN), owns(attributes, NFTA_CHAIN_TABLE.rawValue) {
+        isThere = true
+        let isOurChain = attributes.first(NFTA_CHAIN_NAME.rawValue).map { text($0) == NFTables.chain } == true && hook(attributes)
+        if isOurChain { hasChain = true } else { isForeign = true }
+      } else if let attributes = isOurs(message, NFT_MSG_NEWOBJ), owns(attributes, NFTA_OBJ_TABLE.rawValue) {
+        isThere = true
+        let name = attributes.first(NFTA_OBJ_NAME.rawValue).map { text($0) } ?? ""
+        if name.hasPrefix(markerPrefix) { markers.insert(name) } else if !counters.contains(name) { isForeign = true }
+      }
+    }
+    private func owns(_ attributes: NetlinkAttributes, _ type: UInt32) -> Bool { attributes.first(type).map { isTable($0) } == true }
+    private func hook(_ attributes: NetlinkAttributes) -> Bool {
+      guard let hook = attributes.first(NFTA_CHAIN_HOOK.rawValue).map({ NetlinkAttributes($0) }) else { return false }
+      return hook.first(NFTA_HOOK_HOOKNUM.rawValue)?.bigEndian(UInt32.self) == preroutingHook
+        && hook.first(NFTA_HOOK_PRIORITY.rawValue)?.bigEndian(UInt32.self) == UInt32(bitPattern: priority)
+    }
+  }
+  /// A name in a message, without the zero behind it.
+  private static func text(_ bytes: Bytes) -> String { bytes.upTo(max(0, bytes.count - 1)).string }
+
+  /// A set of our table; nil where it is none of those that we make, or is made otherwise.
   static func set(_ message: NetlinkMessage) -> BlockSet? {
     guard let attributes = isOurs(message, NFT_MSG_NEWSET), let owner = attributes.first(NFTA_SET_TABLE.rawValue), isTable(owner),
-      let name = attributes.first(NFTA_SET_NAME.rawValue)
+      let name = attributes.first(NFTA_SET_NAME.rawValue),
+      let set = BlockSet.all.first(where: { name.elementsEqual(Array($0.name.utf8) + [0]) }),
+      attributes.first(NFTA_SET_FLAGS.rawValue)?.bigEndian(UInt32.self) == NFT_SET_TIMEOUT.rawValue,
+      attributes.first(NFTA_SET_KEY_LEN.rawValue)?.bigEndian(UInt32.self) == UInt32(set.keyBytes)
     else { return nil }
-    return BlockSet.all.first { name.elementsEqual(Array($0.name.utf8) + [0]) }
+    return set
   }
   /// Packets and bytes of one of our counters.
   static func counter(_ message: NetlinkMessage) -> (packets: UInt64, bytes: UInt64)? {

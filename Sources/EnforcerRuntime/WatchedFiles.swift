@@ -11,12 +11,13 @@ final class WatchedFiles {
   private let sshdPath: String
   /// Where systemd listens in sshd's place, and where distributions keep options of its command line.
   private let sshSocketPaths: [String]
+  private let sshServicePaths: [String]
   private let sshOptionPaths: [String]
   private let sessionDirectory: String
   private let utmpPath: String
   private var cache: [String: (state: State, resolvers: [IPAddress])] = [:]
-  private var ports: [UInt16] = []
-  private var portsRead: UInt64?
+  private var sshdFacts = SSHDFacts()
+  private var sshdRead: UInt64?
   /// Why a list may be incomplete.
   private(set) var failure: String?
 
@@ -24,12 +25,14 @@ final class WatchedFiles {
   init(
     resolvers: [String] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"], sshd: String = "/etc/ssh/sshd_config",
     sshSockets: [String] = ["/etc/systemd/system/ssh.socket", "/etc/systemd/system/sshd.socket"],
+    sshServices: [String] = ["/etc/systemd/system/ssh.service", "/etc/systemd/system/sshd.service"],
     sshOptions: [String] = ["/etc/default/ssh", "/etc/sysconfig/sshd"],
     sessions: String = "/run/systemd/sessions", utmp: String = "/run/utmp"
   ) {
     resolverPaths = resolvers
     sshdPath = sshd
     sshSocketPaths = sshSockets
+    sshServicePaths = sshServices
     sshOptionPaths = sshOptions
     sessionDirectory = sessions
     utmpPath = utmp
@@ -47,12 +50,13 @@ final class WatchedFiles {
     return State(inode: UInt64(status.st_ino), size: Int64(status.st_size), seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
   }
 
+  /// Begins anew: what failed before is forgotten.
   func resolvers() -> [IPAddress] {
     var list: Set<IPAddress> = []
     failure = nil
     for path in resolverPaths {
       guard let state = WatchedFiles.state(path) else {
-        if errno != ENOENT && errno != ENOTDIR { failure = "\(path): \(errorText(errno))" }
+        if errno != ENOENT && errno != ENOTDIR { fail("\(path): \(errorText(errno))") }
         continue
       }
       if let known = cache[path], known.state == state {
@@ -64,47 +68,61 @@ final class WatchedFiles {
         let found = bytes.withUnsafeBytes { WatchedText.resolvers($0) }
         cache[path] = (state, found)
         list.formUnion(found)
-      case .failure(let error): failure = error.diagnostic.message
+      case .failure(let error): fail("\(path): \(error.diagnostic.message)")
       }
     }
     return list.sorted()
   }
 
-  /// What the configuration of sshd, its socket and its command line say; 22 where they say nothing. Read at most every 30 s: a port does not
-  /// change before sshd restarts. More ports than sshd has do no harm: who counts as logged in there must still be it.
-  func sshdPorts(now: UInt64) -> [UInt16] {
-    if let portsRead, now &- portsRead < 30_000_000_000 { return ports }
-    portsRead = now
-    var found: Set<UInt16> = []
-    for path in WatchedFiles.withDropIns([sshdPath]) { found.formUnion(WatchedFiles.read(path, WatchedText.sshdPorts)) }
-    for path in WatchedFiles.withDropIns(sshSocketPaths) { found.formUnion(WatchedFiles.read(path, WatchedText.socketPorts)) }
-    for path in sshOptionPaths { found.formUnion(WatchedFiles.read(path, WatchedText.optionPorts)) }
-    ports = found.isEmpty ? [22] : found.sorted()
-    return ports
-  }
-  /// Each file with the `.conf` files of its directory `.d`, which may be there without it.
-  private static func withDropIns(_ paths: [String]) -> [String] {
-    paths.flatMap { path in
-      [path] + (directoryNames(path + ".d") ?? []).filter { $0.hasSuffix(".conf") }.prefix(Limits.administrationPorts).map { "\(path).d/\($0)" }
-    }
-  }
-  private static func read(_ path: String, _ parse: (Bytes) -> [UInt16]) -> [UInt16] {
-    guard case .success(let bytes) = readDocumentFile(path, limit: Limits.watchedFileBytes) else { return [] }
-    return bytes.withUnsafeBytes(parse)
+  /// What the configuration of sshd, its socket and its command line say. Read at most every 5 s: a port does not change before sshd starts
+  /// anew, and who comes over the new one has to log in first.
+  func sshd(now: UInt64) -> SSHDFacts {
+    if let sshdRead, now &- sshdRead < 5_000_000_000 { return sshdFacts }
+    sshdRead = now
+    var reader = SSHDReader(directory: sshdPath.lastIndex(of: "/").map { String(sshdPath[..<$0]) } ?? "")
+    reader.readWithDropIns(sshdPath, SSHDText.configuration)
+    for path in sshSocketPaths { reader.readWithDropIns(path, SSHDText.socketUnit) }
+    for path in sshServicePaths { reader.readWithDropIns(path, SSHDText.commandLine) }
+    for path in sshOptionPaths { reader.read(path, SSHDText.commandLine) }
+    sshdFacts = reader.facts
+    return sshdFacts
   }
 
-  /// Addresses that somebody is logged in from, as logind and utmp have it.
+  /// Addresses that somebody is logged in from, as logind and utmp have it. A list that is there and cannot be read is a `failure`.
   func logins() -> Set<IPAddress> {
     var list: Set<IPAddress> = []
-    for name in (directoryNames(sessionDirectory) ?? []).prefix(Limits.protectedAddresses) where !name.hasSuffix(".ref") {
-      if case .success(let bytes) = readDocumentFile("\(sessionDirectory)/\(name)", limit: Limits.watchedFileBytes),
-        let address = bytes.withUnsafeBytes({ WatchedText.login($0) })
-      {
-        list.insert(address)
+    if isThere(sessionDirectory) {
+      if let names = directoryNames(sessionDirectory) {
+        for name in names.prefix(Limits.protectedAddresses) where !name.hasSuffix(".ref") && !name.hasPrefix(".") {
+          guard let bytes = read("\(sessionDirectory)/\(name)", limit: Limits.watchedFileBytes) else { continue }
+          if let address = bytes.withUnsafeBytes({ WatchedText.login($0) }) { list.insert(address) }
+        }
+      } else {
+        fail("\(sessionDirectory) cannot be listed: \(errorText(errno))")
       }
     }
-    if case .success(let bytes) = readDocumentFile(utmpPath, limit: Limits.documentBytes) { bytes.withUnsafeBytes { utmp($0, into: &list) } }
+    if let bytes = read(utmpPath, limit: Limits.documentBytes) { bytes.withUnsafeBytes { utmp($0, into: &list) } }
     return list
+  }
+  private func fail(_ reason: String) { failure = failure ?? reason }
+  private func isThere(_ path: String) -> Bool {
+    switch FileState.of(path) {
+    case .there(let isDevice): return !isDevice
+    case .absent: return false
+    case .unreadable(let reason):
+      fail("\(path): \(reason)")
+      return false
+    }
+  }
+  /// nil: it is not there, or it cannot be read, which is noted. A file that goes meanwhile was not there.
+  private func read(_ path: String, limit: Int) -> [UInt8]? {
+    guard isThere(path) else { return nil }
+    switch readDocumentFile(path, limit: limit) {
+    case .success(let bytes): return bytes
+    case .failure(let error):
+      if isThere(path) { fail("\(path): \(error.diagnostic.message)") }
+      return nil
+    }
   }
   /// utmp(5): records of one fixed size.
   private func utmp(_ bytes: Bytes, into list: inout Set<IPAddress>) {

@@ -304,8 +304,10 @@ public enum Limits {
   /// Bytes of a text in an answer of the enforcer. Longer ones are cut.
   public static let enforcerTextBytes = 512
   /// Connections that the enforcer serves at a time: the engine, a command of the operator, and room for a reconnect. Further ones are
-  /// closed and counted.
+  /// closed and counted, where none of the others has been silent for `enforcerPeerPatience`: that one makes room.
   public static let enforcerConnections = 8
+  /// Of them for root alone: a hostile engine must not shut the operator out.
+  public static let enforcerConnectionsOfRoot = 2
   /// How long a peer may take to send the rest of a frame, or to take its answer. Beyond it the connection is closed and counted.
   public static let enforcerPeerPatience = Nanoseconds.seconds(5)
   /// Notices that wait for the engine's next heartbeat. Beyond it the oldest is dropped and counted; each was also an audit line.
@@ -319,8 +321,11 @@ public enum Limits {
   public static let allowlistEntries = 4096
   /// Ports that count as administration, configured and learned. Further ones are an error, or left out and reported.
   public static let administrationPorts = 32
-  /// How old the list of sessions may be when a block is checked against it. A request within this time uses the same list.
-  public static let sessionListAge = Nanoseconds.milliseconds(100)
+  /// Files of sshd (configuration, what it includes, units, options) that are read. With more of them its ports count as unclear.
+  public static let sshdFiles = 64
+  /// Unmarked connections of one address (IPv6: /64) to administration ports whose age is known. Further ones do not become sessions by age;
+  /// those that are authenticated need no age.
+  public static let connectionsPerPeer = 64
   /// Bytes of one message that the kernel sends over netlink. It never sends longer ones in a dump.
   public static let netlinkMessageBytes = 256 * 1024
   /// Bytes of a resolver or sshd configuration file that are read. The rest is left alone.

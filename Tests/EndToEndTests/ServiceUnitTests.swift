@@ -42,6 +42,18 @@ import Testing
     #expect(!text.contains(d.path), "\(text)")
   }
 
+  /// Six quick ends, as a kill or a crash brings them about, must not leave the host without them.
+  @Test func quickEndsDoNotKeepAUnitDown() {
+    let d = TemporaryDirectory()
+    for service in ServiceUnitTests.services {
+      let text = run(["/bin/cat", "\(ServiceUnitTests.directory)/\(service)"], d).text
+      #expect(text.contains("\nStartLimitIntervalSec=0\n") && text.contains("\nRestart=on-failure\n"), "\(service)")
+    }
+    for socket in ["panguardd.socket", "panguard-enforcer.socket"] {
+      #expect(run(["/bin/cat", "\(ServiceUnitTests.directory)/\(socket)"], d).text.contains("\nTriggerLimitIntervalSec=0\n"), "\(socket)")
+    }
+  }
+
   /// A capability, a socket family or a group that appears in a unit is a decision, not a slip.
   @Test func privilegesAreTheDocumentedOnes() throws {
     let expected: [(service: String, lines: [String])] = [

@@ -29,7 +29,7 @@ struct CodingTests {
     .reconciled(ReconcileReport(outcomes: [.blocked], strangers: [network("192.0.2.9/32")])),
     .alive(
       EnforcerNotice.Kind.allCases.map { EnforcerNotice($0, network("2001:db8::/64"), protected: $0 == .unblockedAsProtected ? .gateway : nil) }),
-    .status(fullStatus), .unavailable("no nftables: ä"),
+    .status(fullStatus), .status(remarkable), .unavailable("no nftables: ä"),
   ]
   /// Every counter with another value, so that a mistake in their order shows.
   static var fullStatus: EnforcerStatus {
@@ -37,6 +37,22 @@ struct CodingTests {
     for (i, counter) in EnforcerStatus.counters.enumerated() { status[keyPath: counter.path] = UInt64(i + 1) << 33 }
     status.unavailable = "reason"
     return status
+  }
+
+  static var remarkable: EnforcerStatus {
+    var status = fullStatus
+    status.remarks = "sshd's ports are not known for certain"
+    return status
+  }
+  @Test("a status without remarks is the frame that it was before there were any")
+  func remarks() {
+    let plain = EnforcerAnswer.status(CodingTests.fullStatus).encoded(id: 1)
+    #expect(plain.count == EnforcerProtocol.headerBytes + 8 * EnforcerStatus.counters.count + 2 + 6)
+    // There is one form: an empty remark is not written.
+    var empty = plain + [0, 0]
+    empty[2] = UInt8(empty.count >> 8)
+    empty[3] = UInt8(empty.count & 0xff)
+    #expect(decodeAnswer(empty) == .malformed(.body(offset: empty.count)))
   }
 
   @Test("requests come back as they were", arguments: requests)

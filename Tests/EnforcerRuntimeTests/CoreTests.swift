@@ -91,6 +91,54 @@ struct CoreTests {
     #expect(second.outcomes.filter { $0 == .refused(.rateExceeded) }.count == 48)
   }
 
+  @Test("a restoration in which everything was refused may be tried again; the first block ends it")
+  func restoringAgain() {
+    var core = core { $0.blocksPerMinute = 2 }
+    let blocks = (1...50).map { Block(network("203.0.113.\($0)/32"), seconds: 100) }
+    var facts = ProtectedSet.Facts()
+    facts.unknown = "a file cannot be read"
+    _ = protect(&core, facts)
+    guard case .reconciled(let refused) = ask(&core, .reconcile(blocks)) else { return #expect(Bool(false)) }
+    #expect(refused.outcomes.allSatisfy { $0 == .refused(.protectionUnknown) } && core.mayRestore)
+    _ = protect(&core, ProtectedSet.Facts())
+    guard case .reconciled(let first) = ask(&core, .reconcile(blocks)) else { return #expect(Bool(false)) }
+    #expect(first.outcomes.allSatisfy { $0 == .blocked } && !core.mayRestore)
+    var other = self.core()
+    _ = block(&other, "203.0.113.1/32")
+    #expect(!other.mayRestore)
+    var empty = self.core()
+    ask(&empty, .reconcile([]))
+    #expect(!empty.mayRestore)
+  }
+
+  @Test("a new enforcer in the same boot restores nothing without the rate, and is no new minute")
+  func anotherStart() {
+    var core = core { $0.blocksPerMinute = 60 }
+    core.continueBoot()
+    let blocks = (1...50).map { Block(network("203.0.113.\($0)/32"), seconds: 100) }
+    guard case .reconciled(let report) = ask(&core, .reconcile(blocks)) else { return #expect(Bool(false)) }
+    #expect(report.outcomes.filter { $0 == .blocked }.count == 1)
+    #expect(block(&core, "203.0.113.99/32") == [.refused(.rateExceeded)])
+    #expect(block(&core, "203.0.113.99/32", at: CoreTests.start + CoreTests.second) == [.blocked])
+    var slow = self.core { $0.blocksPerMinute = 5 }
+    slow.continueBoot()
+    #expect(block(&slow, "203.0.113.98/32", "203.0.113.99/32") == [.blocked, .refused(.rateExceeded)])
+  }
+
+  @Test("whether an address is blocked, by a block of any length")
+  func covering() {
+    var table = BlockTable(capacity: 9)
+    table.set(network("203.0.113.8/29"), end: 5)
+    table.set(network("2001:db8:7::/48"), end: 9)
+    let cases: [(String, Bool)] = [
+      ("203.0.113.8", true), ("203.0.113.15", true), ("203.0.113.16", false), ("2001:db8:7:ffff::1", true), ("2001:db8:8::1", false),
+    ]
+    for (text, expected) in cases { #expect(table.covers(address(text)) == expected, "\(text)") }
+    #expect(table.expire(now: 5) == 1 && !table.covers(address("203.0.113.8")) && table.covers(address("2001:db8:7::1")))
+    table.removeAll()
+    #expect(!table.covers(address("2001:db8:7::1")) && table.count == 0)
+  }
+
   @Test("a block ends by itself in our table too, and a new time replaces the old one")
   func time() {
     var core = core()

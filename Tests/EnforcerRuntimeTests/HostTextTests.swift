@@ -23,23 +23,59 @@ struct HostTextTests {
   static let ports: [(String, [UInt16])] = [
     ("Port 2222\n#Port 22\nPort=2223\n", [2222, 2223]), ("listenaddress 192.0.2.1:2022\nListenAddress [2001:db8::1]:2023\n", [2022, 2023]),
     ("ListenAddress 2001:db8::1\nListenAddress 192.0.2.1\nListenAddress [::]\n", []), ("Port 70000\nPort x\n", []),
+    ("  Port \"2222\"\nport = 2223 # Port 1\nPort '2224'\nListenAddress \"192.0.2.1:2225\"\nPort\nPort\t2226\n", [2222, 2223, 2224, 2225, 2226]),
   ]
   @Test("sshd_config", arguments: ports)
-  func sshdConfig(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.sshdPorts($0) } == expected) }
+  func sshdConfig(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { SSHDText.configuration($0).ports } == expected) }
+
+  @Test("what a port is called is not understood, and said")
+  func unclearPorts() {
+    for text in ["Port ssh", "Port 0", "Port 70000", "Port \"\""] {
+      #expect(withBytes(text) { SSHDText.configuration($0).unclear } != nil, "\(text)")
+    }
+    #expect(withBytes("Port 22\nX11Forwarding yes\nMatch User x\n") { SSHDText.configuration($0).unclear } == nil)
+    #expect(
+      withBytes("Include /etc/ssh/a.conf \"b c.conf\" # d\ninclude=e*\n") { SSHDText.configuration($0).includes }
+        == ["/etc/ssh/a.conf", "b c.conf", "e*"])
+  }
+
+  static let times: [(String, UInt32?)] = [
+    ("120", 120), ("2m", 120), ("1h30m", 5400), ("1H", 3600), ("0", 0), ("1w1d1s", 691_201), ("", nil), ("m", nil), ("5x", nil),
+    ("99999999999999999999", .max),
+  ]
+  @Test("LoginGraceTime", arguments: times)
+  func graces(_ text: String, _ expected: UInt32?) { #expect(SSHDText.seconds(text) == expected) }
+
+  @Test("the longest LoginGraceTime holds, and none is the longest")
+  func longestGrace() {
+    var facts = SSHDFacts()
+    for grace: UInt32 in [60, 300, 120] { facts.add(grace: grace) }
+    #expect(facts.loginGrace == 300)
+    for grace: UInt32 in [0, 600] { facts.add(grace: grace) }
+    #expect(facts.loginGrace == 0)
+  }
 
   static let sockets: [(String, [UInt16])] = [
     ("[Socket]\nListenStream=\nListenStream=2222\nListenStream = 0.0.0.0:2223\nListenStream=[::]:2224\n", [2222, 2223, 2224]),
     ("ListenStream=/run/x.sock\nListenStream=vsock::22\nListenStream=99999\n#ListenStream=22\nListenDatagram=53\n", []),
   ]
   @Test("ssh.socket", arguments: sockets)
-  func socketUnit(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.socketPorts($0) } == expected) }
+  func socketUnit(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { SSHDText.socketUnit($0).ports } == expected) }
 
   static let options: [(String, [UInt16])] = [
     ("SSHD_OPTS=\"-4 -p 2222 -p2223 -o Port=2224\"\n", [2222, 2223, 2224]), ("# SSHD_OPTS=-p 2222\nSSHD_OPTS=\n", []), ("SSHD_OPTS='-p'\n", []),
-    ("OPTIONS=-p 70000 -permit", []),
+    ("OPTIONS=-p 70000 -permit", []), ("ExecStart=/usr/sbin/sshd -D -oPort=2225 -o ListenAddress=192.0.2.1:2226 $SSHD_OPTS", [2225, 2226]),
   ]
   @Test("options of sshd's command line", arguments: options)
-  func sshdOptions(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { WatchedText.optionPorts($0) } == expected) }
+  func sshdOptions(_ text: String, _ expected: [UInt16]) { #expect(withBytes(text) { SSHDText.commandLine($0).ports } == expected) }
+
+  @Test("other files and times on sshd's command line")
+  func sshdFiles() {
+    let said = withBytes("ExecStartPre=/bin/test -f /etc/x\nExecStart=/usr/sbin/sshd -f /etc/ssh/other -g 0 -o LoginGraceTime=5m\n") {
+      SSHDText.commandLine($0)
+    }
+    #expect(said.includes == ["/etc/ssh/other"] && said.graces == [0, 300])
+  }
 
   @Test("logind's sessions")
   func logind() {
@@ -64,7 +100,8 @@ struct HostTextTests {
     let logged = connection("192.0.2.4")
     let all = [attacker, admin, tunnel, logged]
     #expect(
-      sessions.update(all, logins: [address("192.0.2.4"), address("192.0.2.99")], now: 2 * second, isBlocked: open) == [admin.peer, logged.peer])
+      sessions.update(all, logins: [address("192.0.2.4"), address("192.0.2.99")], now: 2 * second, isBlocked: open)
+        == [admin.peer, logged.peer, address("192.0.2.99")])
     // The attacker's connections are new ones each time; the tunnel stays.
     #expect(sessions.update([connection("192.0.2.1", 5001), tunnel], logins: [], now: 151 * second, isBlocked: open).isEmpty)
     #expect(sessions.update([connection("192.0.2.1", 5002), tunnel], logins: [], now: 152 * second, isBlocked: open) == [tunnel.peer])
@@ -77,6 +114,42 @@ struct HostTextTests {
       #expect(sessions.update([connection("192.0.2.1")], logins: [], now: UInt64(time) * second, isBlocked: { _ in true }).isEmpty)
     }
     #expect(sessions.update([connection("192.0.2.1")], logins: [], now: 1001 * second, isBlocked: { _ in false }).isEmpty)
+  }
+  @Test("a mark counts also where the peer is blocked: the log-in was under way")
+  func markedAndBlocked() {
+    var sessions = AdminSessions(rule: .authenticated, grace: .seconds(150))
+    _ = sessions.update([], logins: [], now: 1, isBlocked: { _ in false })
+    #expect(sessions.update([connection("192.0.2.1", service: 0x48)], logins: [], now: 2, isBlocked: { _ in true }) == [address("192.0.2.1")])
+  }
+  @Test("where ports are unclear, a mark counts on every port and nothing else does; where age says nothing, none is a session by age")
+  func unclearPortsAndAges() {
+    var sessions = AdminSessions(rule: .authenticated, grace: .seconds(1))
+    sessions.begin()
+    sessions.add(connection("192.0.2.1"), isAdministration: false)
+    sessions.add(connection("192.0.2.2", service: 0x10), isAdministration: false)
+    #expect(sessions.finish(logins: [], now: 1000 * second, isBlocked: { _ in false }) == [address("192.0.2.2")])
+    sessions.grace = { _ in nil }
+    #expect(sessions.update([connection("192.0.2.1")], logins: [], now: 2000 * second, isBlocked: { _ in false }).isEmpty)
+    #expect(sessions.update([connection("192.0.2.1")], logins: [], now: 3000 * second, isBlocked: { _ in false }).isEmpty)
+  }
+  @Test("however many connections strangers hold, memory is bounded, who is authenticated is found, and the list does not overflow")
+  func manyConnections() {
+    var sessions = AdminSessions(rule: .authenticated, grace: .seconds(150))
+    _ = sessions.update([connection("192.0.2.7")], logins: [], now: 1, isBlocked: { _ in false })
+    func all(_ i: Int) -> [AdminSessions.Connection] {
+      // One address with 60,000 connections, one with many addresses of one /64, 20,000 addresses of their own.
+      (0..<60_000).map { connection("192.0.2.1", UInt16($0)) }
+        + (0..<5000).map {
+          AdminSessions.Connection(peer: IPAddress(v6High: 0x2001_0db8 << 32, low: UInt64($0)), peerPort: 1, localPort: 22, typeOfService: 0)
+        }
+        + (0..<20_000).map { AdminSessions.Connection(peer: IPAddress(v4: 0x0b00_0000 + UInt32($0)), peerPort: 1, localPort: 22, typeOfService: 0) }
+        + [connection("192.0.2.7"), connection("192.0.2.1", 60_001, service: 0x10)]
+    }
+    for i in 1...3 {
+      let found = sessions.update(all(i), logins: [], now: UInt64(i) * 200 * second, isBlocked: { _ in false })
+      #expect(found.contains(address("192.0.2.7")) && found.contains(address("192.0.2.1")))
+      #expect(found.count <= Limits.protectedAddresses)
+    }
   }
   @Test("connections that were there before the enforcer count as sessions; so does every one where it is configured")
   func beginning() {
@@ -106,6 +179,10 @@ struct HostTextTests {
           _ = NFTables.generation(message)
           var blocks: [ActiveBlock] = []
           NFTables.elements(message, of: BlockSet.all[0], into: &blocks)
+          var shape = NFTables.Shape()
+          shape.add(message)
+          var hops = NextHops()
+          hops.add(message)
           for attribute in message.attributes(after: random.below(80)) { for inner in NetlinkAttributes(attribute.value) { _ = inner.value.address } }
         }
       }

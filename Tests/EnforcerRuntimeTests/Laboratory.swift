@@ -174,10 +174,12 @@ final class Laboratory {
   func ip(_ arguments: String) throws { try Command.run(["ip", "-n", host] + arguments.split(separator: " ").map(String.init)) }
 
   /// An enforcer on the host, ready.
-  func enforcer(passing descriptor: Int32? = nil) throws -> Command {
+  /// `setting`: what the shell does first in a mount namespace of its own, for example `mount --bind`; `at`: another socket.
+  func enforcer(passing descriptor: Int32? = nil, setting: String = "", at path: String? = nil) throws -> Command {
+    let shell = setting.isEmpty ? [] : ["sh", "-e", "-c", "\(setting)\nexec \"$@\"", "sh"]
     let command = try Command(
-      ["ip", "netns", "exec", host, Laboratory.program, "--config", directory + "/enforcer.yaml"]
-        + (descriptor == nil ? ["--socket", socket] : ["--fd", "3"]), passing: descriptor)
+      ["ip", "netns", "exec", host] + shell + [Laboratory.program, "--config", directory + "/enforcer.yaml"]
+        + (descriptor == nil ? ["--socket", path ?? socket] : ["--fd", "3"]), passing: descriptor)
     guard command.waitFor("ready;") || command.output.contains("nothing will be blocked") else {
       throw LaboratoryError(description: "no enforcer: \(command.output)")
     }
