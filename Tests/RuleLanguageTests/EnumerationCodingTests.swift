@@ -50,7 +50,7 @@ import Testing
       #expect(throws: CompactCodingError.self) { try bytes.withUnsafeBytes { try CompactCoding.decode(FieldReference.self, from: $0) } }
     }
     // Nested deeper than any rule.
-    let deep = (0..<100_000).flatMap { _ in [UInt8(2), 0, 0, 0, 2] } + [2, 0, 0, 0, 0, 0]
+    let deep = Array([[UInt8]](repeating: [2, 0, 0, 0, 2], count: 100_000).joined()) + [2, 0, 0, 0, 0, 0]
     #expect(throws: CompactCodingError.self) { try deep.withUnsafeBytes { try CompactCoding.decode(RuleLanguage.Expression.self, from: $0) } }
   }
 }
