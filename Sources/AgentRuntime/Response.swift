@@ -68,6 +68,9 @@ final class Responder {
   /// Why the enforcer can do nothing here; empty: it can.
   var unavailable = ""
   var saidProblem = ""
+  /// What the enforcer says beside being ready, and when it was asked; MonotonicTime.
+  var remarks = ""
+  var remarksAt: Int64 = 0
   /// When what the enforcer could not take is asked for again; MonotonicTime.
   var askAgainAt: Int64 = 0
   var refusals: [String: UInt64] = [:]

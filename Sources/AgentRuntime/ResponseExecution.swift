@@ -174,6 +174,7 @@ extension Responder {
     guard link.isOpen else { return }
     guard let status = link.ask({ client throws(EnforcerClientError) in try client.status() }) else { return }
     unavailable = status.unavailable
+    take(remarks: status.remarks)
     if !unavailable.isEmpty {
       reconciled = link.generation
       sayOnce("nothing can be blocked: \(unavailable)")
@@ -274,7 +275,20 @@ extension Responder {
     flush()
   }
 
+  /// What the enforcer lets the operator know though it works: ports of sshd that it cannot read, say. Said when it changes.
+  private func take(remarks: String) {
+    remarksAt = MonotonicTime.now()
+    guard remarks != self.remarks else { return }
+    self.remarks = remarks
+    if !remarks.isEmpty { tell(.note("the enforcer says: \(remarks)")) }
+  }
+
   private func beat() {
+    if MonotonicTime.now() - remarksAt >= 2 * Responder.patience,
+      let status = link.ask({ client throws(EnforcerClientError) in try client.status() })
+    {
+      take(remarks: status.remarks)
+    }
     guard case .done(let notices)? = link.ask({ client throws(EnforcerClientError) in try client.heartbeat() }) else { return }
     for notice in notices {
       switch notice.kind {
@@ -348,7 +362,7 @@ extension Responder {
   func status() -> ResponseStatus {
     var status = ResponseStatus()
     status.isEnforcerReady = link.isOpen && unavailable.isEmpty
-    status.enforcer = !link.isOpen ? link.problem : unavailable.isEmpty ? "ready" : unavailable
+    status.enforcer = !link.isOpen ? link.problem : unavailable.isEmpty ? (remarks.isEmpty ? "ready" : "ready; \(remarks)") : unavailable
     status.playbooks = UInt64(planner.playbooks.playbooks.count)
     status.activeBlocks = UInt64(blocks.values.filter(\.isConfirmed).count)
     status.waitingBlocks = UInt64(blocks.count) - status.activeBlocks

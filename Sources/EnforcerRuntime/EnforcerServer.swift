@@ -110,13 +110,15 @@ final class EnforcerServer {
     case .occupied(let user):
       if unavailable == nil { audit.add(.failed("user \(user), who is no enforcer, holds the name of the lock; it is passed over"), now: now) }
     case .failed(let code):
-      audit.add(.failed("the lock of this network namespace: \(String(cString: strerror(code)))"), now: now)
+      if unavailable == nil { audit.add(.failed("the lock of this network namespace: \(String(cString: strerror(code)))"), now: now) }
     }
     do throws(FirewallUnavailable) {
       firewall = try Firewall(boot: surroundings.boot)
       unavailable = nil
       adopt(now: now)
     } catch {
+      // Who cannot change the firewall must not keep another from it.
+      lock.release()
       cannotBlock(error.reason, now: now)
     }
   }
@@ -170,7 +172,7 @@ final class EnforcerServer {
   private func tick(now: UInt64) {
     guard now &- lastTick >= 1_000_000_000 else { return }
     lastTick = now
-    if firewall == nil, host != nil, !lock.isHeld { waitForLock(now: now) }
+    if firewall == nil, host != nil { tryAgain(now: now) }
     refreshProtection(now: now)
     if isReleaseDue { release(core.conflicting, now: now) }
     if core.heartbeatIsOverdue(now: now) {
@@ -189,8 +191,9 @@ final class EnforcerServer {
     ServiceNotification.send("WATCHDOG=1")
   }
 
-  /// The other enforcer may have ended. Who was told that nothing can be blocked asks again when it has to connect anew.
-  private func waitForLock(now: UInt64) {
+  /// The other enforcer may have ended, the kernel's module may have been loaded. Who was told that nothing can be blocked asks again when it
+  /// has to connect anew.
+  private func tryAgain(now: UInt64) {
     takeCharge(now: now)
     if firewall != nil { mustCloseAll = true }
   }

@@ -28,8 +28,12 @@ final class NamespaceLock {
     if let entry = getpwnam(NamespaceLock.user) { users.insert(entry.pointee.pw_uid) }
     enforcers = users
   }
-  deinit { if descriptor >= 0 { close(descriptor) } }
+  deinit { release() }
   var isHeld: Bool { descriptor >= 0 }
+  func release() {
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = -1
+  }
 
   func take() -> Outcome {
     if isHeld { return .held }

@@ -117,7 +117,7 @@ struct SigmaLogSource {
     "dns": SigmaLogSource(
       agentSource: "host_network", discriminator: nil,
       fields: network.merging([
-        "query": "dns.question.name", "record_type": "dns.question.type", "answer": "dns.answers.data",
+        "query": "dns.question.name", "record_type": "dns.question.type", "answer": "dns.answers",
         "parent_domain": "dns.question.registered_domain",
       ]) { a, _ in a }, keepsNames: false, category: "command-and-control"),
     "proxy": SigmaLogSource(agentSource: "host_network", discriminator: nil, fields: web, keepsNames: false, category: "command-and-control"),

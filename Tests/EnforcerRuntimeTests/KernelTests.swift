@@ -458,7 +458,14 @@ struct SocketTests {
     }
     #expect(try client.status().unavailable.contains("CAP_NET_ADMIN"))
     #expect(try client.heartbeat().value == [])
+    usleep(2_500_000)
     #expect(enforcer.output.split(separator: "\n").filter { $0.contains("nothing will be blocked") }.count == 1)
+    // Nor does it keep another from it: at the worst until that one's next try.
+    let path = lab.directory + "/able.sock"
+    let able = try lab.enforcer(at: path)
+    #expect(able.waitFor("ready;"))
+    usleep(300_000)
+    #expect(try EnforcerClient(path: path).block([Block(network("203.0.113.1/32"), seconds: 60)]).value == [.blocked])
   }
 
   @Test("two enforcers cannot serve one socket, and a file that is no socket is left alone")
