@@ -94,9 +94,11 @@ struct DNSReader {
 
   /// Whether the header can be one: a cheap test that nearly all other datagrams fail.
   static func isLikely(_ bytes: Bytes) -> Bool {
-    guard mayBegin(bytes) else { return false }
-    let opCode = bytes.u16(at: 2) >> 11 & 15
-    return opCode <= 6 && opCode != 3 && bytes[3] & 0x40 == 0
+    mayBegin(bytes) && areLikely(flags: bytes.u16(at: 2))
+  }
+  static func areLikely(flags: UInt16) -> Bool {
+    let opCode = flags >> 11 & 15
+    return opCode <= 6 && opCode != 3 && flags & 0x40 == 0
   }
 
   /// Calls `emit` for each question. `isCertain`: it is known to be DNS, so that a message which is cut counts for what is there.

@@ -13,6 +13,8 @@ final class DNSStreamParser: StreamParser {
     guard bytes.count >= 2 else { return nil }
     let length = Int(bytes.u16(at: 0))
     guard length >= 12 else { return false }
+    // Too short a preamble of something else must not wait for more.
+    if bytes.count >= 6, !DNSReader.areLikely(flags: bytes.u16(at: 4)) { return false }
     // Everything that the header test looks at.
     guard bytes.count >= 14 else { return nil }
     let questions = bytes.u16(at: 6)
