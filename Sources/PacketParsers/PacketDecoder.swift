@@ -260,7 +260,11 @@ private struct Decoding {
     case IPProtocol.gre: gre(at, end, &packet)
     case IPProtocol.sctp: sctp(at, end, wireEnd, &packet)
     case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.fragment, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication:
-      if packet.isIPv6 { extensions(at, end, wireEnd, &packet) } else if packet.ipProtocol == IPProtocol.authentication { authentication(at, end, wireEnd, &packet) }
+      if packet.isIPv6 {
+        extensions(at, end, wireEnd, &packet)
+      } else if packet.ipProtocol == IPProtocol.authentication {
+        authentication(at, end, wireEnd, &packet)
+      }
     default: break
     }
   }
@@ -280,7 +284,8 @@ private struct Decoding {
     for _ in 0..<Limits.extensionHeaders {
       let bytes: Int
       switch packet.ipProtocol {
-      case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication, IPProtocol.fragment:
+      case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication,
+        IPProtocol.fragment:
         guard end - at >= 8 else { return packet.error = .truncatedIPv6 }
         let length = Int(u8(p, at + 1))
         bytes =

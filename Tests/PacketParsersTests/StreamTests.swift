@@ -41,7 +41,10 @@ private struct Connection: ~Copyable {
   }
   /// The server acknowledges what lies before `offset`; 1 is the SYN alone.
   mutating func answer(_ flags: TCPFlags = .ack, acknowledging offset: Int) {
-    add(B.ipv4(6, B.tcp(80, 40_000, flags, sequence: flags.contains(.syn) ? 500 : 501, acknowledgment: initial &+ UInt32(offset)), from: B.there, to: B.here))
+    add(
+      B.ipv4(
+        6, B.tcp(80, 40_000, flags, sequence: flags.contains(.syn) ? 500 : 501, acknowledgment: initial &+ UInt32(offset)), from: B.there, to: B.here)
+    )
   }
   mutating func add(_ packet: Octets) {
     frame += 1
