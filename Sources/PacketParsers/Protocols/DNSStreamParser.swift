@@ -13,8 +13,8 @@ final class DNSStreamParser: StreamParser {
     guard bytes.count >= 2 else { return nil }
     let length = Int(bytes.u16(at: 0))
     guard length >= 12 else { return false }
-    // Too short a preamble of something else must not wait for more.
-    if bytes.count >= 6, !DNSReader.areLikely(flags: bytes.u16(at: 4)) { return false }
+    // What is there of the header already shows most of what is none: the reserved bit, and the count of questions.
+    if (bytes.count > 5 && bytes[5] & 0x40 != 0) || (bytes.count > 6 && bytes[6] != 0) || (bytes.count > 7 && bytes[7] > 1) { return false }
     // Everything that the header test looks at.
     guard bytes.count >= 14 else { return nil }
     let questions = bytes.u16(at: 6)
