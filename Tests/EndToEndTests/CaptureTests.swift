@@ -114,7 +114,7 @@ private final class Cable {
     #expect(eventually { row(agent, "network")?.state == "reading" || row(agent, "network:cable") != nil }, "\(agent.errors)")
     #expect(eventually { agent.status()?.counters.contains { $0.name == "capture frames:cable" } == true }, "\(agent.errors)")
     cable.ask("beacon.example")
-    #expect(eventually { try agent.decisions().contains { $0.ruleID == "ATR-2026-99901" } }, "\(agent.errors)")
+    #expect(try eventually { try agent.decisions().contains { $0.ruleID == "ATR-2026-99901" } }, "\(agent.errors)")
     let decision = try agent.decisions().first { $0.ruleID == "ATR-2026-99901" }
     #expect(decision?.subject.source == Cable.peer, "\(String(describing: decision?.subject))")
     #expect(row(agent, "network:cable").map { $0.kind == "network" && $0.lines > 0 && $0.state == "reading" } == true)
