@@ -212,9 +212,11 @@ final class CaptureServer {
       ("peers_refused", peersRefused), ("interfaces_lost", interfacesLost), ("interface_news_lost", links.lost),
     ]
     func add(_ name: String, _ value: (Lane) -> UInt64) { list.append((name, lanes.reduce(0) { $0 &+ value($1) })) }
-    add("frames_cut") { $0.analyzer.counters.cut }
+    // Each is added up anew when it is asked for.
+    let analyzed = lanes.map { $0.analyzer.counters }
+    list.append(("frames_cut", analyzed.reduce(0) { $0 &+ $1.cut }))
     for error in PacketError.allCases where error != .none {
-      add("decode_errors.\(error.name)") { $0.analyzer.counters.errors[Int(error.rawValue)] }
+      list.append(("decode_errors.\(error.name)", analyzed.reduce(0) { $0 &+ $1.errors[Int(error.rawValue)] }))
     }
     add("flows_evicted") { $0.analyzer.flowCounters.evicted }
     add("half_open_evicted") { $0.analyzer.flowCounters.evictedHalfOpen }
