@@ -49,7 +49,7 @@ import Testing
       let text = run(["/bin/cat", "\(ServiceUnitTests.directory)/\(service)"], d).text
       #expect(text.contains("\nStartLimitIntervalSec=0\n") && text.contains("\nRestart=on-failure\n"), "\(service)")
     }
-    for socket in ["panguardd.socket", "panguard-enforcer.socket"] {
+    for socket in ServiceUnitTests.services.map({ $0.replacing(".service", with: ".socket") }) {
       #expect(run(["/bin/cat", "\(ServiceUnitTests.directory)/\(socket)"], d).text.contains("\nTriggerLimitIntervalSec=0\n"), "\(socket)")
     }
   }

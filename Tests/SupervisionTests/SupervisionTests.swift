@@ -35,7 +35,7 @@ import Testing
     let long = SupervisionMessage.ended(name: "engine", how: String(repeating: "x", count: 1000))
     #expect(long.bytes.count == Limits.supervisionMessageBytes)
     var ends: [Int32] = [-1, -1]
-    #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
+    #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
     #expect(SupervisionMessage.receive(on: ends[0]) == .nothing)
     #expect(long.send(on: ends[1]))
     #expect(send(ends[1], [UInt8](repeating: 0x61, count: 4000), 4000, 0) == 4000)
@@ -53,7 +53,7 @@ import Testing
 
   @Test func aDescriptorComesWithItsMessageOnly() {
     var (ends, passed): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
-    #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 && pipe(&passed) == 0)
+    #expect(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 && pipe(&passed) == 0)
     #expect(SupervisionMessage.channel(number: 11).send(on: ends[1], passing: passed[1]))
     guard case .channel(11, let descriptor) = SupervisionMessage.receive(on: ends[0]) else {
       Issue.record("no descriptor came")
