@@ -26,6 +26,9 @@ import Testing
         "user_agent.original", "http.request.referrer", "http.version")
         == ["> yes web http-request GET /a%2e%2e/b?q=1%27+or /a../b q=1' or www.example.org curl/8 http://x/ 1.1"])
   }
+  @Test func targetWithoutAVersionEndsAtItsSpace() {
+    #expect(requests(Conversation("old", lines: ["> GET /Hello Arkime\r\n\r\n"]).messages()) == ["GET /Hello - -"])
+  }
   @Test func pipelinedWithBodies() {
     let heard = Conversation(
       "pipeline",

@@ -151,6 +151,7 @@ public struct HTTPHead {
       rest = rest.upTo(last).trimmed
     } else {
       version = Bytes("0.9")
+      rest = rest.upTo(rest.index(of: 0x20) ?? rest.count)
     }
     target = rest
     return target.count > 0
