@@ -7,7 +7,7 @@ PROGRAMS = panguardd panguard-enforcer panguard-capture panguard
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)
 
-.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-capture differential completions man deb test-package schema lint clean
+.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-net bench-capture differential completions man deb test-package schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ build: ## Release build of all programs
 
 bench: setup build ## Print the figures of docs/performance.md for this machine
 	@scripts/bench
+
+bench-net: setup build ## The same for captures: packets per CPU second and peak memory, beside the peers that are installed
+	@scripts/bench-net
 
 bench-capture: setup-tests ## 100,000 packets a second for 10 s over a cable of its own: what the capture loses and costs (needs root)
 	@scripts/bench-capture

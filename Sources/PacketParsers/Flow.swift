@@ -75,7 +75,8 @@ public struct Flow: Sendable {
   var resetByResponder = false
   /// The originator confirmed the handshake, or sent or got data: more than SYN, SYN/ACK and RST went.
   public internal(set) var isConfirmed = false
-  /// Of ICMP: the most bytes that one message carried.
+  /// Of ICMP: the first message's code, and the most bytes that one message carried.
+  public internal(set) var icmpCode: UInt8 = 0
   public internal(set) var mostPayloadBytes: Int32 = 0
   /// Index of what looks at its content; -1 none yet, -2 none any more.
   var content: Int32 = -1

@@ -49,7 +49,7 @@ extension FlowRecord {
     if let state = flow.connectionState { event.set(.flowState, state.name) }
     if flow.ipProtocol == IPProtocol.icmp || flow.ipProtocol == IPProtocol.icmpv6 {
       event.set(.icmpType, Int64(flow.originatorPort))
-      if !flow.isAnswered { event.set(.icmpCode, Int64(flow.responderPort)) }
+      event.set(.icmpCode, Int64(flow.icmpCode))
       event.set(.icmpPayloadBytes, Int64(flow.mostPayloadBytes))
     }
     let (out, back) = (flow.toResponder, flow.toOriginator)

@@ -198,6 +198,7 @@ public struct FlowTable: ~Copyable {
     flow.tunnel = packet.tunnel
     flow.vlan = packet.vlan
     flow.tag = tag
+    flow.icmpCode = packet.icmpCode
     flow.reported = time.nanoseconds
     flow.list = List.unanswered.rawValue
     flow.isConfirmed = true

@@ -107,7 +107,10 @@ public struct PacketAnalyzer: ~Copyable {
     var table = FragmentTable()
     swap(&table, &fragments)
     table.add(packet, at: time) { datagram in
+      let layers = packet.layers
       PacketDecoder.decode(reassembled: datagram, into: &packet)
+      // The frame that completed it shows what is in it.
+      layerCombinations[Int(packet.layers.subtracting(layers).rawValue)] &+= 1
       if packet.error != .none { base.errors[Int(packet.error.rawValue)] &+= 1 }
       follow(time, number, sink)
     }
@@ -150,11 +153,8 @@ public struct PacketAnalyzer: ~Copyable {
       streams.counters.evicted &+= 1
       giveUp(streams.oldest)
     }
-    var layer = ApplicationLayer(
+    let layer = ApplicationLayer(
       transport: transport, originatorPort: pointer.pointee.originatorPort, responderPort: pointer.pointee.responderPort, context: context)
-    if transport == .tcp, !pointer.pointee.toResponder.flags.union(pointer.pointee.toOriginator.flags).contains(.syn) {
-      _ = layer.gap(0, .toResponder)  // its start was not seen
-    }
     let slot = streams.add(layer, flow: flow, now: time.nanoseconds)
     pointer.pointee.content = slot
     return slot
@@ -183,6 +183,10 @@ public struct PacketAnalyzer: ~Copyable {
     if !stream.isStarted {
       stream.isStarted = true
       stream.next = traffic.flags.contains(.syn) ? traffic.initialSequence &+ 1 : start
+      // Its start was not seen: a message may begin with any segment.
+      if !flow.pointee.toResponder.flags.union(flow.pointee.toOriginator.flags).contains(.syn), content.pointee.layer.gap(1, direction) == .enough {
+        stop(&stream)
+      }
     }
     if packet.tcpFlags.contains(.fin), !stream.isEnding {
       stream.isEnding = true

@@ -260,7 +260,11 @@ private struct Decoding {
     case IPProtocol.gre: gre(at, end, &packet)
     case IPProtocol.sctp: sctp(at, end, wireEnd, &packet)
     case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.fragment, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication:
-      if packet.isIPv6 { extensions(at, end, wireEnd, &packet) } else if packet.ipProtocol == IPProtocol.authentication { authentication(at, end, wireEnd, &packet) }
+      if packet.isIPv6 {
+        extensions(at, end, wireEnd, &packet)
+      } else if packet.ipProtocol == IPProtocol.authentication {
+        authentication(at, end, wireEnd, &packet)
+      }
     default: break
     }
   }
@@ -280,7 +284,8 @@ private struct Decoding {
     for _ in 0..<Limits.extensionHeaders {
       let bytes: Int
       switch packet.ipProtocol {
-      case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication, IPProtocol.fragment:
+      case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.authentication,
+        IPProtocol.fragment:
         guard end - at >= 8 else { return packet.error = .truncatedIPv6 }
         let length = Int(u8(p, at + 1))
         bytes =
@@ -427,9 +432,18 @@ private struct Decoding {
     }
   }
 
-  /// VXLAN (RFC 7348; Linux's older default port too) and Geneve (RFC 8926).
+  /// VXLAN (RFC 7348; Linux's older default port too), its generic extension (draft-ietf-nvo3-vxlan-gpe) and Geneve (RFC 8926).
   @inline(__always)
-  private static func isTunnelPort(_ port: UInt16) -> Bool { port == 4789 || port == 8472 || port == 6081 }
+  private static func isTunnelPort(_ port: UInt16) -> Bool { port == 4789 || port == 4790 || port == 8472 || port == 6081 }
+  /// What the extension calls the protocol inside.
+  private static func extendedType(_ next: UInt8) -> UInt16? {
+    switch next {
+    case 1: EtherType.ipv4
+    case 2: EtherType.ipv6
+    case 3: EtherType.transparentEthernet
+    default: nil
+    }
+  }
 
   /// What goes to a tunnel's port and does not hold a frame that can be decoded stays a datagram.
   private mutating func datagramTunnel(_ start: Int, _ end: Int, _ packet: inout Packet) {
@@ -441,6 +455,9 @@ private struct Decoding {
     if packet.destinationPort == 6081 {
       guard first >> 6 == 0 else { return }
       (at, type, kind) = (start + 8 + Int(first & 0x3f) * 4, u16(p, start + 2), .geneve)
+    } else if packet.destinationPort == 4790, first & 0x0c == 0x0c {
+      guard let extended = Decoding.extendedType(u8(p, start + 3)) else { return }
+      (at, type, kind) = (start + 8, extended, .vxlan)
     } else {
       guard first & 0x08 != 0, u8(p, start + 7) == 0 else { return }
       (at, type, kind) = (start + 8, EtherType.transparentEthernet, .vxlan)

@@ -13,6 +13,9 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("playbook", { fuzzPlaybook(Bytes(start: $0, count: $1)) }),
   ("enforcer-frame", { fuzzEnforcerFrame(Bytes(start: $0, count: $1)) }),
   ("capture-message", { fuzzCaptureMessages(Bytes(start: $0, count: $1)) }),
+  ("packet", { fuzzPacket(Bytes(start: $0, count: $1)) }),
+  ("capture-file", { fuzzCaptureFile(Bytes(start: $0, count: $1)) }),
+  ("application-layer", { fuzzApplicationLayer(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
 ]
 

@@ -29,11 +29,13 @@ struct FragmentTableTests {
   /// All 24 orders give the same datagram, once.
   @Test func anyOrder() {
     func permutations(_ items: [Int]) -> [[Int]] {
-      items.count < 2 ? [items] : items.indices.flatMap { i in
-        var rest = items
-        let first = rest.remove(at: i)
-        return permutations(rest).map { [first] + $0 }
-      }
+      items.count < 2
+        ? [items]
+        : items.indices.flatMap { i in
+          var rest = items
+          let first = rest.remove(at: i)
+          return permutations(rest).map { [first] + $0 }
+        }
     }
     for order in permutations([0, 1, 2, 3]) {
       var test = Pieces()

@@ -47,9 +47,11 @@ struct MutatedPackets: ~Copyable {
       v4(B.ipv4(4, tcp(request, 80))), (.ethernet, B.ethernet(0x0806, B.arp(1))),
       (.ethernet, B.ethernet(0x86dd, B.ipv6(0, hex("3c00 0104 0000 0000") + hex("1100 0104 0000 0000") + B.udp(1000, 53, question)))),
       (.ethernet, B.ethernet(0x86dd, B.ipv6(44, B.fragment6(17, Octets(B.udp(1000, 53, question)[..<16]), offset: 0, more: true)))),
-      (.ethernet, B.ethernet(0x8864, hex("1100 0001 0063 0021") + tcp(request, 80))), (.ethernet, B.ethernet(0x8847, hex("00020140") + tcp(request, 80))),
+      (.ethernet, B.ethernet(0x8864, hex("1100 0001 0063 0021") + tcp(request, 80))),
+      (.ethernet, B.ethernet(0x8847, hex("00020140") + tcp(request, 80))),
       (.cooked, hex("0000 0001 0006 020000000001 0000 0800") + tcp(request, 80)),
-      (.cooked2, hex("0800 0000 00000002 0001 00 06 020000000001 0000") + tcp(request, 80)), (.raw, tcp(request, 80)), (.null, hex("02000000") + tcp(request, 80)),
+      (.cooked2, hex("0800 0000 00000002 0001 00 06 020000000001 0000") + tcp(request, 80)), (.raw, tcp(request, 80)),
+      (.null, hex("02000000") + tcp(request, 80)),
       (.ppp, hex("ff03 0021") + tcp(request, 80)), (.cHDLC, hex("0f00 0800") + tcp(request, 80)),
     ]
   }()

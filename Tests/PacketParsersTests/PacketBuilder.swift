@@ -4,11 +4,6 @@ import Primitives
 
 typealias Octets = [UInt8]
 
-/// "0a 0b" as bytes; anything that is no hexadecimal digit is passed over.
-func hex(_ text: String) -> Octets {
-  let digits = text.unicodeScalars.compactMap { hexDigit(UInt8(truncatingIfNeeded: $0.value)) }
-  return stride(from: 0, to: digits.count - 1, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
-}
 func be16(_ value: Int) -> Octets { [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)] }
 func be32(_ value: UInt32) -> Octets { be16(Int(value >> 16)) + be16(Int(value & 0xffff)) }
 

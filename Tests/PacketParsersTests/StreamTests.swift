@@ -41,7 +41,10 @@ private struct Connection: ~Copyable {
   }
   /// The server acknowledges what lies before `offset`; 1 is the SYN alone.
   mutating func answer(_ flags: TCPFlags = .ack, acknowledging offset: Int) {
-    add(B.ipv4(6, B.tcp(80, 40_000, flags, sequence: flags.contains(.syn) ? 500 : 501, acknowledgment: initial &+ UInt32(offset)), from: B.there, to: B.here))
+    add(
+      B.ipv4(
+        6, B.tcp(80, 40_000, flags, sequence: flags.contains(.syn) ? 500 : 501, acknowledgment: initial &+ UInt32(offset)), from: B.there, to: B.here)
+    )
   }
   mutating func add(_ packet: Octets) {
     frame += 1
@@ -160,6 +163,8 @@ struct StreamTests {
     trial.add(B.ethernet(0x0800, B.ipv4(17, Octets(datagram[16...]), offset: 16)))
     trial.add(B.ethernet(0x0800, B.ipv4(17, Octets(datagram[..<16]), more: true)))
     #expect(trial.told.messages == ["dns 2"])
+    let layers = trial.analyzer.counters.layers
+    #expect(layers[0] == 2 && layers[3] == 1 && layers[8] == 2)  // two IPv4 fragments, one of which completed a UDP datagram
     #expect(trial.finish() == ["10.0.0.1:40000 > 192.0.2.1:53 - 1/0 capture_ended"])
   }
 }

@@ -183,35 +183,67 @@ struct CaptureReaderTests {
   }
   static let damaged: [Damaged] = [
     Damaged(name: "empty", bytes: [], frames: 0, failure: "the file is empty (at byte 0)"),
-    Damaged(name: "text", bytes: hello("not a capture at all"), frames: 0, failure: "neither pcap nor pcapng, nor either of them packed with gzip or xz (at byte 0)"),
-    Damaged(name: "half a header", bytes: Octets(made { $0.pcapHeader(0xa1b2_c3d4) }.prefix(20)), frames: 0, failure: "the file ends inside its header (at byte 0)"),
+    Damaged(
+      name: "text", bytes: hello("not a capture at all"), frames: 0,
+      failure: "neither pcap nor pcapng, nor either of them packed with gzip or xz (at byte 0)"),
+    Damaged(
+      name: "half a header", bytes: Octets(made { $0.pcapHeader(0xa1b2_c3d4) }.prefix(20)), frames: 0,
+      failure: "the file ends inside its header (at byte 0)"),
     Damaged(name: "no frames", bytes: made { $0.pcapHeader(0xa1b2_c3d4) }, frames: 0, failure: nil),
     Damaged(
-      name: "cut in a frame", bytes: Octets(made { $0.pcapHeader(0xa1b2_c3d4); $0.pcapFrame(0, 0, hello("one")); $0.pcapFrame(0, 0, hello("two")) }.dropLast()),
+      name: "cut in a frame",
+      bytes: Octets(
+        made {
+          $0.pcapHeader(0xa1b2_c3d4); $0.pcapFrame(0, 0, hello("one")); $0.pcapFrame(0, 0, hello("two"))
+        }.dropLast()),
       frames: 1, failure: "the file ends inside a frame (at byte 43)"),
     Damaged(
-      name: "cut in a frame's header", bytes: made { $0.pcapHeader(0xa1b2_c3d4); $0.pcapFrame(0, 0, hello("one")); $0.u32(1) },
+      name: "cut in a frame's header",
+      bytes: made {
+        $0.pcapHeader(0xa1b2_c3d4); $0.pcapFrame(0, 0, hello("one")); $0.u32(1)
+      },
       frames: 1, failure: "the file ends inside a frame's header (at byte 43)"),
     Damaged(
-      name: "a frame of 4 GiB", bytes: made { $0.pcapHeader(0xa1b2_c3d4); $0.u32(0); $0.u32(0); $0.u32(.max); $0.u32(.max) },
+      name: "a frame of 4 GiB",
+      bytes: made {
+        $0.pcapHeader(0xa1b2_c3d4); $0.u32(0); $0.u32(0); $0.u32(.max); $0.u32(.max)
+      },
       frames: 0, failure: "a frame of 4294967295 bytes; the limit is 262144 (at byte 24)"),
     Damaged(
-      name: "an interface that was not described", bytes: made { $0.section(); $0.packet(0, 0, hello("x")) },
+      name: "an interface that was not described",
+      bytes: made {
+        $0.section(); $0.packet(0, 0, hello("x"))
+      },
       frames: 0, failure: "a frame of an interface that was not described (at byte 28)"),
     Damaged(
-      name: "a block of length 0", bytes: made { $0.section(); $0.u32(6); $0.u32(0); $0.u32(0) },
+      name: "a block of length 0",
+      bytes: made {
+        $0.section(); $0.u32(6); $0.u32(0); $0.u32(0)
+      },
       frames: 0, failure: "a block that says it is 0 bytes long (at byte 28)"),
     Damaged(
-      name: "two lengths", bytes: made { $0.section(); $0.interface(); $0.packet(0, 0, hello("x")); $0.bytes[$0.bytes.count - 1] = 1 },
+      name: "two lengths",
+      bytes: made {
+        $0.section(); $0.interface(); $0.packet(0, 0, hello("x")); $0.bytes[$0.bytes.count - 1] = 1
+      },
       frames: 0, failure: "a block whose two lengths differ (at byte 52)"),
     Damaged(
-      name: "a frame longer than its block", bytes: made { $0.section(); $0.interface(); $0.block(6) { for word in [UInt32(0), 0, 0, 99, 99] { $0.u32(word) } } },
+      name: "a frame longer than its block",
+      bytes: made {
+        $0.section(); $0.interface(); $0.block(6) { for word in [UInt32(0), 0, 0, 99, 99] { $0.u32(word) } }
+      },
       frames: 0, failure: "a frame longer than its block (at byte 52)"),
     Damaged(
-      name: "a clock of 10^-20", bytes: made { $0.section(); $0.interface(resolution: 20) },
+      name: "a clock of 10^-20",
+      bytes: made {
+        $0.section(); $0.interface(resolution: 20)
+      },
       frames: 0, failure: "an interface whose clock is finer than can be represented (at byte 28)"),
     Damaged(
-      name: "a block of 1 GiB", bytes: made { $0.section(); $0.u32(6); $0.u32(1 << 30); $0.u32(0) },
+      name: "a block of 1 GiB",
+      bytes: made {
+        $0.section(); $0.u32(6); $0.u32(1 << 30); $0.u32(0)
+      },
       frames: 0, failure: "a block of 1073741824 bytes; the limit is 524288 (at byte 28)"),
   ]
 

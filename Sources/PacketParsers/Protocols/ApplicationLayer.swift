@@ -125,7 +125,7 @@ public struct ApplicationLayer {
     _ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: (borrowing ApplicationMessage) -> Void
   ) -> StreamDemand {
     let hint = datagramProtocol
-    if DNSReader.mayBegin(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
+    if hint != nil || DNSReader.isLikely(bytes), readDNS(bytes, direction, frame, hint ?? .dns, isCertain: hint != nil, emit) {
       protocolName = hint ?? .dns
       machine = .datagrams
       context.counters.recognisedFlows &+= 1
@@ -176,7 +176,7 @@ public struct ApplicationLayer {
   private mutating func decide(
     _ prefix: Undecided?, _ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: (borrowing ApplicationMessage) -> Void
   ) -> StreamDemand {
-    var recogniser = Recogniser(context: context, ports: ports, direction: direction)
+    let recogniser = Recogniser(context: context, ports: ports, direction: direction, isMidstream: isMidstream)
     switch recogniser.recognise(bytes) {
     case .found(let parser):
       protocolName = parser.name
@@ -236,6 +236,7 @@ struct Recogniser {
   let context: ApplicationContext
   let ports: (originator: UInt16, responder: UInt16)
   let direction: FlowDirection
+  let isMidstream: Bool
 
   enum Answer {
     case found(StreamParser)
@@ -248,7 +249,7 @@ struct Recogniser {
     ports.originator < 1024 && ports.originator > 0 && ports.responder >= 1024 ? .toOriginator : .toResponder
   }
 
-  mutating func recognise(_ bytes: Bytes) -> Answer {
+  func recognise(_ bytes: Bytes) -> Answer {
     var mayBeMore = false
     func ask(_ answer: Bool?, _ make: () -> StreamParser) -> StreamParser? {
       guard let answer else {
@@ -259,7 +260,10 @@ struct Recogniser {
     }
     let (context, client) = (context, likelyClient)
     switch bytes[0] {
-    case 0x16: if let parser = ask(TLSParser.recognise(bytes), { TLSParser(context) }) { return .found(parser) }
+    case 0x16:
+      if let parser = ask(TLSParser.recognise(bytes), { TLSParser(context) }) { return .found(parser) }
+      if isMidstream, let parser = ask(TLSParser.recogniseLater(bytes), { TLSParser(context) }) { return .found(parser) }
+    case 0x14, 0x15, 0x17: if isMidstream, let parser = ask(TLSParser.recogniseLater(bytes), { TLSParser(context) }) { return .found(parser) }
     case 0x7b: if let parser = ask(JSONLinesParser.recognise(bytes), { JSONLinesParser(context) }) { return .found(parser) }
     case 0xff: if let parser = ask(TelnetParser.recognise(bytes), { TelnetParser(context, client: client) }) { return .found(parser) }
     case 0x2a:
@@ -276,7 +280,8 @@ struct Recogniser {
     default: break
     }
     if let parser = ask(TLSParser.recognisePreamble(bytes), { TLSParser(context, preambles: direction) }) { return .found(parser) }
-    if let parser = ask(DNSStreamParser.recognise(bytes), { DNSStreamParser(context) }) { return .found(parser) }
+    // What begins with text is none: its first message would have 8 KiB.
+    if bytes[0] < 0x20, let parser = ask(DNSStreamParser.recognise(bytes), { DNSStreamParser(context) }) { return .found(parser) }
     return mayBeMore ? .more : .none
   }
 }

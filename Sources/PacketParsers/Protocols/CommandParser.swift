@@ -147,6 +147,9 @@ final class CommandParser: StreamParser {
 
   // MARK: Server
 
+  private static let accepting: [StaticString] = ["230", "235", "+OK"]
+  private static let refusing: [StaticString] = ["530", "430", "534", "535", "538", "454", "432", "500", "501", "503", "504", "-ERR"]
+
   private func answer(_ line: Bytes, _ frame: UInt64, _ emit: MessageReceiver) {
     guard login.isOpen, let isAccepted = verdict(line) else {
       // A refused mechanism ends the exchange.
@@ -159,15 +162,14 @@ final class CommandParser: StreamParser {
   }
   /// Whether the line says that the login succeeded; nil where it says neither.
   private func verdict(_ line: Bytes) -> Bool? {
-    switch name {
-    case .pop3: return line.starts(with: "+OK") ? true : line.starts(with: "-ERR") ? false : nil
-    case .imap:
+    if name == .imap {
       guard !tag.isEmpty, line.count > tag.count, line.upTo(tag.count).elementsEqual(tag) else { return nil }
       let word = line.from(tag.count).trimmed
       return word.startsIgnoringCase("ok") ? true : word.startsIgnoringCase("no") || word.startsIgnoringCase("bad") ? false : nil
-    case .smtp: return line.starts(with: "235") ? true : line.starts(with: "5") || line.starts(with: "4") ? false : nil
-    default: return line.starts(with: "230") ? true : line.starts(with: "530") || line.starts(with: "430") ? false : nil
     }
+    // Together: what speaks is not always told by what was seen first. RFC 959 5.4, RFC 1939 3, RFC 4954 6.
+    if CommandParser.accepting.contains(where: { line.starts(with: $0) }) { return true }
+    return CommandParser.refusing.contains(where: { line.starts(with: $0) }) ? false : nil
   }
 
   // MARK: Recognition
@@ -188,10 +190,7 @@ final class CommandParser: StreamParser {
     if verb.equalsIgnoringCase("capa") || verb.equalsIgnoringCase("apop") { return .some((.pop3, true)) }
     if verb.equalsIgnoringCase("user") || line.startsIgnoringCase("auth tls") { return .some((.ftp, true)) }
     let rest = line.from(verb.count).trimmed
-    if verb.count <= 16, rest.startsIgnoringCase("capability") || rest.startsIgnoringCase("login ") || rest.startsIgnoringCase("authenticate ") {
-      return .some((.imap, true))
-    }
-    return .some(nil)
+    return .some(verb.count <= 16 && imapVerbs.contains(where: { rest.startsIgnoringCase($0) }) ? (.imap, true) : nil)
   }
   /// "220 host ESMTP ...", "220 (vsFTPd 3.0.5)", "220-FileZilla Server": what says neither is FTP, whose greeting is free (RFC 959 5.4),
   /// while SMTP's begins with the host's name (RFC 5321 4.2).
@@ -203,9 +202,18 @@ final class CommandParser: StreamParser {
     }
   }
   private static func isText(_ bytes: Bytes) -> Bool { bytes.allSatisfy { $0 >= 0x20 || $0 == 0x09 || $0 == 0x0d } }
+  private static let starts: [StaticString] = ["220", "+ok", "* ok", "* preauth", "ehlo", "helo", "capa", "apop", "user", "auth tls"]
+  private static let imapVerbs: [StaticString] = ["capability", "login ", "authenticate "]
   /// Whether a first line of these protocols may begin so.
   private static func mayStart(_ bytes: Bytes) -> Bool {
-    guard let first = bytes.first else { return true }
-    return first == 0x32 || first == 0x2b || first == 0x2a || (first | 0x20 >= 0x61 && first | 0x20 <= 0x7a) || (first >= 0x30 && first <= 0x39)
+    if starts.contains(where: { agrees(bytes, $0) }) { return true }
+    guard let space = bytes.index(of: 0x20) else { return bytes.count <= 16 }
+    return space <= 16 && imapVerbs.contains { agrees(bytes.from(space + 1), $0) }
+  }
+  /// As far as both go.
+  private static func agrees(_ bytes: Bytes, _ start: StaticString) -> Bool {
+    let shown = min(bytes.count, start.utf8CodeUnitCount)
+    for i in 0..<shown where (bytes[i] >= 0x41 && bytes[i] <= 0x5a ? bytes[i] | 0x20 : bytes[i]) != start.utf8Start[i] { return false }
+    return true
   }
 }

@@ -82,21 +82,28 @@ struct DNSReader {
     self.scratch = scratch
   }
 
-  /// Whether the header can be one: a cheap test that nearly all other datagrams fail.
+  /// Whether the header of what is known to be DNS can be read.
   static func mayBegin(_ bytes: Bytes) -> Bool {
     guard bytes.count >= 12 else { return false }
     let flags = bytes.u16(at: 2)
-    let opCode = flags >> 11 & 15
-    guard opCode <= 6, opCode != 3, flags & 0x40 == 0 else { return false }
     let questions = Int(bytes.u16(at: 4))
     let records = Int(bytes.u16(at: 6)) + Int(bytes.u16(at: 8)) + Int(bytes.u16(at: 10))
     guard questions > 0 || (records > 0 && flags & 0x8000 != 0), questions <= Limits.dnsQuestions else { return false }
     return true
   }
 
+  /// Whether the header can be one: a cheap test that nearly all other datagrams fail.
+  static func isLikely(_ bytes: Bytes) -> Bool {
+    mayBegin(bytes) && areLikely(flags: bytes.u16(at: 2))
+  }
+  static func areLikely(flags: UInt16) -> Bool {
+    let opCode = flags >> 11 & 15
+    return opCode <= 6 && opCode != 3 && flags & 0x40 == 0
+  }
+
   /// Calls `emit` for each question. `isCertain`: it is known to be DNS, so that a message which is cut counts for what is there.
   mutating func read(isCertain: Bool, _ emit: (borrowing DNSMessage) -> Void) -> ParseFailure? {
-    guard DNSReader.mayBegin(message) else { return ParseFailure(2, .value) }
+    guard isCertain ? DNSReader.mayBegin(message) : DNSReader.isLikely(message) else { return ParseFailure(2, .value) }
     var result = DNSMessage()
     result.id = message.u16(at: 0)
     result.flags = message.u16(at: 2)

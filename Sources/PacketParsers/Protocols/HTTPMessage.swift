@@ -1,6 +1,6 @@
 // The head of an HTTP/1 message (RFC 9112) and what is kept of its body.
 // What must stay true: a head is read as a lenient server would read it (bare line feeds, any order of fields, the first of a name counts); the
-// password of Basic authentication is never kept.
+// password of Basic authentication, or of a form, is never kept.
 import Events
 import Primitives
 
@@ -9,8 +9,10 @@ public struct HTTPRequest {
   public var head = HTTPHead()
   /// The first `Limits.httpBodyBytes` of the content, chunked coding undone (`Limits.httpStructuredBodyBytes` of JSON).
   public var body = Bytes.none
-  /// The user of Basic authentication (RFC 7617); nil without it.
-  public var basicUser: Bytes?
+  /// Whose secret is in the message: of Basic authentication (RFC 7617), or of a form. nil: none was found.
+  public var user: Bytes?
+  /// "basic" or "form"
+  public var method: StaticString = "basic"
 
   func appendFields(to event: inout Event) {
     event.set(.eventCategory, "web" as StaticString)
@@ -25,9 +27,9 @@ public struct HTTPRequest {
     if head.contentType.count > 0 { event.set(.httpRequestMimeType, head.mimeType) }
     if let length = head.contentLength { event.set(.httpRequestBodyBytes, Int64(length)) }
     if body.count > 0 { event.set(.httpRequestBodyContent, body) }
-    if let basicUser {
-      event.set(.userName, basicUser)
-      event.set(.authenticationMethod, "basic" as StaticString)
+    if let user {
+      if user.count > 0 { event.set(.userName, user) }
+      event.set(.authenticationMethod, method)
       event.set(.isCleartextCredential, 1)
     }
   }
@@ -127,8 +129,8 @@ public struct HTTPHead {
     (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || byte == 0x2d || byte == 0x5f
   }
   private static let methods: [StaticString] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK",
-    "REPORT", "SEARCH", "SUBSCRIBE", "NOTIFY", "M-SEARCH", "PRI",
+    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK",
+    "UNLOCK", "REPORT", "SEARCH", "SUBSCRIBE", "NOTIFY", "M-SEARCH", "PRI",
   ]
   private static func isKnownMethod(_ word: Bytes) -> Bool { methods.contains { word.equals($0) } }
 
@@ -167,7 +169,9 @@ public struct HTTPHead {
     case 0x6d where sessionID.count == 0 && name.equalsIgnoringCase("mcp-session-id"): sessionID = value
     case 0x63:
       if contentType.count == 0, name.equalsIgnoringCase("content-type") { contentType = value }
-      if contentLength == nil, name.equalsIgnoringCase("content-length"), let number = value.decimal, number < 1 << 48 { contentLength = Int(number) }
+      if contentLength == nil, name.equalsIgnoringCase("content-length"), let number = value.decimal, number < 1 << 48 {
+        contentLength = Int(number)
+      }
     case 0x74 where name.equalsIgnoringCase("transfer-encoding"):
       value.withLowercase { isChunked = isChunked || $0.contains("chunked") }
     default: break

@@ -34,6 +34,8 @@ final class HTTPParser: StreamParser {
   private var open: [Expected] = []
   private var isTunnel = false
   private var calls = RPCCalls()
+  /// MCP's session of the connection: answers need not repeat it.
+  private var sessionID: [UInt8] = []
 
   init(_ context: ApplicationContext) { super.init(.http, context) }
   deinit {
@@ -292,22 +294,34 @@ final class HTTPParser: StreamParser {
   }
   private func sendRequest(_ plain: HTTPRequest, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) {
     let authorization = plain.head.authorization
-    guard authorization.startsIgnoringCase("basic "), let pair = Base64.decode(authorization.from(6).trimmed) else {
-      emit(message(.httpRequest(plain), direction, frame, isFromClient: true))
-      return
-    }
     var request = plain
-    pair.withUnsafeBytes {
-      request.basicUser = $0.upTo($0.index(of: 0x3a) ?? 0)
-      emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+    if authorization.startsIgnoringCase("basic "), let pair = Base64.decode(authorization.from(6).trimmed) {
+      pair.withUnsafeBytes {
+        request.user = $0.upTo($0.index(of: 0x3a) ?? 0)
+        emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+      }
+    } else if plain.body.count > 0, plain.head.mimeType.equalsIgnoringCase("application/x-www-form-urlencoded"), let form = HTTPForm(plain.body) {
+      request.method = "form"
+      form.user.withUnsafeBytes { user in
+        form.body.withUnsafeBytes { body in
+          request.user = user
+          request.body = body
+          emit(message(.httpRequest(request), direction, frame, isFromClient: true))
+        }
+      }
+    } else {
+      emit(message(.httpRequest(plain), direction, frame, isFromClient: true))
     }
   }
   private func rpc(
     _ body: Bytes, _ sessionID: Bytes, _ direction: FlowDirection, _ frame: UInt64, isFromClient: Bool, _ emit: MessageReceiver
   ) {
     guard body.contains("\"jsonrpc\"") else { return }
-    JSONRPCReader.read(body, sessionID: sessionID, &calls) {
-      emit(message(.jsonRPC($0), direction, frame, isFromClient: isFromClient))
+    if sessionID.count > 0, !self.sessionID.elementsEqual(sessionID) { self.sessionID = Array(sessionID.upTo(128)) }
+    self.sessionID.withUnsafeBytes { session in
+      JSONRPCReader.read(body, sessionID: session, &calls) {
+        emit(message(.jsonRPC($0), direction, frame, isFromClient: isFromClient))
+      }
     }
   }
 }

@@ -122,7 +122,8 @@ struct QUICPacket {
   init?(_ bytes: Bytes) {
     guard bytes.count >= 7, bytes[0] & 0xc0 == 0xc0 else { return nil }
     var reader = ByteReader(bytes, at: 1)
-    guard let version = reader.u32(), QUICVersion.salt(version) != nil, let destination = reader.vector8(), destination.count <= 20 else { return nil }
+    guard let version = reader.u32(), QUICVersion.salt(version) != nil, let destination = reader.vector8(), destination.count <= 20
+    else { return nil }
     let destinationEnd = reader.at
     guard let source = reader.vector8(), source.count <= 20 else { return nil }
     let type = bytes[0] >> 4 & 3

@@ -4,15 +4,10 @@ import Primitives
 
 final class TLSParser: StreamParser {
   private var handshake = ByDirection(StreamBuffer())
-  private var state = ByDirection(State())
-
-  private struct State {
-    var hasClientHello = false
-    var hasServerHello = false
-    var isTLS13 = false
-    var sawChangeCipherSpec = false
-  }
-
+  private var sawChangeCipherSpec = ByDirection(false)
+  /// Behind a gap, or where something else came first: segments that begin no handshake.
+  private var isLost = ByDirection(false)
+  private var strangers = ByDirection(UInt8(0))
   /// Bytes before the first record.
   private var preamble = ByDirection(0)
 
@@ -35,14 +30,17 @@ final class TLSParser: StreamParser {
 
   /// Whether a handshake begins here. nil: too few bytes to say.
   static func recognise(_ bytes: Bytes) -> Bool? {
-    let first: [(UInt8) -> Bool] = [{ $0 == 0x16 }, { $0 == 3 }, { $0 <= 4 }]
-    for (i, test) in first.enumerated() {
-      guard i < bytes.count else { return nil }
-      guard test(bytes[i]) else { return false }
-    }
+    guard let type = bytes.first else { return nil }
+    if type != 0x16 || (bytes.count > 1 && bytes[1] != 3) || (bytes.count > 2 && bytes[2] > 4) { return false }
     guard bytes.count >= 6 else { return nil }
     let length = Int(bytes.u16(at: 3))
     return length > 0 && length <= longestRecord && (bytes[5] == 1 || bytes[5] == 2)
+  }
+
+  /// Whether a record of a connection whose handshake was not seen begins here.
+  static func recogniseLater(_ bytes: Bytes) -> Bool? {
+    guard bytes.count >= recordHead else { return nil }
+    return (0x14...0x17).contains(bytes[0]) && bytes[1] == 3 && bytes[2] <= 4 && (1...longestRecord).contains(Int(bytes.u16(at: 3)))
   }
 
   private static let postgresRequest: [UInt8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]
@@ -53,7 +51,20 @@ final class TLSParser: StreamParser {
     return bytes.count >= postgresRequest.count ? true : nil
   }
 
+  override func resynchronise(_ direction: FlowDirection, missing: Int) -> Bool {
+    isLost[direction] = true
+    handshake[direction].forget(context)
+    return true
+  }
   override func parse(_ bytes: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) -> ParseStep {
+    if isLost[direction] {
+      guard let isHandshake = TLSParser.recognise(bytes) else { return .needs(6) }
+      guard isHandshake else {
+        strangers[direction] += 1
+        return strangers[direction] >= Limits.unknownSegments ? .done : .took(bytes.count)
+      }
+      isLost[direction] = false
+    }
     if preamble[direction] > 0 {
       let skipped = preamble[direction]
       preamble[direction] = 0
@@ -68,7 +79,7 @@ final class TLSParser: StreamParser {
       guard bytes.count >= size else { return .needs(size) }
       return records(bytes.slice(TLSParser.recordHead, size), direction, frame, emit) ? .took(size) : .done
     case 0x14:
-      state[direction].sawChangeCipherSpec = true
+      sawChangeCipherSpec[direction] = true
       return .took(size)
     case 0x15: return .took(size)
     case 0x17, 0x18: return .done
@@ -78,15 +89,15 @@ final class TLSParser: StreamParser {
 
   /// One handshake record. False: nothing more is to be read in this direction.
   private func records(_ fragment: Bytes, _ direction: FlowDirection, _ frame: UInt64, _ emit: MessageReceiver) -> Bool {
-    // Behind ChangeCipherSpec all is sealed, but for the second hello that a HelloRetryRequest asks for.
-    if state[direction].sawChangeCipherSpec, !isAnotherHello(fragment) { return false }
+    // Behind ChangeCipherSpec all is sealed, but for the hello that follows a HelloRetryRequest.
+    if sawChangeCipherSpec[direction], !isHello(fragment) { return false }
     var buffer = handshake[direction]
     handshake[direction] = StreamBuffer()
     _ = buffer.feed(fragment, limit: Limits.applicationMessageBytes, context) { handshakeMessage($0, direction, frame, emit) }
     handshake[direction] = buffer
     return !buffer.isDone
   }
-  private func isAnotherHello(_ fragment: Bytes) -> Bool {
+  private func isHello(_ fragment: Bytes) -> Bool {
     guard fragment.count >= 4, fragment[0] == 1 || fragment[0] == 2 else { return false }
     return (Int(fragment[1]) << 16 | Int(fragment.u16(at: 2))) + 4 == fragment.count
   }
@@ -109,8 +120,9 @@ final class TLSParser: StreamParser {
     case 1:
       switch TLSClientHello.read(body, isQUIC: false, context) {
       case .value(let hello):
-        state[direction].hasClientHello = true
         emit(message(.tlsClientHello(hello), direction, frame, isFromClient: true))
+        // A second hello, which a HelloRetryRequest asks for, says the same about the client. What else it sends in the clear is not asked for.
+        return .done
       case .failure(let failure): return .failed(failure)
       case .incomplete: return .done
       }
@@ -124,7 +136,6 @@ final class TLSParser: StreamParser {
       case .incomplete: return .done
       }
     default:
-      guard !state[direction].hasClientHello else { return nil }  // the client's own
       let failure = TLSCertificate.read(body, &context.scratch) {
         emit(message(.tlsCertificate($0), direction, frame, isFromClient: false))
       }
