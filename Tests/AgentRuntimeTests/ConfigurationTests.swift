@@ -39,6 +39,7 @@ import Testing
         playbooks: [/opt/playbooks]
         enforcer: /run/e.sock
         reconsider_after: [10s, 5m]
+      network: {enabled: true, capture: /run/c.sock}
       thresholds: {act: 0.95, notify: 0.5}
       incident_window: PT30M
       output:
@@ -62,6 +63,7 @@ import Testing
     #expect(c.claimedEvidenceMayBlock && !Configuration().claimedEvidenceMayBlock)
     #expect(c.playbookDirectories == ["/opt/playbooks"] && c.enforcerPath == "/run/e.sock")
     #expect(c.reconsiderAfter == [.seconds(10), .minutes(5)] && c.detector.reconsiderAfter == c.reconsiderAfter)
+    #expect(c.readsNetwork && c.capturePath == "/run/c.sock" && !Configuration().readsNetwork)
     #expect(c.actThreshold == 950)
     #expect(c.notifyThreshold == 500)
     #expect(c.incidentWindow == .minutes(30))
