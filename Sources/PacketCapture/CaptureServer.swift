@@ -111,7 +111,8 @@ final class CaptureServer {
       lane.analyzer.finish(sink: lane.events)
       let c = lane.capture.counters
       say(
-        "\(lane.capture.name): \(c.packets) packets, \(c.kernelDrops) dropped by the kernel, \(lane.events.flows) flows, \(lane.events.messages) messages")
+        "\(lane.capture.name): \(c.packets) packets, \(c.kernelDrops) dropped by the kernel, \(lane.events.flows) flows, \(lane.events.messages) messages"
+      )
     }
     output.send(counters())
     _ = output.flush()

@@ -17,9 +17,9 @@ struct Panguard: ParsableCommand {
     version: Version.text,
     subcommands: [
       RunCommand.self, ReplayCommand.self, StatusCommand.self, ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self,
-      CaptureCommand.self,
+      CaptureCommand.self, InspectCommand.self,
       BlockCommand.self, UnblockCommand.self, BlocksCommand.self, DecisionsCommand.self, ExplainCommand.self, RulesCommand.self,
-      PlaybooksCommand.self, ParseCommand.self, InspectCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
+      PlaybooksCommand.self, ParseCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self, VerifyEventsCommand.self,
     ])
 
   static func main() { runProgram(Panguard.self) }
