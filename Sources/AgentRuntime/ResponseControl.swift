@@ -244,7 +244,7 @@ extension Responder {
       json.key("origin")
       json.value(block.origin)
       json.key("state")
-      json.value(block.isConfirmed ? "blocked" : "waiting")
+      json.value(isHeld(block) ? "blocked" : "waiting")
       json.endObject()
     }
     json.endArray()

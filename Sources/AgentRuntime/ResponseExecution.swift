@@ -359,12 +359,15 @@ extension Responder {
 
   // MARK: Status
 
+  /// The enforcer has said in this run that it holds it; what an earlier run stored may be gone from the kernel.
+  func isHeld(_ block: StoredBlock) -> Bool { block.isConfirmed && reconciled != 0 }
+
   func status() -> ResponseStatus {
     var status = ResponseStatus()
     status.isEnforcerReady = link.isOpen && unavailable.isEmpty
     status.enforcer = !link.isOpen ? link.problem : unavailable.isEmpty ? (remarks.isEmpty ? "ready" : "ready; \(remarks)") : unavailable
     status.playbooks = UInt64(planner.playbooks.playbooks.count)
-    status.activeBlocks = UInt64(blocks.values.filter(\.isConfirmed).count)
+    status.activeBlocks = UInt64(blocks.values.filter(isHeld).count)
     status.waitingBlocks = UInt64(blocks.count) - status.activeBlocks
     status.pendingApprovals = UInt64(planner.pendingApprovals.count)
     if let window { status.confirmationSeconds = UInt64(clamping: max(1, (window.deadline - clock.now).count / 1_000_000_000)) }

@@ -181,6 +181,17 @@ private final class Host {
     #expect(host.seconds("192.0.2.1") == 3582)
   }
 
+  /// What an earlier run left is not said to be blocked before the enforcer has said so.
+  @Test func aStoredBlockIsHeldOnceTheEnforcerSaysSo() throws {
+    let host = try Host()
+    try host.ask("block 192.0.2.1 600")
+    #expect(host.responder.status().activeBlocks == 1)
+    try host.start(connects: false)
+    #expect(host.responder.status().activeBlocks == 0 && host.responder.status().waitingBlocks == 1)
+    host.connect()
+    #expect(host.responder.status().activeBlocks == 1 && host.responder.status().waitingBlocks == 0)
+  }
+
   @Test func whatIsProtectedIsForgotten() throws {
     let host = try Host()
     host.enforcer.refuse(.protected(.gateway, by: try #require(CIDR("192.0.2.1"))))
