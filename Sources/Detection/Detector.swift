@@ -263,7 +263,9 @@ public struct Detector: ~Copyable {
     let (confidence, terms) = ConfidenceModel.score(signals)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
     let (action, reason) = propose(confidence, signals, subject, trust, profiles[rule].severity)
-    if isDue || action != current.action {
+    // What attested evidence proposed is not taken back because claimed evidence came after it, nor put off.
+    let isTakenBack = trust == .claimed && current.action == .blockIP && action == .notify && confidence >= configuration.actThreshold
+    if !isTakenBack, isDue || action != current.action {
       let isFirstProposal = current.revision == 0 || action != current.action
       current.action = action
       current.noteReport(at: time, isFirstProposal: isFirstProposal, spans: configuration.reconsiderAfter)
@@ -371,7 +373,7 @@ public struct Detector: ~Copyable {
     if let entries = subjects.peek(subject)?.entries {
       signals.reserveCapacity(entries.count)
       for entry in entries where time - entry.lastTime <= Limits.signalMemory && activeProfiles[Int(entry.rule)] & activeProfiles[rule] != 0 {
-        signals.append(entry.isAttested ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
+        signals.append(entry.isAttested(at: time) ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
       }
     }
     return signals

@@ -6,13 +6,17 @@ import Primitives
 struct SubjectSignals: Sendable {
   struct Entry: Sendable {
     var rule: Int32
+    /// What it rested on last.
     var isAttested: Bool
     var lastTime: EventTime
+    /// When it last rested on attested events alone. Claimed ones that come later take nothing away from that.
+    var attestedTime: EventTime?
+    func isAttested(at time: EventTime) -> Bool { attestedTime.map { time - $0 <= Limits.signalMemory } ?? false }
   }
   /// In the order in which the rules first spoke.
   private(set) var entries: [Entry] = []
 
-  /// Notes that `rule` speaks now; what it rests on now decides whether it is attested. Returns whether it is new among those that
+  /// Notes that `rule` speaks now. Returns whether it is new among those that
   /// still count (or attested now), and whether one had to be dropped. `isUnconfirmed`: the time may be wrong, so nothing is too old.
   mutating func note(rule: Int32, isAttested: Bool, at time: EventTime, isUnconfirmed: Bool) -> (isNew: Bool, dropped: Bool) {
     if let i = entries.firstIndex(where: { $0.rule == rule }) {
@@ -20,6 +24,7 @@ struct SubjectSignals: Sendable {
       let changed = isAttested && !entries[i].isAttested
       entries[i].lastTime = time
       entries[i].isAttested = isAttested
+      if isAttested { entries[i].attestedTime = time }
       return (wasForgotten || changed, false)
     }
     if !isUnconfirmed { entries.removeAll { time - $0.lastTime > Limits.signalMemory } }
@@ -30,7 +35,7 @@ struct SubjectSignals: Sendable {
       entries.remove(at: oldest)
       dropped = true
     }
-    entries.append(Entry(rule: rule, isAttested: isAttested, lastTime: time))
+    entries.append(Entry(rule: rule, isAttested: isAttested, lastTime: time, attestedTime: isAttested ? time : nil))
     return (true, dropped)
   }
 }

@@ -4,6 +4,7 @@
 // slot of now and the one before it are not history yet: they share events with the window that is judged.
 // A baseline needs `Limits.baselineSamples` samples; before, nothing deviates. Where the spread (or the baseline, for fractions) is
 // zero, any difference is an infinite deviation, and no difference is none.
+// A history is of all events of its group, claimed ones among them, and takes each once (see `WindowRule.isApart`).
 // What must stay true: integers only, and sums exact; memory is bounded whatever arrives, and what was evicted is counted. Errors:
 // old samples leave in blocks of 1/128 of the lookback; a percentile is at most 1/64 above the true one; samples saturate at 2^46.
 import Primitives

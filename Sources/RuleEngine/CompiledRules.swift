@@ -472,7 +472,7 @@ private struct Builder {
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
       groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)), digits: Int32(detection.digits),
-      baseline: baseline)
+      baseline: baseline, isApart: WindowRule.isApart(detection))
   }
 
   private mutating func addBaseline(_ baseline: BehavioralDetection.Baseline, _ detection: BehavioralDetection) -> Int32 {

@@ -2,7 +2,9 @@
 // of references (spec/atr-correlation-v1.0.md).
 // A match that lies behind its chain counts as if it came with the newest of it, as in a window (see WindowCells).
 // What must stay true: state is bounded by rule and key, a chain that completed is forgotten, a match serves one place of a chain, and
-// what had to be forgotten while it could still have become part of a detection is reported.
+// what had to be forgotten while it could still have become part of a detection is reported. Claimed matches change nothing about what
+// attested ones complete alone: as in a window (see GroupTable), a key has a chain of attested matches and, once a claimed one came, a
+// mixed one of all.
 import Events
 import Primitives
 import RuleLanguage
@@ -78,6 +80,8 @@ final class Correlator {
     var partial: [[Contribution]]
     var graph = MatchGraph()
     var sessions = SessionOrder()
+    /// When a mixed chain completed last, beside an attested one that keeps its matches; .min: never.
+    var toldAt: Int64 = .min
     var count: Int { partial.reduce(graph.nodes.count) { $0 + $1.count } }
     var all: [Contribution] { partial.flatMap { $0 } + graph.nodes.map(\.contribution) }
   }
@@ -138,8 +142,37 @@ final class Correlator {
     return places
   }
 
-  /// Takes one match in. Returns the chain that it completed. `session`: of the event, where sessions count.
+  /// Takes one match in. Returns the chain that it completed: of attested matches alone, else of all. `session`: of the event, where
+  /// sessions count.
   func add(_ contribution: Contribution, places taken: [Int], key: GroupKey, session: Fingerprint? = nil) -> CompletedChain? {
+    guard contribution.trust == .attested else {
+      if !chains.contains(key.mixed), let attested = chains.updateExisting(key, { $0 }) {
+        begin(key.mixed, as: attested, at: contribution.time)
+      }
+      return add(contribution, taken, key.mixed, session)
+    }
+    var all: CompletedChain?
+    if let mixed = chains.peek(key.mixed) {
+      let window = window(of: mixed, at: now(of: mixed, at: contribution.time))
+      if mixed.toldAt > window.cutoff || mixed.all.contains(where: { $0.trust == .claimed && window.holds($0) }) {
+        all = add(contribution, taken, key.mixed, session)
+      } else {
+        forget(key.mixed)  // it says what the attested one says
+      }
+    }
+    guard let attested = add(contribution, taken, key, session) else { return all }
+    forget(key.mixed)  // what is told serves no second chain
+    return attested
+  }
+
+  private func begin(_ key: GroupKey, as chain: Chain, at time: Int64) {
+    chains.update(key, make: { chain }, onEvict: { _, gone in noteEviction(of: gone, asOf: time, at: time) }) { held += $0.count }
+  }
+  private func forget(_ key: GroupKey) {
+    if let gone = chains.removeValue(for: key) { held -= gone.count }
+  }
+
+  private func add(_ contribution: Contribution, _ taken: [Int], _ key: GroupKey, _ session: Fingerprint?) -> CompletedChain? {
     let arrival = contribution.time
     let now = now(of: chains.peek(key), at: contribution.time)
     var contribution = contribution
@@ -156,8 +189,16 @@ final class Correlator {
         self.held += chain.count - before
         return (complete, chain.count == 0)
       })
-    if (complete != nil && !isLinked) || isEmpty {
-      if let gone = chains.removeValue(for: key) { held -= gone.count }
+    if complete != nil, key.isMixed, chains.contains(key.attested) {
+      // It stays, so that it does not begin again with the attested matches that it has told.
+      _ = chains.modify(key) { chain in
+        chain.toldAt = now
+        guard !isLinked else { return }
+        held -= chain.count
+        for place in chain.partial.indices { chain.partial[place] = [] }
+      }
+    } else if (complete != nil && !isLinked) || isEmpty {
+      forget(key)
     }
     while held > Limits.correlationEntries, let oldest = chains.oldestEntry, oldest.key != key {
       noteEviction(of: oldest.value, asOf: now, at: arrival)

@@ -93,6 +93,16 @@ struct EvidenceList {
     self = EvidenceList()
   }
 
+  /// With a block of its own.
+  func copy(_ pool: EvidencePool) -> EvidenceList {
+    guard let base, used > 0 else { return EvidenceList() }
+    var copy = self
+    copy.base = .allocate(capacity: Int(capacity))
+    copy.base?.initialize(from: base, count: count)
+    for i in 0..<count { pool.retain(base[i]) }
+    return copy
+  }
+
   /// Drops what left the window, and what lies in the future (the clock went back).
   mutating func expire(cutoff: Int64, now: Int64, _ pool: EvidencePool) {
     straighten()

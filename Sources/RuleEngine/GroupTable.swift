@@ -1,6 +1,8 @@
 // The windows of all behavioural rules: one hash table over (rule, group), one list per rule in order of last use, one byte budget.
 // What must stay true: memory never exceeds the budget whatever arrives; which group goes depends on the order of events only
-// (the hash seed is random, so that nobody can aim at one chain, and can reach no result).
+// (the hash seed is random, so that nobody can aim at one chain, and can reach no result); and claimed events change nothing about
+// what attested events reach alone. For that a key has up to two groups: one of its attested events, and, once a claimed one came, a
+// mixed one of all events, which begins as a copy of the first. Attested events feed both, claimed ones the mixed group only.
 import Events
 import Primitives
 import RuleLanguage
@@ -11,6 +13,20 @@ struct GroupKey: Hashable {
   var low: UInt64
   /// The /64 of an IPv6 address, not the address that ends in zeros.
   var isNetwork = false
+  /// The group of all events, claimed ones among them, not that of the attested ones.
+  var isMixed = false
+
+  var mixed: GroupKey {
+    var key = self
+    key.isMixed = true
+    return key
+  }
+  /// Also that of what is usual: one history serves both groups.
+  var attested: GroupKey {
+    var key = self
+    key.isMixed = false
+    return key
+  }
 }
 
 /// A behavioural rule, reduced to numbers.
@@ -35,6 +51,19 @@ struct WindowRule {
   var digits: Int32 = 0
   /// Number of the baseline that decides instead of `comparison` and `threshold`; negative: none.
   var baseline: Int32 = -1
+  /// Attested events have a group of their own. Not where a history of all events would be no measure for some of them (`isApart`).
+  var isApart = true
+
+  /// A history is of all events. Attested ones alone are judged by it where further events can only add to what is observed, and more is
+  /// what deviates: there it is the stricter measure. In a mean, or where less deviates, they would seem to deviate because others lack.
+  static func isApart(_ detection: BehavioralDetection) -> Bool {
+    guard let baseline = detection.baseline, baseline.source != .fixed else { return true }
+    switch detection.aggregation {
+    case .avg: return false
+    case .sum: return detection.threshold >= 0 && detection.digits == 0  // without decimals nothing negative is added
+    case .count, .max, .distinct_count, .rate: return detection.threshold >= 0
+    }
+  }
 
   func holds(_ value: Int64, events: Int64) -> Bool { events >= minEvents && comparison.holds(value, threshold) }
 }
@@ -45,8 +74,11 @@ struct WindowOutcome {
   var observed: Int64
   /// The group's now: the event's time, or that of the newest entry where the event lies behind it.
   var now: Int64
-  /// The lowest in the window, or claimed.
+  /// The lowest in the group's window, or claimed.
   var trust: Trust
+  /// The other group that the event went into (negative: none), and its now.
+  var other: Int32 = -1
+  var otherNow: Int64 = 0
 }
 
 final class GroupTable {
@@ -57,12 +89,14 @@ final class GroupTable {
     var older: Int32 = -1
     var newer: Int32 = -1
     var chain: Int32 = -1
+    /// The other group of its key: of a mixed one the attested one, and the other way round; negative: none.
+    var other: Int32 = -1
     var touched: UInt64 = 0
     /// Time of the last match; .min: none.
     var matchedAt: Int64 = .min
     /// What was observed at the last match.
     var matchedValue: Int64 = 0
-    /// Time of the newest entry that is only claimed; .min: none. A window that holds it is claimed as a whole.
+    /// Time of the newest entry that is only claimed (mixed groups, and where there is only one); .min: none. A window that holds it is claimed as a whole.
     var claimedAt: Int64 = .min
     var cells = WindowCells()
     var evidence = EvidenceList()
@@ -142,27 +176,120 @@ final class GroupTable {
 
   // MARK: One event
 
-  /// Adds one event to a group's window and says whether the rule matches now.
+  /// Adds one event to the windows of its key and says whether the rule matches now: by its attested events alone, else by all of them.
   func feed(_ windowIndex: Int, _ key: GroupKey, at time: Int64, value: Int64, events: UInt32, lines lineCount: UInt32, trust: Trust) -> WindowOutcome
   {
     let rule = rules[windowIndex]
-    let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
+    let cell = WindowCell(time: time, value: value, events: events, lines: lineCount)
+    guard rule.isApart else {
+      let index = find(windowIndex, key) ?? insert(windowIndex, key, now: time)
+      touch(index)
+      return advance(index, rule, cell, trust, feedsBaseline: true).outcome
+    }
+    if trust == .claimed {
+      let index = find(windowIndex, key.mixed) ?? insertMixed(windowIndex, key, now: time)
+      touch(index)
+      return advance(index, rule, cell, trust, feedsBaseline: true).outcome
+    }
+    var attested = find(windowIndex, key)
+    var mixed = attested.map { groups[Int($0)].other } ?? find(windowIndex, key.mixed) ?? -1
+    if mixed >= 0, isSettled(mixed, rule, at: time) {
+      if attested == nil { attested = makeAttested(mixed) } else { remove(mixed) }
+      mixed = -1
+    }
+    guard mixed >= 0 else {
+      let index = attested ?? insert(windowIndex, key, now: time)
+      touch(index)
+      return advance(index, rule, cell, trust, feedsBaseline: true).outcome
+    }
+    touch(mixed)
+    let all = advance(mixed, rule, cell, trust, feedsBaseline: true)
+    let index = attested ?? insert(windowIndex, key, now: time)  // the mixed group is the newest of all: it stays
     touch(index)
+    link(index, mixed)
+    return tell(advance(index, rule, cell, trust, feedsBaseline: false), else: all)
+  }
+
+  /// One event is one match at most. What the attested events say alone need not be said of all of them again, nor what all of them say
+  /// while no claimed one is left in the window.
+  private func tell(_ attested: Step, else all: Step) -> WindowOutcome {
+    if attested.outcome.isMatch, all.isHolding {
+      let mixed = groups + Int(all.outcome.group)
+      mixed.pointee.matchedAt = all.outcome.now
+      mixed.pointee.matchedValue = all.outcome.observed
+    }
+    let isAttested = attested.outcome.isMatch || !all.outcome.isMatch || all.outcome.trust == .attested
+    let (told, other) = isAttested ? (attested.outcome, all.outcome) : (all.outcome, attested.outcome)
+    var outcome = told
+    outcome.other = other.group
+    outcome.otherNow = other.now
+    return outcome
+  }
+
+  /// The claimed events have left the mixed group's window, and no match keeps it quiet but one that both groups know: it says what
+  /// the attested group says.
+  private func isSettled(_ index: Int32, _ rule: WindowRule, at time: Int64) -> Bool {
+    let group = groups + Int(index)
+    if isUnconfirmed || group.pointee.claimedAt > saturatingSubtract(time, rule.shape.window) { return false }
+    let matchedAt = group.pointee.matchedAt
+    guard rule.cooldown > 0, matchedAt != .min, saturatingSubtract(time, matchedAt) < rule.cooldown else { return true }
+    return group.pointee.other >= 0 && groups[Int(group.pointee.other)].matchedAt == matchedAt
+  }
+  /// Of a settled group: what is left in its window is attested. What it said was said of claimed events.
+  private func makeAttested(_ index: Int32) -> Int32 {
+    let group = groups + Int(index)
+    group.pointee.key = group.pointee.key.attested  // in the same chain
+    group.pointee.claimedAt = .min
+    group.pointee.matchedAt = .min
+    group.pointee.matchedValue = 0
+    group.pointee.isHolding = false
+    return index
+  }
+  /// The group of all events, at the first claimed one: so far they are the attested ones.
+  private func insertMixed(_ window: Int, _ key: GroupKey, now: Int64) -> Int32 {
+    if let attested = find(window, key) { touch(attested) }  // it must not make room for its own copy
+    let index = insert(window, key.mixed, now: now)
+    guard let attested = find(window, key) else { return index }  // if its window was empty, it may have
+    let (from, to) = (groups + Int(attested), groups + Int(index))
+    to.pointee.isHolding = from.pointee.isHolding
+    to.pointee.matchedAt = from.pointee.matchedAt
+    to.pointee.matchedValue = from.pointee.matchedValue
+    to.pointee.cells = from.pointee.cells.copy()
+    to.pointee.evidence = from.pointee.evidence.copy(pool)
+    if let events = from.pointee.events {
+      to.pointee.events = .allocate(capacity: 1)
+      to.pointee.events?.initialize(to: events.pointee.copy())
+    }
+    groupAndEntryBytes += bytes(of: to)
+    link(attested, index)
+    return index
+  }
+  private func link(_ attested: Int32, _ mixed: Int32) {
+    groups[Int(attested)].other = mixed
+    groups[Int(mixed)].other = attested
+  }
+
+  private struct Step {
+    var outcome: WindowOutcome
+    var isHolding: Bool
+  }
+  /// Adds one entry to one group. `entry.time`: the event's.
+  private func advance(_ index: Int32, _ rule: WindowRule, _ entry: WindowCell, _ trust: Trust, feedsBaseline: Bool) -> Step {
     let group = groups + Int(index)
     let before = bytes(of: group)
-    let now = self.now(of: group, rule, at: time)
+    let now = self.now(of: group, rule, at: entry.time)
     let cutoff = saturatingSubtract(now, rule.shape.window)
+    var entry = entry
+    entry.time = now
     if trust == .claimed || group.pointee.claimedAt > now { group.pointee.claimedAt = now }
-    if isUnconfirmed, let oldest = group.pointee.cells.oldestTime, oldest <= cutoff {
-      return feedUnconfirmed(index, rule, now: now, WindowCell(time: now, value: value, events: events, lines: lineCount), trust)
-    }
-    if rule.baseline >= 0 { baselines.advance(Int(rule.baseline), key, now: now) }
+    if isUnconfirmed, let oldest = group.pointee.cells.oldestTime, oldest <= cutoff { return advanceUnconfirmed(index, rule, now: now, entry) }
+    if rule.baseline >= 0, feedsBaseline { baselines.advance(Int(rule.baseline), group.pointee.key.attested, now: now) }
     group.pointee.cells.expire(cutoff: cutoff)
     if group.pointee.cells.count == 0 { group.pointee.evidence.free(pool) }
     group.pointee.events?.pointee.expire(cutoff: cutoff)
     if group.pointee.isHolding, !holds(rule, group) { group.pointee.isHolding = false }
 
-    add(WindowCell(time: now, value: value, events: events, lines: lineCount), to: group, rule)
+    add(entry, to: group, rule)
     groupAndEntryBytes += bytes(of: group) - before
     let observed = aggregate(rule, group)
     let isHolding = holds(rule, group)
@@ -183,8 +310,13 @@ final class GroupTable {
       group.pointee.matchedValue = observed
     }
     group.pointee.isHolding = isHolding
-    if rule.baseline >= 0 { baselines.note(Int(rule.baseline), key, now: now, value: observed) }
-    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
+    if rule.baseline >= 0, feedsBaseline { baselines.note(Int(rule.baseline), group.pointee.key.attested, now: now, value: observed) }
+    return step(index, isMatch, isHolding, observed, now, cutoff)
+  }
+  @inline(__always)
+  private func step(_ index: Int32, _ isMatch: Bool, _ isHolding: Bool, _ observed: Int64, _ now: Int64, _ cutoff: Int64) -> Step {
+    let trust: Trust = groups[Int(index)].claimedAt > cutoff ? .claimed : .attested
+    return Step(outcome: WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: trust), isHolding: isHolding)
   }
 
   @inline(__always)
@@ -204,7 +336,7 @@ final class GroupTable {
   /// The time of this entry may be wrong, so what it would push out of the window stays until the clock has moved: the entry is judged
   /// with what shares a window with it, and kept beside the rest. If the clock stays where it was, the next event drops it. Only the
   /// `max` of entries that are smaller is lost, and a full set of distinct values loses its oldest one.
-  private func feedUnconfirmed(_ index: Int32, _ rule: WindowRule, now: Int64, _ cell: WindowCell, _ trust: Trust) -> WindowOutcome {
+  private func advanceUnconfirmed(_ index: Int32, _ rule: WindowRule, now: Int64, _ cell: WindowCell) -> Step {
     let group = groups + Int(index)
     let before = bytes(of: group)
     add(cell, to: group, rule)
@@ -224,7 +356,7 @@ final class GroupTable {
       group.pointee.matchedAt = now
       group.pointee.matchedValue = observed
     }
-    return WindowOutcome(group: index, isMatch: isMatch, observed: observed, now: now, trust: group.pointee.claimedAt > cutoff ? .claimed : .attested)
+    return step(index, isMatch, isMatch, observed, now, cutoff)
   }
 
   /// Nearly always the event's own time. Entries that are too new for it to be merely behind are dropped.
@@ -252,8 +384,13 @@ final class GroupTable {
     for i in 0..<heldCount { pool.release(held[i]) }
     heldCount = 0
   }
+  /// To each group that the event went into.
+  func addEvidence(_ outcome: WindowOutcome) {
+    addEvidence(outcome.group, now: outcome.now)
+    if outcome.other >= 0 { addEvidence(outcome.other, now: outcome.otherNow) }
+  }
   /// `now`: the group's.
-  func addEvidence(_ index: Int32, now: Int64) {
+  private func addEvidence(_ index: Int32, now: Int64) {
     let group = groups + Int(index)
     let cutoff = saturatingSubtract(now, rules[Int(group.pointee.window)].shape.window)
     let before = group.pointee.evidence.bytes
@@ -320,7 +457,7 @@ final class GroupTable {
   }
   @inline(__always)
   private func holds(_ rule: WindowRule, _ group: UnsafeMutablePointer<Group>, observed: Int64, total: Int64, events: Int64) -> Bool {
-    if rule.baseline >= 0 { return events >= rule.minEvents && baselines.holds(Int(rule.baseline), group.pointee.key, value: observed) }
+    if rule.baseline >= 0 { return events >= rule.minEvents && baselines.holds(Int(rule.baseline), group.pointee.key.attested, value: observed) }
     guard rule.aggregation == .avg else { return rule.holds(observed, events: events) }
     // The mean itself is a fraction: total against threshold times events.
     let difference = Int128(total) - Int128(rule.threshold) * Int128(events)
@@ -330,12 +467,13 @@ final class GroupTable {
   func reading(_ index: Int32, observed: Int64) -> BaselineReading? {
     let group = groups[Int(index)]
     let rule = rules[Int(group.window)]
-    return rule.baseline >= 0 ? baselines.reading(Int(rule.baseline), group.key, value: observed) : nil
+    return rule.baseline >= 0 ? baselines.reading(Int(rule.baseline), group.key.attested, value: observed) : nil
   }
 
   // MARK: Table
 
-  /// Windows of one key lie side by side, in one line of the cache: an event usually feeds many of them.
+  /// Windows of one key lie side by side, in one line of the cache: an event usually feeds many of them. Both groups of a key are in
+  /// one chain.
   private func hash(_ window: Int, _ key: GroupKey) -> Int {
     let tagged = key.low ^ (key.isNetwork ? 0x6a09_e667_f3bc_c909 : 0)
     let product = (key.high ^ seed.0).multipliedFullWidth(by: tagged ^ seed.1)
@@ -428,6 +566,7 @@ final class GroupTable {
       if at >= 0 { groups[Int(at)].chain = group.pointee.chain }
     }
     unlink(index)
+    if group.pointee.other >= 0 { groups[Int(group.pointee.other)].other = -1 }
     lines[Int(group.pointee.window)].count -= 1
     groupAndEntryBytes -= bytes(of: group) + GroupTable.groupBytes
     release(Int(index))

@@ -660,17 +660,18 @@ public struct RuleEngine: ~Copyable {
       guard let mark = fingerprint(window.metricSlot, event) else { return }
       value = Int64(bitPattern: mark.low)
     }
-    let hasFired = feed(index, key, event, time, value, weight, isSilent: false, into: &matches)
+    let told = feed(index, key, event, time, value, weight, told: nil, into: &matches)
     if window.groupsByNetwork, let network = groupKey(window, event, asNetwork: true) {
-      // The address says it already: the network's match counts as reported.
-      _ = feed(index, network, event, time, value, weight, isSilent: hasFired, into: &matches)
+      // The address says it already: the network's match counts as reported, unless it is attested and the address's is not.
+      _ = feed(index, network, event, time, value, weight, told: told, into: &matches)
     }
   }
 
+  /// `told`: the trust of a match that says the same already. Returns that of this one; nil: no match.
   private mutating func feed(
-    _ index: Int, _ key: GroupKey, _ event: borrowing Event, _ time: EventTime, _ value: Int64, _ weight: Int64, isSilent: Bool,
+    _ index: Int, _ key: GroupKey, _ event: borrowing Event, _ time: EventTime, _ value: Int64, _ weight: Int64, told: Trust?,
     into matches: inout [RuleMatch]
-  ) -> Bool {
+  ) -> Trust? {
     let outcome = groups.feed(
       index, key, at: time.nanoseconds, value: value, events: UInt32(clamping: weight), lines: UInt32(clamping: event.evidence.count + 1),
       trust: event.trust)
@@ -679,9 +680,10 @@ public struct RuleEngine: ~Copyable {
       groups.beginEvidence(eventLines, at: time.nanoseconds)
       holdsEvidence = true
     }
-    groups.addEvidence(outcome.group, now: outcome.now)
+    groups.addEvidence(outcome)
     groups.enforceBudget(keeping: outcome.group, now: time.nanoseconds)
-    guard outcome.isMatch, !isSilent else { return outcome.isMatch }
+    guard outcome.isMatch else { return nil }
+    if let told, told >= outcome.trust { return outcome.trust }
     let summary = groups.summary(outcome.group, now: outcome.now)
     let window = windows[index]
     var match = RuleMatch(
@@ -691,7 +693,7 @@ public struct RuleEngine: ~Copyable {
       profiles: compiled.profiles[Int(window.rule)])
     if let reading = groups.reading(outcome.group, observed: outcome.observed) { match.details = .baseline(reading) }
     matches.append(match)
-    return true
+    return outcome.trust
   }
 
   /// nil: the event lacks a field, or has no IPv6 source (`asNetwork`).

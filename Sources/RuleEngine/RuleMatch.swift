@@ -22,7 +22,8 @@ public struct RuleMatch: Sendable {
   public var evidence: [EvidenceReference]
   /// How many lines there were in all.
   public var evidenceTotal: UInt64
-  /// The lowest among the events behind the match. In windows it may still be claimed when the last claimed event has just left.
+  /// The lowest among the events behind the match. What the attested events of a window reach alone is an attested match of them, whatever
+  /// claimed ones came between. In windows it may still be claimed when the last claimed event has just left.
   public var trust: Trust
   /// What rules of other methods than pattern say about the match.
   public var details = MatchDetails.none

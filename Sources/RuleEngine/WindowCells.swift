@@ -55,6 +55,16 @@ struct WindowCells {
   /// The largest value of a max queue.
   var maximum: Int64? { used == 0 ? nil : self[0].value }
 
+  /// With a block of its own, no larger than needed.
+  func copy() -> WindowCells {
+    guard let first, used > 0 else { return WindowCells() }
+    var copy = self
+    copy.head = 0
+    copy.capacity = used
+    copy.base = .allocate(capacity: count)
+    copy.base?.initialize(from: first, count: count)
+    return copy
+  }
   mutating func free() {
     base?.deallocate()
     self = WindowCells()

@@ -184,7 +184,7 @@ private final class Bench {
     #expect(bench.decisions.last?.action == .blockIP)
   }
 
-  /// One forged line is enough to make the whole claimed; once it has left the window, the rest is attested again.
+  /// What needs one forged line is claimed as a whole; once it has left the window, the rest is attested again.
   @Test(arguments: [[0], [2], [4], [0, 1, 2, 3]]) func aWindowIsAsTrustworthyAsItsLeast(_ claimed: [Int]) throws {
     let bench = Bench { $0.claimedMayBlock = false }
     for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: claimed.contains(i) ? .claimed : .attested) }
@@ -194,6 +194,49 @@ private final class Bench {
     for i in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested, after: i == 0 ? .minutes(20) : .seconds(1)) }
     let later = try #require(bench.decisions.last)
     #expect(later.trust == .attested && later.action == .blockIP && later.id == decision.id)
+  }
+
+  /// An accomplice on this host who forges lines about the attacker's address shields nobody.
+  @Test(arguments: ["acacacaca", "aaaacca", "ccccccccaaaaa", "aaaaa", "aaacaac"]) func forgedLinesShieldNobody(_ lines: String) throws {
+    let bench = Bench { $0.claimedMayBlock = false }
+    for line in lines { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: line == "a" ? .attested : .claimed) }
+    let first = try #require(bench.decisions.first { $0.action == .blockIP })
+    #expect(first.trust == .attested && first.evidence.count == 5)
+    #expect(Set(bench.decisions.map(\.id)).count == 1)
+  }
+
+  /// Nor over hours: he is blocked at the same moment, and again whenever that block has ended.
+  @Test(arguments: [1, 7, 60, 300]) func forgedLinesDelayNoBlock(_ forged: Int) throws {
+    func blocks(forged: Int) -> [EventTime] {
+      let bench = Bench {
+        $0.claimedMayBlock = false
+        $0.reconsiderAfter = [.minutes(10)]
+      }
+      let start = bench.now
+      for second in 0..<3600 {
+        let time = start + .seconds(Int64(second))
+        if forged > 0, second % forged == 0 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .claimed, at: time) }
+        if second % 30 == 7 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested, at: time) }
+      }
+      return bench.decisions.filter { $0.action == .blockIP }.map(\.time)
+    }
+    let plain = blocks(forged: 0)
+    let times = blocks(forged: forged)
+    #expect(times.first == plain.first && plain.count >= 6)
+    #expect(zip(times, times.dropFirst()).allSatisfy { $1 - $0 <= .seconds(630) })
+    #expect(times.count >= 6)
+  }
+
+  /// A claimed repeat of an attested signal takes nothing away from it.
+  @Test func aSignalStaysAttested() {
+    let bench = Bench {
+      $0.claimedMayBlock = false
+      $0.actThreshold = Confidence(thousandths: 960)
+    }
+    bench.feed("probe", from: "192.0.2.7", trust: .attested)
+    bench.feed("probe", from: "192.0.2.7", trust: .claimed)
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested) }
+    #expect(bench.last("ATR-2026-99001")?.action == .blockIP)
   }
 
   /// Where claimed evidence may not block, it may not tip the scales either.
