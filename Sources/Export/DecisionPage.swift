@@ -61,12 +61,15 @@ public enum DecisionPage {
     page.entry("time", d.time.description)
     let times = d.matchCount == 1 ? "1 match" : "\(d.matchCount) matches"
     page.entry("incident", "\(times) from \(d.firstTime) to \(d.lastTime)")
-    page.entry("trust", trust(d.trust))
+    page.entry("trust", trust(d))
   }
-  private static func trust(_ trust: Trust) -> String {
-    switch trust {
-    case .attested: "attested: the kernel or journald vouches for the program that wrote these lines"
-    case .claimed: "claimed: at least one line came from where any local user could have forged it"
+  private static func trust(_ d: Decision) -> String {
+    let isOfPackets = !d.evidence.isEmpty && d.evidence.allSatisfy { isPacket($0.source) }
+    switch d.trust {
+    case .attested where isOfPackets: return "attested: both ends opened these connections, so the addresses are not forged"
+    case .attested: return "attested: the kernel or journald vouches for the program that wrote these lines"
+    case .claimed where isOfPackets: return "claimed: no answer has confirmed the address of at least one packet, so it may be forged"
+    case .claimed: return "claimed: at least one line came from where any local user could have forged it"
     }
   }
 
@@ -81,10 +84,12 @@ public enum DecisionPage {
     page.line("\(count):", .dim)
     for (record, text) in lines {
       page.out += "\n"
-      let place = isFile(record.source) ? "at byte \(record.offset)" : "entry \(record.offset)"
+      let place = isPacket(record.source) ? "frame \(record.offset)" : isFile(record.source) ? "at byte \(record.offset)" : "entry \(record.offset)"
       page.line("\(record.time)  \(record.source) \(place), \(record.length) bytes", .dim, indent: 4)
       if let text {
         page.line(text, indent: 4)
+      } else if isPacket(record.source) {
+        page.line("[packets are not kept; fingerprint \(record.fingerprint)]", .yellow, indent: 4)
       } else {
         page.line("[not readable any more: rotated away, deleted or changed; fingerprint \(record.fingerprint)]", .yellow, indent: 4)
       }
@@ -180,13 +185,18 @@ public enum DecisionPage {
     let files = sources.filter(isFile)
     if !files.isEmpty { page.line("panguard replay --rules RULES --config CONFIG \(files.map(quoted).joined(separator: " "))") }
     for source in sources where !files.contains(source) {
-      page.paragraph("The lines from \(source) are not in a file: record them in one first, and replay that.")
+      page.paragraph(
+        isPacket(source)
+          ? "The packets of \(source) were not kept; `panguard capture --write` keeps those to come."
+          : "The lines from \(source) are not in a file: record them in one first, and replay that.")
     }
     page.paragraph("The same lines, rules and configuration (compare the hashes above) give this record byte for byte.")
   }
 
-  /// Sources are named by their path as it was given, which need not hold a slash; these two are no files.
-  private static func isFile(_ source: String) -> Bool { source != "journal" && source != "-" }
+  /// What the capture saw on an interface: "network:INTERFACE".
+  private static func isPacket(_ source: String) -> Bool { source.hasPrefix("network:") }
+  /// Files are named by their path as it was given, which need not hold a slash.
+  private static func isFile(_ source: String) -> Bool { source != "journal" && source != "-" && !isPacket(source) }
 
   /// For a POSIX shell.
   private static func quoted(_ path: String) -> String {

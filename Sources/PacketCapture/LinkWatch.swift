@@ -1,6 +1,7 @@
 // The interfaces of this host by number, and which of them come and go (rtnetlink(7)). Opened while there are privileges; afterwards only
 // read. Messages are the kernel's, and still nothing in them is believed without a look at its length.
 import CNetlink
+import CPcap
 import Glibc
 import Primitives
 

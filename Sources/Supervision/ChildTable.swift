@@ -30,6 +30,9 @@ public struct ChildProgram: Sendable {
     self.absence = absence
   }
 
+  /// With this exit status a program asks to be started again: only a new process can do what is needed now (EX_TEMPFAIL of sysexits.h).
+  public static let startAgain: Int32 = 75
+
   /// Where the program is: in the first of `directories` that has it. nil: in none.
   public func path(in directories: [String]) -> String? {
     directories.map { "\($0)/\(executable)" }.first { access($0, X_OK) == 0 }

@@ -270,7 +270,8 @@ public final class Supervisor {
       let how = signal == 0 ? "exit \(child.code)" : Supervisor.text(ofSignal: signal)
       let delay = child.delay.next(ranNanoseconds: ran)
       child.startAt = Supervisor.now() + delay
-      report("warning: \(child.program.name) (process ended: \(how)) is started again in \(delay / 1_000_000) ms")
+      let isAskedFor = signal == 0 && child.code == ChildProgram.startAgain
+      report("\(isAskedFor ? "" : "warning: ")\(child.program.name) (process ended: \(how)) is started again in \(delay / 1_000_000) ms")
       let end = SupervisionMessage.ended(name: child.program.name, how: how)
       if unnotedEnds.count == Limits.supervisionMessages { unnotedEnds.removeFirst() }
       unnotedEnds.append(end)

@@ -106,6 +106,18 @@ private func withoutColours(_ text: String) -> String {
     GoldenFile.check(
       DecisionPage.render(Sample.network, rule: nil, lines: Sample.network.evidence.map { ($0, nil) }, color: false), "page-without-rule.txt")
   }
+  /// Packets have no file to look into, and other reasons to be believed or not.
+  @Test(arguments: [(Trust.attested, "both ends opened these connections"), (.claimed, "no answer has confirmed the address")])
+  func packetsAreNoLines(_ trust: Trust, _ reason: String) {
+    var decision = Sample.network
+    decision.trust = trust
+    decision.evidence = decision.evidence.map {
+      EvidenceRecord(source: "network:eth0", offset: 4711, length: $0.length, time: $0.time, fingerprint: $0.fingerprint)
+    }
+    let page = DecisionPage.render(decision, rule: nil, lines: decision.evidence.map { ($0, nil) }, color: false)
+    #expect(page.contains("network:eth0 frame 4711") && page.contains("packets are not kept") && page.contains(reason), "\(page)")
+    #expect(!page.contains("rotated away") && !page.contains("local user") && !page.contains("replay network"), "\(page)")
+  }
   @Test func goldenOfHostileTexts() {
     let rule = Sample.rule(
       .pattern(
