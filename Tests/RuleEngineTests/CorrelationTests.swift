@@ -65,7 +65,7 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
     Case(name: "overlap needs the value", logic: .valueOverlap(["a", "b"], field: .known(.userName)), events: "a@0 b@1", matches: []),
   ]
 
-  @Test(arguments: cases) func table(_ c: Case) {
+  @Test(arguments: cases, Trust.allCases) func table(_ c: Case, _ trust: Trust) {
     var engine = RuleEngine(ruleSet(atoms + [correlation("COR", c.logic, sources: abc)]))
     #expect(engine.diagnostics.isEmpty)
     var event = Event()
@@ -78,6 +78,7 @@ private let abc = [("a", "A"), ("b", "B"), ("c", "C")]
       if address != "-" { fields.append(("source.ip", address)) }
       if parts.count > 2 { fields.append(("user.name", parts[2])) }
       fill(&event, fields, at: Int64(action[1]) ?? 0, offset: UInt64(n))
+      event.trust = trust
       if engine.ids(event).contains("COR") { matched.append(Int(action[1]) ?? -1) }
     }
     #expect(matched == c.matches)

@@ -86,7 +86,7 @@ private struct Reference {
   }
 
   /// Random streams over a few groups. While the values stay below what is kept exactly, engine and arrays agree on every match and value.
-  @Test(arguments: shapes) func agreesWithPlainArrays(_ shape: Shape) {
+  @Test(arguments: shapes, Trust.allCases) func agreesWithPlainArrays(_ shape: Shape, _ trust: Trust) {
     var random = Random(UInt64(bitPattern: shape.threshold) &* 31 &+ 1)
     let windowSeconds: Int64 = 20
     let metric =
@@ -113,6 +113,7 @@ private struct Reference {
       let user = "u\(random.below(30))"
       fill(&event, [("source.ip", addresses[who]), ("network.bytes", "\(value)"), ("user.name", user)], at: now, offset: UInt64(n))
       event.repeatCount = shape.aggregation == .count || shape.aggregation == .rate ? Int64(1 + random.below(2)) : 1
+      event.trust = trust
       let expected = references[who].add(now * 1_000_000_000, value: value, text: user, weight: event.repeatCount)
       let actual = engine.matches(event)
       #expect(actual.count <= 1)
