@@ -1,4 +1,5 @@
 import Detection
+import Events
 import Export
 import Primitives
 import Testing
