@@ -1,6 +1,7 @@
 // The uplink's own configuration: which webhooks there are, in a file that the engine cannot write. Read once, at start, with the secrets.
 // What a key is called, its default and why stand once, in `UplinkKey.all` and `WebhookKey.all`; reading and the reference text follow them.
 // What must stay true: without the file there is no webhook, and so no connection; a secret is in no message.
+import Confinement
 import Glibc
 import Primitives
 import TypedYAML
@@ -216,7 +217,8 @@ private enum Secret {
     var status = stat()
     guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return failure("is not a regular file") }
     guard status.st_mode & 0o077 == 0 else { return failure("others may read it; chmod 0600 it") }
-    guard status.st_uid == 0 || status.st_uid == geteuid() else {
+    // The program's user is who it becomes; root asks it to check.
+    guard status.st_uid == 0 || status.st_uid == geteuid() || status.st_uid == Account.named(UplinkConfinement.userName)?.user else {
       return failure("belongs to user \(status.st_uid), not to root or to this program's user")
     }
     var bytes = [UInt8](repeating: 0, count: 1026)
