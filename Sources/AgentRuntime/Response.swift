@@ -198,7 +198,8 @@ final class Responder {
   private func tooOld(_ decision: Decision, _ action: ResponseAction) -> String? {
     let age = clock.hostTime() - decision.time
     if age > .days(1) { return "the evidence is older than a day" }
-    if case .blockIP(_, let ttl) = action, age > ttl { return "the evidence is older than the block would have been long" }
+    // A minute is what a busy host may take to get there.
+    if case .blockIP(_, let ttl) = action, age > max(ttl, .minutes(1)) { return "the evidence is older than the block would have been long" }
     return nil
   }
 
