@@ -17,18 +17,11 @@ public struct CaptureConfiguration: Sendable, Equatable {
   /// The configuration at `path`, or what is wrong with it. A file that others than root and this user may write is refused. The default
   /// file may be absent.
   public static func load(path: String) -> (configuration: CaptureConfiguration?, diagnostics: [Diagnostic]) {
-    func refused(_ message: String, _ hint: String) -> (CaptureConfiguration?, [Diagnostic]) {
-      (nil, [Diagnostic(.error, SourceLocation(file: path), message, hint: hint)])
-    }
     var status = stat()
     if stat(path, &status) != 0, errno == ENOENT, path == defaultPath { return (CaptureConfiguration(), []) }
-    switch readDocumentFile(path) {
+    switch readOwnedDocumentFile(path) {
     case .failure(let failure): return (nil, [failure.diagnostic])
-    case .success(let bytes):
-      guard stat(path, &status) == 0 else { return refused("cannot read: \(errorText(errno))", "") }
-      if status.st_mode & (S_IWGRP | S_IWOTH) != 0 { return refused("others may write this file", "chmod go-w it") }
-      if status.st_uid != 0, status.st_uid != geteuid() { return refused("this file belongs to user \(status.st_uid)", "chown root it") }
-      return bytes.withUnsafeBytes { load($0, file: path) }
+    case .success(let bytes): return bytes.withUnsafeBytes { load($0, file: path) }
     }
   }
 

@@ -148,6 +148,7 @@ public enum CaptureProgram {
   }
 
   private static func serve(_ options: Options, _ configuration: CaptureConfiguration) throws(CaptureFailure) -> Int32 {
+    InheritedDescriptors.closeOthers(keeping: [options.descriptor].compactMap { $0 })
     let signals = try blockedSignals()
     let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
     let listener =

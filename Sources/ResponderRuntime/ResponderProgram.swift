@@ -73,6 +73,7 @@ public enum ResponderProgram {
   }
 
   private static func serve(_ options: Options) -> Int32 {
+    InheritedDescriptors.closeOthers(keeping: [options.descriptor].compactMap { $0 })
     guard let configuration = configuration(options.configPath) else { return 3 }
     signal(SIGPIPE, SIG_IGN)
     guard let signals = TerminationSignals.descriptor() else { return fail("signalfd: \(errorText(errno))") }

@@ -31,17 +31,9 @@ public struct UplinkConfiguration: Sendable {
 
   /// The configuration at `path`, or what is wrong with it. A file that others than root and the uplink's user may write is refused.
   public static func load(path: String) -> (configuration: UplinkConfiguration?, diagnostics: [Diagnostic]) {
-    func refused(_ message: String, _ hint: String) -> (UplinkConfiguration?, [Diagnostic]) {
-      (nil, [Diagnostic(.error, SourceLocation(file: path), message, hint: hint)])
-    }
-    switch readDocumentFile(path) {
+    switch readOwnedDocumentFile(path) {
     case .failure(let failure): return (nil, [failure.diagnostic])
-    case .success(let bytes):
-      var status = stat()
-      guard stat(path, &status) == 0 else { return refused("cannot read: \(errorText(errno))", "") }
-      if status.st_mode & (S_IWGRP | S_IWOTH) != 0 { return refused("others may write this file", "chmod go-w it") }
-      if status.st_uid != 0, status.st_uid != geteuid() { return refused("this file belongs to user \(status.st_uid)", "chown root it") }
-      return bytes.withUnsafeBytes { load($0, file: path) }
+    case .success(let bytes): return bytes.withUnsafeBytes { load($0, file: path) }
     }
   }
 

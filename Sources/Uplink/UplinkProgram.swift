@@ -88,8 +88,9 @@ public enum UplinkProgram {
   }
 
   private static func serve(_ options: Options, _ configuration: UplinkConfiguration) throws(ConfinementError) -> Int32 {
+    InheritedDescriptors.closeOthers(keeping: [options.descriptor].compactMap { $0 })
     signal(SIGPIPE, SIG_IGN)
-    guard let signals = blockedSignals() else { return fail("signalfd: \(String(cString: strerror(errno)))") }
+    guard let signals = TerminationSignals.descriptor() else { return fail("signalfd: \(String(cString: strerror(errno)))") }
     let engineUID = getpwnam(configuration.engineUser)?.pointee.pw_uid
     var listener: Int32?
     if options.descriptor == nil || options.socketPath != nil {
@@ -119,17 +120,6 @@ public enum UplinkProgram {
     let (configuration, diagnostics) = UplinkConfiguration.load(path: path)
     for diagnostic in diagnostics { say("\(diagnostic)\n") }
     return configuration
-  }
-
-  /// SIGTERM and SIGINT as a descriptor.
-  private static func blockedSignals() -> Int32? {
-    var set = sigset_t()
-    sigemptyset(&set)
-    sigaddset(&set, SIGTERM)
-    sigaddset(&set, SIGINT)
-    sigprocmask(SIG_BLOCK, &set, nil)
-    let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
-    return descriptor >= 0 ? descriptor : nil
   }
 
   static func say(_ text: String) {
