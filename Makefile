@@ -17,7 +17,7 @@ run: setup build ## Set up, build, and watch this host in the foreground (Ctrl-C
 
 test: setup-tests ## Set up and run all tests
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	@SWIFT=$(SWIFT) scripts/test
 
 setup: ## Install what building needs (apt)
 	@scripts/setup
