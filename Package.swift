@@ -78,22 +78,25 @@ let package = Package(
     // The kernel's own headers; nothing is linked.
     .systemLibrary(name: "CNetlink", path: "Sources/CNetlink"),
     library("Supervision", ["Primitives", "CLinux"]),
-    library("Enforcement", ["Primitives", "CLinux"]),
+    library("FrameProtocol", ["Primitives", "CLinux"]),
+    library("Enforcement", ["Primitives", "FrameProtocol"]),
     library("CaptureChannel", ["Primitives", "Events"]),
-    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "Supervision", "Confinement", "CLinux", "CNetlink"]),
-    library("HostActions", ["Primitives", "Enforcement"]),
-    library("UplinkProtocol", ["Primitives"]),
+    library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "FrameProtocol", "Supervision", "Confinement", "CLinux", "CNetlink"]),
+    library("HostActions", ["Primitives", "FrameProtocol"]),
+    library("UplinkProtocol", ["Primitives", "FrameProtocol"]),
     library(
       "AgentRuntime",
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
+        "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
       ]),
-    library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
+    library("FrameService", ["Primitives", "FrameProtocol", "CLinux"]),
     library(
       "ResponderRuntime",
-      ["Primitives", "TypedYAML", "Enforcement", "Supervision", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
-    library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
+      ["Primitives", "TypedYAML", "FrameProtocol", "Supervision", "FrameService", "HostActions", "Confinement", "CLinux", "COpenSSL"]),
+    library(
+      "Uplink",
+      ["Primitives", "TypedYAML", "FrameProtocol", "FrameService", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library(
       "PacketCapture",
       ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink", "CPcap"]),
@@ -155,11 +158,11 @@ let package = Package(
     tests(
       of: "AgentRuntime",
       ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
-    tests(of: "Enforcement", ["Primitives"]),
+    tests(of: "Enforcement", ["FrameProtocol", "Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
-    tests(of: "HostActions", ["Enforcement", "Primitives"]),
+    tests(of: "HostActions", ["FrameProtocol", "Primitives"]),
     tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
-    tests(of: "UplinkProtocol", ["Primitives"]),
+    tests(of: "UplinkProtocol", ["FrameProtocol", "Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "CaptureChannel", ["Events", "Primitives"]),
     tests(of: "PacketCapture", ["CaptureChannel", "PacketParsers", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture"]),

@@ -1,21 +1,24 @@
 // The engine's one connection to another program of ours: where it comes from, when it is made anew, and how long a call may take. It outlives
 // a reload. Under `panguard run` the supervisor hands a new end over each time that the program starts; as a service it connects to a path.
-// Invariant: a program that hangs or is gone costs at most `Limits.enforcerCall` now and then, never the reading of logs.
+// Invariant: a program that hangs or is gone costs at most `Limits.frameCall` now and then, never the reading of logs.
 import Enforcement
+import FrameProtocol
 import HostActions
 import Primitives
+import UplinkProtocol
 
 /// The asking side of one of our protocols.
 public protocol LinkedClient: AnyObject {
-  associatedtype Failure: Error & CustomStringConvertible
   init(descriptor: Int32, timeout: Nanoseconds)
-  init(path: String, timeout: Nanoseconds) throws(Failure)
+  init(path: String, timeout: Nanoseconds) throws(FrameClientError)
   var isOpen: Bool { get }
   func close()
   /// "enforcer"
   static var program: String { get }
-  /// Why there is none to connect to, where the failure says that nobody has set one up; nil: there is one, and it does not answer.
-  static func absence(_ failure: Failure) -> String?
+  /// Where it listens as a service.
+  static var defaultPath: String { get }
+  /// What is said where nobody has set one up; nil: there always is one.
+  static var noneIsSetUp: String? { get }
 }
 
 public final class ProgramLink<Client: LinkedClient> {
@@ -40,13 +43,15 @@ public final class ProgramLink<Client: LinkedClient> {
   }
 
   /// Our end of a channel to a program that has just started; it is ours from here on.
-  public func adopt(_ descriptor: Int32) { take(Client(descriptor: descriptor, timeout: Limits.enforcerCall)) }
+  public func adopt(_ descriptor: Int32) { take(Client(descriptor: descriptor, timeout: Limits.frameCall)) }
 
-  /// There is none to start. `reason`: nobody has set one up; nil: the program is not installed.
-  public func noteMissing(_ reason: String? = nil) {
+  public static var defaultPath: String { Client.defaultPath }
+
+  /// There is none to start: nobody has set one up, or the program is not installed.
+  public func noteMissing() {
     guard client == nil else { return }
-    isAbsent = reason != nil
-    problem = reason ?? "panguard-\(Client.program) is not installed"
+    isAbsent = Client.noneIsSetUp != nil
+    problem = Client.noneIsSetUp ?? "panguard-\(Client.program) is not installed"
   }
 
   private func take(_ new: Client) {
@@ -66,11 +71,11 @@ public final class ProgramLink<Client: LinkedClient> {
       problem = problem.isEmpty ? "the \(Client.program) closed the connection" : problem
     }
     guard let path, now >= nextTry else { return false }
-    do throws(Client.Failure) {
-      take(try Client(path: path, timeout: Limits.enforcerCall))
+    do throws(FrameClientError) {
+      take(try Client(path: path, timeout: Limits.frameCall))
       return true
     } catch {
-      let absence = Client.absence(error)
+      let absence = error.isAbsence ? Client.noneIsSetUp : nil
       (problem, isAbsent) = (absence ?? "\(error)", absence != nil)
       pause(now)
       return false
@@ -82,9 +87,9 @@ public final class ProgramLink<Client: LinkedClient> {
   }
 
   /// One request. nil: there is no connection, or it failed and is gone; `problem` says why.
-  public func ask<Value>(_ request: (Client) throws(Client.Failure) -> Value) -> Value? {
+  public func ask<Value>(_ request: (Client) throws(FrameClientError) -> Value) -> Value? {
     guard let client, client.isOpen else { return nil }
-    do throws(Client.Failure) {
+    do throws(FrameClientError) {
       let value = try request(client)
       patience = Self.firstPause
       return value
@@ -100,15 +105,15 @@ public final class ProgramLink<Client: LinkedClient> {
 
 public typealias EnforcerLink = ProgramLink<EnforcerClient>
 public typealias ResponderLink = ProgramLink<ResponderClient>
+public typealias UplinkLink = ProgramLink<UplinkClient>
 
 extension EnforcerClient: LinkedClient {
-  public static var program: String { "enforcer" }
-  public static func absence(_ failure: EnforcerClientError) -> String? { nil }
+  public static var noneIsSetUp: String? { nil }
 }
+/// The sockets of these are made only where their configurations are there.
 extension ResponderClient: LinkedClient {
-  public static var program: String { "responder" }
-  /// Its socket is made only where its configuration is there.
-  public static func absence(_ failure: ResponderClientError) -> String? { failure.isAbsence ? noneIsSetUp : nil }
-  public static var noneIsSetUp: String { "none is set up (/etc/panguard/responder.yaml)" }
-  public static var defaultPath: String { "/run/panguard/responder.sock" }
+  public static var noneIsSetUp: String? { "none is set up (/etc/panguard/responder.yaml)" }
+}
+extension UplinkClient: LinkedClient {
+  public static var noneIsSetUp: String? { "none is set up (/etc/panguard/uplink.yaml)" }
 }

@@ -2,6 +2,7 @@
 // also where it was refused.
 import Detection
 import Enforcement
+import FrameProtocol
 import Playbooks
 import Primitives
 import Storage
@@ -171,7 +172,7 @@ extension Responder {
       return .refused("\(network) is not blocked: that could not be stored")
     }
     let request = [request(network, kept)]
-    switch link.ask({ client throws(EnforcerClientError) in try client.block(request) }) {
+    switch link.ask({ client throws(FrameClientError) in try client.block(request) }) {
     case nil:
       takeBack()
       needReconciliation()
@@ -203,7 +204,7 @@ extension Responder {
     guard let block = blocks[network] else {
       // What the kernel may hold that nobody here knows of.
       if link.connect(now: MonotonicTime.now()), unavailable.isEmpty,
-        case .done(let outcomes)? = link.ask({ client throws(EnforcerClientError) in try client.unblock([network]) }), outcomes.first == .unblocked
+        case .done(let outcomes)? = link.ask({ client throws(FrameClientError) in try client.unblock([network]) }), outcomes.first == .unblocked
       {
         return .done("\(network) is unblocked (it was blocked in the kernel only)")
       }

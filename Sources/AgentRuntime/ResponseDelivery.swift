@@ -2,6 +2,7 @@
 // Invariants: an action is settled by the uplink's word only, or by waiting too long; what a connection that is gone had taken is asked for
 // again under the same key, over the next one. Order among webhooks of one name is the order of the decisions.
 import Detection
+import FrameProtocol
 import Primitives
 import UplinkProtocol
 
@@ -54,7 +55,7 @@ extension Responder {
     }
     let generation = webhooks.link.generation
     for entry in webhooks.waiting where entry.acceptedBy != generation {
-      let answer = webhooks.link.ask { client throws(UplinkClientError) -> DeliveryRefusal? in
+      let answer = webhooks.link.ask { client throws(FrameClientError) -> DeliveryRefusal? in
         try client.deliver(webhook: entry.webhook, key: entry.key, body: entry.body)
       }
       guard let answer else { return }
@@ -79,7 +80,7 @@ extension Responder {
     let now = MonotonicTime.now()
     _ = webhooks.link.connect(now: now)
     handOverWebhooks()
-    while !webhooks.waiting.isEmpty, let outcomes = webhooks.link.ask({ client throws(UplinkClientError) in try client.collect() }) {
+    while !webhooks.waiting.isEmpty, let outcomes = webhooks.link.ask({ client throws(FrameClientError) in try client.collect() }) {
       for outcome in outcomes where webhooks.waiting.contains(where: { $0.key == outcome.key }) {
         forgetWebhook(outcome.key)
         if outcome.isDelivered { count(.webhooks) }
@@ -99,7 +100,7 @@ extension Responder {
       settle(entry.key, .failed, "too_late", reason)
     }
     if now - webhooks.statusAt >= Responder.statusInterval,
-      let status = webhooks.link.ask({ client throws(UplinkClientError) in try client.status() })
+      let status = webhooks.link.ask({ client throws(FrameClientError) in try client.status() })
     {
       (webhooks.status, webhooks.statusAt) = (status, now)
     }

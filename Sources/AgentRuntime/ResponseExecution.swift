@@ -1,9 +1,10 @@
 // How actions are carried out: blocks through the enforcer, many in one transaction; notices to the local syslog; lines kept in the store.
-// Invariant: the engine waits for nobody longer than `Limits.enforcerCall`. A block that the enforcer cannot take now waits for it, with the
+// Invariant: the engine waits for nobody longer than `Limits.frameCall`. A block that the enforcer cannot take now waits for it, with the
 // end that it was given; what this build cannot do fails with that reason.
 import Detection
 import Enforcement
 import Export
+import FrameProtocol
 import Glibc
 import LogSources
 import Playbooks
@@ -88,7 +89,7 @@ extension Responder {
     // What is needed is asked for with everything else.
     guard reconciled == link.generation else { return reconcile() }
     let list = networks.compactMap { network in blocks[network].map { request(network, $0) } }
-    switch link.ask({ client throws(EnforcerClientError) in try client.block(list) }) {
+    switch link.ask({ client throws(FrameClientError) in try client.block(list) }) {
     case nil: break
     case .unavailable(let reason): nothingCanBeBlocked(reason)
     case .done(let outcomes): for (block, outcome) in zip(list, outcomes) { take(outcome, block.network) }
@@ -172,7 +173,7 @@ extension Responder {
   /// Brings the store and the kernel together, once for each connection. An engine that has nothing to say, and observes, has no table made.
   func reconcile() {
     guard link.isOpen else { return }
-    guard let status = link.ask({ client throws(EnforcerClientError) in try client.status() }) else { return }
+    guard let status = link.ask({ client throws(FrameClientError) in try client.status() }) else { return }
     unavailable = status.unavailable
     take(remarks: status.remarks)
     if !unavailable.isEmpty {
@@ -186,7 +187,7 @@ extension Responder {
       return
     }
     let list = sortedBlocks.map { request($0.network, $0.block) }
-    switch link.ask({ client throws(EnforcerClientError) in try client.reconcile(list) }) {
+    switch link.ask({ client throws(FrameClientError) in try client.reconcile(list) }) {
     case nil: return
     case .unavailable(let reason): nothingCanBeBlocked(reason)
     case .done(let answer):
@@ -203,7 +204,7 @@ extension Responder {
 
   /// False also where nobody says so.
   private var isKernelEmpty: Bool {
-    if case .done(let active)? = link.ask({ client throws(EnforcerClientError) in try client.list() }) { return active.isEmpty }
+    if case .done(let active)? = link.ask({ client throws(FrameClientError) in try client.list() }) { return active.isEmpty }
     return false
   }
 
@@ -211,7 +212,7 @@ extension Responder {
   @discardableResult
   func lift(_ networks: [CIDR]) -> Bool {
     guard link.isOpen, unavailable.isEmpty, reconciled == link.generation,
-      case .done? = link.ask({ client throws(EnforcerClientError) in try client.unblock(networks) })
+      case .done? = link.ask({ client throws(FrameClientError) in try client.unblock(networks) })
     else {
       needReconciliation()
       return false
@@ -228,7 +229,7 @@ extension Responder {
       settle(key, .refused, "unblocked", "all blocks were lifted")
     }
     if link.connect(now: MonotonicTime.now()), unavailable.isEmpty,
-      case .done? = link.ask({ client throws(EnforcerClientError) in try client.unblockAll() })
+      case .done? = link.ask({ client throws(FrameClientError) in try client.unblockAll() })
     {
       return true
     }
@@ -285,11 +286,11 @@ extension Responder {
 
   private func beat() {
     if MonotonicTime.now() - remarksAt >= 2 * Responder.patience,
-      let status = link.ask({ client throws(EnforcerClientError) in try client.status() })
+      let status = link.ask({ client throws(FrameClientError) in try client.status() })
     {
       take(remarks: status.remarks)
     }
-    guard case .done(let notices)? = link.ask({ client throws(EnforcerClientError) in try client.heartbeat() }) else { return }
+    guard case .done(let notices)? = link.ask({ client throws(FrameClientError) in try client.heartbeat() }) else { return }
     for notice in notices {
       switch notice.kind {
       case .unblockedAsProtected:

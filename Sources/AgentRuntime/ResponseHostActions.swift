@@ -2,6 +2,7 @@
 // done. Invariants: an action is settled by the responder's word, or by waiting too long; one that is asked for again, after a crash of either
 // side, is asked for under the same key, and the responder does none twice; nothing that does not end by itself is done on trial.
 import Export
+import FrameProtocol
 import Glibc
 import HostActions
 import Playbooks
@@ -86,7 +87,7 @@ extension Responder {
     }
     let generation = host.link.generation
     for entry in host.waiting where entry.acceptedBy != generation {
-      guard let outcome = host.link.ask({ client throws(ResponderClientError) in try client.perform(entry.key, entry.action) }) else { return }
+      guard let outcome = host.link.ask({ client throws(FrameClientError) in try client.perform(entry.key, entry.action) }) else { return }
       host.saidProblem = ""
       take(outcome, entry.key)
       if let i = host.waiting.firstIndex(where: { $0.key == entry.key }) { host.waiting[i].acceptedBy = generation }
@@ -119,34 +120,34 @@ extension Responder {
     handOverHostActions()
     let generation = host.link.generation
     let keys = host.waiting.filter { $0.acceptedBy == generation }.prefix(Limits.askedHostActions).map(\.key)
-    if !keys.isEmpty, let outcomes = host.link.ask({ client throws(ResponderClientError) in try client.outcomes(keys) }) {
+    if !keys.isEmpty, let outcomes = host.link.ask({ client throws(FrameClientError) in try client.outcomes(keys) }) {
       for (key, outcome) in zip(keys, outcomes) { take(outcome, key) }
     }
     for entry in host.waiting where entry.acceptedBy != host.link.generation && now - entry.since >= Limits.hostActionPatience.count {
       host.waiting.removeAll { $0.key == entry.key }
       settle(entry.key, .failed, "too_late", "no responder took it in time (\(host.link.problem))")
     }
-    host.status = host.link.ask { client throws(ResponderClientError) in try client.status() }
+    host.status = host.link.ask { client throws(FrameClientError) in try client.status() }
   }
 
   // MARK: By the operator
 
   func undo(_ key: String) -> ControlOutcome {
     guard host.link.connect(now: MonotonicTime.now()),
-      let records = host.link.ask({ client throws(ResponderClientError) in try client.list() })
+      let records = host.link.ask({ client throws(FrameClientError) in try client.list() })
     else { return .refused("the responder does not answer: \(host.link.problem)") }
     let found = records.filter { $0.key.hasPrefix(key) }
     guard let record = found.first(where: { $0.key == key }) ?? found.first else {
       return .refused("no action '\(key)'; `panguard actions` lists them")
     }
     guard found.count == 1 || record.key == key else { return .refused("\(found.count) actions begin with '\(key)': give more digits") }
-    let deadline = MonotonicTime.now() + Limits.enforcerCall.count
-    guard var outcome = host.link.ask({ client throws(ResponderClientError) in try client.undo(record.key) }) else {
+    let deadline = MonotonicTime.now() + Limits.frameCall.count
+    guard var outcome = host.link.ask({ client throws(FrameClientError) in try client.undo(record.key) }) else {
       return .refused("the responder does not answer: \(host.link.problem)")
     }
     while outcome.state == .pending, MonotonicTime.now() < deadline {
       usleep(20_000)
-      guard let next = host.link.ask({ client throws(ResponderClientError) in try client.outcomes([record.key]) })?.first else { break }
+      guard let next = host.link.ask({ client throws(FrameClientError) in try client.outcomes([record.key]) })?.first else { break }
       outcome = next
     }
     switch outcome.state {
@@ -158,7 +159,7 @@ extension Responder {
   }
 
   var hostActionList: [UInt8] {
-    let records = host.link.connect(now: MonotonicTime.now()) ? host.link.ask { client throws(ResponderClientError) in try client.list() } : nil
+    let records = host.link.connect(now: MonotonicTime.now()) ? host.link.ask { client throws(FrameClientError) in try client.list() } : nil
     var json = JSONWriter()
     json.beginObject()
     json.key("responder")

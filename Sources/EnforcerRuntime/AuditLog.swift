@@ -1,6 +1,7 @@
 // What the enforcer writes down as it happens: one line on standard error each, which the journal keeps. Bounded by the minute, so that a
 // hostile engine cannot fill a disk; what is left out is counted.
 import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 
@@ -10,7 +11,7 @@ enum AuditEvent: Sendable {
   case unavailable(String)
   case peerRefused(uid: uid_t, pid: pid_t)
   case tooManyConnections
-  case malformed(ProtocolError, uid: uid_t, pid: pid_t)
+  case malformed(FrameError, uid: uid_t, pid: pid_t)
   case tooSlow(uid: uid_t, pid: pid_t)
   case silent(uid: uid_t, pid: pid_t)
   case refused(CIDR, BlockRefusal, uid: uid_t, pid: pid_t)
@@ -24,7 +25,7 @@ enum AuditEvent: Sendable {
     case .started(let adopted): "ready; \(adopted) blocks taken over from the kernel"
     case .unavailable(let reason): "nothing will be blocked: \(reason)"
     case .peerRefused(let uid, let pid): "connection of uid \(uid), pid \(pid) refused: not the engine, not root"
-    case .tooManyConnections: "connection refused: \(Limits.enforcerConnections) are open"
+    case .tooManyConnections: "connection refused: \(Limits.frameConnections) are open"
     case .malformed(let error, let uid, let pid): "connection of uid \(uid), pid \(pid) closed: \(error)"
     case .tooSlow(let uid, let pid): "connection of uid \(uid), pid \(pid) closed: too slow"
     case .silent(let uid, let pid): "connection of uid \(uid), pid \(pid) closed: silent while others wait"
@@ -60,7 +61,7 @@ struct AuditLog {
       if left > 0 { write("\(left) lines were left out in an earlier minute") }
       left = 0
     }
-    guard lines < Limits.enforcerAuditLinesPerMinute else {
+    guard lines < Limits.auditLinesPerMinute else {
       left += 1
       dropped += 1
       return

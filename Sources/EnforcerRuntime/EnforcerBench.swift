@@ -2,6 +2,7 @@
 // protocol and the real kernel. The same program is the enforcer (child) and the one that asks (parent).
 import CLinux
 import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 
@@ -69,7 +70,7 @@ enum EnforcerBench {
     init() throws {
       var ends: [Int32] = [-1, -1]
       guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
-        throw EnforcerClientError.io(errno: errno)
+        throw FrameClientError("enforcer", .io(errno: errno))
       }
       var actions = posix_spawn_file_actions_t()
       posix_spawn_file_actions_init(&actions)
@@ -90,7 +91,7 @@ enum EnforcerBench {
       close(ends[1])
       guard code == 0 else {
         close(ends[0])
-        throw EnforcerClientError.io(errno: code)
+        throw FrameClientError("enforcer", .io(errno: code))
       }
       self.process = process
       client = EnforcerClient(descriptor: ends[0], timeout: .seconds(60))

@@ -3,6 +3,7 @@ import CLinux
 import CNetlink
 import Confinement
 import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 import Supervision
@@ -137,7 +138,7 @@ public enum EnforcerProgram {
     let lock = NamespaceLock()
     if case .busy = lock.take() {
       let path = options.socketPath ?? EnforcerConfiguration.load(path: options.configPath).configuration?.socketPath ?? EnforcerClient.defaultPath
-      do throws(EnforcerClientError) {
+      do throws(FrameClientError) {
         let client = try EnforcerClient(path: path)
         guard case .done(let count) = try client.unblockAll() else { return fail("the enforcer behind \(path) does not serve this host's table") }
         say("panguard-enforcer: an enforcer is running: it has let \(count) blocks go, and makes the table again with the next one\n")

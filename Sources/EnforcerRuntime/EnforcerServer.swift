@@ -3,6 +3,7 @@
 // table is closed and written down; protection is read anew before anything is blocked.
 import CLinux
 import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 import Supervision
@@ -14,7 +15,7 @@ final class EnforcerServer {
     let pid: pid_t
     var input: [UInt8] = []
     /// Bytes that the next frame needs at least.
-    var wanted = EnforcerProtocol.headerBytes
+    var wanted = Frame.headerBytes
     var output: [UInt8] = []
     var sent = 0
     /// When the peer last owed us something: the rest of a frame, or the taking of an answer.
@@ -179,7 +180,7 @@ final class EnforcerServer {
       audit.add(.notice(EnforcerNotice(.heartbeatLost), silence: configuration.policy.heartbeatTimeout), now: now)
     }
     for i in connections.indices.reversed() {
-      guard let since = connections[i].waitsSince, now > since, now - since > UInt64(Limits.enforcerPeerPatience.count) else { continue }
+      guard let since = connections[i].waitsSince, now > since, now - since > UInt64(Limits.framePeerPatience.count) else { continue }
       core.count(\.peersTooSlow)
       audit.add(.tooSlow(uid: connections[i].uid, pid: connections[i].pid), now: now)
       close(i)
@@ -361,7 +362,7 @@ final class EnforcerServer {
       return
     }
     let isRoot = uid == 0
-    let places = Limits.enforcerConnections - (isRoot ? 0 : Limits.enforcerConnectionsOfRoot)
+    let places = Limits.frameConnections - (isRoot ? 0 : Limits.enforcerConnectionsOfRoot)
     guard connections.count(where: { isRoot || $0.uid != 0 }) < places || makeRoom(isRoot: isRoot, now: now) else {
       core.count(\.connectionsRefused)
       audit.add(.tooManyConnections, now: now)
@@ -376,7 +377,7 @@ final class EnforcerServer {
     let silent = connections.indices.filter { i in
       let connection = connections[i]
       return (isRoot || connection.uid != 0) && !connection.isOurParents && connection.output.isEmpty
-        && now &- connection.lastHeard >= UInt64(Limits.enforcerPeerPatience.count)
+        && now &- connection.lastHeard >= UInt64(Limits.framePeerPatience.count)
     }
     guard let oldest = silent.min(by: { connections[$0].lastHeard < connections[$1].lastHeard }) else { return false }
     audit.add(.silent(uid: connections[oldest].uid, pid: connections[oldest].pid), now: now)
@@ -406,7 +407,7 @@ final class EnforcerServer {
       close(i)
     case .value(let request, let id, _):
       connections[i].input = []
-      connections[i].wanted = EnforcerProtocol.headerBytes
+      connections[i].wanted = Frame.headerBytes
       connections[i].output = answer(request, uid: connections[i].uid, pid: connections[i].pid, now: now).encoded(id: id)
       connections[i].sent = 0
       // The peer's time begins when its answer is there, however long that took us.

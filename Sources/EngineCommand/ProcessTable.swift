@@ -65,7 +65,7 @@ final class ProcessTable {
       SupervisionMessage.noted.send(on: Channel.supervisor)
     // A host that sends nothing anywhere lacks nothing.
     case .missing("uplink"): uplink.noteMissing()
-    case .missing("responder"): responder.noteMissing(ResponderClient.noneIsSetUp)
+    case .missing("responder"): responder.noteMissing()
     case .missing(let name):
       let row = row(name)
       rows[row].notConfined = ["not installed"]

@@ -1,6 +1,6 @@
 // What a small program writes down as it happens: lines on standard error, which the journal keeps. Bounded by the minute, so that a hostile
 // engine cannot fill a disk; what is left out is counted. One line stays one line whatever text of others is in it.
-import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 
@@ -13,7 +13,7 @@ public struct AuditLines {
   public private(set) var dropped: UInt64 = 0
 
   /// `name` stands before each line.
-  public init(name: String, perMinute: Int = Limits.enforcerAuditLinesPerMinute) { (self.name, self.perMinute) = (name, perMinute) }
+  public init(name: String, perMinute: Int = Limits.auditLinesPerMinute) { (self.name, self.perMinute) = (name, perMinute) }
 
   public mutating func add(_ text: String) {
     let now = monotonicNow() / 60_000_000_000

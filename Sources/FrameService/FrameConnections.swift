@@ -2,7 +2,7 @@
 // One thread; nothing here waits. What must stay true: a peer is known by the kernel's word (SO_PEERCRED); one that sends anything but frames
 // of the table, or stops in the middle of one, is closed and reported; no peer makes another wait.
 import CLinux
-import Enforcement
+import FrameProtocol
 import Glibc
 import Primitives
 
@@ -15,27 +15,27 @@ public struct FramePeer: Sendable, CustomStringConvertible {
 public enum PeerEvent: Sendable {
   case refused(FramePeer)
   case tooMany
-  case malformed(FramePeer, ProtocolError)
+  case malformed(FramePeer, FrameError)
   case tooSlow(FramePeer)
 
   /// For people.
   public var text: String {
     switch self {
     case .refused(let peer): "connection of \(peer) refused: not the engine, not root"
-    case .tooMany: "connection refused: \(Limits.enforcerConnections) are open"
+    case .tooMany: "connection refused: \(Limits.frameConnections) are open"
     case .malformed(let peer, let error): "connection of \(peer) closed: \(error)"
     case .tooSlow(let peer): "connection of \(peer) closed: too slow"
     }
   }
 }
 
-public final class FrameConnections<Request: Sendable & Equatable> {
+public final class FrameConnections<Request: FrameRequest, Answer: FrameAnswer> {
   private struct Connection {
     let descriptor: Int32
     let peer: FramePeer
     var input: [UInt8] = []
     /// Bytes that the next frame needs at least.
-    var wanted = EnforcerProtocol.headerBytes
+    var wanted = Frame.headerBytes
     var output: [UInt8] = []
     var sent = 0
     /// When the peer last owed us something: the rest of a frame, or the taking of an answer.
@@ -44,17 +44,15 @@ public final class FrameConnections<Request: Sendable & Equatable> {
   private var connections: [Connection] = []
   private let listener: Int32?
   private let engine: uid_t?
-  private let decode: (Bytes) -> Decoded<Request>
-  private let answer: (Request, FramePeer) -> (UInt32) -> [UInt8]
+  private let answer: (Request, FramePeer) -> Answer
   private let report: (PeerEvent) -> Void
 
   /// `listener`: a listening socket, owned from here on; nil: only what is adopted. `engine`: who is answered besides root and ourselves.
-  /// `answer` carries a request out and gives the answer's frame for the request's id.
+  /// `answer` carries a request out.
   public init(
-    listener: Int32?, engine: uid_t?, decode: @escaping (Bytes) -> Decoded<Request>,
-    answer: @escaping (Request, FramePeer) -> (UInt32) -> [UInt8], report: @escaping (PeerEvent) -> Void
+    listener: Int32?, engine: uid_t?, answer: @escaping (Request, FramePeer) -> Answer, report: @escaping (PeerEvent) -> Void
   ) {
-    (self.listener, self.engine, self.decode, self.answer, self.report) = (listener, engine, decode, answer, report)
+    (self.listener, self.engine, self.answer, self.report) = (listener, engine, answer, report)
   }
 
   /// Whether a request can still come.
@@ -76,7 +74,7 @@ public final class FrameConnections<Request: Sendable & Equatable> {
   public func tick() {
     let now = monotonicNow()
     for i in connections.indices.reversed() {
-      guard let since = connections[i].waitsSince, now > since, now - since > UInt64(Limits.enforcerPeerPatience.count) else { continue }
+      guard let since = connections[i].waitsSince, now > since, now - since > UInt64(Limits.framePeerPatience.count) else { continue }
       report(.tooSlow(connections[i].peer))
       close(i)
     }
@@ -92,7 +90,7 @@ public final class FrameConnections<Request: Sendable & Equatable> {
       Glibc.close(descriptor)
       return
     }
-    guard connections.count < Limits.enforcerConnections else {
+    guard connections.count < Limits.frameConnections else {
       report(.tooMany)
       Glibc.close(descriptor)
       return
@@ -110,7 +108,7 @@ public final class FrameConnections<Request: Sendable & Equatable> {
     if count < 0, errno == EAGAIN || errno == EINTR { return }
     guard count > 0 else { return close(i) }
     connections[i].input.append(contentsOf: buffer[..<count])
-    switch connections[i].input.withUnsafeBytes({ decode($0) }) {
+    switch connections[i].input.withUnsafeBytes({ Request.decode($0) }) {
     case .incomplete(let wanted):
       connections[i].wanted = wanted
       if connections[i].waitsSince == nil { connections[i].waitsSince = now }
@@ -119,8 +117,8 @@ public final class FrameConnections<Request: Sendable & Equatable> {
       close(i)
     case .value(let request, let id, _):
       connections[i].input = []
-      connections[i].wanted = EnforcerProtocol.headerBytes
-      connections[i].output = answer(request, connections[i].peer)(id)
+      connections[i].wanted = Frame.headerBytes
+      connections[i].output = answer(request, connections[i].peer).encoded(id: id)
       connections[i].sent = 0
       // The peer's time begins when its answer is there, however long that took us.
       connections[i].waitsSince = monotonicNow()

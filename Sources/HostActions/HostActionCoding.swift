@@ -1,5 +1,4 @@
-// The wire form, in the frames of `Sources/Enforcement/EnforcerCoding.swift` (length, version, kind, id, body; big-endian). Pure, total,
-// linear: any bytes are a value, the beginning of one, or an error, and what was read is written back to the same bytes.
+// The wire form of requests and answers (frames: `FrameProtocol`). Pure, total, linear.
 //   text     count u16 | UTF-8          data     count u32 | bytes          key      text, see `HostActionRequest.isValid`
 //   perform  key | action u8 | run:        name text | count u32, that many texts | data
 //                            | kill:       pid u32 | ticks u64 | ns u64 | signal u8
@@ -7,15 +6,15 @@
 //                            | disable:    account text
 //   outcome  state u8 | code text | detail text
 //   record   key text | ns u64 | text | outcome | can be undone u8 (0, 1)
-import Enforcement
+import FrameProtocol
 import Primitives
 
-extension HostActionRequest {
-  public static func decode(_ bytes: Bytes) -> Decoded<HostActionRequest> {
-    decodeFrame(bytes, kind: Kind.init(rawValue:), limit: bodyLimit) { (kind, body) throws(ProtocolError) -> HostActionRequest in
+extension HostActionRequest: FrameRequest {
+  public static func decode(_ bytes: Bytes) -> DecodedFrame<HostActionRequest> {
+    decodeFrame(bytes, kind: Kind.init(rawValue:), limit: bodyLimit) { (kind, body) throws(FrameError) -> HostActionRequest in
       switch kind {
       case .perform: try .perform(key: body.key(), body.action())
-      case .outcomes: try .outcomes(body.list(atMost: Limits.askedHostActions) { (reader) throws(ProtocolError) in try reader.key() })
+      case .outcomes: try .outcomes(body.list(atMost: Limits.askedHostActions) { (reader) throws(FrameError) in try reader.key() })
       case .undo: try .undo(key: body.key())
       case .list: .list
       case .status: .status
@@ -38,7 +37,7 @@ extension HostActionRequest {
 
   private static func bodyLimit(_ kind: Kind) -> Int {
     switch kind {
-    case .perform: Limits.hostActionFrameBytes - EnforcerProtocol.headerBytes
+    case .perform: Limits.hostActionFrameBytes - Frame.headerBytes
     case .outcomes: 4 + Limits.askedHostActions * 66
     case .undo: 66
     case .list, .status: 0
@@ -46,14 +45,14 @@ extension HostActionRequest {
   }
 }
 
-extension HostActionAnswer {
-  public static func decode(_ bytes: Bytes) -> Decoded<HostActionAnswer> {
-    decodeFrame(bytes, kind: Kind.init(rawValue:), limit: { _ in Limits.hostActionFrameBytes - EnforcerProtocol.headerBytes }) {
-      (kind, body) throws(ProtocolError) -> HostActionAnswer in
+extension HostActionAnswer: FrameAnswer {
+  public static func decode(_ bytes: Bytes) -> DecodedFrame<HostActionAnswer> {
+    decodeFrame(bytes, kind: Kind.init(rawValue:), limit: { _ in Limits.hostActionFrameBytes - Frame.headerBytes }) {
+      (kind, body) throws(FrameError) -> HostActionAnswer in
       switch kind {
       case .outcome: try .outcome(body.outcome())
-      case .outcomes: try .outcomes(body.list(atMost: Limits.askedHostActions) { (reader) throws(ProtocolError) in try reader.outcome() })
-      case .records: try .records(body.list(atMost: Limits.listedHostActions) { (reader) throws(ProtocolError) in try reader.record() })
+      case .outcomes: try .outcomes(body.list(atMost: Limits.askedHostActions) { (reader) throws(FrameError) in try reader.outcome() })
+      case .records: try .records(body.list(atMost: Limits.listedHostActions) { (reader) throws(FrameError) in try reader.record() })
       case .status: try .status(body.responderStatus())
       }
     }
@@ -72,20 +71,20 @@ extension HostActionAnswer {
 }
 
 extension FrameReader {
-  fileprivate mutating func key() throws(ProtocolError) -> String {
+  fileprivate mutating func key() throws(FrameError) -> String {
     let failure = failure
     let key = try text(atMost: 64)
     guard HostActionRequest.isValid(key: key) else { throw failure }
     return key
   }
 
-  fileprivate mutating func action() throws(ProtocolError) -> HostAction {
+  fileprivate mutating func action() throws(FrameError) -> HostAction {
     let failure = failure
     guard let kind = HostAction.Kind(rawValue: try integer(UInt8.self)) else { throw failure }
     switch kind {
     case .run:
       let name = try text(atMost: 64)
-      let arguments = try list(atMost: Limits.notificationArguments) { (reader) throws(ProtocolError) in
+      let arguments = try list(atMost: Limits.notificationArguments) { (reader) throws(FrameError) in
         try reader.text(atMost: Limits.notificationArgumentBytes)
       }
       // An argument ends at a NUL: what stands behind one would be lost.
@@ -109,12 +108,12 @@ extension FrameReader {
     }
   }
 
-  fileprivate mutating func outcome() throws(ProtocolError) -> HostActionOutcome {
+  fileprivate mutating func outcome() throws(FrameError) -> HostActionOutcome {
     let failure = failure
     guard let state = HostActionOutcome.State(rawValue: try integer(UInt8.self)) else { throw failure }
     return HostActionOutcome(state, try text(), try text(atMost: Limits.hostActionDetailBytes))
   }
-  fileprivate mutating func record() throws(ProtocolError) -> HostActionRecord {
+  fileprivate mutating func record() throws(FrameError) -> HostActionRecord {
     let failure = failure
     let key = try key()
     guard let time = Int64(exactly: try u64()) else { throw failure }
@@ -122,7 +121,7 @@ extension FrameReader {
     guard canUndo <= 1 else { throw failure }
     return HostActionRecord(key: key, time: time, text: text, outcome: outcome, canUndo: canUndo == 1)
   }
-  fileprivate mutating func responderStatus() throws(ProtocolError) -> ResponderStatus {
+  fileprivate mutating func responderStatus() throws(FrameError) -> ResponderStatus {
     var status = ResponderStatus()
     for counter in ResponderStatus.counters { status[keyPath: counter.path] = try u64() }
     return status

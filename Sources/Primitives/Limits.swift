@@ -301,19 +301,21 @@ public enum Limits {
   /// Bytes of one frame between engine and enforcer, header included: a full table in one frame (24 bytes an entry). A longer one closes
   /// the connection.
   public static let enforcerFrameBytes = 2 * 1024 * 1024
-  /// Bytes of a text in an answer of the enforcer. Longer ones are cut.
-  public static let enforcerTextBytes = 512
-  /// Connections that the enforcer serves at a time: the engine, a command of the operator, and room for a reconnect. Further ones are
-  /// closed and counted, where none of the others has been silent for `enforcerPeerPatience`: that one makes room.
-  public static let enforcerConnections = 8
-  /// Of them for root alone: a hostile engine must not shut the operator out.
+  /// Bytes of a text in a frame. Longer ones are cut.
+  public static let frameTextBytes = 512
+  /// Connections that a program serves at a time: the engine, a command of the operator, and room for a reconnect. Further ones are closed
+  /// and counted; at the enforcer, where none of the others has been silent for `framePeerPatience`: that one makes room.
+  public static let frameConnections = 8
+  /// Of the enforcer's, those for root alone: a hostile engine must not shut the operator out.
   public static let enforcerConnectionsOfRoot = 2
   /// How long a peer may take to send the rest of a frame, or to take its answer. Beyond it the connection is closed and counted.
-  public static let enforcerPeerPatience = Nanoseconds.seconds(5)
+  public static let framePeerPatience = Nanoseconds.seconds(5)
+  /// How long one call to another program may hold up the engine. Beyond it the connection is given up and made anew.
+  public static let frameCall = Nanoseconds.seconds(3)
   /// Notices that wait for the engine's next heartbeat. Beyond it the oldest is dropped and counted; each was also an audit line.
   public static let enforcerNotices = 256
-  /// Audit lines of the enforcer in one minute. Beyond it they are counted, and the count is a line of its own.
-  public static let enforcerAuditLinesPerMinute = 600
+  /// Audit lines of a program in one minute. Beyond it they are counted, and the count is a line of its own.
+  public static let auditLinesPerMinute = 600
   /// Addresses of one kind (own, gateways, resolvers, peers of sessions) that are protected, besides the allowlist. Beyond it nothing is
   /// blocked at all until there are fewer: whoever cannot be protected must not be at risk.
   public static let protectedAddresses = 16_384
@@ -372,8 +374,6 @@ public enum Limits {
   public static let reloadReasons = 100
   /// Bytes of one request on the control socket. A longer one is refused and counted.
   public static let controlRequestBytes = 512
-  /// How long one call to the enforcer may hold up the engine. Beyond it the connection is given up and made anew.
-  public static let enforcerCall = Nanoseconds.seconds(3)
   /// Audit entries and messages about responses in one minute, each. Beyond it they are counted.
   public static let responseReportsPerMinute = 300
   /// Seconds that an operator may block for by hand, and that an arming may wait for its confirmation. Outside it is refused.
@@ -444,14 +444,6 @@ public enum Limits {
   public static let uplinkOutcomes = 4096
   /// Outcomes of one answer. More are in the next.
   public static let collectedOutcomes = 256
-  /// Connections that the uplink serves at a time. Further ones are closed and counted.
-  public static let uplinkConnections = 4
-  /// How long a peer of the uplink may take to send the rest of a frame or to take its answer. Beyond it the connection is closed and counted.
-  public static let uplinkPeerPatience = Nanoseconds.seconds(5)
-  /// Audit lines of the uplink in one minute. Beyond it they are counted.
-  public static let uplinkAuditLinesPerMinute = 300
-  /// How long one call to the uplink may hold up the engine. Beyond it the connection is given up and made anew.
-  public static let uplinkCall = Nanoseconds.seconds(1)
   /// Webhook deliveries that wait in the engine for the uplink, and how long. Beyond either they fail and are counted.
   public static let waitingWebhooks = 1024
   public static let waitingWebhookLifetime = Nanoseconds.hours(1)

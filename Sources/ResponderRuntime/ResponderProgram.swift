@@ -2,7 +2,7 @@
 // calls this. One thread; every wait has an end.
 import CLinux
 import Confinement
-import Enforcement
+import FrameProtocol
 import FrameService
 import Glibc
 import HostActions
@@ -145,7 +145,7 @@ public enum ResponderProgram {
 final class ResponderServer {
   private let core: ResponderCore
   private let signals: Int32
-  private var connections: FrameConnections<HostActionRequest>!
+  private var connections: FrameConnections<HostActionRequest, HostActionAnswer>!
   private var audit = AuditLines(name: "panguard-responder")
   private var lastTick: UInt64 = 0
 
@@ -159,11 +159,7 @@ final class ResponderServer {
     core = ResponderCore(configuration, ledger: ledger, notifier: notifier) { write.value($0) }
     write.value = { [unowned self] in audit.add($0) }
     connections = FrameConnections(
-      listener: listener, engine: engine, decode: { HostActionRequest.decode($0) },
-      answer: { [core] request, peer in
-        let answer = core.answer(request, from: "\(peer)")
-        return { answer.encoded(id: $0) }
-      },
+      listener: listener, engine: engine, answer: { [core] request, peer in core.answer(request, from: "\(peer)") },
       report: { [unowned self] in note($0) })
     if let connected { connections.adopt(connected) }
     let kinds = HostAction.Kind.allCases.filter(configuration.enabled.contains).map(\.word)

@@ -90,8 +90,11 @@ final class WebhookTransfers {
   }
 
   /// Waits for transfers and for `entries`, at most `milliseconds`; then goes on with what can go on.
-  func wait(_ entries: inout [curl_waitfd], milliseconds: Int32) {
-    _ = curl_multi_poll(multi, &entries, UInt32(entries.count), milliseconds, nil)
+  func wait(_ entries: inout [pollfd], milliseconds: Int32) {
+    // CURL_WAIT_POLLIN and CURL_WAIT_POLLOUT are POLLIN and POLLOUT.
+    var waited = entries.map { curl_waitfd(fd: $0.fd, events: $0.events, revents: 0) }
+    _ = curl_multi_poll(multi, &waited, UInt32(waited.count), milliseconds, nil)
+    for (i, entry) in waited.enumerated() { entries[i].revents = entry.revents }
     var count: Int32 = 0
     _ = curl_multi_perform(multi, &count)
   }

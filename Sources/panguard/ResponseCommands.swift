@@ -4,6 +4,7 @@ import AgentRuntime
 import ArgumentParser
 import Enforcement
 import Export
+import FrameProtocol
 import Glibc
 import Primitives
 
@@ -152,7 +153,7 @@ struct UnblockCommand: ParsableCommand {
   private func askEnforcer(_ failure: CommandFailure) throws {
     let path = try selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
     let reply: EnforcerClient.Reply<UInt64>
-    do throws(EnforcerClientError) {
+    do throws(FrameClientError) {
       reply = try EnforcerClient(path: path).unblockAll()
     } catch {
       throw CommandFailure.environment(

@@ -1,5 +1,6 @@
 // The wire between engine and enforcer: what is written is read back, every byte that is not a frame is refused at its place, and nothing
 // that a compromised engine sends can do more than be refused.
+import FrameProtocol
 import Primitives
 import Testing
 
@@ -9,8 +10,8 @@ func network(_ text: String) -> CIDR { CIDR(text)! }
 
 func hex(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 
-func decodeRequest(_ bytes: [UInt8]) -> Decoded<EnforcerRequest> { bytes.withUnsafeBytes { EnforcerRequest.decode($0) } }
-func decodeAnswer(_ bytes: [UInt8]) -> Decoded<EnforcerAnswer> { bytes.withUnsafeBytes { EnforcerAnswer.decode($0) } }
+func decodeRequest(_ bytes: [UInt8]) -> DecodedFrame<EnforcerRequest> { bytes.withUnsafeBytes { EnforcerRequest.decode($0) } }
+func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<EnforcerAnswer> { bytes.withUnsafeBytes { EnforcerAnswer.decode($0) } }
 
 @Suite("Frames between engine and enforcer")
 struct CodingTests {
@@ -47,7 +48,7 @@ struct CodingTests {
   @Test("a status without remarks is the frame that it was before there were any")
   func remarks() {
     let plain = EnforcerAnswer.status(CodingTests.fullStatus).encoded(id: 1)
-    #expect(plain.count == EnforcerProtocol.headerBytes + 8 * EnforcerStatus.counters.count + 2 + 6)
+    #expect(plain.count == Frame.headerBytes + 8 * EnforcerStatus.counters.count + 2 + 6)
     // There is one form: an empty remark is not written.
     var empty = plain + [0, 0]
     empty[2] = UInt8(empty.count >> 8)
@@ -86,7 +87,7 @@ struct CodingTests {
   }
 
   /// (what, bytes, why it is refused)
-  static let hostile: [(String, [UInt8], ProtocolError)] = {
+  static let hostile: [(String, [UInt8], FrameError)] = {
     let header: [UInt8] = [0, 0, 0, 12, 1, 6, 0, 0, 0, 0, 0, 1]
     func changed(_ at: Int, _ value: UInt8) -> [UInt8] {
       var out = header
@@ -117,13 +118,13 @@ struct CodingTests {
   }()
 
   @Test("what is no frame is refused, and says where", arguments: hostile)
-  func refused(_ what: String, _ bytes: [UInt8], _ error: ProtocolError) {
+  func refused(_ what: String, _ bytes: [UInt8], _ error: FrameError) {
     #expect(decodeRequest(bytes) == .malformed(error), "\(what)")
   }
 
   @Test("a frame that cannot be taken is refused by its header, before its body is waited for")
   func early() {
-    let length = UInt32(EnforcerProtocol.headerBytes + 4 + Limits.enforcedBlocks * EnforcerProtocol.blockBytes)
+    let length = UInt32(Frame.headerBytes + 4 + Limits.enforcedBlocks * EnforcerFrame.blockBytes)
     func header(_ length: UInt32) -> [UInt8] { withUnsafeBytes(of: length.bigEndian) { Array($0) } + [1, 1, 0, 0, 0, 0, 0, 1] }
     #expect(decodeRequest(header(length)) == .incomplete(Int(length)))
     #expect(decodeRequest(header(length + 1)) == .malformed(.length(length + 1)))

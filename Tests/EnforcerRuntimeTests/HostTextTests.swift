@@ -204,7 +204,7 @@ struct HostTextTests {
     let lines = Lines()
     var log = AuditLog { lines.all.append($0) }
     for _ in 0..<1000 { log.add(.peerRefused(uid: 7, pid: 8), now: 60_000_000_000) }
-    #expect(lines.all.count == Limits.enforcerAuditLinesPerMinute && log.dropped == 400)
+    #expect(lines.all.count == Limits.auditLinesPerMinute && log.dropped == 400)
     log.add(.tooManyConnections, now: 120_000_000_000)
     #expect(lines.all.suffix(2).first == "400 lines were left out in an earlier minute")
   }

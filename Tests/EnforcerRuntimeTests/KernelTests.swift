@@ -397,7 +397,7 @@ struct SocketTests {
     // Many connections at once: the first ones are served, the rest are turned away.
     var held: [EnforcerClient] = []
     for _ in 0..<20 { if let more = try? lab.client() { held.append(more) } }
-    #expect(held.filter { (try? $0.heartbeat()) != nil }.count == Limits.enforcerConnections - 1)
+    #expect(held.filter { (try? $0.heartbeat()) != nil }.count == Limits.frameConnections - 1)
     #expect(try client.status().connectionsRefused >= 1)
   }
 

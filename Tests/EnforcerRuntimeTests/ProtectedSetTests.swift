@@ -1,5 +1,6 @@
 // Promise P3, at its core: no network that is, contains or lies in a protected one is ever blocked.
 import Enforcement
+import FrameProtocol
 import Primitives
 import Testing
 

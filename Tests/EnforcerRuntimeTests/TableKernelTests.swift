@@ -191,7 +191,7 @@ struct TableKernelTests {
     }
     let hostile = try engine(12)
     guard hostile.waitFor("served", seconds: 30) else { return skip("python3 is not there for other users: \(hostile.output)") }
-    #expect(hostile.output.contains("served \(Limits.enforcerConnections - Limits.enforcerConnectionsOfRoot)"))
+    #expect(hostile.output.contains("served \(Limits.frameConnections - Limits.enforcerConnectionsOfRoot)"))
     #expect(try lab.client().status().connectionsRefused >= 1)
     usleep(6_000_000)
     let real = try engine(1)

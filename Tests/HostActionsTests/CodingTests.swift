@@ -1,12 +1,13 @@
 // The wire between engine and responder: what is written is read back, every byte that is not a frame is refused at its place.
 import Enforcement
+import FrameProtocol
 import Primitives
 import Testing
 
 @testable import HostActions
 
-private func decodeRequest(_ bytes: [UInt8]) -> Decoded<HostActionRequest> { bytes.withUnsafeBytes { HostActionRequest.decode($0) } }
-private func decodeAnswer(_ bytes: [UInt8]) -> Decoded<HostActionAnswer> { bytes.withUnsafeBytes { HostActionAnswer.decode($0) } }
+private func decodeRequest(_ bytes: [UInt8]) -> DecodedFrame<HostActionRequest> { bytes.withUnsafeBytes { HostActionRequest.decode($0) } }
+private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<HostActionAnswer> { bytes.withUnsafeBytes { HostActionAnswer.decode($0) } }
 
 @Suite struct CodingTests {
   static let requests: [HostActionRequest] = [

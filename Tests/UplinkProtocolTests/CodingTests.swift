@@ -1,5 +1,6 @@
 // The wire between engine and uplink: what is written is read back, every byte that is not a frame is refused at its place, and nothing that
 // a compromised engine sends can name more than a webhook.
+import FrameProtocol
 import Primitives
 import Testing
 
@@ -83,10 +84,11 @@ struct CodingTests {
     #expect(changed(0, 1) == .malformed(.length(1 << 24 + UInt32(good.count))))
     #expect(changed(3, 11) == .malformed(.length(11)))
     // A name of 0, of too many bytes, with a character that none has; a body that is shorter or longer than it says.
-    #expect(changed(12, 0) == .malformed(.body(offset: 12)) && changed(12, 65) == .malformed(.body(offset: 13)))
-    for byte: UInt8 in [0, 0x0a, 0x0d, 0x20, 0x2f, 0x3a, 0x80] { #expect(changed(13, byte) == .malformed(.body(offset: 12))) }
-    #expect(changed(21, 2) == .malformed(.body(offset: 24)) && changed(21, 4) == .malformed(.body(offset: 22)))
-    #expect(changed(18, 0xff) == .malformed(.body(offset: 22)))
+    #expect(changed(13, 0) == .malformed(.body(offset: 12)) && changed(13, 65) == .malformed(.body(offset: 14)))
+    for byte: UInt8 in [0, 0x0a, 0x0d, 0x20, 0x2f, 0x3a] { #expect(changed(14, byte) == .malformed(.body(offset: 12))) }
+    #expect(changed(14, 0x80) == .malformed(.body(offset: 14)))
+    #expect(changed(23, 2) == .malformed(.body(offset: 26)) && changed(23, 4) == .malformed(.body(offset: 24)))
+    #expect(changed(20, 0xff) == .malformed(.body(offset: 24)))
     var collect = UplinkRequest.collect.encoded(id: 1) + [0]
     collect[3] = 13
     #expect(decodeRequest(collect) == .malformed(.length(13)))

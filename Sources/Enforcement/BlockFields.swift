@@ -1,41 +1,13 @@
-// The fields of a frame, read and written. A reader throws where the bytes end or are not in the one form that a value has.
+// A network, a block and what became of it as fields of a frame: of requests to the enforcer, and of its answers.
+import FrameProtocol
 import Primitives
 
-package struct FrameReader {
-  private let bytes: Bytes
-  package private(set) var at: Int
-  init(_ bytes: Bytes, at: Int) {
-    self.bytes = bytes
-    self.at = at
-  }
-  package var isAtEnd: Bool { at == bytes.count }
-  package var failure: ProtocolError { .body(offset: at) }
-
-  package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws(ProtocolError) -> Value {
-    let size = MemoryLayout<Value>.size
-    guard bytes.count - at >= size else { throw failure }
-    defer { at += size }
-    return Value(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: Value.self))
-  }
-  package mutating func u64() throws(ProtocolError) -> UInt64 { try integer(UInt64.self) }
-
-  /// The entries must fill the frame: a count cannot ask for more memory than the sender paid for.
-  package mutating func list<Element>(
-    atMost limit: Int = Limits.enforcedBlocks, _ read: (inout FrameReader) throws(ProtocolError) -> Element
-  ) throws(ProtocolError) -> [Element] {
-    let count = Int(try integer(UInt32.self))
-    guard count <= limit, count <= bytes.count - at else { throw failure }
-    var out: [Element] = []
-    out.reserveCapacity(count)
-    for _ in 0..<count { out.append(try read(&self)) }
-    return out
-  }
-
-  static func network(_ reader: inout FrameReader) throws(ProtocolError) -> CIDR {
+extension FrameReader {
+  static func network(_ reader: inout FrameReader) throws(FrameError) -> CIDR {
     guard let value = try optionalNetwork(&reader) else { throw reader.failure }
     return value
   }
-  private static func optionalNetwork(_ reader: inout FrameReader) throws(ProtocolError) -> CIDR? {
+  private static func optionalNetwork(_ reader: inout FrameReader) throws(FrameError) -> CIDR? {
     let failure = reader.failure
     let family = try reader.integer(UInt8.self)
     let prefix = Int(try reader.integer(UInt8.self))
@@ -60,13 +32,13 @@ package struct FrameReader {
     guard network.base == address else { throw failure }
     return network
   }
-  static func block(_ reader: inout FrameReader) throws(ProtocolError) -> Block {
+  static func block(_ reader: inout FrameReader) throws(FrameError) -> Block {
     Block(try network(&reader), seconds: try reader.integer(UInt32.self))
   }
-  static func active(_ reader: inout FrameReader) throws(ProtocolError) -> ActiveBlock {
+  static func active(_ reader: inout FrameReader) throws(FrameError) -> ActiveBlock {
     ActiveBlock(try network(&reader), remainingMilliseconds: try reader.u64())
   }
-  static func outcome(_ reader: inout FrameReader) throws(ProtocolError) -> BlockOutcome {
+  static func outcome(_ reader: inout FrameReader) throws(FrameError) -> BlockOutcome {
     let failure = reader.failure
     let code = try reader.integer(UInt8.self)
     let detail = try reader.integer(UInt8.self)
@@ -75,14 +47,14 @@ package struct FrameReader {
     guard let outcome = BlockOutcome(code: code, detail: detail, number: number, network: network) else { throw failure }
     return outcome
   }
-  static func notice(_ reader: inout FrameReader) throws(ProtocolError) -> EnforcerNotice {
+  static func notice(_ reader: inout FrameReader) throws(FrameError) -> EnforcerNotice {
     let failure = reader.failure
     guard let kind = EnforcerNotice.Kind(rawValue: try reader.integer(UInt8.self)) else { throw failure }
     let protected = try reader.integer(UInt8.self)
     guard protected == 0 || ProtectedKind(rawValue: protected) != nil else { throw failure }
     return EnforcerNotice(kind, try network(&reader), protected: ProtectedKind(rawValue: protected))
   }
-  mutating func status() throws(ProtocolError) -> EnforcerStatus {
+  mutating func status() throws(FrameError) -> EnforcerStatus {
     var out = EnforcerStatus()
     for counter in EnforcerStatus.counters { out[keyPath: counter.path] = try u64() }
     out.unavailable = try text()
@@ -93,45 +65,14 @@ package struct FrameReader {
     }
     return out
   }
-  package mutating func text(atMost limit: Int = Limits.enforcerTextBytes) throws(ProtocolError) -> String {
-    let count = Int(try integer(UInt16.self))
-    guard count <= limit, count <= bytes.count - at,
-      let text = String(validating: bytes.slice(at, at + count), as: UTF8.self)
-    else { throw failure }
-    at += count
-    return text
-  }
-  /// A u32 and as many bytes.
-  package mutating func data(atMost limit: Int) throws(ProtocolError) -> [UInt8] {
-    let count = Int(try integer(UInt32.self))
-    guard count <= limit, count <= bytes.count - at else { throw failure }
-    defer { at += count }
-    return Array(bytes.slice(at, at + count))
-  }
 }
 
-package struct FrameWriter {
-  package private(set) var bytes: [UInt8]
-  package init(kind: UInt8, id: UInt32) {
-    bytes = [0, 0, 0, 0, EnforcerProtocol.version, kind, 0, 0]
-    integer(id)
-  }
-  package func finished() -> [UInt8] {
-    var out = bytes
-    withUnsafeBytes(of: UInt32(truncatingIfNeeded: out.count).bigEndian) { length in for i in 0..<4 { out[i] = length[i] } }
-    return out
-  }
-
-  package mutating func integer<Value: FixedWidthInteger>(_ value: Value) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
-  package mutating func list<List: Collection>(_ entries: List, _ write: (inout FrameWriter, List.Element) -> Void) {
-    integer(UInt32(truncatingIfNeeded: entries.count))
-    for entry in entries { write(&self, entry) }
-  }
+extension FrameWriter {
   mutating func network(_ network: CIDR?) {
-    guard let network else { return bytes.append(contentsOf: repeatElement(0, count: EnforcerProtocol.networkBytes)) }
+    guard let network else { return zeros(EnforcerFrame.networkBytes) }
     let isV4 = network.base.isV4
-    bytes.append(isV4 ? 4 : 6)
-    bytes.append(UInt8(truncatingIfNeeded: network.prefixLength))
+    byte(isV4 ? 4 : 6)
+    byte(UInt8(truncatingIfNeeded: network.prefixLength))
     integer(isV4 ? network.base.low << 32 : network.base.high)
     integer(isV4 ? 0 : network.base.low)
   }
@@ -145,31 +86,20 @@ package struct FrameWriter {
   }
   mutating func outcome(_ outcome: BlockOutcome) {
     let (code, detail, number, network) = outcome.parts
-    bytes.append(code)
-    bytes.append(detail)
+    byte(code)
+    byte(detail)
     integer(number)
     self.network(network)
   }
   mutating func notice(_ notice: EnforcerNotice) {
-    bytes.append(notice.kind.rawValue)
-    bytes.append(notice.protected?.rawValue ?? 0)
+    byte(notice.kind.rawValue)
+    byte(notice.protected?.rawValue ?? 0)
     network(notice.network)
   }
   mutating func status(_ status: EnforcerStatus) {
     for counter in EnforcerStatus.counters { integer(status[keyPath: counter.path]) }
     text(status.unavailable)
     if !status.remarks.isEmpty { text(status.remarks) }
-  }
-  /// What is longer is cut.
-  package mutating func text(_ text: String, atMost limit: Int = Limits.enforcerTextBytes) {
-    var cut = text
-    while cut.utf8.count > limit { cut.unicodeScalars.removeLast() }
-    integer(UInt16(truncatingIfNeeded: cut.utf8.count))
-    bytes.append(contentsOf: cut.utf8)
-  }
-  package mutating func data(_ value: [UInt8]) {
-    integer(UInt32(truncatingIfNeeded: value.count))
-    bytes.append(contentsOf: value)
   }
 }
 
