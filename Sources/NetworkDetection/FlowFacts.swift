@@ -55,9 +55,7 @@ struct FlowFacts {
 
   /// nil where the event is no flow's, or lacks what every flow has.
   init?(_ event: borrowing Event) {
-    guard let dataset = event.text(.eventDataset), dataset.equals("network_traffic.flow"), let source = event.address(.sourceIP),
-      let destination = event.address(.destinationIP)
-    else { return nil }
+    guard let source = event.address(.sourceIP), let destination = event.address(.destinationIP) else { return nil }
     self.source = source
     self.destination = destination
     sourcePort = UInt16(clamping: event.integer(.sourcePort) ?? 0)

@@ -31,6 +31,12 @@ public struct NetworkDetectors: ~Copyable {
   public private(set) var findings: [NetworkFinding] = []
   private let configuration: NetworkDetectionConfiguration
   private var scans = ScanDetector()
+  private var floods = FloodDetector()
+  private var lateral = LateralDetector()
+  private var listeners = ListenerDetector()
+  private var arp = ARPDetector()
+
+  private static let prefix: StaticString = "network_traffic."
 
   public init(_ configuration: NetworkDetectionConfiguration) { self.configuration = configuration }
 
@@ -38,7 +44,7 @@ public struct NetworkDetectors: ~Copyable {
   @inline(__always)
   public static func concerns(_ event: borrowing Event) -> Bool {
     guard let dataset = event.text(.eventDataset) else { return false }
-    return dataset.starts(with: "network_traffic.")
+    return dataset.starts(with: prefix)
   }
 
   /// Takes one event at its time on the detector's clock, which never goes back by more than a believed jump. Afterwards `findings` holds
@@ -46,14 +52,35 @@ public struct NetworkDetectors: ~Copyable {
   public mutating func observe(_ event: borrowing Event, at time: EventTime) {
     if !findings.isEmpty { findings.removeAll(keepingCapacity: true) }
     counters.events &+= 1
-    if let flow = FlowFacts(event) { observe(flow, event, at: time) }
+    let dataset = event.text(.eventDataset)?.from(NetworkDetectors.prefix.utf8CodeUnitCount) ?? .none
+    if dataset.equals("flow") {
+      if let flow = FlowFacts(event) { observe(flow, event, at: time) }
+    } else if dataset.equals("pressure") {
+      floods.observe(pressure: event, at: time, configuration, into: &findings)
+    } else if dataset.equals("kernel") {
+      floods.observe(kernel: event, at: time, into: &findings)
+    } else if dataset.equals("arp") {
+      observe(arp: event, at: time)
+    }
     counters.findings &+= UInt64(findings.count)
   }
 
   private mutating func observe(_ flow: FlowFacts, _ event: borrowing Event, at time: EventTime) {
     scans.observe(flow, at: time, configuration, into: &findings)
+    lateral.observe(flow, at: time, configuration, into: &findings)
+    listeners.observe(flow, at: time, configuration, into: &findings)
+  }
+
+  private mutating func observe(arp event: borrowing Event, at time: EventTime) {
+    guard let action = event.text(.eventAction) else { return }
+    if action.equals("arp-request") {
+      guard let (source, attempt) = ARPDetector.attempt(event) else { return }
+      scans.observe(attempt, of: source, at: time, configuration, into: &findings)
+    } else {
+      arp.observe(claim: event, at: time, into: &findings)
+    }
   }
 
   /// What tables had no room for, by cause.
-  public var drops: [(cause: String, count: UInt64)] { scans.drops }
+  public var drops: [(cause: String, count: UInt64)] { scans.drops + floods.drops + lateral.drops + listeners.drops + arp.drops }
 }

@@ -20,6 +20,8 @@ final class NetworkEvents: PacketSink {
   private unowned let taker: EventTaker
   private var event = Event()
   private var text: [UInt8] = []
+  /// The newest frame: what is told of an interval is told with it.
+  private var frame: UInt64 = 0
   private(set) var messages: UInt64 = 0
   private(set) var flows: UInt64 = 0
 
@@ -44,6 +46,25 @@ final class NetworkEvents: PacketSink {
     begin(record.flow.lastFrame, NetworkEvents.trust(record.flow))
     record.appendFields(to: &event, scratch: &text)
     taker.take(event, interface: interface, frame: record.flow.lastFrame)
+  }
+
+  func pressure(_ record: PressureRecord) {
+    begin(frame, .claimed)
+    record.appendFields(to: &event, scratch: &text)
+    take()
+  }
+
+  func arp(_ news: ARPNews, frame: UInt64) {
+    begin(frame, .claimed)
+    news.appendFields(to: &event, scratch: &text)
+    take()
+  }
+
+  func decoded(_ packet: Packet, frame: UInt64, time: EventTime) { self.frame = frame }
+
+  private func take() {
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    taker.take(event, interface: interface, frame: frame)
   }
 
   /// What the capture lost, where that is worth an event.
