@@ -64,7 +64,8 @@ public final class CaptureReplay: ReplayCapture, EventTaker {
   public var drops: [(cause: String, count: UInt64)] {
     let (flows, streams, counters) = (analyzer.flowCounters, analyzer.streamCounters, analyzer.counters)
     return [
-      ("frames behind which the capture is cut off", reader.failure?.code == .truncated ? 1 : 0), ("frames of which only a part was kept", counters.cut),
+      ("frames behind which the capture is cut off", reader.failure?.code == .truncated ? 1 : 0),
+      ("frames of which only a part was kept", counters.cut),
       ("frames that could not be decoded further", counters.errors.reduce(0, &+)), ("flows pushed out of their table", flows.evicted),
       ("half-open flows pushed out of their table", flows.evictedHalfOpen), ("contents pushed out of their table", streams.evicted),
       ("holes in streams", streams.gaps), ("network events longer than \(Limits.captureMessageBytes) bytes", tooLong),

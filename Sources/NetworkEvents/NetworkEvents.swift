@@ -41,7 +41,7 @@ public final class NetworkEvents: PacketSink {
     if case .tlsCertificate(let certificate) = message.content, certificate.notAfter.count > 0 {
       // Both are RFC 3339 in UTC, of one length up to the seconds.
       let now = Array("\(time)".utf8.prefix(19))
-      if certificate.notAfter.withBytes({ $0.upTo(19).lexicographicallyPrecedes(now) }) { set("panguard.tls.expired", 1) }
+      if certificate.notAfter.withBytes({ $0.upTo(19).lexicographicallyPrecedes(now) }) { event.set(.tlsServerExpired, 1) }
     }
     taker.take(event, interface: interface, frame: message.frame)
   }
