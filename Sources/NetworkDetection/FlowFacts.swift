@@ -67,7 +67,7 @@ struct FlowFacts {
     lastTime = event.time
     firstTime = event.time - Nanoseconds(max(0, event.integer(.eventDuration) ?? 0))
     trust = event.trust
-    let end = event.extra(Bytes("panguard.flow.end"))
+    let end = event.text(.flowEnd)
     isOngoing = end?.equals("active") ?? false
     let name = event.text(.networkTransport) ?? .none
     if name.equals("tcp") {

@@ -8,77 +8,112 @@ import PacketParsers
 import Primitives
 
 /// Who takes an event; `frame`: the number of the frame that completed it.
-protocol EventTaker: AnyObject {
+public protocol EventTaker: AnyObject {
   func take(_ event: borrowing Event, interface: UInt16, frame: UInt64)
 }
 
-final class NetworkEvents: PacketSink {
+/// The sink of an analyzer: one for each interface, or file.
+public final class NetworkEvents: PacketSink {
   /// Of the channel.
-  let interface: UInt16
+  public let interface: UInt16
   /// What the interface is called, where one is known for all frames.
-  var interfaceName: String
+  public var interfaceName: String
   private unowned let taker: EventTaker
   private var event = Event()
   private var text: [UInt8] = []
   /// The newest frame: what is told of an interval is told with it.
   private var frame: UInt64 = 0
-  private(set) var messages: UInt64 = 0
-  private(set) var flows: UInt64 = 0
+  public private(set) var messages: UInt64 = 0
+  public private(set) var flows: UInt64 = 0
 
-  init(interface: UInt16, name: String, taker: EventTaker) {
+  public init(interface: UInt16, name: String, taker: EventTaker) {
     self.interface = interface
     interfaceName = name
     self.taker = taker
   }
 
-  func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime) {
+  public func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime) {
     messages &+= 1
     begin(message.frame, NetworkEvents.trust(flow))
     event.time = time
     flow.appendEnds(to: &event, clientDirection: message.clientDirection, scratch: &text)
-    interfaceName.withBytes { event.set(.networkInboundInterface, $0) }
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
     message.appendFields(to: &event)
+    setDirection()
+    if case .tlsCertificate(let certificate) = message.content, certificate.notAfter.count > 0 {
+      // Both are RFC 3339 in UTC, of one length up to the seconds.
+      let now = Array("\(time)".utf8.prefix(19))
+      if certificate.notAfter.withBytes({ $0.upTo(19).lexicographicallyPrecedes(now) }) { event.set(.tlsServerExpired, 1) }
+    }
     taker.take(event, interface: interface, frame: message.frame)
   }
 
-  func flow(_ record: FlowRecord) {
+  public func flow(_ record: FlowRecord) {
     flows &+= 1
     begin(record.flow.lastFrame, NetworkEvents.trust(record.flow))
     record.appendFields(to: &event, scratch: &text)
+    setDirection()
     taker.take(event, interface: interface, frame: record.flow.lastFrame)
   }
 
-  func pressure(_ record: PressureRecord) {
+  public func pressure(_ record: PressureRecord) {
     begin(frame, .claimed)
     record.appendFields(to: &event, scratch: &text)
     take()
   }
 
-  func arp(_ news: ARPNews, frame: UInt64) {
+  public func arp(_ news: ARPNews, frame: UInt64) {
     begin(frame, .claimed)
     news.appendFields(to: &event, scratch: &text)
     take()
   }
 
-  func decoded(_ packet: Packet, frame: UInt64, time: EventTime) { self.frame = frame }
+  public func decoded(_ packet: Packet, frame: UInt64, time: EventTime) { self.frame = frame }
 
   private func take() {
     if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
     taker.take(event, interface: interface, frame: frame)
   }
 
+  /// What the kernel did about its listening sockets within `Limits.pressureInterval`: its own word.
+  public func kernel(syncookiesSent: UInt64, listenOverflows: UInt64, listenDrops: UInt64, at time: EventTime, frame: UInt64) {
+    begin(frame, .attested)
+    event.time = time
+    event.set(.eventCategory, "network" as StaticString)
+    event.set(.eventDataset, "network_traffic.kernel" as StaticString)
+    event.set(.eventAction, "kernel-listen-pressure" as StaticString)
+    event.set(.eventDuration, Limits.pressureInterval.count)
+    event.set(.networkTransport, "tcp" as StaticString)
+    set("panguard.kernel.syncookies_sent", Int64(clamping: syncookiesSent))
+    set("panguard.kernel.listen_overflows", Int64(clamping: listenOverflows))
+    set("panguard.kernel.listen_drops", Int64(clamping: listenDrops))
+    taker.take(event, interface: interface, frame: frame)
+  }
+
   /// What the capture lost, where that is worth an event.
-  func loss(_ lost: InterfaceCounters, at time: EventTime, frame: UInt64) {
+  public func loss(packets: UInt64, kernelDrops: UInt64, ringFreezes: UInt64, at time: EventTime, frame: UInt64) {
     begin(frame, .attested)
     event.time = time
     event.set(.eventCategory, "network" as StaticString)
     event.set(.eventDataset, "network.capture" as StaticString)
     event.set(.eventAction, "capture-loss" as StaticString)
-    interfaceName.withBytes { event.set(.networkInboundInterface, $0) }
-    set("panguard.capture.packets", Int64(clamping: lost.packets))
-    set("panguard.capture.kernel_drops", Int64(clamping: lost.kernelDrops))
-    set("panguard.capture.ring_freezes", Int64(clamping: lost.ringFreezes))
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    set("panguard.capture.packets", Int64(clamping: packets))
+    set("panguard.capture.kernel_drops", Int64(clamping: kernelDrops))
+    set("panguard.capture.ring_freezes", Int64(clamping: ringFreezes))
     taker.take(event, interface: interface, frame: frame)
+  }
+
+  /// What reads packets for the events: one of `share` analyzers of a process, which share the limits.
+  public static func analyzer(share: Int = 1) -> PacketAnalyzer {
+    PacketAnalyzer(
+      seed: (.random(in: 0 ... .max), .random(in: 0 ... .max)), flowCapacity: Limits.flows / share, halfOpenCapacity: Limits.halfOpenFlows / share,
+      contentCapacity: Limits.inspectedFlows / share, reportsActiveFlows: true)
+  }
+
+  private func setDirection() {
+    guard let source = event.address(.sourceIP), let destination = event.address(.destinationIP) else { return }
+    event.set(.networkDirection, NetworkDirection.name(from: source, to: destination))
   }
 
   private func begin(_ frame: UInt64, _ trust: Trust) {
@@ -87,7 +122,8 @@ final class NetworkEvents: PacketSink {
     event.set(.eventProvider, "panguard-capture" as StaticString)
   }
 
-  static func trust(_ flow: Flow) -> Trust {
+  /// What can be said of who sent what this flow carries; see above.
+  public static func trust(_ flow: Flow) -> Trust {
     let isOpened = flow.toResponder.flags.contains(.syn) && flow.toOriginator.flags.contains(.syn)
     return flow.ipProtocol == IPProtocol.tcp && flow.tunnel == .none && isOpened && flow.toOriginator.payloadBytes > 0 ? .attested : .claimed
   }
