@@ -194,7 +194,7 @@ public struct Detector: ~Copyable {
       derived.begin(raw: event.raw, origin: event.origin)
       derived.time = time
       network.findings[index].appendFields(to: &derived)
-      if let host = event.text(.hostName) { derived.set(.hostName, host) }
+      if let host = event.text(.hostName), !derived.has(.hostName) { derived.set(.hostName, host) }
       if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
       engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
       concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)

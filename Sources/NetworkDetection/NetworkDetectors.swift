@@ -43,8 +43,9 @@ public struct NetworkDetectors: ~Copyable {
   /// Whether detectors look at such an event: one look at a bit for what logs tell.
   @inline(__always)
   public static func concerns(_ event: borrowing Event) -> Bool {
-    guard let dataset = event.text(.eventDataset) else { return false }
-    return dataset.starts(with: prefix)
+    guard let dataset = event.text(.eventDataset), dataset.starts(with: prefix) else { return false }
+    // A line of a log may say of itself that it is a flow; it cannot say that the capture told it.
+    return event.text(.eventProvider)?.equals("panguard-capture") ?? false
   }
 
   /// Takes one event at its time on the detector's clock, which never goes back by more than a believed jump. Afterwards `findings` holds

@@ -15,6 +15,8 @@ public struct NetworkFinding: Sendable {
   public var sourcePort: Int64?
   public var destinationPort: Int64?
   public var transport: StaticString?
+  /// `network.direction`, where it is not that of the two addresses: of a sweep, which has no one destination.
+  public var direction: StaticString?
   /// Event time of what it began with, and of the newest part.
   public var firstTime: EventTime
   public var lastTime: EventTime
@@ -43,8 +45,14 @@ public struct NetworkFinding: Sendable {
     if let sourcePort { event.set(.sourcePort, sourcePort) }
     if let destinationPort { event.set(.destinationPort, destinationPort) }
     if let transport { event.set(.networkTransport, transport) }
+    if let direction { event.set(.networkDirection, direction) }
     event.set(.eventDuration, max(0, (lastTime - firstTime).count))
     var name: [UInt8] = []
+    // Without a source it is about the host that it happens to: each has incidents of its own.
+    if source == nil, let destination {
+      destination.append(to: &name)
+      name.withUnsafeBytes { event.set(.hostName, $0) }
+    }
     func setExtra(_ key: StaticString, _ value: Bytes) {
       name.removeAll(keepingCapacity: true)
       name.append("panguard.detection.")
