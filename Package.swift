@@ -58,13 +58,15 @@ let package = Package(
     // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
     library("PacketParsers", ["Primitives", "Events", "COpenSSL"]),
     library("PacketSources", ["Primitives"]),
+    library("NetworkEvents", ["Primitives", "Events", "PacketParsers"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["CLinux", "Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
     library(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
-    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("NetworkDetection", ["Primitives", "Events"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection"]),
     library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
@@ -99,7 +101,13 @@ let package = Package(
       ["Primitives", "TypedYAML", "FrameProtocol", "FrameService", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library(
       "PacketCapture",
-      ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink", "CPcap"]),
+      [
+        "Primitives", "Events", "TypedYAML", "PacketParsers", "NetworkEvents", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink",
+        "CPcap",
+      ]),
+    library(
+      "CaptureReplay",
+      ["Primitives", "Events", "PacketParsers", "PacketSources", "NetworkEvents", "CaptureChannel", "LogSources", "AgentRuntime"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -118,8 +126,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
-        "PacketSources", "Storage", "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
+        "PacketParsers", "PacketSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -146,7 +154,8 @@ let package = Package(
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
-    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "NetworkDetection", ["Primitives", "Events"]),
+    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection"]),
     tests(of: "Playbooks", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "AgentRuntime"]),
     tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),

@@ -4,6 +4,7 @@
 import CLinux
 import CaptureChannel
 import Glibc
+import NetworkEvents
 import PacketParsers
 import Primitives
 
@@ -28,9 +29,7 @@ final class CaptureServer {
     init(_ capture: InterfaceCapture, _ events: NetworkEvents, share: Int) {
       self.capture = capture
       self.events = events
-      analyzer = PacketAnalyzer(
-        seed: (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)), flowCapacity: Limits.flows / share,
-        halfOpenCapacity: Limits.halfOpenFlows / share, contentCapacity: Limits.inspectedFlows / share, reportsActiveFlows: true)
+      analyzer = NetworkEvents.analyzer(share: share)
     }
   }
 
@@ -45,6 +44,8 @@ final class CaptureServer {
   private let notification: Int32?
   private var lastTick: Int64 = 0
   private var lastLossCheck = monotonicTime()
+  private var listening: KernelListenCounters?
+  private var lastListenCheck = monotonicTime()
   private var peersRefused: UInt64 = 0
   private var interfacesLost: UInt64 = 0
   private var say: (String) -> Void
@@ -54,13 +55,14 @@ final class CaptureServer {
   /// `connected`: a socket whose peer takes the events; without a `listener` the capture ends with it. All descriptors are owned from here on.
   init(
     _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, listener: Int32?, connected: Int32?, signals: Int32, engineUID: uid_t?,
-    notification: Int32?, say: @escaping (String) -> Void
+    notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
   ) {
     self.absent = Set(absent)
     self.links = links
     self.listener = listener
     self.signals = signals
     self.notification = notification
+    self.listening = listening
     self.say = say
     allowedUsers = Set([0, geteuid()] + [engineUID].compactMap { $0 })
     lanes = []
@@ -177,8 +179,19 @@ final class CaptureServer {
       lastLossCheck = now
       reportLoss()
     }
+    if now - lastListenCheck >= Limits.pressureInterval.count {
+      lastListenCheck = now
+      reportListening()
+    }
     output.send(counters())
     notify("WATCHDOG=1")
+  }
+
+  private func reportListening() {
+    guard let changes = listening?.changes(), changes.syncookiesSent > 0 || changes.listenOverflows > 0, let lane = lanes.first else { return }
+    lane.events.kernel(
+      syncookiesSent: changes.syncookiesSent, listenOverflows: changes.listenOverflows, listenDrops: changes.listenDrops, at: lane.lastTime,
+      frame: lane.frames)
   }
 
   private func reportLoss() {
@@ -190,7 +203,8 @@ final class CaptureServer {
       lost.ringFreezes = counters.ringFreezes &- lane.lossMark.ringFreezes
       lane.lossMark = counters
       guard lost.kernelDrops > 0, lost.kernelDrops &* 100 >= lost.packets &* Limits.captureLossPercent else { continue }
-      lane.events.loss(lost, at: lane.lastTime, frame: lane.frames)
+      lane.events.loss(
+        packets: lost.packets, kernelDrops: lost.kernelDrops, ringFreezes: lost.ringFreezes, at: lane.lastTime, frame: lane.frames)
       report("\(lane.capture.name): the kernel dropped \(lost.kernelDrops) of \(lost.packets) packets in the last minute")
     }
   }
@@ -220,6 +234,7 @@ final class CaptureServer {
     }
     add("flows_evicted") { $0.analyzer.flowCounters.evicted }
     add("half_open_evicted") { $0.analyzer.flowCounters.evictedHalfOpen }
+    add("link_evictions") { $0.analyzer.linkEvictions }
     add("contents_evicted") { $0.analyzer.streamCounters.evicted }
     add("stream_gaps") { $0.analyzer.streamCounters.gaps }
     return list
