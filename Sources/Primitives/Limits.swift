@@ -513,6 +513,10 @@ public enum Limits {
   public static let dnsQuestions = 64
   /// Pointers inside one name. A name with more is none: it has at most 127 labels.
   public static let dnsNamePointers = 127
+  /// Labels and bytes of a public suffix: the list's longest have 5 and 50, and a wildcard may stand for a label of 63. A longer tail of a
+  /// name is none.
+  public static let publicSuffixLabels = 6
+  public static let publicSuffixBytes = 128
   /// Answers of one message that are written out, and bytes of them. Beyond either the rest is only counted.
   public static let dnsAnswers = 64
   public static let dnsAnswerBytes = 16 * 1024
