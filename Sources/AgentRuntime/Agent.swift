@@ -770,7 +770,7 @@ public final class Agent {
     s.counters = [
       ("events", counters.events), ("attempts", counters.attempts), ("matches", counters.matches), ("decisions", counters.decisions),
       ("repeats joined to an incident", counters.suppressedRepeats), ("events that name no sure address", counters.ambiguousEvents),
-      ("decisions sent to syslog", syslog?.sentCount ?? 0),
+      ("network findings", pipeline.detector.networkCounters.findings), ("decisions sent to syslog", syslog?.sentCount ?? 0),
     ]
     s.drops = pipeline.drops + sourceDrops
     if let capture {

@@ -128,6 +128,6 @@ public final class Pipeline {
       ("regular expressions stopped at their limit", detector.engine.counters.limitHits.reduce(0, +)),
       ("events counted late (clock went back a little)", detector.lateEvents),
       ("events with a stamp that cannot be placed", detector.unplacedEvents),
-    ]
+    ] + detector.networkDrops
   }
 }

@@ -1,6 +1,7 @@
 // The middle of Panguard: an event goes in, decisions come out. The daemon, `panguard replay`, `panguard rules test` and the tests
 // all call exactly this. No clock, file, socket, randomness, global or thread in it (DESIGN 4 and 8).
 import Events
+import NetworkDetection
 import Primitives
 import RuleEngine
 import RuleLanguage
@@ -91,7 +92,9 @@ public struct Detector: ~Copyable {
   private var lastSource: (address: IPAddress, key: Fingerprint)?
   /// By thousandths: the reason that depends on nothing but the confidence.
   private var confidenceReasons = [String](repeating: "", count: 1001)
-  private var anomalyEvent = Event()
+  private var network: NetworkDetectors
+  /// The event that is made of another one: of a clock's anomaly, of what was found in the network.
+  private var derivedEvent = Event()
   private var sourceNames: [String] = []
   private var ruleIndex: [String: Int32] = [:]
   public private(set) var counters = DetectorCounters()
@@ -101,6 +104,7 @@ public struct Detector: ~Copyable {
     self.ruleSet = ruleSet
     self.configuration = configuration
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
+    network = NetworkDetectors(configuration.network)
     profiles = ruleSet.rules.map { RuleProfile($0) }
     activeProfiles = ruleSet.profileBits
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
@@ -116,6 +120,8 @@ public struct Detector: ~Copyable {
   public var lateEvents: UInt64 { clock.lateEvents }
   public var unplacedEvents: UInt64 { clock.unplacedEvents }
   public var evictions: UInt64 { incidents.evictions + subjects.evictions }
+  public var networkCounters: NetworkDetectionCounters { network.counters }
+  public var networkDrops: [(cause: String, count: UInt64)] { network.drops }
 
   /// Rules that could not be decided on an event because a regular expression hit its limit, or because the event's trace cannot be
   /// read, since the last call; each kind oldest first, at most `Limits.limitRecords` and `Limits.gracefulErrors` (the rest is counted by
@@ -164,11 +170,35 @@ public struct Detector: ~Copyable {
     }
     engine.evaluate(
       event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
-    if matches.isEmpty, reading.anomaly == nil { return [] }
+    var found = false
+    if reading.feedsWindows, NetworkDetectors.concerns(event) {
+      network.observe(event, at: reading.time)
+      found = !network.findings.isEmpty
+    }
+    if matches.isEmpty, reading.anomaly == nil, !found { return [] }
     var decisions: [Decision] = []
     concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
     if let anomaly = reading.anomaly { processAnomaly(anomaly, event, at: reading.time, isWarmUp: isWarmUp, into: &decisions) }
+    if found { processFindings(event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions) }
     return decisions
+  }
+
+  /// What the network's events tell together is an event of its own, behind the one that completed it.
+  private mutating func processFindings(
+    _ event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool, into decisions: inout [Decision]
+  ) {
+    var derived = Event()
+    swap(&derived, &derivedEvent)
+    for index in network.findings.indices {
+      derived.begin(raw: event.raw, origin: event.origin)
+      derived.time = time
+      network.findings[index].appendFields(to: &derived)
+      if let host = event.text(.hostName) { derived.set(.hostName, host) }
+      if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
+      engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
+      concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
+    }
+    swap(&derived, &derivedEvent)
   }
 
   /// A clock anomaly is an event of its own, so that rules can speak of it.
@@ -176,7 +206,7 @@ public struct Detector: ~Copyable {
     _ anomaly: EventClock.Anomaly, _ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]
   ) {
     var derived = Event()
-    swap(&derived, &anomalyEvent)
+    swap(&derived, &derivedEvent)
     derived.begin(raw: event.raw, origin: event.origin)
     derived.time = time
     derived.trust = event.trust
@@ -200,7 +230,7 @@ public struct Detector: ~Copyable {
     derived.set(.eventDuration, span.count)
     engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
     concludeMatches(of: derived, at: time, isUnconfirmed: false, isWarmUp: isWarmUp, into: &decisions)
-    swap(&derived, &anomalyEvent)
+    swap(&derived, &derivedEvent)
   }
 
   private mutating func concludeMatches(

@@ -1,4 +1,5 @@
 // What the owner decides about decisions. Part of the configuration hash.
+import NetworkDetection
 import Primitives
 
 public struct DetectorConfiguration: Sendable {
@@ -15,6 +16,8 @@ public struct DetectorConfiguration: Sendable {
   public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .minutes(30), .hours(1)]
   /// Whether evidence that any local user could have forged may propose a block.
   public var claimedMayBlock = true
+  /// What network detectors are told.
+  public var network = NetworkDetectionConfiguration()
   /// Lower-case hexadecimal; names the configuration in each decision.
   public var hash = "default"
   public init() {}

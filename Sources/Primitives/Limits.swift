@@ -489,6 +489,8 @@ public enum Limits {
   public static let closedSilence = Nanoseconds.seconds(15)
   /// How often a flow that goes on is reported with its counters so far.
   public static let flowReportInterval = Nanoseconds.minutes(30)
+  /// Networks that the owner names as his own. More are an error in the configuration.
+  public static let ownNetworks = 256
   /// Flows whose content is looked at, at a time. Beyond it the one that was silent longest is no longer looked at, and is counted.
   public static let inspectedFlows = 8192
   /// TCP segments that came early: bytes of one block, blocks of one direction, and of all. Beyond either what is missing counts as lost.

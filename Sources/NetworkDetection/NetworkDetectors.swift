@@ -1,0 +1,57 @@
+// What the network's events tell together: scans, floods, guessing, and whatever else no rule can say over single events. Each detector is one
+// struct in one file, with its source, its parameters and its bound of memory at its head; here events are only handed to them by kind.
+// What must stay true: pure. Time comes from events, memory is bounded by `Limits`, all numbers are integers, and what is found depends on
+// nothing but the events and the configuration: no random key, no order of a dictionary.
+import Events
+import Primitives
+
+/// What the owner says about his network.
+public struct NetworkDetectionConfiguration: Sendable, Equatable {
+  /// Networks that are his own besides the private ones (RFC 1918, RFC 4193, RFC 6598): at most `Limits.ownNetworks`.
+  public var ownNetworks: [CIDR] = []
+  public init() {}
+
+  /// The address belongs to the owner: a private one, or one of `ownNetworks`.
+  public func isOwn(_ address: IPAddress) -> Bool {
+    if address.isPrivate { return true }
+    for network in ownNetworks where network.contains(address) { return true }
+    return false
+  }
+}
+
+public struct NetworkDetectionCounters: Sendable, Equatable {
+  /// Events that a detector looked at.
+  public var events: UInt64 = 0
+  public var findings: UInt64 = 0
+}
+
+public struct NetworkDetectors: ~Copyable {
+  public private(set) var counters = NetworkDetectionCounters()
+  /// What the last event led to, the oldest first; emptied by the next one.
+  public private(set) var findings: [NetworkFinding] = []
+  private let configuration: NetworkDetectionConfiguration
+
+  public init(_ configuration: NetworkDetectionConfiguration) { self.configuration = configuration }
+
+  /// Whether detectors look at such an event: one look at a bit for what logs tell.
+  @inline(__always)
+  public static func concerns(_ event: borrowing Event) -> Bool {
+    guard let dataset = event.text(.eventDataset) else { return false }
+    return dataset.starts(with: "network_traffic.")
+  }
+
+  /// Takes one event at its time on the detector's clock, which never goes back by more than a believed jump. Afterwards `findings` holds
+  /// what follows from it.
+  public mutating func observe(_ event: borrowing Event, at time: EventTime) {
+    if !findings.isEmpty { findings.removeAll(keepingCapacity: true) }
+    counters.events &+= 1
+    if let flow = FlowFacts(event) { observe(flow, event, at: time) }
+    counters.findings &+= UInt64(findings.count)
+  }
+
+  private mutating func observe(_ flow: FlowFacts, _ event: borrowing Event, at time: EventTime) {
+  }
+
+  /// What tables had no room for, by cause.
+  public var drops: [(cause: String, count: UInt64)] { [] }
+}
