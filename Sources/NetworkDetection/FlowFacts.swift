@@ -13,6 +13,28 @@ struct FlowFacts {
     /// The flow was forgotten before anything could be said, or begins in the middle.
     case unknown
   }
+  /// What a TCP flow's originator sent instead of a SYN.
+  struct OddFlags {
+    /// A packet that no honest stack sends: without SYN, ACK and RST.
+    var kind: StaticString?
+    var isMaimon = false
+
+    /// `letters`: the flags of `panguard.flow.source_flags`. nil: they are those of a connection whose beginning was not seen, or of a reset.
+    init?(_ letters: Bytes) {
+      if letters.equals("none") {
+        kind = "null"
+      } else if letters.equals("F") {
+        kind = "fin"
+      } else if letters.equals("FPU") {
+        kind = "xmas"
+      } else if letters.equals("FA") {
+        isMaimon = true
+      } else if !letters.equals("A") {
+        guard letters.index(of: 0x41) == nil, letters.index(of: 0x52) == nil, letters.index(of: 0x53) == nil else { return nil }
+        kind = "odd"
+      }
+    }
+  }
   var source: IPAddress
   var destination: IPAddress
   /// 0 where the transport has none; for ICMP the source's is the message's type.
@@ -27,6 +49,7 @@ struct FlowFacts {
   var firstTime: EventTime
   var lastTime: EventTime
   var trust: Trust
+  var oddFlags: OddFlags?
   /// Its counters so far: it goes on.
   var isOngoing: Bool
 
@@ -52,6 +75,7 @@ struct FlowFacts {
     if name.equals("tcp") {
       transport = .tcp
       outcome = FlowFacts.outcome(ofState: event.text(.flowState) ?? .none)
+      if let letters = event.extra(Bytes("panguard.flow.source_flags")) { oddFlags = OddFlags(letters) }
     } else {
       transport = name.equals("udp") ? .udp : name.equals("icmp") || name.equals("ipv6-icmp") ? .icmp : .other
       if transport == .icmp { sourcePort = UInt16(clamping: event.integer(.icmpType) ?? 0) }

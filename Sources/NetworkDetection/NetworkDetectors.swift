@@ -30,6 +30,7 @@ public struct NetworkDetectors: ~Copyable {
   /// What the last event led to, the oldest first; emptied by the next one.
   public private(set) var findings: [NetworkFinding] = []
   private let configuration: NetworkDetectionConfiguration
+  private var scans = ScanDetector()
 
   public init(_ configuration: NetworkDetectionConfiguration) { self.configuration = configuration }
 
@@ -50,8 +51,9 @@ public struct NetworkDetectors: ~Copyable {
   }
 
   private mutating func observe(_ flow: FlowFacts, _ event: borrowing Event, at time: EventTime) {
+    scans.observe(flow, at: time, configuration, into: &findings)
   }
 
   /// What tables had no room for, by cause.
-  public var drops: [(cause: String, count: UInt64)] { [] }
+  public var drops: [(cause: String, count: UInt64)] { scans.drops }
 }

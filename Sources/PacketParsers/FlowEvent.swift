@@ -46,7 +46,15 @@ extension FlowRecord {
     event.set(.eventDuration, flow.lastTime.nanoseconds &- flow.firstTime.nanoseconds)
     event.set(.frameNumber, Int64(clamping: flow.firstFrame))
     if let name = flow.protocolName { event.set(.networkProtocol, name.name) }
-    if let state = flow.connectionState { event.set(.flowState, state.name) }
+    if let state = flow.connectionState {
+      event.set(.flowState, state.name)
+      // Without a SYN the flags tell a scan from a connection whose beginning was not seen.
+      if state == .oth {
+        scratch.removeAll(keepingCapacity: true)
+        flow.toResponder.flags.appendLetters(to: &scratch)
+        scratch.withUnsafeBytes { event.setExtra(Bytes("panguard.flow.source_flags"), $0) }
+      }
+    }
     if flow.ipProtocol == IPProtocol.icmp || flow.ipProtocol == IPProtocol.icmpv6 {
       event.set(.icmpType, Int64(flow.originatorPort))
       event.set(.icmpCode, Int64(flow.icmpCode))
@@ -66,6 +74,14 @@ extension FlowRecord {
       scratch.append(decimal: Int64(flow.ipProtocol))
       scratch.withUnsafeBytes { event.setExtra(Bytes("network.iana_number"), $0) }
     }
+  }
+}
+
+extension TCPFlags {
+  /// F, S, R, P, A, U in this order, or "none".
+  func appendLetters(to out: inout [UInt8]) {
+    if isDisjoint(with: [.fin, .syn, .rst, .psh, .ack, .urg]) { return out.append("none") }
+    for (bit, letter) in "FSRPAU".utf8.enumerated() where rawValue >> UInt8(bit) & 1 == 1 { out.append(letter) }
   }
 }
 

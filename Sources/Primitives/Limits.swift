@@ -491,6 +491,17 @@ public enum Limits {
   public static let flowReportInterval = Nanoseconds.minutes(30)
   /// Networks that the owner names as his own. More are an error in the configuration.
   public static let ownNetworks = 256
+  /// Sources that asked for one place (about 150 bytes each), and for several (about 1.4 KiB each), of which the newest contacts are kept, and
+  /// hosts that many ask in vain (about 500 bytes each). Beyond each the one that was silent longest is forgotten, and counted.
+  public static let scanNewcomers = 16_384
+  public static let scanSources = 4096
+  public static let scanContacts = 32
+  public static let scanTargets = 1024
+  /// Silence after which a source's failures are forgotten: addresses change hands.
+  public static let scanMemory = Nanoseconds.days(7)
+  /// How long many sources may take, and how soon the same scan is told again though it has not grown.
+  public static let distributedScanWindow = Nanoseconds.minutes(10)
+  public static let scanReminder = Nanoseconds.hours(24)
   /// Flows whose content is looked at, at a time. Beyond it the one that was silent longest is no longer looked at, and is counted.
   public static let inspectedFlows = 8192
   /// TCP segments that came early: bytes of one block, blocks of one direction, and of all. Beyond either what is missing counts as lost.
