@@ -60,6 +60,7 @@ let package = Package(
     // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
     library("PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL"]),
     library("PacketSources", ["Primitives"]),
+    library("NetworkEvents", ["Primitives", "Events", "PacketParsers"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
     library("RuleLanguage", ["Primitives", "RegularExpressions", "Events", "TypedYAML", "CPCRE2"]),
     library("RuleEngine", ["CLinux", "Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
@@ -99,7 +100,13 @@ let package = Package(
     library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library(
       "PacketCapture",
-      ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink", "CPcap"]),
+      [
+        "Primitives", "Events", "TypedYAML", "PacketParsers", "NetworkEvents", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink",
+        "CPcap",
+      ]),
+    library(
+      "CaptureReplay",
+      ["Primitives", "Events", "PacketParsers", "PacketSources", "NetworkEvents", "CaptureChannel", "LogSources", "AgentRuntime"]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -118,8 +125,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
-        "PacketSources", "Storage", "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
+        "PacketParsers", "PacketSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 

@@ -1,5 +1,5 @@
-// Recorded logs through the same pipeline as the daemon's, in event time. Several inputs are merged in the total order
-// (event time, input, offset), where an input's own lines never change places.
+// Recorded logs and captures through the same pipeline as the daemon's, in event time. Several inputs are merged in the total order
+// (event time, input, offset), where an input's own lines never change places. What a frame of a capture tells has the frame's place.
 // The result depends on the bytes of the inputs, their names, their input times, the rules and the configuration: on nothing else.
 import Detection
 import Events
@@ -13,8 +13,27 @@ public struct ReplayInputDescription: Sendable {
   public var inputTime: EventTime
 }
 
+/// Where events come from that are no lines of a log, for the merge: one frame of a capture at a time.
+public protocol ReplayCapture: AnyObject {
+  var path: String { get }
+  /// As of `ReplayInput`.
+  var modificationTime: EventTime { get }
+  var containerSize: UInt64? { get }
+  var containerBytesRead: UInt64 { get }
+  var frames: UInt64 { get }
+  /// What was lost or left out, by cause.
+  var drops: [(cause: String, count: UInt64)] { get }
+  /// Why it ended before its end.
+  var failure: SourceError? { get }
+  /// Reads what comes next; nil at the end. Its time in the packets' clock.
+  func advance() -> EventTime?
+  /// Tells the events of what was read last, each in the same memory.
+  func tell(_ take: (inout Event) -> Void)
+}
+
 public struct ReplayStatistics: Sendable {
   public var lines: UInt64 = 0
+  public var frames: UInt64 = 0
   public var parsed: UInt64 = 0
   public var headerOnly: UInt64 = 0
   public var unparsed: UInt64 = 0
@@ -28,12 +47,29 @@ public struct ReplayStatistics: Sendable {
   /// What was lost or left out, by cause; zeros included.
   public var drops: [(cause: String, count: UInt64)] = []
   public var inputs: [ReplayInputDescription] = []
+  public var framesPerSecond: UInt64 { elapsed > 0 ? UInt64(Double(frames) * 1e9 / Double(elapsed)) : 0 }
   public var linesPerSecond: UInt64 { elapsed > 0 ? UInt64(Double(lines) * 1e9 / Double(elapsed)) : 0 }
 }
 
 public final class Replay {
   private let pipeline: Pipeline
-  private var inputs: [(input: ReplayInput, lane: Lane)] = []
+  private enum Source {
+    case log(ReplayInput)
+    case capture(ReplayCapture)
+    var containerSize: UInt64? {
+      switch self {
+      case .log(let input): input.containerSize
+      case .capture(let input): input.containerSize
+      }
+    }
+    var containerBytesRead: UInt64 {
+      switch self {
+      case .log(let input): input.containerBytesRead
+      case .capture(let input): input.containerBytesRead
+      }
+    }
+  }
+  private var inputs: [(source: Source, lane: Lane)] = []
   private var problems: [SourceError] = []
 
   public init(pipeline: Pipeline) { self.pipeline = pipeline }
@@ -48,7 +84,13 @@ public final class Replay {
     let lane = pipeline.addLane(
       path, format: format, inputTime: inputTime ?? input.modificationTime, utcOffsetSeconds: utcOffsetSeconds, trust: trust)
     descriptions.append(ReplayInputDescription(path: path, inputTime: inputTime ?? input.modificationTime))
-    inputs.append((input, lane))
+    inputs.append((.log(input), lane))
+  }
+  /// Adds a capture. Its events have the trust that the capture gives them.
+  public func add(_ capture: ReplayCapture) {
+    let lane = pipeline.addLane(capture.path, format: .plain, inputTime: capture.modificationTime)
+    descriptions.append(ReplayInputDescription(path: capture.path, inputTime: capture.modificationTime))
+    inputs.append((.capture(capture), lane))
   }
   /// The same, with the format and trust that `configuration` has for the path; a `format` other than auto goes first.
   public func add(path: String, format: LogFormat, inputTime: EventTime?, standardInputTime: EventTime, configuration: Configuration)
@@ -72,9 +114,9 @@ public final class Replay {
     progress: (UInt64, UInt64) -> Void = { _, _ in }, evicted: (CorrelationEviction) -> Void = { _ in }, _ emit: (Decision) -> Void
   ) -> ReplayStatistics {
     let start = MonotonicTime.now()
-    let total = inputs.reduce(UInt64(0)) { $0 + ($1.input.containerSize ?? 0) }
-    if inputs.count == 1 {
-      runSingle(inputs[0].input, inputs[0].lane, total, progress, evicted, emit)
+    let total = inputs.reduce(UInt64(0)) { $0 + ($1.source.containerSize ?? 0) }
+    if inputs.count == 1, case .log(let input) = inputs[0].source {
+      runSingle(input, inputs[0].lane, total, progress, evicted, emit)
     } else {
       runMerged(total, progress, evicted, emit)
     }
@@ -105,7 +147,7 @@ public final class Replay {
   private func runMerged(
     _ total: UInt64, _ progress: (UInt64, UInt64) -> Void, _ evicted: (CorrelationEviction) -> Void, _ emit: (Decision) -> Void
   ) {
-    var waiting = inputs.map { advance($0.input, $0.lane) }
+    var waiting = inputs.map { advance($0.source, $0.lane) }
     var sinceProgress = 0
     while true {
       // Few inputs: a plain search is simplest. `newest` never falls within a lane, so its lines keep their order.
@@ -115,14 +157,41 @@ public final class Replay {
         next = i
       }
       guard let i = next else { return }
-      pipeline.conclude(inputs[i].lane, emit)
-      for eviction in pipeline.takeEvictions() { evicted(eviction) }
-      waiting[i] = advance(inputs[i].input, inputs[i].lane)
+      conclude(inputs[i].source, inputs[i].lane, evicted, emit)
+      waiting[i] = advance(inputs[i].source, inputs[i].lane)
       sinceProgress += 1
       if sinceProgress == 16_384 {
         sinceProgress = 0
-        progress(inputs.reduce(UInt64(0)) { $0 + $1.input.containerBytesRead }, total)
+        progress(inputs.reduce(UInt64(0)) { $0 + $1.source.containerBytesRead }, total)
       }
+    }
+  }
+
+  private func conclude(_ source: Source, _ lane: Lane, _ evicted: (CorrelationEviction) -> Void, _ emit: (Decision) -> Void) {
+    switch source {
+    case .log:
+      pipeline.conclude(lane, emit)
+      for eviction in pipeline.takeEvictions() { evicted(eviction) }
+    case .capture(let capture):
+      capture.tell { event in
+        swap(&event, &lane.event)
+        pipeline.process(captured: lane, emit)
+        swap(&event, &lane.event)
+        for eviction in pipeline.takeEvictions() { evicted(eviction) }
+      }
+    }
+  }
+
+  private func advance(_ source: Source, _ lane: Lane) -> Bool {
+    switch source {
+    case .log(let input): return advance(input, lane)
+    case .capture(let capture):
+      if let time = capture.advance() {
+        if time > lane.newest { lane.newest = time }
+        return true
+      }
+      if let failure = capture.failure { problems.append(failure) }
+      return false
     }
   }
 
@@ -145,7 +214,11 @@ public final class Replay {
 
   private func statistics(since start: Int64) -> ReplayStatistics {
     var s = ReplayStatistics()
-    for (_, lane) in inputs {
+    for (source, lane) in inputs {
+      if case .capture(let capture) = source {
+        s.frames += capture.frames
+        continue
+      }
       s.lines += lane.lines
       s.parsed += lane.outcomes.parsed
       s.headerOnly += lane.outcomes.headerOnly
@@ -160,9 +233,11 @@ public final class Replay {
     s.peakResidentBytes = SelfMetrics.peakResidentBytes()
     s.inputs = descriptions
     s.drops = pipeline.drops
-    s.drops.append(("lines cut at \(Limits.lineBytes) bytes", inputs.reduce(0) { $0 + $1.input.cutLines }))
+    let logs = inputs.compactMap { if case .log(let input) = $0.source { input } else { nil } }
+    s.drops.append(("lines cut at \(Limits.lineBytes) bytes", logs.reduce(0) { $0 + $1.cutLines }))
     s.drops.append(("events with a field cut at its limit", inputs.reduce(0) { $0 + $1.lane.parser.counters.truncated }))
     s.drops.append(("stamps that could not be read", inputs.reduce(0) { $0 + $1.lane.parser.counters.badTime }))
+    for case (.capture(let capture), _) in inputs { s.drops += capture.drops.map { ("\($0.cause) (\(capture.path))", $0.count) } }
     s.drops.append(("inputs that ended early", UInt64(problems.count)))
     return s
   }

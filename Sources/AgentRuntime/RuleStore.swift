@@ -39,20 +39,23 @@ public struct RuleLoadOptions: Sendable {
 }
 
 public enum RuleStore {
+  /// The packs of the source tree; a package has them below one directory.
+  private static let packs = ["host", "network"]
+
   /// Where the shipped rules lie when nobody says otherwise: beside the installed package, or in the source tree that the
-  /// program was built in. The first that exists.
-  public static func defaultDirectory() -> String? {
-    var candidates = ["/etc/panguard/rules", "/usr/share/panguard/rules"]
+  /// program was built in. The first place that exists; empty: there is none.
+  public static func defaultDirectories() -> [String] {
+    var candidates = [["/etc/panguard/rules"], ["/usr/share/panguard/rules"]]
     if let executable = executablePath() {
       // <tree>/.build/<triple>/release/panguard
       var parts = executable.pathParts
       for _ in 0..<5 where !parts.isEmpty {
         parts.removeLast()
-        candidates.append("/" + (parts + ["rules", "host"]).joined(separator: "/"))
+        candidates.append(packs.map { "/" + (parts + ["rules", $0]).joined(separator: "/") })
       }
     }
-    candidates.append("rules/host")
-    return candidates.first { isDirectory($0) }
+    candidates.append(packs.map { "rules/\($0)" })
+    return candidates.first { isDirectory($0[0]) }.map { $0.filter(isDirectory) } ?? []
   }
 
   /// Loads YAML files and directories of them (default: the shipped rules). Commands ask `load(paths:)` of RuleImport, which opens bundles and
@@ -60,7 +63,7 @@ public enum RuleStore {
   /// in the set and in its hash, and the hash says which are active.
   /// `documents` are rule files in memory, read after the paths; where they are given, be it none, no path means no path.
   public static func load(yaml requested: [String], documents: [RuleFile]? = nil, options: RuleLoadOptions = RuleLoadOptions()) -> LoadedRules {
-    let paths = requested.isEmpty && documents == nil ? [defaultDirectory()].compactMap { $0 } : requested
+    let paths = requested.isEmpty && documents == nil ? defaultDirectories() : requested
     let files = RuleLoader.read(paths: paths, documents: documents ?? [])
     var set = RuleCache.load(files, takesRecordedMatches: options.takesRecordedMatches, in: options.cacheDirectory)
     let pinned = PinnedRuleSet.verify(below: paths)

@@ -162,7 +162,8 @@ public struct Detector: ~Copyable {
   /// Feeds one event. With `isWarmUp` it only rebuilds what the detector remembers (windows, signals, clocks) and decides nothing:
   /// for lines that were decided before a restart.
   public mutating func process(_ event: borrowing Event, isWarmUp: Bool = false) -> [Decision] {
-    let reading = clock.observe(event.time, source: event.origin.source)
+    let isReport = event.has(.networkCommunityID) && event.text(.eventAction)?.equals("network_flow") == true
+    let reading = clock.observe(event.time, source: event.origin.source, isReport: isReport)
     if !isWarmUp {
       counters.events &+= 1
       if let count = event.integer(.attemptCount) { counters.attempts &+= UInt64(clamping: count) }

@@ -47,10 +47,13 @@ public struct EventClock: Sendable {
 
   public init() {}
 
-  public mutating func observe(_ time: EventTime, source: UInt32) -> Reading {
+  /// `isReport`: the event tells when it is over of what began earlier (a flow that fell silent an hour ago). It is no sign of a clock that
+  /// went back, and counts as now, however old it is.
+  public mutating func observe(_ time: EventTime, source: UInt32, isReport: Bool = false) -> Reading {
     let index = Int(source)
     while clocks.count <= index { clocks.append(SourceClock()) }
     var clock = clocks[index]
+    if isReport, time < clock.newest { return Reading(time: clock.newest, feedsWindows: true, anomaly: nil) }
     defer { clocks[index] = clock }
     return observe(time, &clock)
   }

@@ -72,7 +72,7 @@ enum EngineConfinement {
     let configuration = absolute(options.selection.config ?? Configuration.defaultPath)
     if options.selection.config != nil || access(directory(of: configuration), F_OK) == 0 { paths.append(directory(of: configuration)) }
     let rules = options.rules.rules.isEmpty ? settings.ruleDirectories : options.rules.rules
-    for path in rules.isEmpty ? [RuleStore.defaultDirectory()].compactMap({ $0 }) : rules {
+    for path in rules.isEmpty ? RuleStore.defaultDirectories() : rules {
       let path = absolute(path)
       paths.append(isDirectory(path) ? path : directory(of: path))
     }

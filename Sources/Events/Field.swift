@@ -48,6 +48,7 @@ import Primitives
   case sshClientBanner, sshServerBanner, sshClientHASSH, sshServerHASSH
   // JSON-RPC (OpenTelemetry's names), credentials
   case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
+  case flowEnd, flowTunnel, tlsServerExpired
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -221,6 +222,9 @@ import Primitives
     case .rpcRequestID: ("rpc.jsonrpc.request_id", .text)
     case .rpcErrorCode: ("rpc.jsonrpc.error_code", .integer)
     case .isCleartextCredential: ("panguard.auth.cleartext", .integer)
+    case .flowEnd: ("panguard.flow.end", .text)
+    case .flowTunnel: ("panguard.flow.tunnel", .text)
+    case .tlsServerExpired: ("panguard.tls.expired", .integer)
     }
   }
 }

@@ -33,7 +33,8 @@ struct Beacon: ~Copyable {
     /// Contacts since the last look, and when that was.
     var sinceLook = 0
     var lookedAt: EventTime
-    var reported: (daily: Int64, short: Int64, strobe: Bool) = (0, 0, false)
+    /// Tiers that were told.
+    var reported: (daily: Int, short: Int, strobe: Bool) = (0, 0, false)
   }
   private var candidates = BoundedTable<PeerKey, Candidate>(capacity: Limits.beaconCandidates)
   private var series = BoundedTable<PeerKey, Series>(capacity: Limits.beaconPeers)
@@ -41,12 +42,11 @@ struct Beacon: ~Copyable {
   var evictions: UInt64 { candidates.evictions &+ series.evictions }
 
   static let leastContacts: Int64 = 10
-  static let leastScore: Int64 = 800
-  /// Nobody is told of twice unless it got worse by this much.
-  static let step: Int64 = 100
+  /// Scores from which on a peer is told of, and told again.
+  static let tiers: [Int64] = [800, 900]
   static let shortContacts = 30
   static let shortWindow = Nanoseconds.hours(2)
-  static let leastShortScore: Int64 = 850
+  static let shortTiers: [Int64] = [850, 950]
   static let strobe: Int64 = 86_400
 
   mutating func observe(
@@ -56,7 +56,7 @@ struct Beacon: ~Copyable {
     guard flow.outcome == .answered, !flow.isOngoing, flow.transport == .tcp || flow.transport == .udp else { return }
     let key = PeerKey(flow, name)
     let share = prevalence.note(flow.source, key.peer)
-    let isFollowed = series.updateExisting(key) { entry in
+    let isFollowed: Void? = series.updateExisting(key) { entry in
       Beacon.count(flow, &entry)
       guard entry.sinceLook >= 16 || time - entry.lookedAt >= .minutes(15) else { return }
       entry.sinceLook = 0
@@ -127,8 +127,7 @@ struct Beacon: ~Copyable {
     let whole = parts(contacts[...])
     let (duration, histogram) = (PeriodicityScore.duration(hours, span: span(entry, hours, contacts)), PeriodicityScore.histogram(hours))
     let daily = clamp((whole.timing + whole.size + duration + histogram) / 4 + modifier)
-    if daily >= leastScore, daily >= entry.reported.daily + step {
-      entry.reported.daily = daily
+    if isNews(daily, tiers, &entry.reported.daily) {
       let numbers: [(name: StaticString, value: Int64)] = [
         ("score", daily), ("timing", whole.timing), ("size", whole.size), ("duration", duration), ("histogram", histogram), ("contacts", today),
         ("period_seconds", whole.period), ("known", entry.isKnown ? 1 : 0),
@@ -140,8 +139,7 @@ struct Beacon: ~Copyable {
     guard let oldest = last.first, newest.seconds - oldest.seconds <= shortWindow.wholeSeconds else { return }
     let recent = parts(last)
     let short = clamp((recent.timing + recent.size) / 2 + modifier)
-    guard short >= leastShortScore, short >= entry.reported.short + step, recent.timing >= 700, recent.period >= 2 else { return }
-    entry.reported.short = short
+    guard recent.timing >= 700, recent.period >= 2, isNews(short, shortTiers, &entry.reported.short) else { return }
     let numbers: [(name: StaticString, value: Int64)] = [
       ("score", short), ("timing", recent.timing), ("size", recent.size), ("contacts", Int64(shortContacts)), ("period_seconds", recent.period),
       ("known", entry.isKnown ? 1 : 0),
@@ -149,6 +147,12 @@ struct Beacon: ~Copyable {
     findings.append(finding("beacon", "short", entry, flow, numbers, at: time))
   }
 
+  private static func isNews(_ score: Int64, _ tiers: [Int64], _ told: inout Int) -> Bool {
+    let reached = tiers.prefix { score >= $0 }.count
+    guard reached > told else { return false }
+    told = reached
+    return true
+  }
   private static func clamp(_ score: Int64) -> Int64 { max(0, min(1000, score)) }
 
   /// Seconds between the first and the last contact of the last 24 hours, as far as hours tell.

@@ -15,6 +15,11 @@ public struct NetworkFinding: Sendable {
   public var sourcePort: Int64?
   public var destinationPort: Int64?
   public var transport: StaticString?
+  /// It is about whom the source talks to: an address outside is the subject, not the machine inside that it calls home from.
+  public var isOutbound = false
+  /// The name of the destination (`destination.domain`), and the registered domain that it is about; empty: none.
+  public var name: [UInt8] = []
+  public var domain: [UInt8] = []
   /// Event time of what it began with, and of the newest part.
   public var firstTime: EventTime
   public var lastTime: EventTime
@@ -43,6 +48,9 @@ public struct NetworkFinding: Sendable {
     if let sourcePort { event.set(.sourcePort, sourcePort) }
     if let destinationPort { event.set(.destinationPort, destinationPort) }
     if let transport { event.set(.networkTransport, transport) }
+    if isOutbound { event.set(.networkDirection, "outbound" as StaticString) }
+    if !name.isEmpty { name.withUnsafeBytes { event.set(.destinationDomain, $0) } }
+    if !domain.isEmpty { domain.withUnsafeBytes { event.set(.dnsQuestionRegisteredDomain, $0) } }
     event.set(.eventDuration, max(0, (lastTime - firstTime).count))
     var name: [UInt8] = []
     func setExtra(_ key: StaticString, _ value: Bytes) {

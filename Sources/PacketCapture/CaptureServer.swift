@@ -4,6 +4,7 @@
 import CLinux
 import CaptureChannel
 import Glibc
+import NetworkEvents
 import PacketParsers
 import Primitives
 
@@ -28,9 +29,7 @@ final class CaptureServer {
     init(_ capture: InterfaceCapture, _ events: NetworkEvents, share: Int) {
       self.capture = capture
       self.events = events
-      analyzer = PacketAnalyzer(
-        seed: (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)), flowCapacity: Limits.flows / share,
-        halfOpenCapacity: Limits.halfOpenFlows / share, contentCapacity: Limits.inspectedFlows / share, reportsActiveFlows: true)
+      analyzer = NetworkEvents.analyzer(share: share)
     }
   }
 
@@ -190,7 +189,8 @@ final class CaptureServer {
       lost.ringFreezes = counters.ringFreezes &- lane.lossMark.ringFreezes
       lane.lossMark = counters
       guard lost.kernelDrops > 0, lost.kernelDrops &* 100 >= lost.packets &* Limits.captureLossPercent else { continue }
-      lane.events.loss(lost, at: lane.lastTime, frame: lane.frames)
+      lane.events.loss(
+        packets: lost.packets, kernelDrops: lost.kernelDrops, ringFreezes: lost.ringFreezes, at: lane.lastTime, frame: lane.frames)
       report("\(lane.capture.name): the kernel dropped \(lost.kernelDrops) of \(lost.packets) packets in the last minute")
     }
   }

@@ -5,6 +5,7 @@ import CLinux
 import CaptureChannel
 import Events
 import Glibc
+import NetworkEvents
 import Primitives
 
 final class EventOutput: EventTaker {

@@ -67,8 +67,8 @@ extension FlowRecord {
     event.set(.destinationBytes, Int64(clamping: back.bytes))
     event.set(.networkPackets, Int64(clamping: out.packets &+ back.packets))
     event.set(.networkBytes, Int64(clamping: out.bytes &+ back.bytes))
-    event.setExtra(Bytes("panguard.flow.end"), Bytes(end.name))
-    if let name = flow.tunnel.name { event.setExtra(Bytes("panguard.flow.tunnel"), Bytes(name)) }
+    event.set(.flowEnd, end.name)
+    if let name = flow.tunnel.name { event.set(.flowTunnel, name) }
     if flow.transportName == nil {
       scratch.removeAll(keepingCapacity: true)
       scratch.append(decimal: Int64(flow.ipProtocol))

@@ -303,6 +303,7 @@ public struct RuleEngine: ~Copyable {
       key = key << 8 | UInt64(number)
     }
     key = key << UInt64(KindBits.maximum) | kindBits(of: event)
+    if RuleEngine.isOfPackets(event) { key |= 1 << 63 }
     if isIndexed, let known = kinds.find(key) { return known }
     let made = makeKind(event)
     if !isIndexed || !kinds.insert(key, made) {
@@ -311,6 +312,10 @@ public struct RuleEngine: ~Copyable {
     }
     return made
   }
+
+  /// What packets told is no line of a log: the same request, told by both, must not count twice in a rule about logs.
+  @inline(__always)
+  private static func isOfPackets(_ event: borrowing Event) -> Bool { event.text(.eventDataset)?.starts(with: "network") == true }
 
   /// The conditions that are bits of a kind. A field that is absent meets none of them.
   @inline(__always)
@@ -373,9 +378,11 @@ public struct RuleEngine: ~Copyable {
     let woken = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
     woken.initialize(repeating: 0, count: words)
     var scans: [KindScan] = []
+    let isOfPackets = RuleEngine.isOfPackets(event)
     for rule in 0..<ruleCount {
       let code = rules[rule]
       guard code.kind == .pattern || code.kind == .behavioral else { continue }
+      if isOfPackets, compiled.ruleSet.rules[rule].agentSource == "host_log" { continue }
       guard let expression = compiled.expressions[rule] else { continue }
       let (canMatch, needsHit) = possibilities(of: expression, Int(code.firstCondition), event)
       guard canMatch else { continue }

@@ -1,7 +1,8 @@
-// `panguard replay`: recorded logs through the same detector, in event time.
+// `panguard replay`: recorded logs and captures through the same detector, in event time.
 import AgentRuntime
 import ArgumentParser
 import CLinux
+import CaptureReplay
 import Detection
 import Export
 import Glibc
@@ -11,10 +12,13 @@ import Primitives
 
 struct ReplayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "replay", abstract: "Run recorded logs through the detector.",
+    commandName: "replay", abstract: "Run recorded logs and captures through the detector.",
     discussion: """
       Reads plain, gzip and xz files, or standard input (-), in event time, and prints what the agent would have decided. The same
       inputs, rules and configuration give the same bytes, on any machine. Several files are merged by event time.
+
+      With --pcap it reads captures too (pcap and pcapng, plain or packed), as the live capture reads packets. What a flow or a message tells
+      has the time at which it was known: a flow counts when it ends.
 
       Try it on the sample: panguard replay examples/auth.log examples/access.log
       """)
@@ -32,9 +36,14 @@ struct ReplayCommand: ParsableCommand {
   var key: String?
   @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
   @Flag(name: .long, help: "No progress bar.") var quiet = false
-  @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String]
+  @Option(name: .long, parsing: .upToNextOption, help: "Capture files, up to the next option.", completion: .file()) var pcap: [String] = []
+  @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String] = []
 
   enum ReplayFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl, atr, stix, none }
+
+  func validate() throws {
+    if files.isEmpty, pcap.isEmpty { throw ValidationError("name a log file, or a capture with --pcap") }
+  }
 
   func run() throws {
     var settings = Configuration()
@@ -64,14 +73,14 @@ struct ReplayCommand: ParsableCommand {
     }
 
     let replay = Replay(pipeline: Pipeline(detector: detector))
-    for file in files {
-      do {
-        try replay.add(
-          path: file, format: logFormat, inputTime: fixedTime, standardInputTime: EventTime(seconds: Int64(time(nil))),
-          configuration: settings)
-      } catch {
-        throw CommandFailure.environment("\(error)")
+    let now = EventTime(seconds: Int64(time(nil)))
+    do {
+      for file in files {
+        try replay.add(path: file, format: logFormat, inputTime: fixedTime, standardInputTime: now, configuration: settings)
       }
+      for file in pcap { replay.add(try CaptureReplay(path: file, standardInputTime: now)) }
+    } catch {
+      throw CommandFailure.environment("\(error)")
     }
 
     var log: Output?
@@ -110,7 +119,9 @@ struct ReplayCommand: ParsableCommand {
     for problem in replay.damagedInputs { printError("panguard: \(problem)") }
     if stats { printError(ReplayCommand.render(statistics)) }
     if shown == .text, statistics.decisions == 0 {
-      printError("\(grouped(statistics.lines)) lines (\(grouped(statistics.unparsed)) unparsed), no decision: no rule matched")
+      let lines = files.isEmpty ? [] : ["\(grouped(statistics.lines)) lines (\(grouped(statistics.unparsed)) unparsed)"]
+      let frames = pcap.isEmpty ? [] : ["\(grouped(statistics.frames)) frames"]
+      printError("\((lines + frames).joined(separator: ", ")), no decision: no rule matched")
     }
     if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
   }
@@ -137,10 +148,11 @@ struct ReplayCommand: ParsableCommand {
   static func render(_ s: ReplayStatistics) -> String {
     func row(_ name: String, _ value: String) -> String { name.padding(to: 12) + value }
     var out = [
-      row("lines", grouped(s.lines)), row("events", grouped(s.events)),
+      row("lines", grouped(s.lines)), row("frames", grouped(s.frames)), row("events", grouped(s.events)),
       row("parsed", "\(grouped(s.parsed)) recognised, \(grouped(s.headerOnly)) header only, \(grouped(s.unparsed)) unparsed"),
       row("attempts", grouped(s.attempts)), row("matches", grouped(s.matches)), row("decisions", grouped(s.decisions)),
       row("elapsed", "\(s.elapsed / 1_000_000) ms"), row("lines/s", grouped(s.linesPerSecond)),
+      row("frames/s", grouped(s.framesPerSecond)),
       row("peak RSS", "\(s.peakResidentBytes / 1024) KiB"),
     ]
     for input in s.inputs { out.append(row("input", "\(input.path), input time \(input.inputTime)")) }

@@ -31,7 +31,7 @@ extension RulesCommand {
       var plan = RuleImporter.plan(bundle)
       let name = name ?? RuleImporter.setName(of: bundle)
       guard RuleImporter.isSetName(name) else { throw CommandFailure.usage("'\(name)' cannot name a set: write letters, digits, '-', '_', '.'") }
-      let directory = into ?? RuleStore.defaultDirectory()
+      let directory = into ?? RuleStore.defaultDirectories().first
       if let directory { plan = RuleImporter.refuseTaken(plan, in: directory, besides: name) }
       report(plan.notes, atLeast: .warning)
       var target: String?

@@ -83,7 +83,7 @@ extension RulesCommand {
 enum BenignFile {
   /// Beside the shipped rules: <rules>/host has <rules>/benign/documents.jsonl.
   private static var shipped: String? {
-    guard let path = RuleStore.defaultDirectory().map(documents(beside:)) else { return nil }
+    guard let path = RuleStore.defaultDirectories().first.map(documents(beside:)) else { return nil }
     if case .success = readDocumentFile(path, limit: Limits.benignBytes) { return path }
     return nil
   }
@@ -96,7 +96,7 @@ enum BenignFile {
   /// `path` nil: the shipped ones; where they are not installed there are none, and that is said. A line that is no document is a failure.
   static func read(_ path: String?) throws -> [BenignDocument] {
     guard let path = path ?? shipped else {
-      let place = RuleStore.defaultDirectory().map(documents(beside:)) ?? "benign/documents.jsonl beside the shipped rules, which are not there"
+      let place = RuleStore.defaultDirectories().first.map(documents(beside:)) ?? "benign/documents.jsonl beside the shipped rules, which are not there"
       printError("harmless documents not found: \(place); rules are not tried on any")
       return []
     }

@@ -135,7 +135,7 @@ extension RulesCommand {
       var output = Output()
       output.line(path)
       output.flush()
-      let sources = selection.rules.isEmpty ? [RuleStore.defaultDirectory()].compactMap { $0 } : selection.rules
+      let sources = selection.rules.isEmpty ? RuleStore.defaultDirectories() : selection.rules
       let rules = t.method == .correlation ? sources.map { " --rules \($0)" }.joined() : ""
       printError(
         """

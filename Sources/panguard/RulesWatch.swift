@@ -15,7 +15,7 @@ struct RulesWatch {
   private static let stillMilliseconds: Int32 = 100
 
   init(paths: [String], filter: String?, options: RuleLoadOptions) {
-    self.paths = paths.isEmpty ? [RuleStore.defaultDirectory()].compactMap { $0 } : paths
+    self.paths = paths.isEmpty ? RuleStore.defaultDirectories() : paths
     self.filter = filter
     self.options = options
   }

@@ -31,7 +31,8 @@ import Testing
 
   static func sets() -> [RuleSet] {
     var sets = [RuleLoader.load(document: document, file: "rule.yaml"), RuleSet(rules: [], diagnostics: [], refusedCount: 0)]
-    if let shipped = RuleStore.defaultDirectory() { sets.append(RuleLoader.load(paths: [shipped])) }
+    let shipped = RuleStore.defaultDirectories()
+    if !shipped.isEmpty { sets.append(RuleLoader.load(paths: shipped)) }
     return sets
   }
 

@@ -17,7 +17,7 @@ private let root: String = {
   @Test func readWithoutAWord() {
     #expect(Self.shipped.diagnostics.map(\.description) == [])
     #expect(Self.shipped.playbooks.count >= 7)
-    let rules = RuleStore.load(yaml: ["\(root)/rules/host"]).set.rules
+    let rules = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"]).set.rules
     #expect(PlaybookStore.unfedTriggers(Self.shipped, rules: rules).map(\.description) == [])
   }
   @Test func testsPass() {
@@ -28,7 +28,7 @@ private let root: String = {
   }
   /// Whatever the shipped rules propose to block is answered by a playbook that blocks, or asks.
   @Test func everyProposalHasAnAnswer() {
-    let rules = RuleStore.load(yaml: ["\(root)/rules/host"]).set.rules
+    let rules = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"]).set.rules
     var unanswered: [String] = []
     for rule in rules where rule.severity >= .medium {
       var facts = DecisionFacts()
@@ -76,7 +76,7 @@ private let root: String = {
     #expect(report.failures[0].location.description == "p.yaml:8:29")
   }
   @Test func aTriggerThatNoRuleCanPull() {
-    let rules = RuleStore.load(yaml: ["\(root)/rules/host"]).set.rules
+    let rules = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"]).set.rules
     let read = set("playbook: p\ntitle: T\nwhen: {rule: ATR-2026-8*, category: reconaissance, technique: [T1110, T9999]}\nsteps: [log_only]")
     #expect(
       PlaybookStore.unfedTriggers(read, rules: rules).map(\.description) == [

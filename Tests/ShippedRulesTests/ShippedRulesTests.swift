@@ -16,7 +16,7 @@ private let root: String = {
   let parts = #filePath.split(separator: "/").dropLast(3)
   return "/" + parts.joined(separator: "/")
 }()
-private let loaded = RuleStore.load(yaml: ["\(root)/rules/host"])
+private let loaded = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"])
 
 @Suite struct ShippedRulesTests {
   @Test func loadWithoutAWord() {

@@ -8,56 +8,76 @@ import PacketParsers
 import Primitives
 
 /// Who takes an event; `frame`: the number of the frame that completed it.
-protocol EventTaker: AnyObject {
+public protocol EventTaker: AnyObject {
   func take(_ event: borrowing Event, interface: UInt16, frame: UInt64)
 }
 
-final class NetworkEvents: PacketSink {
+/// The sink of an analyzer: one for each interface, or file.
+public final class NetworkEvents: PacketSink {
   /// Of the channel.
-  let interface: UInt16
+  public let interface: UInt16
   /// What the interface is called, where one is known for all frames.
-  var interfaceName: String
+  public var interfaceName: String
   private unowned let taker: EventTaker
   private var event = Event()
   private var text: [UInt8] = []
-  private(set) var messages: UInt64 = 0
-  private(set) var flows: UInt64 = 0
+  public private(set) var messages: UInt64 = 0
+  public private(set) var flows: UInt64 = 0
 
-  init(interface: UInt16, name: String, taker: EventTaker) {
+  public init(interface: UInt16, name: String, taker: EventTaker) {
     self.interface = interface
     interfaceName = name
     self.taker = taker
   }
 
-  func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime) {
+  public func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime) {
     messages &+= 1
     begin(message.frame, NetworkEvents.trust(flow))
     event.time = time
     flow.appendEnds(to: &event, clientDirection: message.clientDirection, scratch: &text)
-    interfaceName.withBytes { event.set(.networkInboundInterface, $0) }
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
     message.appendFields(to: &event)
+    setDirection()
+    if case .tlsCertificate(let certificate) = message.content, certificate.notAfter.count > 0 {
+      // Both are RFC 3339 in UTC, of one length up to the seconds.
+      let now = Array("\(time)".utf8.prefix(19))
+      if certificate.notAfter.withBytes({ $0.upTo(19).lexicographicallyPrecedes(now) }) { event.set(.tlsServerExpired, 1) }
+    }
     taker.take(event, interface: interface, frame: message.frame)
   }
 
-  func flow(_ record: FlowRecord) {
+  public func flow(_ record: FlowRecord) {
     flows &+= 1
     begin(record.flow.lastFrame, NetworkEvents.trust(record.flow))
     record.appendFields(to: &event, scratch: &text)
+    setDirection()
     taker.take(event, interface: interface, frame: record.flow.lastFrame)
   }
 
   /// What the capture lost, where that is worth an event.
-  func loss(_ lost: InterfaceCounters, at time: EventTime, frame: UInt64) {
+  public func loss(packets: UInt64, kernelDrops: UInt64, ringFreezes: UInt64, at time: EventTime, frame: UInt64) {
     begin(frame, .attested)
     event.time = time
     event.set(.eventCategory, "network" as StaticString)
     event.set(.eventDataset, "network.capture" as StaticString)
     event.set(.eventAction, "capture-loss" as StaticString)
-    interfaceName.withBytes { event.set(.networkInboundInterface, $0) }
-    set("panguard.capture.packets", Int64(clamping: lost.packets))
-    set("panguard.capture.kernel_drops", Int64(clamping: lost.kernelDrops))
-    set("panguard.capture.ring_freezes", Int64(clamping: lost.ringFreezes))
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    set("panguard.capture.packets", Int64(clamping: packets))
+    set("panguard.capture.kernel_drops", Int64(clamping: kernelDrops))
+    set("panguard.capture.ring_freezes", Int64(clamping: ringFreezes))
     taker.take(event, interface: interface, frame: frame)
+  }
+
+  /// What reads packets for the events: one of `share` analyzers of a process, which share the limits.
+  public static func analyzer(share: Int = 1) -> PacketAnalyzer {
+    PacketAnalyzer(
+      seed: (.random(in: 0 ... .max), .random(in: 0 ... .max)), flowCapacity: Limits.flows / share, halfOpenCapacity: Limits.halfOpenFlows / share,
+      contentCapacity: Limits.inspectedFlows / share, reportsActiveFlows: true)
+  }
+
+  private func setDirection() {
+    guard let source = event.address(.sourceIP), let destination = event.address(.destinationIP) else { return }
+    event.set(.networkDirection, NetworkDirection.name(from: source, to: destination))
   }
 
   private func begin(_ frame: UInt64, _ trust: Trust) {
@@ -66,7 +86,8 @@ final class NetworkEvents: PacketSink {
     event.set(.eventProvider, "panguard-capture" as StaticString)
   }
 
-  static func trust(_ flow: Flow) -> Trust {
+  /// What can be said of who sent what this flow carries; see above.
+  public static func trust(_ flow: Flow) -> Trust {
     let isOpened = flow.toResponder.flags.contains(.syn) && flow.toOriginator.flags.contains(.syn)
     return flow.ipProtocol == IPProtocol.tcp && flow.tunnel == .none && isOpened && flow.toOriginator.payloadBytes > 0 ? .attested : .claimed
   }
