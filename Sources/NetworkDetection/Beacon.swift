@@ -3,7 +3,8 @@
 // size over the last 30 contacts within two hours (this study).
 // Modifiers as RITA's: 150 less for a peer that was known when watching began or for 30 days, 150 more for one that is new after 7 days of
 // watching; 150 less where half of at least 10 clients inside talk to it, 150 more where 1 in 50 does; 100 more for HTTP without a host name.
-// What differs from RITA: timing and size are taken from the last 64 contacts, so that a pair costs the same however often it talks; the 24
+// What differs from RITA: the median deviation of the gaps must be at most 35 % of their median, of fewer than 30 contacts 15 % (`steadiness`): people who come by chance (Poisson)
+// have 69 %, a clock with a jitter of half its period 25 %, and the score alone takes an hour's few visits to one site for a beacon; timing and size are taken from the last 64 contacts, so that a pair costs the same however often it talks; the 24
 // hours end now, instead of being the recording's; at least 10 contacts (RITA: 4), because the score is told as soon as it is there.
 // Only flows from inside to outside that were answered count: who merely asks (a scan, a flood) fills no table.
 // Memory: a peer is a candidate first (`Limits.beaconCandidates`, about 100 bytes) and has a series of contacts (`Limits.beaconPeers`, 800 bytes)
@@ -44,6 +45,7 @@ struct Beacon: ~Copyable {
   static let leastContacts: Int64 = 10
   /// Scores from which on a peer is told of, and told again.
   static let tiers: [Int64] = [800, 900]
+  static func leastSteadiness(_ contacts: Int64) -> Int64 { contacts >= 30 ? 650 : 850 }
   static let shortContacts = 30
   static let shortWindow = Nanoseconds.hours(2)
   static let shortTiers: [Int64] = [850, 950]
@@ -127,9 +129,9 @@ struct Beacon: ~Copyable {
     let whole = parts(contacts[...])
     let (duration, histogram) = (PeriodicityScore.duration(hours, span: span(entry, hours, contacts)), PeriodicityScore.histogram(hours))
     let daily = clamp((whole.timing + whole.size + duration + histogram) / 4 + modifier)
-    if isNews(daily, tiers, &entry.reported.daily) {
+    if whole.steadiness >= leastSteadiness(entry.count), isNews(daily, tiers, &entry.reported.daily) {
       let numbers: [(name: StaticString, value: Int64)] = [
-        ("score", daily), ("timing", whole.timing), ("size", whole.size), ("duration", duration), ("histogram", histogram), ("contacts", today),
+        ("score", daily), ("timing", whole.timing), ("steadiness", whole.steadiness), ("size", whole.size), ("duration", duration), ("histogram", histogram), ("contacts", today),
         ("period_seconds", whole.period), ("known", entry.isKnown ? 1 : 0),
       ]
       findings.append(finding("beacon", "daily", entry, flow, numbers, at: time))
@@ -139,9 +141,9 @@ struct Beacon: ~Copyable {
     guard let oldest = last.first, newest.seconds - oldest.seconds <= shortWindow.wholeSeconds else { return }
     let recent = parts(last)
     let short = clamp((recent.timing + recent.size) / 2 + modifier)
-    guard recent.timing >= 700, recent.period >= 2, isNews(short, shortTiers, &entry.reported.short) else { return }
+    guard recent.steadiness >= leastSteadiness(Int64(shortContacts)), recent.period >= 2, isNews(short, shortTiers, &entry.reported.short) else { return }
     let numbers: [(name: StaticString, value: Int64)] = [
-      ("score", short), ("timing", recent.timing), ("size", recent.size), ("contacts", Int64(shortContacts)), ("period_seconds", recent.period),
+      ("score", short), ("timing", recent.timing), ("steadiness", recent.steadiness), ("size", recent.size), ("contacts", Int64(shortContacts)), ("period_seconds", recent.period),
       ("known", entry.isKnown ? 1 : 0),
     ]
     findings.append(finding("beacon", "short", entry, flow, numbers, at: time))
@@ -163,7 +165,7 @@ struct Beacon: ~Copyable {
   }
 
   /// The scores of contacts in the order of time; `period`: the median gap in seconds.
-  private static func parts(_ contacts: ArraySlice<(seconds: Int64, bytes: Int64)>) -> (timing: Int64, size: Int64, period: Int64) {
+  private static func parts(_ contacts: ArraySlice<(seconds: Int64, bytes: Int64)>) -> (timing: Int64, steadiness: Int64, size: Int64, period: Int64) {
     var gaps: [Int64] = []
     gaps.reserveCapacity(64)
     var last: Int64?
@@ -171,10 +173,10 @@ struct Beacon: ~Copyable {
       if let last, contact.seconds > last { gaps.append(contact.seconds - last) }
       last = contact.seconds
     }
-    let timing = PeriodicityScore.regularity(&gaps, ifZero: 1000)
+    let (timing, steadiness) = PeriodicityScore.regularity(&gaps, ifZero: 1000)
     var sizes = contacts.map(\.bytes)
-    let size = PeriodicityScore.regularity(&sizes, ifZero: 0)
-    return (timing, size, gaps.isEmpty ? 0 : gaps[gaps.count / 2])
+    let size = PeriodicityScore.regularity(&sizes, ifZero: 0).score
+    return (timing, steadiness, size, gaps.isEmpty ? 0 : gaps[gaps.count / 2])
   }
 
   private static func finding(

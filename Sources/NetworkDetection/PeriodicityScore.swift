@@ -8,9 +8,9 @@
 import Primitives
 
 enum PeriodicityScore {
-  /// Of at least 3 values, which are sorted here. `ifZero`: the second half where the median is 0.
-  static func regularity(_ values: inout [Int64], ifZero: Int64) -> Int64 {
-    guard values.count >= 3 else { return 0 }
+  /// Of at least 3 values, which are sorted here. `ifZero`: the second half where the median is 0. `steadiness` is that second half.
+  static func regularity(_ values: inout [Int64], ifZero: Int64) -> (score: Int64, steadiness: Int64) {
+    guard values.count >= 3 else { return (0, 0) }
     values.sort()
     // Twice the quartiles, so that the mean of two values is whole.
     let half = values.count / 2
@@ -25,7 +25,7 @@ enum PeriodicityScore {
     deviations.sort()
     let mad2 = median2(deviations[...]) / 2
     let spread = q2 >= 2 ? max(0, (q2 - mad2) * 1000 / q2) : ifZero
-    return (1000 - min(1000, skew) + spread) / 2
+    return ((1000 - min(1000, skew) + spread) / 2, spread)
   }
 
   /// Twice the median of sorted values.
