@@ -94,10 +94,12 @@ struct DNSTunnel: ~Copyable {
   private static func score(_ entry: Domain) -> Int64 {
     let names = Int64(entry.names.count)
     let bits = bitsPerName(entry)
-    var score = namePoints.first { names >= $0.least }?.points ?? 0
-    score += bitPoints.first { bits >= $0.least }?.points ?? 0
+    let isUnusual = entry.unusualTypes * 4 >= entry.queries
+    // Many names alone are a blocklist's, or a delivery network's.
+    guard let bitPoint = bitPoints.first(where: { bits >= $0.least })?.points ?? (isUnusual ? 0 : nil) else { return 0 }
+    var score = bitPoint + (namePoints.first { names >= $0.least }?.points ?? 0)
     if entry.longestLabel > 48 { score += 50 }
-    if entry.unusualTypes * 4 >= entry.queries { score += 150 }
+    if isUnusual { score += 150 }
     if names * 10 >= entry.queries * 8 { score += 100 }
     if entry.loopbackAnswers * 2 > entry.answers { score -= 300 }
     if entry.isKnown { score -= 200 }

@@ -99,12 +99,12 @@ struct OutboundVolume: ~Copyable {
 
   private static func judge(_ peer: inout Peer, _ flow: FlowFacts, at time: EventTime, into findings: inout [NetworkFinding]) {
     let ratio = ratio(peer.bytesOut, peer.bytesIn)
-    if ratio > 500, peer.bytesOfLarge >= leastBytes, peer.bytesOfLarge >= 8 * peer.reported.large {
+    if ratio > 500, peer.bytesOfLarge >= leastBytes, peer.bytesOfLarge / 8 >= peer.reported.large {
       peer.reported.large = peer.bytesOfLarge
       findings.append(finding("large-upload", peer, ratio, flow, at: time))
     }
     if ratio > 800, peer.bytesOut >= leastBytes, peer.flows >= steady.flows, time - peer.firstTime >= steady.span,
-      peer.bytesOut >= 8 * peer.reported.steady
+      peer.bytesOut / 8 >= peer.reported.steady
     {
       peer.reported.steady = peer.bytesOut
       findings.append(finding("steady-upload", peer, ratio, flow, at: time))
