@@ -229,12 +229,11 @@ public struct RuleTester: ~Copyable {
 
   private mutating func runEvent(_ json: String, _ test: TestCase, rule: Int) -> Outcome {
     var fired = false
-    var text = json
     for round in 1...max(1, test.count) {
       event.begin(raw: .none, origin: EventOrigin(source: 0, offset: UInt64(round), length: 0))
       event.time = .zero
       do {
-        try text.withUTF8 { try event.setFields(fromJSON: Bytes($0)) }
+        try RuleTester.expand(Array(json.utf8), round: round).withUnsafeBytes { try event.setFields(fromJSON: $0) }
       } catch {
         return .cannotRun("the case's event is not a JSON object: \(error)")
       }

@@ -194,7 +194,7 @@ public struct Detector: ~Copyable {
       derived.begin(raw: event.raw, origin: event.origin)
       derived.time = time
       network.findings[index].appendFields(to: &derived)
-      if let host = event.text(.hostName) { derived.set(.hostName, host) }
+      if let host = event.text(.hostName), !derived.has(.hostName) { derived.set(.hostName, host) }
       if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
       engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
       concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
@@ -371,12 +371,10 @@ public struct Detector: ~Copyable {
   /// The address that an event is about: who sent it; but what was found about whom a machine inside talks to is about the other end, so that
   /// what speaks against one peer does not speak against all, and a block would cut off the peer and not the machine.
   private static func subjectAddress(of event: borrowing Event) -> IPAddress? {
-    if event.has(.networkDirection), event.text(.eventDataset)?.equals("network.detection") ?? false,
-      event.text(.networkDirection)?.equals("outbound") ?? false, let peer = event.address(.destinationIP)
-    {
-      return peer
-    }
-    return event.address(.sourceIP)
+    guard event.text(.eventDataset)?.equals("network.detection") ?? false, let peer = event.address(.destinationIP),
+      event.extra(Bytes("panguard.detection.subject"))?.equals("destination") ?? false
+    else { return event.address(.sourceIP) }
+    return peer
   }
   /// An incident is one rule about one subject; of what was found about a domain, about that domain as well.
   private static func incidentKey(_ rule: Int, _ subject: Fingerprint, _ event: borrowing Event) -> IncidentKey {

@@ -184,7 +184,8 @@ struct Beacon: ~Copyable {
     at time: EventTime
   ) -> NetworkFinding {
     var finding = NetworkFinding(action, reason: reason, trust: entry.trust, firstTime: entry.firstTime, lastTime: time)
-    finding.isOutbound = true
+    finding.isAboutDestination = true
+    finding.direction = "outbound"
     finding.source = flow.source
     finding.destination = flow.destination
     finding.destinationPort = Int64(flow.destinationPort)

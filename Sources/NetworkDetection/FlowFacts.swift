@@ -55,9 +55,7 @@ struct FlowFacts {
 
   /// nil where the event is no flow's, or lacks what every flow has.
   init?(_ event: borrowing Event) {
-    guard let dataset = event.text(.eventDataset), dataset.equals("network_traffic.flow"), let source = event.address(.sourceIP),
-      let destination = event.address(.destinationIP)
-    else { return nil }
+    guard let source = event.address(.sourceIP), let destination = event.address(.destinationIP) else { return nil }
     self.source = source
     self.destination = destination
     sourcePort = UInt16(clamping: event.integer(.sourcePort) ?? 0)
@@ -69,7 +67,7 @@ struct FlowFacts {
     lastTime = event.time
     firstTime = event.time - Nanoseconds(max(0, event.integer(.eventDuration) ?? 0))
     trust = event.trust
-    let end = event.extra(Bytes("panguard.flow.end"))
+    let end = event.text(.flowEnd)
     isOngoing = end?.equals("active") ?? false
     let name = event.text(.networkTransport) ?? .none
     if name.equals("tcp") {

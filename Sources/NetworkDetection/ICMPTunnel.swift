@@ -27,7 +27,8 @@ struct ICMPTunnel: ~Copyable {
     told.update(key, make: { time }, { $0 = time })
     var finding = NetworkFinding(
       "icmp-tunnel", reason: isVaried || isUnlike ? "varied" : "uniform", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
-    finding.isOutbound = true
+    finding.isAboutDestination = true
+    finding.direction = "outbound"
     finding.source = flow.source
     finding.destination = flow.destination
     finding.transport = flow.source.isV4 ? "icmp" : "ipv6-icmp"

@@ -48,16 +48,23 @@ public struct NetworkDetectors: ~Copyable {
   public private(set) var findings: [NetworkFinding] = []
   private let configuration: NetworkDetectionConfiguration
   private var scans = ScanDetector()
+  private var floods = FloodDetector()
+  private var lateral = LateralDetector()
+  private var listeners = ListenerDetector()
+  private var arp = ARPDetector()
   private var outbound = OutboundDetectors()
   private var names = DNSDetectors()
+
+  private static let prefix: StaticString = "network_traffic."
 
   public init(_ configuration: NetworkDetectionConfiguration) { self.configuration = configuration }
 
   /// Whether detectors look at such an event: one look at a bit for what logs tell.
   @inline(__always)
   public static func concerns(_ event: borrowing Event) -> Bool {
-    guard let dataset = event.text(.eventDataset) else { return false }
-    return dataset.starts(with: "network_traffic.")
+    guard let dataset = event.text(.eventDataset), dataset.starts(with: prefix) else { return false }
+    // A line of a log may say of itself that it is a flow; it cannot say that the capture told it.
+    return event.text(.eventProvider)?.equals("panguard-capture") ?? false
   }
 
   /// Takes one event at its time on the detector's clock, which never goes back by more than a believed jump. Afterwards `findings` holds
@@ -65,10 +72,17 @@ public struct NetworkDetectors: ~Copyable {
   public mutating func observe(_ event: borrowing Event, at time: EventTime) {
     if !findings.isEmpty { findings.removeAll(keepingCapacity: true) }
     counters.events &+= 1
-    if let flow = FlowFacts(event) {
-      observe(flow, event, at: time)
-    } else if let message = DNSFacts(event) {
-      names.observe(message, at: time, configuration, into: &findings)
+    let dataset = event.text(.eventDataset)?.from(NetworkDetectors.prefix.utf8CodeUnitCount) ?? .none
+    if dataset.equals("flow") {
+      if let flow = FlowFacts(event) { observe(flow, event, at: time) }
+    } else if dataset.equals("pressure") {
+      floods.observe(pressure: event, at: time, configuration, into: &findings)
+    } else if dataset.equals("kernel") {
+      floods.observe(kernel: event, at: time, into: &findings)
+    } else if dataset.equals("arp") {
+      observe(arp: event, at: time)
+    } else if dataset.equals("dns") {
+      if let message = DNSFacts(event) { names.observe(message, at: time, configuration, into: &findings) }
     } else if event.has(.tlsClientServerName) || event.has(.urlDomain) {
       outbound.observeName(event)
     }
@@ -77,9 +91,23 @@ public struct NetworkDetectors: ~Copyable {
 
   private mutating func observe(_ flow: FlowFacts, _ event: borrowing Event, at time: EventTime) {
     scans.observe(flow, at: time, configuration, into: &findings)
+    lateral.observe(flow, at: time, configuration, into: &findings)
+    listeners.observe(flow, at: time, configuration, into: &findings)
     outbound.observe(flow, event, at: time, configuration, into: &findings)
   }
 
+  private mutating func observe(arp event: borrowing Event, at time: EventTime) {
+    guard let action = event.text(.eventAction) else { return }
+    if action.equals("arp-request") {
+      guard let (source, attempt) = ARPDetector.attempt(event) else { return }
+      scans.observe(attempt, of: source, at: time, configuration, into: &findings)
+    } else {
+      arp.observe(claim: event, at: time, into: &findings)
+    }
+  }
+
   /// What tables had no room for, by cause.
-  public var drops: [(cause: String, count: UInt64)] { scans.drops + outbound.drops + names.drops }
+  public var drops: [(cause: String, count: UInt64)] {
+    scans.drops + floods.drops + lateral.drops + listeners.drops + arp.drops + outbound.drops + names.drops
+  }
 }

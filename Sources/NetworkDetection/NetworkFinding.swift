@@ -15,8 +15,10 @@ public struct NetworkFinding: Sendable {
   public var sourcePort: Int64?
   public var destinationPort: Int64?
   public var transport: StaticString?
-  /// It is about whom the source talks to: an address outside is the subject, not the machine inside that it calls home from.
-  public var isOutbound = false
+  /// `network.direction`, where it is not that of the two addresses: of a sweep, which has no one destination.
+  public var direction: StaticString?
+  /// It is about whom the source talks to (`panguard.detection.subject`): an address outside is the subject, not the machine inside.
+  public var isAboutDestination = false
   /// The name of the destination (`destination.domain`), and the registered domain that it is about; empty: none.
   public var name: [UInt8] = []
   public var domain: [UInt8] = []
@@ -48,11 +50,17 @@ public struct NetworkFinding: Sendable {
     if let sourcePort { event.set(.sourcePort, sourcePort) }
     if let destinationPort { event.set(.destinationPort, destinationPort) }
     if let transport { event.set(.networkTransport, transport) }
-    if isOutbound { event.set(.networkDirection, "outbound" as StaticString) }
+    if let direction { event.set(.networkDirection, direction) }
+    if isAboutDestination { event.setExtra(Bytes("panguard.detection.subject"), Bytes("destination")) }
     if !name.isEmpty { name.withUnsafeBytes { event.set(.destinationDomain, $0) } }
     if !domain.isEmpty { domain.withUnsafeBytes { event.set(.dnsQuestionRegisteredDomain, $0) } }
     event.set(.eventDuration, max(0, (lastTime - firstTime).count))
     var name: [UInt8] = []
+    // Without a source it is about the host that it happens to: each has incidents of its own.
+    if source == nil, let destination {
+      destination.append(to: &name)
+      name.withUnsafeBytes { event.set(.hostName, $0) }
+    }
     func setExtra(_ key: StaticString, _ value: Bytes) {
       name.removeAll(keepingCapacity: true)
       name.append("panguard.detection.")

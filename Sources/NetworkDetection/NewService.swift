@@ -28,7 +28,8 @@ struct NewService: ~Copyable {
     }
     told += 1
     var finding = NetworkFinding("new-destination", reason: "first-use-of-port", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
-    finding.isOutbound = true
+    finding.isAboutDestination = true
+    finding.direction = "outbound"
     finding.source = flow.source
     finding.destination = flow.destination
     finding.destinationPort = Int64(flow.destinationPort)

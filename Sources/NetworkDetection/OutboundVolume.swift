@@ -113,7 +113,8 @@ struct OutboundVolume: ~Copyable {
 
   private static func finding(_ reason: StaticString, _ peer: Peer, _ ratio: Int64, _ flow: FlowFacts, at time: EventTime) -> NetworkFinding {
     var finding = NetworkFinding("exfiltration", reason: reason, trust: peer.trust, firstTime: peer.firstTime, lastTime: time)
-    finding.isOutbound = true
+    finding.isAboutDestination = true
+    finding.direction = "outbound"
     finding.source = flow.source
     finding.destination = flow.destination
     finding.destinationPort = Int64(flow.destinationPort)

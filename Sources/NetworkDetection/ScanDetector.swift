@@ -76,14 +76,6 @@ struct ScanDetector: ~Copyable {
     ]
   }
 
-  /// Whether a source is at it: floods are not told beside the scan that makes them.
-  func isScanning(_ source: IPAddress, at time: EventTime) -> Bool {
-    for isInward in [true, false] {
-      let key = SourceKey(network: ScanDetector.network(of: source), lane: .tcp, isInward: isInward)
-      if let walk = walks.peek(key), walk.score >= ScanDetector.threshold, time - walk.lastTime <= .minutes(10) { return true }
-    }
-    return false
-  }
   static func network(of address: IPAddress) -> IPAddress { address.isV4 ? address : address.masked(64) }
 
   mutating func observe(
@@ -99,12 +91,12 @@ struct ScanDetector: ~Copyable {
   ) {
     let contact = attempt.contact
     let key = SourceKey(network: ScanDetector.network(of: source), lane: attempt.lane, isInward: configuration.isOwn(contact.host))
-    let isOutward = configuration.isOwn(source) && !key.isInward
+    let isOwn = configuration.isOwn(source)
     var failures: Int64 = 0
     func take(_ walk: inout ScanWalk) {
       guard walk.take(attempt, at: time), contact.hasFailed else { return }
       failures = walk.failures
-      if let finding = walk.report(attempt, source, isOwn: configuration.isOwn(source), isOutward: isOutward, at: time) { findings.append(finding) }
+      if let finding = walk.report(attempt, source, isOwn: isOwn, isInward: key.isInward, at: time) { findings.append(finding) }
     }
     if walks.updateExisting(key, take) == nil {
       guard let first = newcomers.peek(key), time - first.time <= Limits.scanMemory, !first.contact.isSamePlace(contact) else {
@@ -118,7 +110,7 @@ struct ScanDetector: ~Copyable {
       _ = newcomers.removeValue(for: key)
       walks.update(key, make: { ScanWalk(first) }, take)
     }
-    if attempt.lane == .tcp, ScanDetector.failuresOfOneAmongMany ~= Int(clamping: failures), !isOutward {
+    if attempt.lane == .tcp, ScanDetector.failuresOfOneAmongMany ~= Int(clamping: failures), key.isInward || !isOwn {
       note(source, contact, attempt, at: time, into: &findings)
     }
   }

@@ -81,13 +81,13 @@ struct ScanWalk {
 
   /// The finding, where it is one and is news: failures have grown fourfold, or a day has passed.
   mutating func report(
-    _ attempt: ScanDetector.Attempt, _ source: IPAddress, isOwn: Bool, isOutward: Bool, at time: EventTime
+    _ attempt: ScanDetector.Attempt, _ source: IPAddress, isOwn: Bool, isInward: Bool, at time: EventTime
   ) -> NetworkFinding? {
     guard score >= ScanDetector.threshold, failures >= ScanWalk.minimum(attempt.lane, isOwn: isOwn) else { return nil }
     guard failures >= nextReport || time - reportedAt > Limits.scanReminder else { return nil }
     let shape = ScanShape(contacts)
     // A program that shares files asks for many ports of many hosts, and half of them are gone.
-    if isOutward, shape.kind == .block { return nil }
+    if isOwn, !isInward, shape.kind == .block { return nil }
     nextReport = failures * 4
     reportedAt = time
     let isSweep = shape.kind == .horizontal || attempt.lane == .echo || attempt.lane == .arp
@@ -97,6 +97,7 @@ struct ScanWalk {
     finding.source = source
     if shape.hosts == 1 { finding.destination = attempt.contact.host }
     if isSweep, shape.ports == 1, attempt.contact.port != 0 { finding.destinationPort = Int64(attempt.contact.port) }
+    finding.direction = isOwn ? isInward ? "internal" : "outbound" : isInward ? "inbound" : "external"
     finding.transport = ScanWalk.transport(attempt)
     let span = max(0, (time - firstFailure).count) / 1_000_000_000
     finding.numbers = [

@@ -21,6 +21,8 @@ public final class NetworkEvents: PacketSink {
   private unowned let taker: EventTaker
   private var event = Event()
   private var text: [UInt8] = []
+  /// The newest frame: what is told of an interval is told with it.
+  private var frame: UInt64 = 0
   public private(set) var messages: UInt64 = 0
   public private(set) var flows: UInt64 = 0
 
@@ -52,6 +54,40 @@ public final class NetworkEvents: PacketSink {
     record.appendFields(to: &event, scratch: &text)
     setDirection()
     taker.take(event, interface: interface, frame: record.flow.lastFrame)
+  }
+
+  public func pressure(_ record: PressureRecord) {
+    begin(frame, .claimed)
+    record.appendFields(to: &event, scratch: &text)
+    take()
+  }
+
+  public func arp(_ news: ARPNews, frame: UInt64) {
+    begin(frame, .claimed)
+    news.appendFields(to: &event, scratch: &text)
+    take()
+  }
+
+  public func decoded(_ packet: Packet, frame: UInt64, time: EventTime) { self.frame = frame }
+
+  private func take() {
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    taker.take(event, interface: interface, frame: frame)
+  }
+
+  /// What the kernel did about its listening sockets within `Limits.pressureInterval`: its own word.
+  public func kernel(syncookiesSent: UInt64, listenOverflows: UInt64, listenDrops: UInt64, at time: EventTime, frame: UInt64) {
+    begin(frame, .attested)
+    event.time = time
+    event.set(.eventCategory, "network" as StaticString)
+    event.set(.eventDataset, "network_traffic.kernel" as StaticString)
+    event.set(.eventAction, "kernel-listen-pressure" as StaticString)
+    event.set(.eventDuration, Limits.pressureInterval.count)
+    event.set(.networkTransport, "tcp" as StaticString)
+    set("panguard.kernel.syncookies_sent", Int64(clamping: syncookiesSent))
+    set("panguard.kernel.listen_overflows", Int64(clamping: listenOverflows))
+    set("panguard.kernel.listen_drops", Int64(clamping: listenDrops))
+    taker.take(event, interface: interface, frame: frame)
   }
 
   /// What the capture lost, where that is worth an event.

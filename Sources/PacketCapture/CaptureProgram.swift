@@ -158,13 +158,14 @@ public enum CaptureProgram {
     let account = CaptureConfinement.account()
     let opened = try open(configuration)
     let links = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in try LinkWatch() }
+    let listening = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in KernelListenCounters() }
     // Everything that needs a privilege is open; no frame has been read.
     try confine(account)
     let names = opened.captures.map(\.name).joined(separator: ", ")
     say("panguard-capture: listening on \(names); ready\n")
     let server = CaptureServer(
       opened.captures, absent: opened.absent, links: links, listener: listener, connected: options.descriptor, signals: signals,
-      engineUID: engineUID, notification: notification
+      engineUID: engineUID, notification: notification, listening: listening
     ) { say("panguard-capture: \($0)\n") }
     let status = server.run()
     if let failure = server.failure { say("panguard-capture: \(failure)\n") }

@@ -44,6 +44,8 @@ final class CaptureServer {
   private let notification: Int32?
   private var lastTick: Int64 = 0
   private var lastLossCheck = monotonicTime()
+  private var listening: KernelListenCounters?
+  private var lastListenCheck = monotonicTime()
   private var peersRefused: UInt64 = 0
   private var interfacesLost: UInt64 = 0
   private var say: (String) -> Void
@@ -53,13 +55,14 @@ final class CaptureServer {
   /// `connected`: a socket whose peer takes the events; without a `listener` the capture ends with it. All descriptors are owned from here on.
   init(
     _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, listener: Int32?, connected: Int32?, signals: Int32, engineUID: uid_t?,
-    notification: Int32?, say: @escaping (String) -> Void
+    notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
   ) {
     self.absent = Set(absent)
     self.links = links
     self.listener = listener
     self.signals = signals
     self.notification = notification
+    self.listening = listening
     self.say = say
     allowedUsers = Set([0, geteuid()] + [engineUID].compactMap { $0 })
     lanes = []
@@ -176,8 +179,19 @@ final class CaptureServer {
       lastLossCheck = now
       reportLoss()
     }
+    if now - lastListenCheck >= Limits.pressureInterval.count {
+      lastListenCheck = now
+      reportListening()
+    }
     output.send(counters())
     notify("WATCHDOG=1")
+  }
+
+  private func reportListening() {
+    guard let changes = listening?.changes(), changes.syncookiesSent > 0 || changes.listenOverflows > 0, let lane = lanes.first else { return }
+    lane.events.kernel(
+      syncookiesSent: changes.syncookiesSent, listenOverflows: changes.listenOverflows, listenDrops: changes.listenDrops, at: lane.lastTime,
+      frame: lane.frames)
   }
 
   private func reportLoss() {
@@ -220,6 +234,7 @@ final class CaptureServer {
     }
     add("flows_evicted") { $0.analyzer.flowCounters.evicted }
     add("half_open_evicted") { $0.analyzer.flowCounters.evictedHalfOpen }
+    add("link_evictions") { $0.analyzer.linkEvictions }
     add("contents_evicted") { $0.analyzer.streamCounters.evicted }
     add("stream_gaps") { $0.analyzer.streamCounters.gaps }
     return list

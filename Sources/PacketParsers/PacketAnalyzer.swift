@@ -10,8 +10,14 @@ public protocol PacketSink: AnyObject {
   func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime)
   /// A flow is over, or was reported as going on.
   func flow(_ record: FlowRecord)
+  /// A host was under pressure for `Limits.pressureInterval`.
+  func pressure(_ record: PressureRecord)
+  /// ARP said something that is new.
+  func arp(_ news: ARPNews, frame: UInt64)
 }
 extension PacketSink {
+  public func pressure(_ record: PressureRecord) {}
+  public func arp(_ news: ARPNews, frame: UInt64) {}
   public func decoded(_ packet: Packet, frame: UInt64, time: EventTime) {}
 }
 
@@ -52,6 +58,10 @@ public struct PacketAnalyzer: ~Copyable {
   private var fragments = FragmentTable()
   private var flows: FlowTable
   private var streams: StreamTable
+  private var pressure = PressureTable()
+  private var arp = ARPTable()
+  /// Hosts under pressure, addresses and questions of ARP that were forgotten for want of room.
+  public var linkEvictions: UInt64 { pressure.evicted &+ arp.evicted }
   private var now = Int64.min
   private var lastFrame: UInt64 = 0
 
@@ -76,9 +86,12 @@ public struct PacketAnalyzer: ~Copyable {
     sink.decoded(packet, frame: number, time: time)
     guard packet.isIP else {
       if packet.error == .none { base.notIP &+= 1 }
+      if packet.isARP { observeARP(EventTime(nanoseconds: clock(time.nanoseconds)), number, sink) }
       return
     }
     let time = EventTime(nanoseconds: clock(time.nanoseconds))
+    pressure.advance(to: time.nanoseconds)
+    if !pressure.records.isEmpty { reportPressure(sink) }
     if packet.fragment == nil {
       follow(time, number, sink)
     } else {
@@ -90,6 +103,8 @@ public struct PacketAnalyzer: ~Copyable {
   /// No frame will come any more: every flow is over.
   public mutating func finish(sink: some PacketSink) {
     fragments.finish()
+    pressure.finish()
+    reportPressure(sink)
     flows.finish()
     report(sink)
   }
@@ -121,9 +136,15 @@ public struct PacketAnalyzer: ~Copyable {
 
   @inline(__always)
   private mutating func follow(_ time: EventTime, _ number: UInt64, _ sink: some PacketSink) {
+    let before = (flows.counters.begun, flows.counters.confirmed)
     let match = flows.observe(packet, at: time, frame: number)
-    guard match.flow >= 0, packet.hasTransport else { return }
+    guard match.flow >= 0, packet.hasTransport else { return noteHalfOpen(match.direction, isNew: flows.counters.begun != before.0) }
     let flow = flows.flows + Int(match.flow)
+    if flows.counters.confirmed != before.1 {
+      pressure.relieved(match.direction == .toResponder ? packet.destination : packet.source, isIPv6: packet.isIPv6)
+    } else if packet.ipProtocol == IPProtocol.udp, flow.pointee.toOriginator.packets == 0 {
+      pressure.unanswered(packet)
+    }
     if flow.pointee.content == FlowContentState.done { return }
     if packet.ipProtocol == IPProtocol.tcp {
       if packet.payload.isEmpty, flow.pointee.content < 0 { return }
@@ -139,6 +160,28 @@ public struct PacketAnalyzer: ~Copyable {
       deliver(packet.payload, slot, match.direction, number, time, sink)
       closeIfEnough(slot)
     }
+  }
+
+  /// A packet of a connection that nobody has confirmed yet.
+  private mutating func noteHalfOpen(_ direction: FlowDirection, isNew: Bool) {
+    guard packet.hasTransport else { return }
+    if isNew, packet.tcpFlags.intersection([.syn, .ack]) == .syn {
+      pressure.opened(packet)
+    } else if direction == .toOriginator, packet.tcpFlags.contains(.rst) {
+      pressure.relieved(packet.source, isIPv6: packet.isIPv6)
+    }
+  }
+
+  private mutating func observeARP(_ time: EventTime, _ number: UInt64, _ sink: some PacketSink) {
+    arp.observe(packet.arp, at: time)
+    guard !arp.news.isEmpty else { return }
+    for news in arp.news { sink.arp(news, frame: number) }
+    arp.news.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func reportPressure(_ sink: some PacketSink) {
+    for record in pressure.records { sink.pressure(record) }
+    pressure.records.removeAll(keepingCapacity: true)
   }
 
   /// What looks at the content of a flow; made where there is none.

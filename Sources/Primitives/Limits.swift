@@ -520,6 +520,27 @@ public enum Limits {
   /// How long many sources may take, and how soon the same scan is told again though it has not grown.
   public static let distributedScanWindow = Nanoseconds.minutes(10)
   public static let scanReminder = Nanoseconds.hours(24)
+  /// Services inside that were reached (about 130 bytes each), sources that reached new ones, and how long they may take. Beyond either number the
+  /// one that was silent longest is forgotten, and counted: it is new again.
+  public static let knownReaches = 16_384
+  public static let reachSources = 1024
+  public static let reachWindow = Nanoseconds.hours(1)
+  /// Hosts of the owner's and the ports on which they answer (about 110 bytes each). Beyond either the one that was silent longest is forgotten,
+  /// and counted: it is learned again.
+  public static let listenerHosts = 4096
+  public static let listeners = 16_384
+  /// Hosts under pressure, in the detector and in each capture; addresses that changed hands. Beyond either the one that was silent longest is
+  /// forgotten, and counted.
+  public static let floodTargets = 256
+  public static let pressureTargets = 64
+  public static let arpClaims = 1024
+  /// How often pressure is reported, and from how much on: connections neither confirmed nor refused, datagrams that nobody answered.
+  public static let pressureInterval = Nanoseconds.seconds(5)
+  public static let pressureConnections: UInt64 = 32
+  public static let pressureDatagrams: UInt64 = 500
+  /// Addresses of the link whose holder is known, and questions whose answer is waited for. Beyond either the oldest goes, and is counted.
+  public static let arpBindings = 2048
+  public static let arpRequests = 1024
   /// Flows whose content is looked at, at a time. Beyond it the one that was silent longest is no longer looked at, and is counted.
   public static let inspectedFlows = 8192
   /// TCP segments that came early: bytes of one block, blocks of one direction, and of all. Beyond either what is missing counts as lost.

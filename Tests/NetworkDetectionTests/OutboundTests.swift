@@ -25,7 +25,7 @@ private let hour: Int64 = 3600
     let found = trial.of("beacon")
     #expect(found.first.flatMap { $0.reason.map { "\($0)" } } == kind)
     #expect(found.count <= 4)
-    #expect(found.allSatisfy { $0.isOutbound && $0.trust == .attested && $0.number("known") == 0 })
+    #expect(found.allSatisfy { $0.isAboutDestination && $0.trust == .attested && $0.number("known") == 0 })
     #expect(found.first.map { String(decoding: $0.name, as: UTF8.self) } == "calls.home.example")
     #expect(found.first?.destination == IPAddress("203.0.113.9"))
   }
