@@ -36,6 +36,8 @@ let package = Package(
     .target(name: "CLinux", path: "Sources/CLinux"),
     // Without pkg-config: its flags hold a macro that only concerns building the library, and that the package manager warns of.
     .systemLibrary(name: "CUtf8proc", path: "Sources/CUtf8proc", providers: [.apt(["libutf8proc-dev"])]),
+    // Without pkg-config: its flags name the libraries that libpsl itself uses.
+    .systemLibrary(name: "CPSL", path: "Sources/CPSL", providers: [.apt(["libpsl-dev"])]),
     systemLibrary("CPCRE2", "libpcre2-8", "libpcre2-dev"),
     systemLibrary("CSystemd", "libsystemd", "libsystemd-dev"),
     systemLibrary("CZlib", "zlib", "zlib1g-dev"),
@@ -56,7 +58,7 @@ let package = Package(
     library("Events", ["Primitives"]),
     library("LogParsers", ["Primitives", "Events"]),
     // OpenSSL for digests (JA3, JA4, HASSH, community id) and for what QUIC seals under published keys.
-    library("PacketParsers", ["Primitives", "Events", "COpenSSL"]),
+    library("PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL"]),
     library("PacketSources", ["Primitives"]),
     library("NetworkEvents", ["Primitives", "Events", "PacketParsers"]),
     library("TypedYAML", ["Primitives", "CLibYAML"]),
@@ -147,7 +149,7 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "PacketSources"]),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL", "PacketSources"]),
     tests(of: "PacketSources", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),

@@ -262,7 +262,7 @@ public struct Detector: ~Copyable {
     guard !isWarmUp, !profiles[rule].isExculpatory else { return }
     counters.matches &+= 1
 
-    let key = IncidentKey(rule: Int32(rule), subject: subjectKey)
+    let key = Detector.incidentKey(rule, subjectKey, event)
     let window = configuration.incidentWindow
     // Nearly every match goes into an open incident and changes nothing that would be said.
     let isQuiet = incidents.updateExisting(key) { incident in
@@ -320,7 +320,7 @@ public struct Detector: ~Copyable {
 
   /// The key, and the subject where it had to be made for that.
   private mutating func subjectKey(of match: RuleMatch, _ event: borrowing Event) -> (key: Fingerprint, subject: Subject?) {
-    if match.group.isEmpty, let address = event.address(.sourceIP) {
+    if match.group.isEmpty, let address = Detector.subjectAddress(of: event) {
       if let lastSource, lastSource.address == address { return (lastSource.key, nil) }
       let key = Detector.key(label: "source") { address.append(to: &$0) }
       lastSource = (address, key)
@@ -360,13 +360,28 @@ public struct Detector: ~Copyable {
     }
     func text(_ field: Field) -> String? { event.text(field).map { clipped($0.slice(0, Limits.subjectBytes + 4).string) } }
     if match.group.isEmpty {
-      subject.source = event.address(.sourceIP)?.description
+      subject.source = Detector.subjectAddress(of: event)?.description
       subject.user = text(.userName) ?? text(.userTargetName)
       subject.session = text(.sessionID)
     }
     if subject.source != nil, subject.user == nil, !match.group.isEmpty { subject.user = text(.userName) }
     if subject.host == nil { subject.host = text(.hostName) }
     return subject
+  }
+  /// The address that an event is about: who sent it; but what was found about whom a machine inside talks to is about the other end, so that
+  /// what speaks against one peer does not speak against all, and a block would cut off the peer and not the machine.
+  private static func subjectAddress(of event: borrowing Event) -> IPAddress? {
+    guard event.text(.eventDataset)?.equals("network.detection") ?? false, let peer = event.address(.destinationIP),
+      event.extra(Bytes("panguard.detection.subject"))?.equals("destination") ?? false
+    else { return event.address(.sourceIP) }
+    return peer
+  }
+  /// An incident is one rule about one subject; of what was found about a domain, about that domain as well.
+  private static func incidentKey(_ rule: Int, _ subject: Fingerprint, _ event: borrowing Event) -> IncidentKey {
+    guard let domain = event.text(.dnsQuestionRegisteredDomain), event.text(.eventDataset)?.equals("network.detection") ?? false else {
+      return IncidentKey(rule: Int32(rule), subject: subject)
+    }
+    return IncidentKey(rule: Int32(rule), subject: Fingerprint(of: domain, key: (subject.high, subject.low)))
   }
   private func clipped(_ text: String) -> String {
     guard text.utf8.count > Limits.subjectBytes else { return text }

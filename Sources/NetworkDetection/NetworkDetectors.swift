@@ -9,12 +9,29 @@ import Primitives
 public struct NetworkDetectionConfiguration: Sendable, Equatable {
   /// Networks that are his own besides the private ones (RFC 1918, RFC 4193, RFC 6598): at most `Limits.ownNetworks`.
   public var ownNetworks: [CIDR] = []
+  /// Domains whose names may have addresses inside and outside (lower case, no dots at the ends): at most `Limits.ownDomains`.
+  public var ownDomains: [String] = []
+  /// Bytes that one client may send outside in a day of UTC before it is told; 0: as many as it likes.
+  public var dailyOutboundBytes: Int64 = 0
   public init() {}
 
   /// The address belongs to the owner: a private one, or one of `ownNetworks`.
   public func isOwn(_ address: IPAddress) -> Bool {
     if address.isPrivate { return true }
     for network in ownNetworks where network.contains(address) { return true }
+    return false
+  }
+  /// The name is one of `ownDomains`, or lies under one.
+  public func isOwnDomain(_ name: Bytes) -> Bool {
+    for domain in ownDomains {
+      var domain = domain
+      let isUnder = domain.withUTF8 { domain in
+        let domain = Bytes(domain)
+        let before = name.count - domain.count
+        return before >= 0 && name.from(before).equals(domain) && (before == 0 || name[before - 1] == 0x2e)
+      }
+      if isUnder { return true }
+    }
     return false
   }
 }
@@ -35,6 +52,8 @@ public struct NetworkDetectors: ~Copyable {
   private var lateral = LateralDetector()
   private var listeners = ListenerDetector()
   private var arp = ARPDetector()
+  private var outbound = OutboundDetectors()
+  private var names = DNSDetectors()
 
   private static let prefix: StaticString = "network_traffic."
 
@@ -62,6 +81,10 @@ public struct NetworkDetectors: ~Copyable {
       floods.observe(kernel: event, at: time, into: &findings)
     } else if dataset.equals("arp") {
       observe(arp: event, at: time)
+    } else if dataset.equals("dns") {
+      if let message = DNSFacts(event) { names.observe(message, at: time, configuration, into: &findings) }
+    } else if event.has(.tlsClientServerName) || event.has(.urlDomain) {
+      outbound.observeName(event)
     }
     counters.findings &+= UInt64(findings.count)
   }
@@ -70,6 +93,7 @@ public struct NetworkDetectors: ~Copyable {
     scans.observe(flow, at: time, configuration, into: &findings)
     lateral.observe(flow, at: time, configuration, into: &findings)
     listeners.observe(flow, at: time, configuration, into: &findings)
+    outbound.observe(flow, event, at: time, configuration, into: &findings)
   }
 
   private mutating func observe(arp event: borrowing Event, at time: EventTime) {
@@ -83,5 +107,7 @@ public struct NetworkDetectors: ~Copyable {
   }
 
   /// What tables had no room for, by cause.
-  public var drops: [(cause: String, count: UInt64)] { scans.drops + floods.drops + lateral.drops + listeners.drops + arp.drops }
+  public var drops: [(cause: String, count: UInt64)] {
+    scans.drops + floods.drops + lateral.drops + listeners.drops + arp.drops + outbound.drops + names.drops
+  }
 }

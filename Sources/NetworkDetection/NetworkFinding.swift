@@ -17,6 +17,11 @@ public struct NetworkFinding: Sendable {
   public var transport: StaticString?
   /// `network.direction`, where it is not that of the two addresses: of a sweep, which has no one destination.
   public var direction: StaticString?
+  /// It is about whom the source talks to (`panguard.detection.subject`): an address outside is the subject, not the machine inside.
+  public var isAboutDestination = false
+  /// The name of the destination (`destination.domain`), and the registered domain that it is about; empty: none.
+  public var name: [UInt8] = []
+  public var domain: [UInt8] = []
   /// Event time of what it began with, and of the newest part.
   public var firstTime: EventTime
   public var lastTime: EventTime
@@ -46,6 +51,9 @@ public struct NetworkFinding: Sendable {
     if let destinationPort { event.set(.destinationPort, destinationPort) }
     if let transport { event.set(.networkTransport, transport) }
     if let direction { event.set(.networkDirection, direction) }
+    if isAboutDestination { event.setExtra(Bytes("panguard.detection.subject"), Bytes("destination")) }
+    if !name.isEmpty { name.withUnsafeBytes { event.set(.destinationDomain, $0) } }
+    if !domain.isEmpty { domain.withUnsafeBytes { event.set(.dnsQuestionRegisteredDomain, $0) } }
     event.set(.eventDuration, max(0, (lastTime - firstTime).count))
     var name: [UInt8] = []
     // Without a source it is about the host that it happens to: each has incidents of its own.

@@ -481,8 +481,26 @@ public enum Limits {
   public static let closedSilence = Nanoseconds.seconds(15)
   /// How often a flow that goes on is reported with its counters so far.
   public static let flowReportInterval = Nanoseconds.minutes(30)
-  /// Networks that the owner names as his own. More are an error in the configuration.
+  /// Networks and domains that the owner names as his own. More are an error in the configuration.
   public static let ownNetworks = 256
+  public static let ownDomains = 256
+  /// Pairs of client and domain whose names are counted (250 bytes each), clients whose failing names and resolvers are (250 bytes each), and
+  /// names that lately had a public address (40 bytes each). Beyond each the one that was silent longest is forgotten, and counted.
+  public static let dnsTunnelDomains = 2048
+  public static let dnsClients = 1024
+  public static let dnsPublicNames = 4096
+  /// Conversations whose server's name waits for the end of their flow (150 bytes each). Beyond it the oldest is forgotten, and counted.
+  public static let pendingServerNames = 4096
+  /// Peers outside: candidates for a series of contacts (100 bytes each), series (1 KiB each), uploads (200 bytes each), and how many clients
+  /// talk to each (60 bytes). Beyond each the one that was silent longest is forgotten, and counted.
+  public static let beaconCandidates = 8192
+  public static let beaconPeers = 2048
+  public static let uploadPeers = 4096
+  public static let prevalencePeers = 4096
+  /// Findings that are not told again for a while, of one kind. Beyond it the oldest may be told again.
+  public static let detectionCoolDowns = 1024
+  /// Bytes of a name that is quoted in a finding. A longer one is cut.
+  public static let detectionTextBytes = 128
   /// Sources that asked for one place (about 150 bytes each), and for several (about 1.4 KiB each), of which the newest contacts are kept, and
   /// hosts that many ask in vain (about 500 bytes each). Beyond each the one that was silent longest is forgotten, and counted.
   public static let scanNewcomers = 16_384
@@ -539,6 +557,10 @@ public enum Limits {
   public static let dnsQuestions = 64
   /// Pointers inside one name. A name with more is none: it has at most 127 labels.
   public static let dnsNamePointers = 127
+  /// Labels and bytes of a public suffix: the list's longest have 5 and 50, and a wildcard may stand for a label of 63. A longer tail of a
+  /// name is none.
+  public static let publicSuffixLabels = 6
+  public static let publicSuffixBytes = 128
   /// Answers of one message that are written out, and bytes of them. Beyond either the rest is only counted.
   public static let dnsAnswers = 64
   public static let dnsAnswerBytes = 16 * 1024

@@ -12,6 +12,8 @@ public struct DNSMessage {
   /// Lower case, without the last dot, empty for the root; label bytes that are no text as `\DDD`, dots in labels as `\.` (RFC 4343). nil: no
   /// question.
   public var questionName: Bytes?
+  /// Where in `questionName` the registered domain begins; nil: it has none.
+  public var registeredDomainStart: Int?
   public var questionType: UInt16 = 0
   public var questionClass: UInt16 = 0
   /// As the header counts them.
@@ -38,6 +40,7 @@ public struct DNSMessage {
     setFlags(&event)
     if let name = questionName {
       event.set(.dnsQuestionName, name)
+      setRegisteredDomain(&event)
       DNSNames.withType(questionType) { event.set(.dnsQuestionType, $0) }
       DNSNames.withClass(questionClass) { event.set(.dnsQuestionClass, $0) }
     }
@@ -48,6 +51,13 @@ public struct DNSMessage {
     event.set(.dnsAnswersCount, Int64(answerCount))
     if answers.count > 0 { event.set(.dnsAnswers, answers) }
     if resolvedAddresses.count > 0 { event.set(.dnsResolvedIP, resolvedAddresses) }
+  }
+
+  private func setRegisteredDomain(_ event: inout Event) {
+    // The event's own copy of the name, so that its parts need none.
+    guard let start = registeredDomainStart, let name = event.text(.dnsQuestionName), start < name.count else { return }
+    event.set(.dnsQuestionRegisteredDomain, name.from(start))
+    if start > 1 { event.set(.dnsQuestionSubdomain, name.upTo(start - 1)) }
   }
 
   private func setFlags(_ event: inout Event) {
@@ -63,6 +73,7 @@ final class DNSScratch {
   var data: [UInt8] = []
   var answers: [UInt8] = []
   var addresses: [UInt8] = []
+  let suffixes = PublicSuffixes()
   init() {
     name.reserveCapacity(1024)
     data.reserveCapacity(1024)
@@ -156,6 +167,7 @@ struct DNSReader {
           at = end + 4
           scratch.name.withUnsafeBytes {
             result.questionName = $0
+            result.registeredDomainStart = scratch.suffixes.registeredDomain(in: $0)
             emit(result)
           }
           if number == 0 {
