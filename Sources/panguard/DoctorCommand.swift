@@ -114,7 +114,7 @@ struct DoctorCommand: ParsableCommand {
     do {
       let answer = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
       let status = try answer.withUnsafeBytes { try AgentStatus(json: $0) }
-      let processes = status.processes
+      let processes = ServiceProcesses.all(with: status)
       checks.append(Check(.ok, "agent", "running"))
       checks.append(DoctorCommand.checkResponse(status))
       checks.append(DoctorCommand.checkUplink(status))
