@@ -34,6 +34,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", path: "Sources/CLinux"),
+    .target(name: "CNoLocaleData", path: "Sources/CNoLocaleData"),
     // Without pkg-config: its flags hold a macro that only concerns building the library, and that the package manager warns of.
     .systemLibrary(name: "CUtf8proc", path: "Sources/CUtf8proc", providers: [.apt(["libutf8proc-dev"])]),
     // Without pkg-config: its flags name the libraries that libpsl itself uses.
@@ -75,7 +76,7 @@ let package = Package(
     library(
       "Storage",
       [
-        "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export",
+        "Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "Export", "CNoLocaleData",
         .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
     library("SyslogOutput", ["Primitives", "CLinux"]),

@@ -15,7 +15,7 @@ public enum EnforcerProgram {
 
       --config PATH      configuration (default \(EnforcerConfiguration.defaultPath); may be absent there)
       --socket PATH      listen here instead of where the configuration says
-      --fd N             serve the connected AF_UNIX socket with this number; without --socket nothing else, and end with it
+      --fd N             serve the connected AF_UNIX socket with this number, and end with it; without --socket nothing else
       --print-config     print a configuration with every key, its default and its reason
       --check-config     read the configuration, say what is wrong with it
       --remove-table     delete the table with all blocks (uninstalling); an enforcer that runs is told to let them go

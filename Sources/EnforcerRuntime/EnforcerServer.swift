@@ -48,6 +48,8 @@ final class EnforcerServer {
   private let configuration: EnforcerConfiguration
   private let engineUID: uid_t?
   private let listener: Int32?
+  /// Whether our parent passed a connection.
+  private let isPassed: Bool
   private var connections: [Connection] = []
   private var audit: AuditLog
   private var lastTick: UInt64 = 0
@@ -76,6 +78,7 @@ final class EnforcerServer {
     self.surroundings = surroundings
     self.lock = lock
     self.listener = listener
+    isPassed = connected != nil
     self.signals = signals
     self.engineUID = engineUID
     self.audit = audit
@@ -145,9 +148,9 @@ final class EnforcerServer {
 
   // MARK: The loop
 
-  /// Until a signal ends it, or, without a listener, until the engine's connection ends.
+  /// Until a signal ends it, or the connection that our parent passed.
   func run() -> End {
-    while end == nil, listener != nil || !connections.isEmpty {
+    while end == nil, !isPassed || connections.contains(where: \.isOurParents) {
       var entries = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0), pollfd(fd: host?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)]
       entries.append(pollfd(fd: listener ?? -1, events: Int16(POLLIN), revents: 0))
       let first = entries.count
@@ -162,7 +165,7 @@ final class EnforcerServer {
       if entries[2].revents != 0 { acceptOne(now: now) }
       tick(now: now)
       if mustCloseAll {
-        if listener == nil { end = .startAgain }
+        if isPassed { end = .startAgain }
         while !connections.isEmpty { close(0) }
         mustCloseAll = false
       }

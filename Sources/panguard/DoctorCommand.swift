@@ -60,7 +60,7 @@ struct DoctorCommand: ParsableCommand {
     let response = status.response
     let text = "mode \(status.mode), enforcer: \(response.enforcer), \(response.activeBlocks) blocks, \(response.pendingApprovals) questions wait"
     if response.isEnforcerReady { return Check(.ok, "response", text) }
-    return status.mode == "armed" ? Check(.problem, "response", text + "; nothing is blocked") : Check(.ok, "response", text)
+    return status.mode == "armed" ? Check(.problem, "response", text + "; nobody else is blocked") : Check(.ok, "response", text)
   }
 
   /// That none is set up is no problem: nothing was to be sent.
@@ -97,6 +97,12 @@ struct DoctorCommand: ParsableCommand {
       checks.append(Check(.ok, "rules", "\(loaded.set.rules.count) from \(loaded.paths.joined(separator: ", "))"))
     }
 
+    let playbooks = PlaybookStore.configured(settings)
+    let wrong = playbooks.diagnostics.filter { $0.severity == .error }
+    checks.append(
+      wrong.isEmpty
+        ? Check(.ok, "playbooks", "\(playbooks.playbooks.count)") : Check(.problem, "playbooks", wrong.map { "\($0)" }.joined(separator: "\n")))
+
     checks += DoctorCommand.checkSources(settings)
 
     let directory = selection.state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory)
@@ -114,7 +120,7 @@ struct DoctorCommand: ParsableCommand {
     do {
       let answer = try ControlClient.ask(AgentPaths.socketPath(in: directory), .status)
       let status = try answer.withUnsafeBytes { try AgentStatus(json: $0) }
-      let processes = status.processes
+      let processes = ServiceProcesses.all(with: status)
       checks.append(Check(.ok, "agent", "running"))
       checks.append(DoctorCommand.checkResponse(status))
       checks.append(DoctorCommand.checkUplink(status))

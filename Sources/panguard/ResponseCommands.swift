@@ -149,9 +149,11 @@ struct UnblockCommand: ParsableCommand {
     try AgentControl.perform(selection, format, .unblock(try parsed(network)))
   }
 
-  /// Who is locked out must get in, also where the engine hangs: the enforcer itself is asked.
+  /// Who is locked out must get in, also where the engine hangs: the enforcer itself is asked, that of `panguard run` or the service's.
   private func askEnforcer(_ failure: CommandFailure) throws {
-    let path = try selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
+    let foreground = ForegroundSocket.path(state: try selection.directory())
+    let path =
+      try access(foreground, F_OK) == 0 ? foreground : selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
     let reply: EnforcerClient.Reply<UInt64>
     do throws(FrameClientError) {
       reply = try EnforcerClient(path: path).unblockAll()
@@ -164,7 +166,8 @@ struct UnblockCommand: ParsableCommand {
     case .done(let count):
       let outcome = ControlOutcome(
         isDone: true,
-        message: "\(count) networks unblocked by the enforcer. The agent did not answer, and blocks them again when it does: stop it if it must not"
+        message:
+          "\(count) networks unblocked by the enforcer. The agent did not answer: ask again once it does, or its next start blocks them again"
       )
       var output = Output()
       output.line(format == .table ? Array(outcome.message.utf8) : outcome.json)

@@ -32,7 +32,8 @@ struct RunCommand: ParsableCommand {
   var captureConfig: String?
 
   /// The programs, the engine first: it is told of the others, and it is the first to be ended.
-  private func table(_ engineArguments: [String], readsNetwork: Bool) -> [ChildProgram] {
+  /// `enforcerSocket`: where the enforcer is asked when the engine hangs; nil: nowhere.
+  private func table(_ engineArguments: [String], readsNetwork: Bool, enforcerSocket: String?) -> [ChildProgram] {
     let uplinkPath = uplinkConfig ?? "/etc/panguard/uplink.yaml"
     let responderPath = responderConfig ?? "/etc/panguard/responder.yaml"
     let capture = ChildProgram(
@@ -43,8 +44,8 @@ struct RunCommand: ParsableCommand {
       ChildProgram(name: "engine", executable: "panguardd", arguments: ["--supervised"] + engineArguments, isRequired: true),
       ChildProgram(
         name: "enforcer", executable: "panguard-enforcer",
-        arguments: ["--fd", "\(Channel.enforcer)"] + (enforcerConfig.map { ["--config", $0] } ?? []), channel: Channel.enforcer,
-        purpose: "nothing can be blocked"),
+        arguments: ["--fd", "\(Channel.enforcer)"] + (enforcerSocket.map { ["--socket", $0] } ?? [])
+          + (enforcerConfig.map { ["--config", $0] } ?? []), channel: Channel.enforcer, purpose: "nothing can be blocked"),
       ChildProgram(
         name: "uplink", executable: "panguard-uplink", arguments: ["--fd", "\(Channel.uplink)", "--config", uplinkPath], channel: Channel.uplink,
         purpose: "nothing is sent to other hosts",
@@ -79,8 +80,11 @@ struct RunCommand: ParsableCommand {
       let directories = ChildProgram.directories(besides: executablePath())
       // What is wrong with the configuration the engine says.
       let path = engine.selection.config ?? Configuration.defaultPath
-      let readsNetwork = access(path, F_OK) == 0 && Configuration.load(path: path).configuration?.readsNetwork == true
-      let table = self.table(RunCommand.engineArguments(CommandLine.arguments), readsNetwork: readsNetwork)
+      let settings = access(path, F_OK) == 0 ? Configuration.load(path: path).configuration : nil
+      let state = engine.selection.state ?? AgentPaths.stateDirectory(configured: settings?.stateDirectory)
+      let socket = ForegroundSocket.prepare(state: state)
+      defer { if let socket { unlink(socket) } }
+      let table = self.table(RunCommand.engineArguments(CommandLine.arguments), readsNetwork: settings?.readsNetwork == true, enforcerSocket: socket)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {
       throw CommandFailure.environment("\(error)")

@@ -1,0 +1,1 @@
+// Nothing: what this target is for is that it is linked.
