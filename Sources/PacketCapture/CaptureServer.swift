@@ -15,6 +15,13 @@ func monotonicTime() -> Int64 {
   return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
 }
 
+/// Nanoseconds since 1970, as the kernel stamps frames.
+private func realTime() -> Int64 {
+  var time = timespec()
+  clock_gettime(CLOCK_REALTIME, &time)
+  return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+}
+
 final class CaptureServer {
   /// One interface with everything that its frames go through.
   private final class Lane {
@@ -174,7 +181,12 @@ final class CaptureServer {
     let now = monotonicTime()
     guard now - lastTick >= Limits.captureHeartbeat.count else { return }
     lastTick = now
-    for lane in lanes { lane.capture.refreshCounters() }
+    // A little behind the clock: what waits in a ring is older than now.
+    let silentSince = EventTime(nanoseconds: realTime() &- 2 * Limits.captureHeartbeat.count)
+    for lane in lanes {
+      lane.capture.refreshCounters()
+      lane.analyzer.advance(to: silentSince, sink: lane.events)
+    }
     if now - lastLossCheck >= Limits.captureLossInterval.count {
       lastLossCheck = now
       reportLoss()

@@ -124,6 +124,8 @@ public struct FlowTable: ~Copyable {
     return Match(flow: slot, direction: direction)
   }
 
+  mutating func advance(to now: Int64) { if now >= nextCheck { expire(now) } }
+
   /// The packet does not belong to the flow that has its key: that one was silent too long, or is closed and this opens a new one.
   @inline(__always)
   private func isOver(_ flow: UnsafeMutablePointer<Flow>, _ packet: Packet, _ now: Int64) -> Bool {

@@ -100,6 +100,16 @@ public struct PacketAnalyzer: ~Copyable {
     if !flows.ended.isEmpty { report(sink) }
   }
 
+  /// No frame came until `time`, of the frames' clock: what was silent for too long by then is told. On a quiet link nothing else would end it.
+  public mutating func advance(to time: EventTime, sink: some PacketSink) {
+    guard base.frames > 0, time.nanoseconds > now else { return }
+    now = time.nanoseconds
+    pressure.advance(to: now)
+    if !pressure.records.isEmpty { reportPressure(sink) }
+    flows.advance(to: now)
+    if !flows.ended.isEmpty { report(sink) }
+  }
+
   /// No frame will come any more: every flow is over.
   public mutating func finish(sink: some PacketSink) {
     fragments.finish()

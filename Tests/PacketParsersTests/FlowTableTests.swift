@@ -130,6 +130,26 @@ struct FlowTableTests {
     #expect(flows.filter { $0.hasSuffix("evicted") }.count == 4000 - 64 + 500 - 63)
   }
 
+  /// On a quiet link time goes on without packets: it ends what is over, and nothing else, and never goes back.
+  @Test func timeWithoutPackets() {
+    var trial = Trial()
+    func advance(_ seconds: Int64) { trial.analyzer.advance(to: EventTime(nanoseconds: seconds * 1_000_000_000), sink: trial.told) }
+    advance(1000)
+    trial.handshake(port: 50_000)
+    trial.tcp(true, .syn, port: 40_000)
+    advance(59)
+    #expect(trial.told.flows.isEmpty)
+    advance(62)
+    #expect(trial.told.flows == ["10.0.0.1:40000 > 192.0.2.1:80 S0 1/0 idle"])
+    advance(-1)
+    trial.tcp(true, .syn, port: 40_001, milliseconds: 62_500)
+    advance(120)
+    #expect(trial.told.flows.count == 1)
+    advance(3700)
+    #expect(trial.told.flows.dropFirst() == ["10.0.0.1:50000 > 192.0.2.1:80 S1 2/1 idle", "10.0.0.1:40001 > 192.0.2.1:80 S0 1/0 idle"])
+    #expect(trial.finish().count == 3)
+  }
+
   /// With nothing but established connections, the one that was silent longest goes.
   @Test func connectionsGoLast() {
     var trial = Trial(flows: 4)
