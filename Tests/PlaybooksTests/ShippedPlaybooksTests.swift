@@ -42,7 +42,8 @@ private let root: String = {
       if !plan.actions.contains(where: { $0.kind == .blockIP }) { unanswered.append("\(rule.id) \(plan.playbook ?? "none")") }
     }
     print("rules whose address no shipped playbook blocks: \(unanswered)")
-    #expect(unanswered.allSatisfy { $0.hasSuffix("anything-else") })
+    // What crosses the wire between an agent and its tools is told: a block would cut off the owner's own machine.
+    #expect(unanswered.allSatisfy { $0.hasSuffix("anything-else") || $0.hasSuffix("agent-threat") })
   }
   @Test func rulesAndPlaybooksMayLieTogether() {
     let rules = RuleStore.load(yaml: ["\(root)/rules/playbooks"])
@@ -77,10 +78,10 @@ private let root: String = {
   }
   @Test func aTriggerThatNoRuleCanPull() {
     let rules = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"]).set.rules
-    let read = set("playbook: p\ntitle: T\nwhen: {rule: ATR-2026-8*, category: reconaissance, technique: [T1110, T9999]}\nsteps: [log_only]")
+    let read = set("playbook: p\ntitle: T\nwhen: {rule: X-1*, category: reconaissance, technique: [T1110, T9999]}\nsteps: [log_only]")
     #expect(
       PlaybookStore.unfedTriggers(read, rules: rules).map(\.description) == [
-        "p.yaml:1:1: warning: playbook p: no loaded rule has the id 'ATR-2026-8*'",
+        "p.yaml:1:1: warning: playbook p: no loaded rule has the id 'X-1*'",
         "p.yaml:1:1: warning: playbook p: no loaded rule has the category 'reconaissance'; did you mean 'reconnaissance'?",
         "p.yaml:1:1: warning: playbook p: no loaded rule has the technique 'T9999'",
       ])
