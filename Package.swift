@@ -96,7 +96,10 @@ let package = Package(
     library("Uplink", ["Primitives", "TypedYAML", "UplinkProtocol", "Supervision", "Confinement", "CLinux", "CCurl", "COpenSSL"]),
     library(
       "PacketCapture",
-      ["Primitives", "Events", "TypedYAML", "PacketParsers", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink", "CPcap"]),
+      [
+        "Primitives", "Events", "TypedYAML", "PacketParsers", "PacketSources", "CaptureChannel", "HostActions", "Supervision", "Confinement", "CLinux",
+        "CNetlink", "CPcap",
+      ]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),
     library(
@@ -116,7 +119,7 @@ let package = Package(
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
         "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
-        "PacketSources", "Storage", "TypedYAML", "CLinux",
+        "PacketSources", "HostActions", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -158,11 +161,17 @@ let package = Package(
     tests(of: "Enforcement", ["Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "HostActions", ["Enforcement", "Primitives"]),
-    tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
+    tests(
+      of: "ResponderRuntime",
+      ["HostActions", "Enforcement", "Confinement", "PacketSources", "Primitives", "CLinux", "panguard-responder", "panguard-capture"]),
     tests(of: "UplinkProtocol", ["Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "CaptureChannel", ["Events", "Primitives"]),
-    tests(of: "PacketCapture", ["CaptureChannel", "PacketParsers", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture"]),
+    tests(
+      of: "PacketCapture",
+      [
+        "CaptureChannel", "PacketParsers", "PacketSources", "HostActions", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture",
+      ]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
