@@ -105,8 +105,8 @@ let package = Package(
     library(
       "PacketCapture",
       [
-        "Primitives", "Events", "TypedYAML", "PacketParsers", "NetworkEvents", "CaptureChannel", "Supervision", "Confinement", "CLinux", "CNetlink",
-        "CPcap",
+        "Primitives", "Events", "TypedYAML", "PacketParsers", "PacketSources", "NetworkEvents", "CaptureChannel", "HostActions", "Supervision",
+        "Confinement", "CLinux", "CNetlink", "CPcap",
       ]),
     library(
       "CaptureReplay",
@@ -130,7 +130,7 @@ let package = Package(
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
         "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
-        "PacketParsers", "PacketSources", "Storage", "TypedYAML", "CLinux",
+        "PacketParsers", "PacketSources", "HostActions", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -175,11 +175,17 @@ let package = Package(
     tests(of: "Enforcement", ["FrameProtocol", "Primitives"]),
     tests(of: "EnforcerRuntime", ["Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "HostActions", ["FrameProtocol", "Primitives"]),
-    tests(of: "ResponderRuntime", ["HostActions", "Enforcement", "Confinement", "Primitives", "CLinux", "panguard-responder"]),
+    tests(
+      of: "ResponderRuntime",
+      ["HostActions", "Enforcement", "Confinement", "PacketSources", "Primitives", "CLinux", "panguard-responder", "panguard-capture"]),
     tests(of: "UplinkProtocol", ["FrameProtocol", "Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "CaptureChannel", ["Events", "Primitives"]),
-    tests(of: "PacketCapture", ["CaptureChannel", "PacketParsers", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture"]),
+    tests(
+      of: "PacketCapture",
+      [
+        "CaptureChannel", "PacketParsers", "PacketSources", "HostActions", "Events", "Primitives", "CLinux", "CPcap", "panguard-capture",
+      ]),
     tests(of: "RuleConversion", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(

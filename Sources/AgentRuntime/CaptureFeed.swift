@@ -55,7 +55,7 @@ final class CaptureFeed {
   }
 
   /// What the capture counts that is no loss.
-  private static let amounts = ["packets:", "frames:", "flows:", "messages:", "events_sent"]
+  private static let amounts = ["packets:", "frames:", "flows:", "messages:", "events_sent", "frames_recorded"]
   private func isAmount(_ counter: CaptureCounter) -> Bool { CaptureFeed.amounts.contains { counter.name.hasPrefix($0) } }
   var counters: [(name: String, value: UInt64)] { link.counters.filter(isAmount).map { ("capture \($0.name)", $0.value) } }
   var drops: [(cause: String, count: UInt64)] {

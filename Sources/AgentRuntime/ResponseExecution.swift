@@ -31,7 +31,7 @@ extension Responder {
         settle(item.key, .done, "", "")
       case .notify(.syslog(let level)): notify(item, level)
       case .notify(.webhook(let name)): deliver(item, to: name)
-      case .notify(.executable), .killProcess, .quarantineFile, .disableAccount: askHost(item)
+      case .notify(.executable), .killProcess, .quarantineFile, .disableAccount, .capturePackets: askHost(item)
       case .captureLines(let limit): keepLines(item, limit, mayTakeTime: MonotonicTime.now() - start < Responder.evidenceNanoseconds)
       default: settle(item.key, .failed, "not_available", "not available in this build")
       }

@@ -1,4 +1,4 @@
-// What is done on the host itself: executables, processes, files and accounts, through the responder, which decides for itself what it lets be
+// What is done on the host itself: executables, processes, files, accounts and packets that are kept, through the responder, which decides for itself what it lets be
 // done. Invariants: an action is settled by the responder's word, or by waiting too long; one that is asked for again, after a crash of either
 // side, is asked for under the same key, and the responder does none twice; nothing that does not end by itself is done on trial.
 import Export
@@ -36,7 +36,7 @@ extension ResponseAction {
   }
   var isOfHost: Bool {
     switch self {
-    case .killProcess, .quarantineFile, .disableAccount, .notify(.executable): true
+    case .killProcess, .quarantineFile, .disableAccount, .notify(.executable), .capturePackets: true
     default: false
     }
   }
@@ -52,7 +52,7 @@ extension Responder {
     if window != nil, item.action.changesSomething {
       return settle(item.key, .refused, "trial", "the arming is not confirmed yet, and this would not end with it")
     }
-    guard let action = hostAction(item) else { return settle(item.key, .failed, "too-large", "the decision does not fit an executable's input") }
+    guard let action = hostAction(item) else { return settle(item.key, .failed, "too-large", "the decision does not fit a request to the responder") }
     host.waiting.append(HostActionRequests.Waiting(key: item.key, action: action, since: MonotonicTime.now()))
   }
 
@@ -68,6 +68,9 @@ extension Responder {
           signal: signal == .kill ? .kill : .terminate))
     case .quarantineFile(let path): return .quarantine(FileTarget(path: path))
     case .disableAccount(let name): return .disable(account: name)
+    case .capturePackets(_, let seconds, let bytes):
+      let span = Nanoseconds.seconds(Int64(seconds))
+      return item.decision.packets(before: span, after: span, packets: Limits.playbookCutPackets, bytes: UInt64(bytes)).map { .cut($0) }
     default: return nil
     }
   }
@@ -96,7 +99,7 @@ extension Responder {
 
   /// The agent observes from now on: what the responder has not taken yet is not done any more.
   func withdrawHostActions() {
-    let withdrawn = host.waiting.filter { $0.acceptedBy == 0 && $0.action.kind != .run }
+    let withdrawn = host.waiting.filter { $0.acceptedBy == 0 && $0.action.kind != .run && $0.action.kind != .cut }
     host.waiting.removeAll { entry in withdrawn.contains { $0.key == entry.key } }
     for entry in withdrawn { settle(entry.key, .refused, "disarmed", "the agent observes now") }
   }

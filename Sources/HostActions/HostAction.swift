@@ -50,17 +50,20 @@ public enum HostAction: Hashable, Sendable {
   case kill(ProcessTarget)
   case quarantine(FileTarget)
   case disable(account: String)
+  /// Packets of a decision, out of what the capture recorded, into a file of the responder's.
+  case cut(PacketSelection)
 
   /// The number on the wire; the word in configuration, audit and status.
   public enum Kind: UInt8, Sendable, CaseIterable {
     case run = 1
-    case kill, quarantine, disable
+    case kill, quarantine, disable, cut
     public var word: String {
       switch self {
       case .run: "run"
       case .kill: "kill_process"
       case .quarantine: "quarantine_file"
       case .disable: "disable_account"
+      case .cut: "capture_evidence"
       }
     }
     /// The key of /etc/panguard/responder.yaml that lets it be done.
@@ -70,6 +73,7 @@ public enum HostAction: Hashable, Sendable {
       case .kill: "kill_processes"
       case .quarantine: "quarantine_files"
       case .disable: "disable_accounts"
+      case .cut: "capture_packets"
       }
     }
   }
@@ -79,6 +83,7 @@ public enum HostAction: Hashable, Sendable {
     case .kill: .kill
     case .quarantine: .quarantine
     case .disable: .disable
+    case .cut: .cut
     }
   }
   /// "kill_process 4711 with TERM"; it may hold text from hostile logs.
@@ -88,6 +93,7 @@ public enum HostAction: Hashable, Sendable {
     case .kill(let target): "kill_process \(target.pid) with \(target.signal.name)"
     case .quarantine(let target): "quarantine_file \(target.path)"
     case .disable(let account): "disable_account \(account)"
+    case .cut(let selection): "capture_evidence \(selection.text)"
     }
   }
 }

@@ -4,6 +4,8 @@
 //                            | kill:       pid u32 | ticks u64 | ns u64 | signal u8
 //                            | quarantine: path text | device u64 | inode u64 | data (0 or 32 bytes)
 //                            | disable:    account text
+//                            | cut:        decision text | networks: count u32, that many texts | moments: count u32, that many u64 (ns)
+//                                          | since u64 | until u64 (ns) | packets u64 | bytes u64
 //   outcome  state u8 | code text | detail text
 //   record   key text | ns u64 | text | outcome | can be undone u8 (0, 1)
 import FrameProtocol
@@ -105,9 +107,28 @@ extension FrameReader {
       let account = try text(atMost: 256)
       guard !account.isEmpty, !account.utf8.contains(0) else { throw failure }
       return .disable(account: account)
+    case .cut:
+      let decision = try text(atMost: 17)
+      let networks = try list(atMost: Limits.cutNetworks) { (reader) throws(ProtocolError) in
+        let text = try reader.text(atMost: 64)
+        // As it is written by us: what is read is written back to the same bytes.
+        guard let network = CIDR(text), "\(network)" == text else { throw failure }
+        return network
+      }
+      let moments = try list(atMost: Limits.cutMoments) { (reader) throws(ProtocolError) in try reader.nanoseconds() }
+      let selection = PacketSelection(
+        decision: decision, networks: networks, moments: moments, since: try nanoseconds(), until: try nanoseconds(), packets: try u64(),
+        bytes: try u64())
+      guard let selection else { throw failure }
+      return .cut(selection)
     }
   }
 
+  private mutating func nanoseconds() throws(FrameError) -> Int64 {
+    let failure = failure
+    guard let value = Int64(exactly: try u64()) else { throw failure }
+    return value
+  }
   fileprivate mutating func outcome() throws(FrameError) -> HostActionOutcome {
     let failure = failure
     guard let state = HostActionOutcome.State(rawValue: try integer(UInt8.self)) else { throw failure }
@@ -147,6 +168,13 @@ extension FrameWriter {
       integer(target.inode)
       data(target.sha256)
     case .disable(let account): text(account, atMost: 256)
+    case .cut(let selection):
+      text(selection.decision, atMost: 17)
+      list(selection.networks) { $0.text("\($1)", atMost: 64) }
+      list(selection.moments) { $0.integer(UInt64(clamping: $1)) }
+      for time in [selection.since, selection.until] { integer(UInt64(clamping: time)) }
+      integer(selection.packets)
+      integer(selection.bytes)
     }
   }
   fileprivate mutating func outcome(_ outcome: HostActionOutcome) {

@@ -10,6 +10,11 @@ public struct CaptureConfiguration: Sendable, Equatable {
   public var interfaces = [InterfaceCapture.all]
   public var options = CaptureOptions()
   public var socketPath = "/run/panguard/capture.sock"
+  /// Where and how much is kept of all frames, whether or not it is switched on.
+  var recordingSettings = RecordingSettings()
+  var isRecording = false
+  /// nil: nothing is kept.
+  public var recording: RecordingSettings? { isRecording ? recordingSettings : nil }
   /// Who gets the events, besides root and the capture's own user.
   public var engineUser = "panguard"
   public init() {}
@@ -113,6 +118,46 @@ struct CaptureKey: Sendable {
       name: "promiscuous", defaultText: "false", description: ["Also frames that are meant for other hosts. Needs interfaces by name."]
     ) { section, key, configuration in
       if let flag = section.flag(key) { configuration.options.isPromiscuous = flag }
+    },
+    CaptureKey(
+      name: "recording", defaultText: "false",
+      description: [
+        "Keep all frames that are captured, in a ring of files in which the oldest is written over, so that `panguard evidence DECISION --pcap`",
+        "finds the packets of a decision. It holds what everybody sends and receives, passwords in clear text included.",
+      ]
+    ) { section, key, configuration in
+      if let flag = section.flag(key) { configuration.isRecording = flag }
+    },
+    CaptureKey(
+      name: "recording_directory", defaultText: RecordingSettings().directory,
+      description: ["Where the files lie: a directory of root's or the capture's own user's that nobody else may write."]
+    ) { section, key, configuration in
+      guard let path = section.text(key) else { return }
+      configuration.recordingSettings.directory = path
+      if !path.hasPrefix("/") || path.utf8.count > 1024 || path.utf8.contains(0) {
+        section.problems.error(section.location(of: key), "'\(key)' must be an absolute path of at most 1024 bytes")
+      }
+    },
+    CaptureKey(
+      name: "recording_files", defaultText: "\(RecordingSettings().files)",
+      description: ["How many files there are (2 to 32); with the next key, how much of the disk it takes: 1 GiB."]
+    ) { section, key, configuration in
+      if let count = section.integer(key, in: Limits.recordingFiles) { configuration.recordingSettings.files = Int(count) }
+    },
+    CaptureKey(
+      name: "recording_file_size", defaultText: "64MiB",
+      description: ["Bytes of each (1MiB to 16GiB). At 1 MB/s of traffic 16 files of 64MiB reach back 18 minutes."]
+    ) { section, key, configuration in
+      if let count = section.byteCount(key, in: Limits.recordingFileBytes) { configuration.recordingSettings.fileBytes = count }
+    },
+    CaptureKey(
+      name: "recording_group", defaultText: "\"\"",
+      description: [
+        "A group that may read the files (0640) besides root; empty: none (0600). \"panguard-responder\" for the playbooks' step",
+        "capture_evidence: {packets: ...}, which the responder carries out. Never the engine's.",
+      ]
+    ) { section, key, configuration in
+      if let name = section.text(key) { configuration.recordingSettings.group = name }
     },
     CaptureKey(
       name: "socket", defaultText: "/run/panguard/capture.sock",

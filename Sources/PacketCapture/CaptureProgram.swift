@@ -23,6 +23,7 @@ public enum CaptureProgram {
       --count N            with --write: end after N frames
       --print-config       print a configuration with every key, its default and its reason
       --check-config       read the configuration, say what is wrong with it
+      --cut FILE           make FILE (pcapng, mode 0600) of the packets of a decision, out of what was recorded: `panguard evidence` calls it
       --check-confinement  open the capture, give up what it gives up, try what must be refused, print the answers
     With socket activation (LISTEN_FDS) the socket that systemd made is served.
 
@@ -110,6 +111,7 @@ public enum CaptureProgram {
 
   /// The exit status: 0 done, 1 findings, 2 usage, 3 environment.
   public static func main(_ arguments: [String]) -> Int32 {
+    if arguments.first == "--cut" { return cut(arguments.dropFirst()) }
     let (parsed, problem) = Options.parse(arguments)
     guard let options = parsed else {
       say("panguard-capture: \(problem)\n\(usage)")
@@ -129,6 +131,15 @@ public enum CaptureProgram {
     } catch {
       return fail("\(error)")
     }
+  }
+
+  private static func cut(_ arguments: ArraySlice<String>) -> Int32 {
+    let (parsed, problem) = CutOptions.parse(arguments)
+    guard let options = parsed else {
+      say("panguard-capture: \(problem)\n")
+      return 2
+    }
+    do throws(CaptureFailure) { return try CutProgram.run(options) } catch { return fail("\(error)") }
   }
 
   /// What the file says, with what the options say instead.
@@ -156,15 +167,17 @@ public enum CaptureProgram {
       ? try CaptureListener.open(options.socketPath ?? configuration.socketPath, group: configuration.engineUser) : nil
     let notification = CaptureListener.notificationSocket()
     let account = CaptureConfinement.account()
+    let recorded = try configuration.recording.map { settings throws(CaptureFailure) in try RecordingFiles.open(settings, account: account) }
     let opened = try open(configuration)
     let links = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in try LinkWatch() }
     let listening = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in KernelListenCounters() }
     // Everything that needs a privilege is open; no frame has been read.
     try confine(account)
+    let recording = recorded.map { Recording($0, limit: configuration.recordingSettings.fileBytes) }
     let names = opened.captures.map(\.name).joined(separator: ", ")
     say("panguard-capture: listening on \(names); ready\n")
     let server = CaptureServer(
-      opened.captures, absent: opened.absent, links: links, listener: listener, connected: options.descriptor, signals: signals,
+      opened.captures, absent: opened.absent, links: links, recording: recording, listener: listener, connected: options.descriptor, signals: signals,
       engineUID: engineUID, notification: notification, listening: listening
     ) { say("panguard-capture: \($0)\n") }
     let status = server.run()

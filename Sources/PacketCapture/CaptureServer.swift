@@ -27,15 +27,18 @@ final class CaptureServer {
   private final class Lane {
     let capture: InterfaceCapture
     let events: NetworkEvents
+    /// Its number in the recording.
+    let recorded: UInt32
     var analyzer: PacketAnalyzer
     /// Frames read.
     var frames: UInt64 = 0
     var lastTime = EventTime.zero
     /// When loss was looked at last, and what there was then.
     var lossMark = InterfaceCounters()
-    init(_ capture: InterfaceCapture, _ events: NetworkEvents, share: Int) {
+    init(_ capture: InterfaceCapture, _ events: NetworkEvents, recorded: UInt32, share: Int) {
       self.capture = capture
       self.events = events
+      self.recorded = recorded
       analyzer = NetworkEvents.analyzer(share: share)
     }
   }
@@ -45,6 +48,8 @@ final class CaptureServer {
   private let absent: Set<String>
   private let links: LinkWatch
   private let output = EventOutput()
+  private let recording: Recording?
+  private var saidRecordingProblem = ""
   private let listener: Int32?
   private let signals: Int32
   private let allowedUsers: Set<uid_t>
@@ -61,11 +66,12 @@ final class CaptureServer {
 
   /// `connected`: a socket whose peer takes the events; without a `listener` the capture ends with it. All descriptors are owned from here on.
   init(
-    _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, listener: Int32?, connected: Int32?, signals: Int32, engineUID: uid_t?,
-    notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
+    _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, recording: Recording? = nil, listener: Int32?, connected: Int32?,
+    signals: Int32, engineUID: uid_t?, notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
   ) {
     self.absent = Set(absent)
     self.links = links
+    self.recording = recording
     self.listener = listener
     self.signals = signals
     self.notification = notification
@@ -75,7 +81,8 @@ final class CaptureServer {
     lanes = []
     for capture in captures {
       let events = NetworkEvents(interface: output.addInterface(capture.name), name: capture.name, taker: output)
-      lanes.append(Lane(capture, events, share: captures.count))
+      let recorded = recording?.addInterface(capture.name, linkType: capture.linkType, snapLength: UInt32(Limits.frameBytes))
+      lanes.append(Lane(capture, events, recorded: recorded ?? 0, share: captures.count))
     }
     if let connected { output.open(connected) }
   }
@@ -123,6 +130,7 @@ final class CaptureServer {
         "\(lane.capture.name): \(c.packets) packets, \(c.kernelDrops) dropped by the kernel, \(lane.events.flows) flows, \(lane.events.messages) messages"
       )
     }
+    recording?.flush()
     output.send(counters())
     _ = output.flush()
     return 0
@@ -137,6 +145,7 @@ final class CaptureServer {
       _ = try lane.capture.read(limit: Limits.captureSliceFrames) { frame in
         lane.frames &+= 1
         lane.lastTime = frame.time
+        recording?.append(frame, interface: lane.recorded)
         // Linux cooked v2: protocol u16, reserved u16, interface u32.
         if isAll, frame.bytes.count >= 8 { name(lane, UInt32(bigEndian: frame.bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))) }
         lane.analyzer.process(
@@ -195,6 +204,12 @@ final class CaptureServer {
       lastListenCheck = now
       reportListening()
     }
+    if let recording {
+      recording.flush()
+      let problem = recording.problem ?? ""
+      if problem != saidRecordingProblem, !problem.isEmpty { report("the recording cannot be written: \(problem); frames are missing in it") }
+      saidRecordingProblem = problem
+    }
     output.send(counters())
     notify("WATCHDOG=1")
   }
@@ -237,6 +252,7 @@ final class CaptureServer {
       ("events_dropped_no_engine", output.counters.unwanted), ("events_dropped_too_long", output.counters.tooLong),
       ("peers_refused", peersRefused), ("interfaces_lost", interfacesLost), ("interface_news_lost", links.lost),
     ]
+    if let recording { list += [("frames_recorded", recording.frames), ("frames_not_recorded", recording.framesLost)] }
     func add(_ name: String, _ value: (Lane) -> UInt64) { list.append((name, lanes.reduce(0) { $0 &+ value($1) })) }
     // Each is added up anew when it is asked for.
     let analyzed = lanes.map { $0.analyzer.counters }

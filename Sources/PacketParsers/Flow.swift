@@ -137,7 +137,7 @@ public struct FlowRecord: Sendable {
 }
 
 /// What tells flows apart: both addresses and ports, the smaller end first, and the protocol.
-struct FlowKey: Equatable, Sendable {
+public struct FlowKey: Equatable, Sendable {
   var low: AddressBits
   var high: AddressBits
   var lowPort: UInt16
@@ -147,7 +147,7 @@ struct FlowKey: Equatable, Sendable {
 
   /// `isReversed`: the packet's sender is the higher end.
   @inline(__always)
-  static func of(_ packet: Packet) -> (key: FlowKey, isReversed: Bool) {
+  public static func of(_ packet: Packet) -> (key: FlowKey, isReversed: Bool) {
     let isOrdered =
       packet.source == packet.destination ? packet.sourcePort <= packet.destinationPort : packet.source < packet.destination
     let key =

@@ -21,6 +21,11 @@ public final class CaptureReader {
   public var interfaceCount: UInt64 { interfaceBase &+ UInt64(interfaces.count) }
   public private(set) var comments: UInt64 = 0
   public private(set) var skippedBlocks: UInt64 = 0
+  /// What pcapng calls the interface of a frame of the present section (`CapturedFrame.interface`), at most 64 bytes of it; empty where it does not.
+  public func interfaceName(_ number: UInt32) -> String {
+    let index = UInt64(number) &- interfaceBase
+    return index < UInt64(interfaceNames.count) ? interfaceNames[Int(index)] : ""
+  }
 
   private let source: Source
   private let buffer: UnsafeMutableRawBufferPointer
@@ -36,6 +41,7 @@ public final class CaptureReader {
   private var snapLength: UInt32 = 0
   private var nanosecondsPerFraction: Int64 = 1000
   private var interfaces: [Interface] = []
+  private var interfaceNames: [String] = []
   private var interfaceBase: UInt64 = 0
   private var lastTime = EventTime.zero
 
@@ -260,6 +266,7 @@ public final class CaptureReader {
     sections &+= 1
     interfaceBase &+= UInt64(interfaces.count)
     interfaces.removeAll(keepingCapacity: true)
+    interfaceNames.removeAll()
     return true
   }
 
@@ -268,9 +275,11 @@ public final class CaptureReader {
     guard interfaces.count < Limits.captureInterfaces else { return fail(.tooLarge, "more than \(Limits.captureInterfaces) interfaces") }
     var interface = Interface(linkType: UInt32(u16(8)), snapLength: u32(12))
     var failed = false
+    var name = ""
     forEachOption(options(from: 16, to: length - 4)) { code, value in
       switch code {
       case OptionCode.comment: comments &+= 1
+      case OptionCode.name: name = value.upTo(min(value.count, 64)).string
       case OptionCode.resolution where value.count == 1:
         guard let units = UnitsOfTime.unitsPerSecond(ofResolution: value[0]) else {
           failed = true
@@ -285,6 +294,7 @@ public final class CaptureReader {
     }
     guard !failed else { return fail(.malformed, "an interface whose clock is finer than can be represented") }
     interfaces.append(interface)
+    interfaceNames.append(name)
     return nil
   }
 
@@ -315,6 +325,7 @@ public final class CaptureReader {
 
   private enum OptionCode {
     static let comment: UInt16 = 1
+    static let name: UInt16 = 2
     static let resolution: UInt16 = 9
     static let offset: UInt16 = 14
   }

@@ -35,6 +35,8 @@ public enum ResponseAction: Hashable, Sendable, Codable {
   /// Placeholders of arguments are filled in.
   case notify(Notification)
   case captureLines(limit: Int)
+  /// Out of what the capture recorded: from `seconds` before the first evidence of the decision until as long after the last. Taken back by
+  /// `panguard undo`, under its key.
   case capturePackets(CIDR, seconds: Int, bytes: Int)
   case killProcess(ProcessReference, KillSignal)
   case quarantineFile(String)
@@ -52,7 +54,8 @@ public enum ResponseAction: Hashable, Sendable, Codable {
     case .notify(.webhook(let name)): "notify webhook \(name)"
     case .notify(.executable(let name, let arguments)): (["notify executable", name] + arguments).joined(separator: " ")
     case .captureLines(let limit): "capture_evidence \(limit) lines"
-    case .capturePackets(let network, let seconds, let bytes): "capture_evidence packets of \(network) for \(seconds)s up to \(bytes) bytes"
+    case .capturePackets(let network, let seconds, let bytes):
+      "capture_evidence packets of \(network), \(seconds)s before and after, up to \(bytes) bytes"
     case .killProcess(let process, let signal): "kill_process \(process.pid) with \(signal.rawValue)"
     case .quarantineFile(let path): "quarantine_file \(path)"
     case .restoreFile(let path): "restore_file \(path)"

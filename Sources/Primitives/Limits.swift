@@ -282,6 +282,26 @@ public enum Limits {
   /// A capture of packets: the most seconds and bytes that a playbook may ask for. More is refused.
   public static let captureSeconds: Int64 = 600
   public static let captureBytes: Int64 = 256 * 1024 * 1024
+  /// Packets that are cut out of a recording: networks and stamps of frames that one request may name, packets and bytes of the file that is
+  /// made, and flows that the stamps may lead to. A request with more is none; packets beyond it are left out and counted.
+  public static let cutNetworks = 16
+  public static let cutMoments = 16
+  public static let cutPackets: ClosedRange<UInt64> = 1...10_000_000
+  public static let cutBytes: ClosedRange<UInt64> = 4096...16 << 30
+  public static let cutFlows = 64
+  /// What a playbook's cut may hold besides its own bound on bytes.
+  public static let playbookCutPackets: UInt64 = 1_000_000
+  /// Cuts that wait in the responder for their turn or for their time. More are refused.
+  public static let waitingCuts = 64
+  /// How long one cut may take. Beyond it it is ended, and nothing is kept.
+  public static let cutTime = Nanoseconds.seconds(300)
+  /// Files of the capture's recording (`--cut` opens all of them at a time), and bytes of each. Anything else is an error in the configuration.
+  public static let recordingFiles: ClosedRange<Int64> = 2...32
+  public static let recordingFileBytes: ClosedRange<Int64> = 1024 * 1024...16 * 1024 * 1024 * 1024
+  /// Bytes that wait for being written to the recording: at most this and one frame.
+  public static let recordingBufferBytes = 256 * 1024
+  /// How far frames in the recording's files may be out of the order of their stamps: several interfaces, each with frames that wait.
+  public static let recordingDisorder = Nanoseconds.seconds(60)
   /// Subjects whose blocks the planner remembers, and steps whose cool-down it remembers, in each mode (about 64 bytes each). Beyond
   /// either the one that was touched longest ago is forgotten and counted.
   public static let repeatOffenders = 65_536

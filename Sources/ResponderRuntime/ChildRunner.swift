@@ -32,6 +32,8 @@ struct ChildProgramRequest {
   var timeout: Nanoseconds
   /// Whether the number of processes of its user is bounded: not for root's.
   var boundsProcesses = true
+  /// Of each file that it writes.
+  var fileBytes = Limits.executableFileBytes
 }
 
 final class ChildRunner {
@@ -99,7 +101,7 @@ final class ChildRunner {
         }
         spawn.capabilities = mask
         spawn.processor_seconds = UInt64(clamping: request.timeout.wholeSeconds + 1)
-        spawn.file_bytes = Limits.executableFileBytes
+        spawn.file_bytes = request.fileBytes
         spawn.memory_bytes = Limits.executableMemoryBytes
         spawn.processes = request.boundsProcesses ? Limits.executableProcesses : 0
         spawn.open_files = Limits.executableOpenFiles

@@ -20,11 +20,17 @@ public struct ResponderConfiguration: Sendable, Equatable {
   public var sparesLoggedIn = true
   public var actionsPerMinute = 10
   public var stateDirectory = "/var/lib/panguard-responder"
+  /// Where the capture keeps what it saw (`recording_directory` of its own configuration).
+  public var recordingDirectory = "/var/lib/panguard-capture"
+  public var evidenceBytes: Int64 = 1 << 30
+  public var evidenceFiles = 256
+  public var evidenceKept = Nanoseconds.seconds(30 * 86_400)
   public var socketPath = "/run/panguard/responder.sock"
   public var engineUser = "panguard"
   public init() {}
 
   public var quarantineDirectory: String { stateDirectory + "/quarantine" }
+  public var evidenceDirectory: String { stateDirectory + "/evidence" }
 
   /// The configuration at `path`, or what is wrong with it. A file that others than root (or who runs this) may write is refused.
   public static func load(path: String) -> (configuration: ResponderConfiguration?, diagnostics: [Diagnostic]) {
@@ -116,6 +122,9 @@ struct ResponderKey: Sendable {
     enabling(.kill, "Kill processes for `kill_process`."),
     enabling(.quarantine, "Move files away for `quarantine_file`."),
     enabling(.disable, "Lock accounts for `disable_account`."),
+    enabling(
+      .cut, "Cut packets out of the capture's recording for `capture_evidence: {packets: ...}`. Takes `recording: true` and",
+      "`recording_group: panguard-responder` in /etc/panguard/capture.yaml."),
     path(
       "executables_directory", \.executablesDirectory,
       "Where executables lie. The directory and each file must belong to root, and nobody else may write them;",
@@ -149,7 +158,27 @@ struct ResponderKey: Sendable {
     ) { section, key, configuration in
       if let count = section.integer(key, in: 1...1000) { configuration.actionsPerMinute = Int(count) }
     },
-    path("state_directory", \.stateDirectory, "What was done, and files in quarantine."),
+    path("state_directory", \.stateDirectory, "What was done, files in quarantine, and packets of decisions."),
+    path("recording_directory", \.recordingDirectory, "Where the capture records: the same key of /etc/panguard/capture.yaml."),
+    ResponderKey(
+      name: "evidence_size", defaultText: "1GiB",
+      description: ["Bytes of all files with packets of decisions together (1MiB to 1TiB). The oldest are removed for newer ones."]
+    ) { section, key, configuration in
+      if let count = section.byteCount(key, in: 1 << 20...1 << 40) { configuration.evidenceBytes = count }
+    },
+    ResponderKey(name: "evidence_files", defaultText: "256", description: ["How many there are at most (1 to 1000)."]) {
+      section, key, configuration in
+      if let count = section.integer(key, in: 1...1000) { configuration.evidenceFiles = Int(count) }
+    },
+    ResponderKey(name: "evidence_keep", defaultText: "30d", description: ["After that they are removed (1m to 365d)."]) {
+      section, key, configuration in
+      guard let span = section.duration(key) else { return }
+      if (60...365 * 86_400).contains(span.wholeSeconds) {
+        configuration.evidenceKept = span
+      } else {
+        section.problems.error(section.location(of: key), "'\(key)' must be between 1m and 365d")
+      }
+    },
     path("socket", \.socketPath, "Where the engine connects. Made with mode 0660."),
     user("engine_user", \.engineUser, "The user whose requests are answered, besides root and the responder's own."),
   ]

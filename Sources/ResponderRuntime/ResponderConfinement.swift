@@ -43,6 +43,12 @@ enum ResponderConfinement {
       confinement.executePaths = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"].filter { access($0, F_OK) == 0 }
       confinement.readPaths += ["/sys/devices/system/cpu", "/dev/zero"]
     }
+    if enabled.contains(.cut) {
+      // Our own program, which gives up the rest by itself.
+      confinement.runsPrograms = true
+      confinement.readPaths.append(configuration.recordingDirectory)
+      confinement.executePaths += EvidenceCuts.executablePaths()
+    }
     if enabled.contains(.run) {
       confinement.executePaths.append(configuration.executablesDirectory)
       confinement.managedPaths.append("/tmp")

@@ -22,6 +22,11 @@ final class ResponderCore {
   /// Changes of accounts: one at a time, because whether one is allowed depends on what became of the one before.
   private var accountJobs: [(key: String, job: AccountJob)] = []
   private var isChangingAccounts = false
+  /// Cuts that wait for their turn, and for the end of their time (of the monotonic clock).
+  private var waitingCuts: [(key: String, selection: PacketSelection, due: Int64)] = []
+  private var isCutting = false
+  private let evidence: EvidenceCuts
+  private var lastSweep: Int64 = 0
   /// Being taken back now.
   private var undoing: Set<String> = []  // only looked up
   private var minute: (number: UInt64, actions: Int, runs: Int) = (0, 0, 0)
@@ -41,6 +46,8 @@ final class ResponderCore {
     killing = ProcessKilling(policy: policy)
     files = FileQuarantine(
       directory: configuration.quarantineDirectory, spared: configuration.neverQuarantine + [configuration.stateDirectory])
+    evidence = EvidenceCuts(configuration)
+    evidence.sweepUnfinished()
     for kind in HostAction.Kind.allCases where configuration.enabled.contains(kind) { counters.enable(kind) }
     // What a crash left without its end: the host says whether it was done, where it can be taken back.
     for entry in ledger.newest(Limits.rememberedHostActions) where entry.outcome.code == "interrupted" && wasDone(entry) {
@@ -52,6 +59,7 @@ final class ResponderCore {
 
   private func wasDone(_ entry: LedgerEntry) -> Bool {
     if entry.undo == ["file"] { return files.holds(entry.key) }
+    if entry.undo == ["cut"] { return evidence.holds(entry.key) }
     return entry.undo.first == "account" && AccountFiles.read().files?.unlocking(entry.undo).isEmpty == false
   }
 
@@ -70,7 +78,7 @@ final class ResponderCore {
   var status: ResponderStatus {
     var status = counters
     status.running = UInt64(runner.count)
-    status.waiting = UInt64(waiting.count + accountJobs.count)
+    status.waiting = UInt64(waiting.count + accountJobs.count + waitingCuts.count)
     (status.timedOut, status.outputBytesDropped) = (runner.timedOut, runner.droppedBytes)
     (status.remembered, status.forgotten) = (UInt64(ledger.count), ledger.forgotten)
     return status
@@ -101,9 +109,10 @@ final class ResponderCore {
     if case .run = action, waiting.count >= Limits.waitingExecutables {
       return refuse("busy", "\(Limits.waitingExecutables) executables wait already")
     }
+    if case .cut = action, waitingCuts.count >= Limits.waitingCuts { return refuse("busy", "\(Limits.waitingCuts) cuts wait already") }
     let entry = LedgerEntry(
       key: key, time: ProcessKilling.now(CLOCK_REALTIME), text: action.text, outcome: HostActionOutcome(.pending),
-      undo: action.kind == .quarantine ? ["file"] : [])
+      undo: action.kind == .quarantine ? ["file"] : action.kind == .cut ? ["cut"] : [])
     do throws(LedgerError) { try ledger.put(entry) } catch { return refuse("ledger", "\(error)") }
     audit("asked by \(peer): \(action.text) (\(key))")
     switch action {
@@ -114,6 +123,9 @@ final class ResponderCore {
       startWaiting()
     case .disable(let account):
       accountJobs.append((key, .disable(account)))
+      startWaiting()
+    case .cut(let selection):
+      waitingCuts.append((key, selection, ResponderCore.due(selection)))
       startWaiting()
     }
     return outcome(key)
@@ -167,6 +179,14 @@ final class ResponderCore {
       }
       return finish(key, outcome)
     }
+    if entry.undo == ["cut"] {
+      let outcome = evidence.remove(key)
+      guard outcome.state == .undone else {
+        audit("not taken back: \(entry.text): \(outcome.detail) (\(key))")
+        return outcome
+      }
+      return finish(key, outcome)
+    }
     undoing.insert(key)
     accountJobs.append((key, .enable(entry.undo)))
     startWaiting()
@@ -177,8 +197,12 @@ final class ResponderCore {
 
   /// To be called after each wait.
   func turn() {
-    runner.turn(now: UInt64(ProcessKilling.now(CLOCK_MONOTONIC)))
+    let now = ProcessKilling.now(CLOCK_MONOTONIC)
+    runner.turn(now: UInt64(now))
     startWaiting()
+    guard configuration.enabled.contains(.cut), lastSweep == 0 || now - lastSweep >= 60_000_000_000 else { return }
+    lastSweep = now
+    sweep(for: 0)
   }
 
   private func startWaiting() {
@@ -186,11 +210,52 @@ final class ResponderCore {
       let (key, run) = waiting.removeFirst()
       start(key, run)
     }
+    startCut()
     while !isChangingAccounts, !accountJobs.isEmpty {
       let (key, job) = accountJobs.removeFirst()
       switch job {
       case .disable(let name): disable(key, name)
       case .enable(let undo): enable(key, undo)
+      }
+    }
+  }
+
+  // MARK: Packets
+
+  /// When its time has passed, and the recording has been written: on the monotonic clock. Nobody can ask for a wait without end.
+  private static func due(_ selection: PacketSelection) -> Int64 {
+    let ahead = selection.until.subtractingReportingOverflow(ProcessKilling.now(CLOCK_REALTIME)).partialValue
+    return ProcessKilling.now(CLOCK_MONOTONIC) + min(max(0, ahead), Limits.captureSeconds * 1_000_000_000) + 2_000_000_000
+  }
+
+  /// Files that are removed are no longer there to be taken back.
+  private func sweep(for bytes: Int64) {
+    for (key, reason) in evidence.makeRoom(for: bytes, now: ProcessKilling.now(CLOCK_REALTIME)) {
+      finish(key, HostActionOutcome(.undone, "", reason))
+    }
+  }
+
+  /// One at a time.
+  private func startCut() {
+    let now = ProcessKilling.now(CLOCK_MONOTONIC)
+    guard !isCutting, let next = waitingCuts.firstIndex(where: { $0.due <= now }) else { return }
+    let (key, selection, _) = waitingCuts.remove(at: next)
+    guard Int64(clamping: selection.bytes) <= evidence.totalBytes else {
+      finish(key, HostActionOutcome(.refused, "too_large", "evidence_size is \(evidence.totalBytes) bytes"))
+      return
+    }
+    sweep(for: Int64(clamping: selection.bytes))
+    switch evidence.request(key, selection) {
+    case .failure(let failure): finish(key, HostActionOutcome(.refused, failure.refusal.code, failure.refusal.detail))
+    case .success(let request):
+      isCutting = true
+      let code = runner.start(request, now: UInt64(now)) { [unowned self] end in
+        isCutting = false
+        finish(key, evidence.outcome(key, end))
+      }
+      if let code {
+        isCutting = false
+        finish(key, HostActionOutcome(.failed, "kernel", "cannot be started: \(errorText(code))"))
       }
     }
   }

@@ -13,8 +13,8 @@ import TypedYAML
 public enum ResponderProgram {
   private static let usage = """
     Usage: panguard-responder [OPTIONS]
-    Acts on this host for the Panguard engine: runs executables, kills processes, moves files away, locks accounts, each only where its
-    configuration enables it. Normally started by systemd or `panguard run`.
+    Acts on this host for the Panguard engine: runs executables, kills processes, moves files away, locks accounts, keeps packets of decisions,
+    each only where its configuration enables it. Normally started by systemd or `panguard run`.
 
       --config PATH      configuration (default \(ResponderConfiguration.defaultPath); without it nothing is done)
       --socket PATH      listen here instead of where the configuration says
@@ -109,7 +109,7 @@ public enum ResponderProgram {
 
   /// 0700 and ours, made where they are not there. What is wrong; nil: nothing.
   private static func makeDirectories(_ configuration: ResponderConfiguration, _ account: Account?) -> String? {
-    for path in [configuration.stateDirectory, configuration.quarantineDirectory] {
+    for path in [configuration.stateDirectory, configuration.quarantineDirectory, configuration.evidenceDirectory] {
       if mkdir(path, 0o700) != 0, errno != EEXIST { return "\(path): \(errorText(errno))" }
       let directory = pg_openat2(AT_FDCWD, path, PG_O_DIRECTORY | O_RDONLY, 0)
       guard directory >= 0 else { return "\(path): \(errorText(errno))" }

@@ -225,7 +225,7 @@ struct ExplainCommand: ParsableCommand {
   @Argument(help: "The decision's id, or the beginning of it.") var id: String
 
   func run() throws {
-    let decision = try log.map { try decisionInLog($0) } ?? findDecision(id, in: openStore(selection))
+    let decision = try log.map { try ExplainCommand.decision(id, inLog: $0) } ?? findDecision(id, in: openStore(selection))
     if format != .table {
       var output = Output()
       output.line(DecisionJSON.line(decision))
@@ -254,8 +254,8 @@ struct ExplainCommand: ParsableCommand {
       }
   }
 
-  /// The latest record in a log whose id begins with ours.
-  private func decisionInLog(_ path: String) throws -> Decision {
+  /// The latest record in a log whose id begins with `id`.
+  static func decision(_ id: String, inLog path: String) throws -> Decision {
     var found: Decision?
     var number = 0
     try forEachLine(of: path) { line in

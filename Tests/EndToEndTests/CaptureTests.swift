@@ -6,9 +6,11 @@ import Primitives
 import Testing
 
 /// A host and somebody who talks to it, joined by a cable.
-private final class Cable {
+final class Cable {
   static let own = "10.89.0.1"
   static let peer = "10.89.0.2"
+  /// Another one, at the same end of the cable.
+  static let other = "10.89.0.3"
   let host: String
   let outside: String
   private static let ip = (["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"] as [String]).first { access($0, X_OK) == 0 }
@@ -38,6 +40,7 @@ private final class Cable {
       for n in \(host) \(outside); do ip -n $n link set lo up; ip -n $n link set cable up; done
       ip -n \(host) address add \(Cable.own)/24 dev cable
       ip -n \(outside) address add \(Cable.peer)/24 dev cable
+      ip -n \(outside) address add \(Cable.other)/24 dev cable
       """,
     ])
     if made.status != 0 { Issue.record("\(made)") }
@@ -47,13 +50,14 @@ private final class Cable {
   var inside: [String] { [Cable.ip ?? "", "netns", "exec", host] }
 
   /// Asks the host for the address of a name, over UDP, from outside. Nobody answers.
-  func ask(_ name: String, times: Int = 1) {
+  func ask(_ name: String, times: Int = 1, from address: String = Cable.peer) {
     let result = run([
       Cable.ip ?? "", "netns", "exec", outside, "python3", "-c",
       """
       import socket, struct
       name = b"".join(bytes([len(p)]) + p for p in b"\(name)".split(b".")) + b"\\0"
       s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+      s.bind(("\(address)", 0))
       for i in range(\(times)):
           s.sendto(struct.pack(">HHHHHH", i, 0x100, 1, 0, 0, 0) + name + struct.pack(">HH", 1, 1), ("\(Cable.own)", 53))
       """,
@@ -63,7 +67,7 @@ private final class Cable {
 }
 
 @Suite(.serialized) struct CaptureTests {
-  private static let rule = """
+  static let rule = """
     schema_version: '1.0'
     id: ATR-2026-99901
     title: 'A name that nobody should ask for'

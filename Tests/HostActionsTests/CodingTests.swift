@@ -17,7 +17,7 @@ private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<HostActionAnswer> { 
     .perform(key: "k", .kill(ProcessTarget(pid: 1, signal: .terminate))),
     .perform(key: "k", .quarantine(FileTarget(path: "/tmp/x y\n", device: 1, inode: .max, sha256: [UInt8](repeating: 7, count: 32)))),
     .perform(key: "k", .quarantine(FileTarget(path: "/" + String(repeating: "a", count: Limits.hostPathBytes - 1)))),
-    .perform(key: "k", .disable(account: "alice")), .outcomes(["a", "B-9_"]), .outcomes([]), .undo(key: "k"), .list, .status,
+    .perform(key: "k", .disable(account: "alice")), .perform(key: "k", .cut(PacketSelectionTests.whole)), .outcomes(["a", "B-9_"]), .outcomes([]), .undo(key: "k"), .list, .status,
   ]
   static let outcomes = HostActionOutcome.State.allCases.map { HostActionOutcome($0, "code", "ä detail \($0)") }
   static let answers: [HostActionAnswer] =
@@ -58,6 +58,11 @@ private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<HostActionAnswer> { 
     func text(_ value: String) -> [UInt8] { [UInt8(value.utf8.count >> 8), UInt8(value.utf8.count & 255)] + Array(value.utf8) }
     let zero8 = [UInt8](repeating: 0, count: 8)
     let pid: [UInt8] = [0, 0, 0, 9]
+    let decision = text("d0123456789abcdef")
+    /// What stands behind the decision of a cut: one network, no moments, times 0 to 1, 1 packet, 4096 bytes.
+    func cut(network: String = "192.0.2.7/32") -> [UInt8] {
+      [0, 0, 0, 1] + text(network) + [0, 0, 0, 0] + zero8 + zero8.dropLast() + [1] + zero8.dropLast() + [1] + zero8.dropLast(2) + [16, 0]
+    }
     return [
       ("unknown kind", frame(6, [])), ("an answer", frame(0x81, [])), ("another version", frame(5, [], version: 2)),
       ("reserved", frame(5, [], reserved: 1)),
@@ -77,6 +82,12 @@ private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<HostActionAnswer> { 
       ("more arguments than bytes", frame(1, text("a") + [1] + text("p") + [0, 0, 255, 255] + [0, 0, 0, 0])),
       ("33 arguments", frame(1, text("a") + [1] + text("p") + [0, 0, 0, 33] + [UInt8](repeating: 0, count: 66) + [0, 0, 0, 0])),
       ("no account", frame(1, text("a") + [4] + text(""))), ("no UTF-8", frame(1, text("a") + [4, 0, 1, 0xff])),
+      ("a decision that is a path", frame(1, text("a") + [5] + text("../../../etc/cron") + cut())),
+      ("a decision with an escape", frame(1, text("a") + [5] + text("d\u{1b}[31m567890abcd") + cut())),
+      ("a network that is a word", frame(1, text("a") + [5] + decision + cut(network: "all"))),
+      ("a network with bits of a host", frame(1, text("a") + [5] + decision + cut(network: "192.0.2.7/24"))),
+      ("nobody to look for", frame(1, text("a") + [5] + decision + [0, 0, 0, 0, 0, 0, 0, 0] + cut().suffix(32))),
+      ("more packets than there may be", frame(1, text("a") + [5] + decision + cut().dropLast(16) + [1] + [UInt8](repeating: 0, count: 15))),
       ("257 keys", frame(2, [0, 0, 1, 1] + [UInt8](repeating: 0, count: 600))),
     ]
   }()

@@ -103,7 +103,7 @@ import Testing
       plan.actions.map(\.line) == [
         "execute block_ip 192.0.2.7/32 for 2h", "execute unblock_ip 192.0.2.7/32", "execute notify syslog alert", "execute notify webhook w",
         "execute notify executable e --id=\(record.id) 192.0.2.7/32 ATR-2026-99999 high 0.950 all { {}", "execute capture_evidence 3 lines",
-        "execute capture_evidence packets of 192.0.2.7/32 for 30s up to 1048576 bytes", "execute kill_process 4711 with KILL",
+        "execute capture_evidence packets of 192.0.2.7/32, 30s before and after, up to 1048576 bytes", "execute kill_process 4711 with KILL",
         "execute quarantine_file /tmp/x", "execute disable_account eve", "execute log_only",
       ])
     #expect(
