@@ -64,7 +64,8 @@ let package = Package(
     library(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
-    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    library("Baseline", ["Primitives", "Events"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "Baseline"]),
     library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
@@ -86,7 +87,8 @@ let package = Package(
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Baseline", "Detection", "Playbooks", "Export",
+        "LogSources",
         "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
@@ -115,7 +117,7 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
+        "RuleImport", "RuleConversion", "Baseline", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
         "PacketSources", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
@@ -143,7 +145,8 @@ let package = Package(
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
-    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring"]),
+    tests(of: "Baseline", ["Primitives", "Events"]),
+    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "Baseline"]),
     tests(of: "Playbooks", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "AgentRuntime"]),
     tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),

@@ -15,6 +15,8 @@ public struct DetectorConfiguration: Sendable {
   public var reconsiderAfter: [Nanoseconds] = [.minutes(10), .minutes(30), .hours(1)]
   /// Whether evidence that any local user could have forged may propose a block.
   public var claimedMayBlock = true
+  /// Whether what is usual on this host is learned, and judged by (Baseline).
+  public var usesBaseline = true
   /// Lower-case hexadecimal; names the configuration in each decision.
   public var hash = "default"
   public init() {}

@@ -47,6 +47,9 @@ public struct EventClock: Sendable {
 
   public init() {}
 
+  /// How far the source's clock is believed to be: an event far ahead has not moved it until another one agrees.
+  public func newest(source: UInt32) -> EventTime { Int(source) < clocks.count ? clocks[Int(source)].newest : .distantPast }
+
   public mutating func observe(_ time: EventTime, source: UInt32) -> Reading {
     let index = Int(source)
     while clocks.count <= index { clocks.append(SourceClock()) }

@@ -48,6 +48,10 @@ import Primitives
   case sshClientBanner, sshServerBanner, sshClientHASSH, sshServerHASSH
   // JSON-RPC (OpenTelemetry's names), credentials
   case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
+  // the baseline's judgement
+  case baselineLoginNetwork, baselineLoginMethod, baselineLoginHost, baselineLoginHour, baselineSudoCommand, baselineSwitchedUser
+  case baselineCronCommand, baselineService, baselineProcessParent, baselineServicePort, baselineDNSDomain, baselineTLSClient
+  case baselineLogins, baselineAttempts, baselineCommands, baselineEvents, baselineSentBytes
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -221,6 +225,23 @@ import Primitives
     case .rpcRequestID: ("rpc.jsonrpc.request_id", .text)
     case .rpcErrorCode: ("rpc.jsonrpc.error_code", .integer)
     case .isCleartextCredential: ("panguard.auth.cleartext", .integer)
+    case .baselineLoginNetwork: ("baseline.login_network", .text)
+    case .baselineLoginMethod: ("baseline.login_method", .text)
+    case .baselineLoginHost: ("baseline.login_host", .text)
+    case .baselineLoginHour: ("baseline.login_hour", .text)
+    case .baselineSudoCommand: ("baseline.sudo_command", .text)
+    case .baselineSwitchedUser: ("baseline.switched_user", .text)
+    case .baselineCronCommand: ("baseline.cron_command", .text)
+    case .baselineService: ("baseline.service", .text)
+    case .baselineProcessParent: ("baseline.process_parent", .text)
+    case .baselineServicePort: ("baseline.service_port", .text)
+    case .baselineDNSDomain: ("baseline.dns_domain", .text)
+    case .baselineTLSClient: ("baseline.tls_client", .text)
+    case .baselineLogins: ("baseline.logins", .integer)
+    case .baselineAttempts: ("baseline.attempts", .integer)
+    case .baselineCommands: ("baseline.commands", .integer)
+    case .baselineEvents: ("baseline.events", .integer)
+    case .baselineSentBytes: ("baseline.sent_bytes", .integer)
     }
   }
 }
