@@ -117,8 +117,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Baseline", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
-        "PacketSources", "Storage", "TypedYAML", "CLinux",
+        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "LogSources", "PacketParsers",
+        "PacketSources", "Baseline", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 

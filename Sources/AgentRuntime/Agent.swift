@@ -436,6 +436,12 @@ public final class Agent {
       let outcome = reload()
       responder.audit("\(peer)", "reload", outcome.message, isOperator: true)
       return outcome.json
+    case .baseline(let wish):
+      let outcome = configuration.usesBaseline ? wish.perform(on: &pipeline.detector.baseline) : .refused("baseline.enabled is false")
+      // Stored with the next commit, which is now: it must survive a crash.
+      if outcome.isDone { commit(isLast: true) }
+      responder.audit("\(peer)", "baseline", "\(wish.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+      return outcome.json
     default: return responder.answer(request, peer, storeProblem: storeProblem)
     }
   }
@@ -618,7 +624,8 @@ public final class Agent {
 
   // MARK: Storing and showing
 
-  private static let baselineKey = "baseline"
+  /// Of the state in the store.
+  public static let baselineKey = "baseline"
   private var isBaselineDirty: Bool { configuration.usesBaseline && pipeline.detector.baseline.newest != baselineStored }
   private var baselineStored = EventTime.distantPast
   private var baselineStoredAt = MonotonicTime.now()
@@ -631,7 +638,8 @@ public final class Agent {
     var batch = CommitBatch(decisions: pending)
     batch.response = responder.batch()
     // In the same transaction as the places: what comes behind them is learned when it is read again.
-    let storesBaseline = isBaselineDirty && (isLast || MonotonicTime.now() - baselineStoredAt >= Limits.baselineStoreInterval.count)
+    let isBaselineDue = isBaselineDirty && MonotonicTime.now() - baselineStoredAt >= Limits.baselineStoreInterval.count
+    let storesBaseline = configuration.usesBaseline && (isLast || isBaselineDue)
     if storesBaseline { batch.response.state.append((Agent.baselineKey, pipeline.detector.baseline.snapshot())) }
     for file in files {
       guard let checkpoint = file.tail.checkpoint else { continue }

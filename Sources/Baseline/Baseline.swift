@@ -296,7 +296,7 @@ extension BaselineFinding {
     event.set(.eventProvider, "panguard")
     event.set(.eventAction, kind.action)
     var reason: [UInt8] = Array(rate.name.utf8)
-    reason.append(contentsOf: ", usually " .utf8)
+    reason.append(contentsOf: ", usually ".utf8)
     reason.append(decimal: expected)
     reason.append(contentsOf: (kind == .drift ? " a day" : " in this hour").utf8)
     reason.withUnsafeBytes { event.set(.eventReason, $0) }

@@ -13,6 +13,10 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
   public var field: Field { definition.field }
   /// "login_network", as operators write it.
   public var name: String { String("\(field.name)".dropFirst("baseline.".count)) }
+  public init?(name: String) {
+    guard let found = PairClass.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
   /// What the halves are, for people.
   public var halves: (subject: StaticString, object: StaticString) { (definition.subject, definition.object) }
   /// Entries of its set; each pair is one, and so is each first half.
@@ -79,7 +83,7 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
 
   /// How far the running hour is from what is usual at this hour of the week, in thousandths of spreads.
   public var field: Field { definition.field }
-  /// "logins": the metric's name in `deviation_from_baseline`.
+  /// "logins", for people.
   public var name: String { "\(definition.name)" }
   /// What a rule that reads it groups by.
   public var subject: Field { definition.subject }
@@ -92,10 +96,6 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
     case .events: (.baselineEvents, "events", .eventProvider)
     case .requestBytes: (.baselineSentBytes, "sent_bytes", .sourceIP)
     }
-  }
-  public init?(name: String) {
-    guard let found = RateClass.allCases.first(where: { $0.name == name }) else { return nil }
-    self = found
   }
 
   /// What the event adds.

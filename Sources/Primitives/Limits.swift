@@ -104,6 +104,8 @@ public enum Limits {
   public static let baselineSlowDays: Int64 = 90
   /// Findings at the end of one hour. The rest is left out: where everything changes at once, the first ones say so.
   public static let baselineFindings = 64
+  /// Bytes of a baseline in a file: more than a full one has.
+  public static let baselineFileBytes = 16 * 1024 * 1024
   /// How often the baseline is stored while events come.
   public static let baselineStoreInterval = Nanoseconds.minutes(5)
   /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).

@@ -473,8 +473,8 @@ private struct Builder {
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
-      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)), digits: readsHost ? 0 : Int32(detection.digits),
-      baseline: baseline, isApart: WindowRule.isApart(detection))
+      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)),
+      digits: readsHost ? 0 : Int32(detection.digits), baseline: baseline, isApart: WindowRule.isApart(detection))
   }
 
   private mutating func addBaseline(_ baseline: BehavioralDetection.Baseline, _ detection: BehavioralDetection) -> Int32 {

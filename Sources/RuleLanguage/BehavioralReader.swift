@@ -82,7 +82,8 @@ struct BehavioralReader {
     if aggregation != .max { problems.error(section.location(of: "aggregation"), "the host's baseline is read with aggregation: max") }
     if case .known(let field)? = metric, names.contains(field) { return }
     problems.error(
-      section.location(of: "metric"), "the host's baseline has no such metric", hint: "write one of \(names.map { "\($0.name)" }.joined(separator: ", "))")
+      section.location(of: "metric"), "the host's baseline has no such metric",
+      hint: "write one of \(names.map { "\($0.name)" }.joined(separator: ", "))")
   }
 
   private static let deviation = "deviation_from_baseline"

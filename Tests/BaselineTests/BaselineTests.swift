@@ -100,7 +100,9 @@ final class Host {
     for minute in 0..<1000 { oneDay.login("alice", from: "192.0.2.10", at: Host.at(day: 0, hour: Int64(minute) / 60, minute: Int64(minute) % 60)) }
     #expect(!oneDay.baseline.state(of: .loginNetwork).learning.isLearned)
     let fewHours = Host()
-    for day in 0..<19 { for minute in 0..<10 { fewHours.login("alice", from: "192.0.2.10", at: Host.at(day: Int64(day), hour: 9, minute: Int64(minute))) } }
+    for day in 0..<19 as Range<Int64> {
+      for minute in 0..<10 as Range<Int64> { fewHours.login("alice", from: "192.0.2.10", at: Host.at(day: day, hour: 9, minute: minute)) }
+    }
     #expect(!fewHours.baseline.state(of: .loginNetwork).learning.isLearned)
     let few = Host()
     for day in 0..<39 { few.login("alice", from: "192.0.2.10", at: Host.at(day: Int64(day), hour: Int64(day) % 24)) }

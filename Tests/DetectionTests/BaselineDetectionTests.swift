@@ -120,7 +120,10 @@ private final class Host {
   }
   static func at(_ day: Int64, _ hour: Int64, _ minute: Int64 = 0) -> EventTime { start + .days(day) + .hours(hour) + .minutes(minute) }
 
-  func feed(_ action: StaticString, _ user: String? = nil, from address: String? = nil, provider: StaticString = "sshd", at time: EventTime, isWarmUp: Bool = false) {
+  func feed(
+    _ action: StaticString, _ user: String? = nil, from address: String? = nil, provider: StaticString = "sshd", at time: EventTime,
+    isWarmUp: Bool = false
+  ) {
     offset += 100
     var line = "line \(offset)"
     line.withUTF8 { _ = event.begin(raw: Bytes($0), origin: EventOrigin(source: 0, offset: offset, length: UInt32($0.count))) }
