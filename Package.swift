@@ -69,7 +69,8 @@ let package = Package(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
     library("Scoring", ["Primitives"]),
     library("NetworkDetection", ["Primitives", "Events"]),
-    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection"]),
+    library("Baseline", ["Primitives", "Events"]),
+    library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Baseline"]),
     library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
     library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
@@ -92,8 +93,9 @@ let package = Package(
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Baseline", "Detection", "Playbooks", "Export",
+        "LogSources", "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux",
+        "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "FrameProtocol", "CLinux"]),
     library(
@@ -130,7 +132,7 @@ let package = Package(
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
         "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
-        "PacketParsers", "PacketSources", "HostActions", "Storage", "TypedYAML", "CLinux",
+        "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -160,7 +162,8 @@ let package = Package(
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
     tests(of: "Scoring"),
     tests(of: "NetworkDetection", ["Primitives", "Events"]),
-    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection"]),
+    tests(of: "Baseline", ["Primitives", "Events"]),
+    tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Baseline"]),
     tests(of: "Playbooks", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection", "AgentRuntime"]),
     tests(of: "Export", data: ["Golden"]),
     tests(of: "LogSources", ["Primitives", "Events", "CLinux", "CZlib"]),

@@ -2,6 +2,7 @@
 // one transaction, and only then shows them. Nothing is queued between the steps, so a slow store slows the reading, never the memory.
 // Invariants: a line's place is stored together with the decisions of that line, never before; while the store fails, nothing is read.
 import CLinux
+import Baseline
 import Detection
 import Events
 import Export
@@ -166,6 +167,13 @@ public final class Agent {
     }
     for diagnostic in detector.engine.diagnostics { report(.warning("\(diagnostic)")) }
     pipeline = Pipeline(detector: detector)
+    // Before any line is read: those that it has learned already are not to be learned again.
+    if configuration.usesBaseline, let bytes = try store.responseState(Agent.baselineKey) {
+      do { pipeline.detector.resume(try Baseline(snapshot: bytes)) } catch {
+        report(.warning("what was learned about this host could not be taken up, learning begins anew: \(error)"))
+      }
+      baselineStored = pipeline.detector.baseline.newest
+    }
     capture = hooks.capture.map { [pipeline] in CaptureFeed($0, pipeline) }
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
@@ -357,7 +365,7 @@ public final class Agent {
       if isDirty, isUrgent || pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     hooks.moment(.stopping)
-    if isDirty { commit() }
+    if isDirty || isBaselineDirty { commit(isLast: true) }
     if storeProblem == nil { responder.finish() }
     syslog?.flush()
     if let storeProblem {
@@ -383,7 +391,7 @@ public final class Agent {
       hooks.moment(.ready)
       return outcome
     }
-    if isDirty { commit() }
+    if isDirty || isBaselineDirty { commit(isLast: true) }
     if let storeProblem {
       let problem = "not reloaded: \(storeProblem); the rules and the configuration stay as they were"
       report(.warning(problem))
@@ -427,6 +435,12 @@ public final class Agent {
     case .reload:
       let outcome = reload()
       responder.audit("\(peer)", "reload", outcome.message, isOperator: true)
+      return outcome.json
+    case .baseline(let wish):
+      let outcome = configuration.usesBaseline ? wish.perform(on: &pipeline.detector.baseline) : .refused("baseline.enabled is false")
+      // Stored with the next commit, which is now: it must survive a crash.
+      if outcome.isDone { commit(isLast: true) }
+      responder.audit("\(peer)", "baseline", "\(wish.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
       return outcome.json
     default: return responder.answer(request, peer, storeProblem: storeProblem)
     }
@@ -610,13 +624,23 @@ public final class Agent {
 
   // MARK: Storing and showing
 
+  /// Of the state in the store.
+  public static let baselineKey = "baseline"
+  private var isBaselineDirty: Bool { configuration.usesBaseline && pipeline.detector.baseline.newest != baselineStored }
+  private var baselineStored = EventTime.distantPast
+  private var baselineStoredAt = MonotonicTime.now()
+
   /// Decisions and the places of their lines, in one transaction; then they are shown.
-  private func commit() {
+  private func commit(isLast: Bool = false) {
     responder.plan(pending[plannedCount...]) { targets[PlannedDecision($0)] ?? ResponseTargets() }
     targets.removeAll(keepingCapacity: true)
     plannedCount = pending.count
     var batch = CommitBatch(decisions: pending)
     batch.response = responder.batch()
+    // In the same transaction as the places: what comes behind them is learned when it is read again.
+    let isBaselineDue = isBaselineDirty && MonotonicTime.now() - baselineStoredAt >= Limits.baselineStoreInterval.count
+    let storesBaseline = configuration.usesBaseline && (isLast || isBaselineDue)
+    if storesBaseline { batch.response.state.append((Agent.baselineKey, pipeline.detector.baseline.snapshot())) }
     for file in files {
       guard let checkpoint = file.tail.checkpoint else { continue }
       let lines = file.lane.lines - file.acknowledgedLines
@@ -648,6 +672,7 @@ public final class Agent {
       return
     }
     storeProblem = nil
+    if storesBaseline { (baselineStored, baselineStoredAt) = (pipeline.detector.baseline.newest, MonotonicTime.now()) }
     silences.removeAll()
     lastCommit = MonotonicTime.now()
     isDirty = false

@@ -84,6 +84,8 @@ public struct Configuration: Sendable {
   public var notifyThreshold = 700
   /// Repeats of one subject and rule inside this span are one incident.
   public var incidentWindow = Nanoseconds.hours(24)
+  /// Whether the agent learns what is usual on this host.
+  public var usesBaseline = true
   public var textOutput = TextOutput.auto
   /// A file that every decision is appended to, one JSON object a line.
   public var jsonlPath: String?
@@ -111,6 +113,7 @@ public struct Configuration: Sendable {
     settings.incidentWindow = incidentWindow
     settings.reconsiderAfter = reconsiderAfter
     settings.claimedMayBlock = claimedEvidenceMayBlock
+    settings.usesBaseline = usesBaseline
     settings.hash = hash
     return settings
   }

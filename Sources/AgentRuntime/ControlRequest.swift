@@ -22,6 +22,7 @@ public enum ControlRequest: Equatable, Sendable {
   case actions
   /// By an action's key, or the beginning of it.
   case undo(String)
+  case baseline(BaselineRequest)
 
   /// Whether the agent is another one afterwards.
   public var changes: Bool {
@@ -51,6 +52,7 @@ public enum ControlRequest: Equatable, Sendable {
     case .pending: "pending"
     case .actions: "actions"
     case .undo(let key): "undo \(key)"
+    case .baseline(let request): request.line
     }
   }
 
@@ -87,6 +89,9 @@ public enum ControlRequest: Equatable, Sendable {
     case ("undo", 2):
       guard let key = id(words[1]) else { return nil }
       self = .undo(key)
+    case ("baseline", _):
+      guard let request = BaselineRequest(words: words) else { return nil }
+      self = .baseline(request)
     default: return nil
     }
   }

@@ -78,9 +78,11 @@ public final class Pipeline {
   @inline(__always)
   func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
     while tracker.nextExpired(asOf: lane.event.time, source: lane.source, into: &derived) {
+      detector.judge(&derived)
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }
     tracker.observe(&lane.event)
+    detector.judge(&lane.event)
     let decisions = detector.process(lane.event, isWarmUp: isWarmUp)
     if !decisions.isEmpty {
       targets = ResponseTargets(of: lane.event)
@@ -106,6 +108,7 @@ public final class Pipeline {
     var count = 0
     while tracker.nextExpired(asOf: now, source: lane.source, into: &derived) {
       count += 1
+      detector.judge(&derived)
       for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
     }
     return count
@@ -124,6 +127,8 @@ public final class Pipeline {
       ("join values beyond the limit", detector.engine.counters.droppedJoinValues),
       ("incidents and subjects evicted", detector.evictions),
       ("signals forgotten", detector.counters.forgottenSignals),
+      ("entries evicted from the baseline", detector.baseline.evictions),
+      ("subjects that had no room in the baseline's day", detector.baseline.refusedProfiles),
       ("events on which a rule could not be evaluated", detector.engine.counters.gracefulErrors),
       ("regular expressions stopped at their limit", detector.engine.counters.limitHits.reduce(0, +)),
       ("events counted late (clock went back a little)", detector.lateEvents),

@@ -54,7 +54,7 @@ public struct Provenance: Hashable, Sendable {
   /// Lower-case hexadecimal.
   public var ruleSetHash: String
   public var configurationHash: String
-  /// "none" until there is a baseline.
+  /// Names what the baseline had learned before the event; "none" where it is switched off.
   public var baselineHash: String
   public init(engineVersion: String, ruleSetHash: String, configurationHash: String, baselineHash: String) {
     self.engineVersion = engineVersion

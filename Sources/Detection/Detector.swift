@@ -1,5 +1,6 @@
 // The middle of Panguard: an event goes in, decisions come out. The daemon, `panguard replay`, `panguard rules test` and the tests
 // all call exactly this. No clock, file, socket, randomness, global or thread in it (DESIGN 4 and 8).
+import Baseline
 import Events
 import NetworkDetection
 import Primitives
@@ -79,6 +80,10 @@ private struct RuleProfile {
 public struct Detector: ~Copyable {
   public let ruleSet: RuleSet
   public var engine: RuleEngine
+  /// What is usual on this host; untouched where the configuration switches it off.
+  public var baseline = Baseline()
+  /// Of the baseline that was taken up. Lines up to here are in it: a warm-up must not teach them again.
+  private var baselineStart = EventTime.distantPast
   private let configuration: DetectorConfiguration
   private let provenance: Provenance
   private let profiles: [RuleProfile]
@@ -159,6 +164,16 @@ public struct Detector: ~Copyable {
     incidents.update(IncidentKey(rule: rule, subject: Detector.key(of: subject)), make: { incident }) { $0 = incident }
   }
 
+  /// Takes up what an earlier run had learned.
+  public mutating func resume(_ baseline: consuming Baseline) {
+    baselineStart = baseline.newest
+    self.baseline = baseline
+  }
+
+  /// Lets the baseline write into the event what it thinks of it, for the rules to read. To be called before `process`.
+  @inline(__always)
+  public mutating func judge(_ event: inout Event) { if configuration.usesBaseline { baseline.judge(&event) } }
+
   /// Feeds one event. With `isWarmUp` it only rebuilds what the detector remembers (windows, signals, clocks) and decides nothing:
   /// for lines that were decided before a restart.
   public mutating func process(_ event: borrowing Event, isWarmUp: Bool = false) -> [Decision] {
@@ -169,27 +184,40 @@ public struct Detector: ~Copyable {
       if let count = event.integer(.attemptCount) { counters.attempts &+= UInt64(clamping: count) }
       if event.has(.isAmbiguous) { counters.ambiguousEvents &+= 1 }
     }
+    var decisions: [Decision] = []
+    let isLearning = configuration.usesBaseline && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
+    // A stamp that lies far ahead, and may be wrong, must not end hours: it is learned where its source's clock is.
+    let settled = isLearning ? clock.newest(source: event.origin.source) : reading.time
+    if isLearning { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
     engine.evaluate(
       event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
-    var found = false
-    if reading.feedsWindows, NetworkDetectors.concerns(event) {
-      network.observe(event, at: reading.time)
-      found = !network.findings.isEmpty
+    var isFlagged = isLearning && matches.contains { isAccusing(rule: $0.rule) }
+    let isFound = reading.feedsWindows && NetworkDetectors.concerns(event) && finds(event, at: reading.time)
+    if !matches.isEmpty || isFound || reading.anomaly != nil {
+      concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
+      if let anomaly = reading.anomaly { processAnomaly(anomaly, event, at: reading.time, isWarmUp: isWarmUp, into: &decisions) }
+      if isFound, processFindings(event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions) {
+        isFlagged = true
+      }
     }
-    if matches.isEmpty, reading.anomaly == nil, !found { return [] }
-    var decisions: [Decision] = []
-    concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
-    if let anomaly = reading.anomaly { processAnomaly(anomaly, event, at: reading.time, isWarmUp: isWarmUp, into: &decisions) }
-    if found { processFindings(event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions) }
+    if isLearning { learn(event, at: settled, isFlagged: isFlagged) }
     return decisions
   }
 
-  /// What the network's events tell together is an event of its own, behind the one that completed it.
+  // MARK: The network
+
+  private mutating func finds(_ event: borrowing Event, at time: EventTime) -> Bool {
+    network.observe(event, at: time)
+    return !network.findings.isEmpty
+  }
+
+  /// What the network's events tell together is an event of its own, behind the one that completed it. True: a rule accuses somebody of it.
   private mutating func processFindings(
     _ event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool, into decisions: inout [Decision]
-  ) {
+  ) -> Bool {
     var derived = Event()
     swap(&derived, &derivedEvent)
+    var isFlagged = false
     for index in network.findings.indices {
       derived.begin(raw: event.raw, origin: event.origin)
       derived.time = time
@@ -197,9 +225,47 @@ public struct Detector: ~Copyable {
       if let host = event.text(.hostName), !derived.has(.hostName) { derived.set(.hostName, host) }
       if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
       engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
+      isFlagged = isFlagged || matches.contains { isAccusing(rule: $0.rule) }
       concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
     }
     swap(&derived, &derivedEvent)
+    return isFlagged
+  }
+
+  // MARK: Baseline
+
+  /// What such a rule speaks of is no ordinary event: it is never learned, whether or not its match became a record.
+  private func isAccusing(rule: Int) -> Bool { !profiles[rule].isExculpatory && profiles[rule].severity > .informational }
+
+  private mutating func learn(_ event: borrowing Event, at time: EventTime, isFlagged: Bool) {
+    // Only what it asks about is worth looking the subject up.
+    let isClean = !isFlagged && !(baseline.concerns(event) && isUnderSuspicion(event, at: time))
+    baseline.learn(event, at: time, isClean: isClean)
+  }
+  /// Whether a rule has accused the event's source or user lately.
+  private mutating func isUnderSuspicion(_ event: borrowing Event, at time: EventTime) -> Bool {
+    if let address = event.address(.sourceIP), isSuspect(sourceKey(address), at: time) { return true }
+    guard let user = event.text(.userName) else { return false }
+    return isSuspect(Detector.key(label: "user") { $0.append(clipped(user.slice(0, Limits.subjectBytes + 4).string)) }, at: time)
+  }
+  private func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
+    guard let entries = subjects.peek(subject)?.entries else { return false }
+    return entries.contains { isAccusing(rule: Int($0.rule)) && time - $0.lastTime <= configuration.incidentWindow }
+  }
+
+  /// What shows when an hour is over is an event of its own, so that rules can speak of it.
+  private mutating func endHours(_ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]) {
+    for finding in baseline.advance(to: time) {
+      var derived = Event()
+      swap(&derived, &derivedEvent)
+      derived.begin(raw: event.raw, origin: event.origin)
+      derived.time = time
+      derived.trust = event.trust
+      finding.write(to: &derived)
+      engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
+      concludeMatches(of: derived, at: time, isUnconfirmed: false, isWarmUp: isWarmUp, into: &decisions)
+      swap(&derived, &derivedEvent)
+    }
   }
 
   /// A clock anomaly is an event of its own, so that rules can speak of it.
@@ -320,14 +386,15 @@ public struct Detector: ~Copyable {
 
   /// The key, and the subject where it had to be made for that.
   private mutating func subjectKey(of match: RuleMatch, _ event: borrowing Event) -> (key: Fingerprint, subject: Subject?) {
-    if match.group.isEmpty, let address = Detector.subjectAddress(of: event) {
-      if let lastSource, lastSource.address == address { return (lastSource.key, nil) }
-      let key = Detector.key(label: "source") { address.append(to: &$0) }
-      lastSource = (address, key)
-      return (key, nil)
-    }
+    if match.group.isEmpty, let address = Detector.subjectAddress(of: event) { return (sourceKey(address), nil) }
     let subject = subject(of: match, event)
     return (Detector.key(of: subject), subject)
+  }
+  private mutating func sourceKey(_ address: IPAddress) -> Fingerprint {
+    if let lastSource, lastSource.address == address { return lastSource.key }
+    let key = Detector.key(label: "source") { address.append(to: &$0) }
+    lastSource = (address, key)
+    return key
   }
   static func key(of subject: Subject) -> Fingerprint {
     let (kind, label): (StaticString, String) =
@@ -451,6 +518,9 @@ public struct Detector: ~Copyable {
     if network.base.isLoopback || network.base.isUnspecified || network.base.isLinkLocal {
       return (.notify, "\(source) is an address of this host or its link and is never blocked")
     }
+    guard signals.contains(where: { $0.weight.value > 0 && $0.family != ConfidenceModel.anomalyFamily }) else {
+      return (.notify, "everything that speaks against the subject is unusual behaviour, and that alone never blocks")
+    }
     if !configuration.claimedMayBlock, let objection = TrustPolicy.objection(trust: trust, signals: signals, threshold: act) {
       return (.notify, objection)
     }
@@ -499,6 +569,7 @@ public struct Detector: ~Copyable {
         EvidenceRecord(
           source: sourceName($0.origin.source), offset: $0.origin.offset, length: $0.origin.length, time: $0.time, fingerprint: $0.fingerprint)
       }, evidenceTotal: match.evidenceTotal, provenance: provenance)
+    if configuration.usesBaseline { decision.provenance.baselineHash = baseline.hash }
     decision.profiles = ruleSet.profileNames(match.profiles)
     decision.upstream = match.chain.map(\.eventID)
     if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }

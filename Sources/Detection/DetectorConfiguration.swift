@@ -18,6 +18,8 @@ public struct DetectorConfiguration: Sendable {
   public var claimedMayBlock = true
   /// What network detectors are told.
   public var network = NetworkDetectionConfiguration()
+  /// Whether what is usual on this host is learned, and judged by (Baseline).
+  public var usesBaseline = true
   /// Lower-case hexadecimal; names the configuration in each decision.
   public var hash = "default"
   public init() {}

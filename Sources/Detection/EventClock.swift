@@ -47,6 +47,9 @@ public struct EventClock: Sendable {
 
   public init() {}
 
+  /// How far the source's clock is believed to be: an event far ahead has not moved it until another one agrees.
+  public func newest(source: UInt32) -> EventTime { Int(source) < clocks.count ? clocks[Int(source)].newest : .distantPast }
+
   /// `isReport`: the event tells when it is over of what began earlier (a flow that fell silent an hour ago). It is no sign of a clock that
   /// went back, and counts as now, however old it is.
   public mutating func observe(_ time: EventTime, source: UInt32, isReport: Bool = false) -> Reading {

@@ -49,6 +49,10 @@ import Primitives
   // JSON-RPC (OpenTelemetry's names), credentials
   case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
   case flowEnd, flowTunnel, tlsServerExpired
+  // the baseline's judgement
+  case baselineLoginNetwork, baselineLoginMethod, baselineLoginHost, baselineLoginHour, baselineSudoCommand, baselineSwitchedUser
+  case baselineCronCommand, baselineService, baselineProcessParent, baselineServicePort, baselineDNSDomain, baselineTLSClient
+  case baselineLogins, baselineAttempts, baselineCommands, baselineEvents, baselineSentBytes
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -225,6 +229,23 @@ import Primitives
     case .flowEnd: ("panguard.flow.end", .text)
     case .flowTunnel: ("panguard.flow.tunnel", .text)
     case .tlsServerExpired: ("panguard.tls.expired", .integer)
+    case .baselineLoginNetwork: ("baseline.login_network", .text)
+    case .baselineLoginMethod: ("baseline.login_method", .text)
+    case .baselineLoginHost: ("baseline.login_host", .text)
+    case .baselineLoginHour: ("baseline.login_hour", .text)
+    case .baselineSudoCommand: ("baseline.sudo_command", .text)
+    case .baselineSwitchedUser: ("baseline.switched_user", .text)
+    case .baselineCronCommand: ("baseline.cron_command", .text)
+    case .baselineService: ("baseline.service", .text)
+    case .baselineProcessParent: ("baseline.process_parent", .text)
+    case .baselineServicePort: ("baseline.service_port", .text)
+    case .baselineDNSDomain: ("baseline.dns_domain", .text)
+    case .baselineTLSClient: ("baseline.tls_client", .text)
+    case .baselineLogins: ("baseline.logins", .integer)
+    case .baselineAttempts: ("baseline.attempts", .integer)
+    case .baselineCommands: ("baseline.commands", .integer)
+    case .baselineEvents: ("baseline.events", .integer)
+    case .baselineSentBytes: ("baseline.sent_bytes", .integer)
     }
   }
 }

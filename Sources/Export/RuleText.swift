@@ -50,6 +50,7 @@ public enum RuleText {
       case .rolling_mean: "its mean over \(baseline.lookback ?? b.window)"
       case .historical_percentile: "percentile \(decimal(baseline.percentile, 3)) of \(baseline.lookback ?? b.window)"
       case .fixed: decimal(baseline.value, b.digits)
+      case .hour_of_week: "what is usual on this host at this hour of the week"
       }
     return "at least \(decimal(Int64(b.threshold.magnitude), 3)) \(unit) \(b.threshold < 0 ? "below" : "above") \(from)"
   }

@@ -109,13 +109,13 @@ extension FrameReader {
       return .disable(account: account)
     case .cut:
       let decision = try text(atMost: 17)
-      let networks = try list(atMost: Limits.cutNetworks) { (reader) throws(ProtocolError) in
+      let networks = try list(atMost: Limits.cutNetworks) { (reader) throws(FrameError) in
         let text = try reader.text(atMost: 64)
         // As it is written by us: what is read is written back to the same bytes.
         guard let network = CIDR(text), "\(network)" == text else { throw failure }
         return network
       }
-      let moments = try list(atMost: Limits.cutMoments) { (reader) throws(ProtocolError) in try reader.nanoseconds() }
+      let moments = try list(atMost: Limits.cutMoments) { (reader) throws(FrameError) in try reader.nanoseconds() }
       let selection = PacketSelection(
         decision: decision, networks: networks, moments: moments, since: try nanoseconds(), until: try nanoseconds(), packets: try u64(),
         bytes: try u64())

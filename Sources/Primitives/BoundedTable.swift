@@ -97,6 +97,15 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     }
   }
 
+  /// The same, on values that may be changed. Nothing is touched.
+  public mutating func modifyOldestFirst(_ body: (Key, inout Value) -> Void) {
+    var at = oldest
+    while at >= 0 {
+      body(slots[Int(at)].key, &slots[Int(at)].value)
+      at = slots[Int(at)].newer
+    }
+  }
+
   private mutating func touch(_ slot: Int32) {
     guard slot != newest else { return }
     unlink(slot)

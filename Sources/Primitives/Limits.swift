@@ -70,6 +70,44 @@ public enum Limits {
   public static let baselineSlots: Int64 = 65_536
   /// Samples without which there is no baseline: of fewer, a spread says nothing.
   public static let baselineSamples: Int64 = 3
+  /// What a class of pairs must have seen before it tells novelty: days and hours with events, observations, and the share of what comes
+  /// that it is estimated to know. A week has all days; less coverage means that most of what it calls new would be ordinary.
+  public static let baselineDays: Int64 = 7
+  public static let baselineHours: Int64 = 20
+  public static let baselineObservations: Int64 = 40
+  public static let baselineCoverageThousandths: Int64 = 850
+  /// Days without a sight after which a pair is new again: the slow horizon.
+  public static let baselineMemoryDays: Int64 = 90
+  /// Days for which a pair counts as seen only recently.
+  public static let baselineRecentDays: Int64 = 2
+  /// Pairs that one class knows, about 90 bytes each; more in classes that a network fills. Beyond it the pair that was silent longest is
+  /// forgotten, and counted.
+  public static let baselinePairs = 4096
+  public static let baselineWidePairs = 16_384
+  /// Pairs that enter a learned class in one day. The rest waits, at most so many for each class; beyond that they are counted.
+  public static let baselineNewPerDay: Int64 = 64
+  public static let baselinePending = 256
+  /// Subjects that have a rate, 4.7 KiB each, and how many may come in one day. Beyond the first the longest-silent one is forgotten and
+  /// counted, beyond the second new ones are, until the next day.
+  public static let baselineProfiles = 512
+  public static let baselineProfilesPerDay = 64
+  /// Bytes of a subject's name, and of what a pending pair is called. Longer ones are cut.
+  public static let baselineLabelBytes = 128
+  /// Samples of an hour of the week that make an expectation (weeks), and of an hour of the day while the week is too young.
+  public static let baselineWeeks: Int64 = 3
+  public static let baselineDailySamples: Int64 = 5
+  /// CUSUM's reference value and decision interval, in thousandths of spreads.
+  public static let baselineShiftReference: Int64 = 500
+  public static let baselineShiftInterval: Int64 = 16_000
+  /// The horizons that are compared.
+  public static let baselineFastDays: Int64 = 14
+  public static let baselineSlowDays: Int64 = 90
+  /// Findings at the end of one hour. The rest is left out: where everything changes at once, the first ones say so.
+  public static let baselineFindings = 64
+  /// Bytes of a baseline in a file: more than a full one has.
+  public static let baselineFileBytes = 16 * 1024 * 1024
+  /// How often the baseline is stored while events come.
+  public static let baselineStoreInterval = Nanoseconds.minutes(5)
   /// Chains that one correlation rule follows at a time, and matches that all of them hold together (about 500 bytes each).
   /// Beyond either the chain that was silent longest is evicted and counted.
   public static let correlationChains = 4096

@@ -460,7 +460,9 @@ private struct Builder {
       merge = .sum
       exact = Int(max(Int64(exact), min(detection.minEvents, Int64(Limits.entriesPerGroup))))
     }
-    let baseline = detection.baseline.map { addBaseline($0, detection) } ?? -1
+    // The host's own baseline has done its part before the rules see the event: its field holds deviations, to be compared as they are.
+    let readsHost = detection.baseline?.source == .hour_of_week
+    let baseline = readsHost ? -1 : detection.baseline.map { addBaseline($0, detection) } ?? -1
     let first = Int32(groupSlots.count)
     for field in detection.groupBy { groupSlots.append(slot(field)) }
     return WindowRule(
@@ -471,8 +473,8 @@ private struct Builder {
       countsEventsApart: detection.minEvents > 1 && (merge == .max || merge == .distinct), firstGroupSlot: first,
       groupSlotCount: Int32(detection.groupBy.count),
       metricSlot: needsMetric(detection.aggregation) ? detection.metricField.map { slot($0) } ?? -1 : -1,
-      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)), digits: Int32(detection.digits),
-      baseline: baseline, isApart: WindowRule.isApart(detection))
+      groupsByNetwork: detection.groupsIPv6ByNetwork && detection.groupBy.contains(.known(.sourceIP)),
+      digits: readsHost ? 0 : Int32(detection.digits), baseline: baseline, isApart: WindowRule.isApart(detection))
   }
 
   private mutating func addBaseline(_ baseline: BehavioralDetection.Baseline, _ detection: BehavioralDetection) -> Int32 {
@@ -480,7 +482,7 @@ private struct Builder {
       switch baseline.source {
       case .rolling_mean: .rollingMean
       case .historical_percentile: .percentile
-      case .fixed: .fixed
+      case .fixed, .hour_of_week: .fixed
       }
     let slots = (baseline.lookback?.count ?? 0) / max(1, detection.window.count)
     baselines.append(

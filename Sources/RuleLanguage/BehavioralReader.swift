@@ -31,6 +31,8 @@ struct BehavioralReader {
     let digits = digits(aggregation, metricField)
     let window = section.duration("window", isRequired: true)
     let baseline = isDeviation ? self.baseline(section, digits: digits, window: window) : nil
+    let readsHost = baseline?.source == .hour_of_week
+    if readsHost { checkHostMetric(section, aggregation, metricField) }
     let threshold: Int64?
     if isDeviation {
       threshold = section.decimal("threshold", digits: 3, in: -1_000_000_000...1_000_000_000, isRequired: true)
@@ -69,9 +71,19 @@ struct BehavioralReader {
       metric: metric, metricField: metricField, aggregation: aggregation, window: window, comparison: comparison, threshold: threshold,
       groupBy: groupBy, groupsIPv6ByNetwork: hasAddress && groupsIPv6ByNetwork ?? true, filter: filter,
       filterExpression: .all(filter.indices.map { .condition($0) }), minEvents: minEvents, cooldown: cooldown)
-    detection.digits = digits
+    detection.digits = readsHost ? 3 : digits
     detection.baseline = baseline
+    if readsHost, threshold < 0 { detection.comparison = .lte }
     return .behavioral(detection)
+  }
+  /// What the host's baseline knows is a field of the event, and a number that means the same in all of the window: only its maximum does.
+  private func checkHostMetric(_ section: Section, _ aggregation: BehavioralDetection.Aggregation?, _ metric: FieldReference?) {
+    let names = Field.allCases.filter { $0.kind == .integer && "\($0.name)".hasPrefix("baseline.") }
+    if aggregation != .max { problems.error(section.location(of: "aggregation"), "the host's baseline is read with aggregation: max") }
+    if case .known(let field)? = metric, names.contains(field) { return }
+    problems.error(
+      section.location(of: "metric"), "the host's baseline has no such metric",
+      hint: "write one of \(names.map { "\($0.name)" }.joined(separator: ", "))")
   }
 
   private static let deviation = "deviation_from_baseline"
@@ -124,6 +136,13 @@ struct BehavioralReader {
         problems.error(inner.location(of: "deviation_unit"), "a fixed baseline has no standard deviation", hint: "write deviation_unit: fraction")
       }
       baseline.value = inner.decimal("value", digits: digits, in: -1_000_000_000_000...1_000_000_000_000, isRequired: true) ?? 0
+      return baseline
+    }
+    if source == .hour_of_week {
+      if !isHostRule { problems.error(inner.location(of: "source"), "only rules about a host can ask for the host's own baseline") }
+      if unit == .fraction {
+        problems.error(inner.location(of: "deviation_unit"), "the host's baseline tells standard deviations", hint: "write deviation_unit: stddev")
+      }
       return baseline
     }
     baseline.lookback = inner.duration("lookback", isRequired: true)

@@ -98,7 +98,12 @@ public struct BehavioralDetection: Codable, Sendable {
   public enum Aggregation: String, Codable, Sendable, CaseIterable { case count, sum, avg, max, distinct_count, rate }
   /// What `operator: deviation_from_baseline` compares with.
   public struct Baseline: Codable, Sendable {
-    public enum Source: String, Codable, Sendable, CaseIterable { case rolling_mean, historical_percentile, fixed }
+    public enum Source: String, Codable, Sendable, CaseIterable {
+      case rolling_mean, historical_percentile, fixed
+      /// The host profile's: the metric is a field that the host's own baseline fills (`baseline.logins`), and it is the deviation itself, in
+      /// thousandths. The comparison is then `gte`, for negative thresholds `lte`.
+      case hour_of_week
+    }
     public enum Unit: String, Codable, Sendable, CaseIterable { case stddev, fraction }
     public var source: Source
     /// How far back the history goes; nil for a fixed baseline.
@@ -127,7 +132,7 @@ public struct BehavioralDetection: Codable, Sendable {
   public var threshold: Int64
   /// Decimals of the metric that are told apart: 3 for rate (events per second), 6 for fields whose values may be fractions, else 0.
   public var digits = 0
-  /// With it, `comparison` means nothing: see BaselineTable for what deviates.
+  /// With it, `comparison` means nothing (but for `hour_of_week`): see BaselineTable for what deviates.
   public var baseline: Baseline?
   /// Empty: one group for all events. An event that lacks one of the fields is not counted.
   public var groupBy: [FieldReference]

@@ -38,6 +38,9 @@ public enum ConfidenceModel {
   /// What we believe of a subject about which nothing has been said: 0.100.
   public static let prior = Confidence(thousandths: 100)
 
+  /// The family of rules that only know that something is unusual. It alone never leads to a block.
+  public static let anomalyFamily = "anomaly"
+
   /// The evidence that lifts the prior to exactly `confidence`: a rule that stands alone yields its own stated confidence.
   public static func weight(of confidence: Confidence) -> MilliNats {
     MilliNats(logit(confidence).value - logit(prior).value)

@@ -35,6 +35,6 @@ public final class Problems {
   public func suggestion(for word: String, in known: [String]) -> String {
     if isFull { return "" }
     if let near = nearest(word, in: known) { return "did you mean '\(near)'?" }
-    return known.count <= 12 ? "known: \(known.joined(separator: ", "))" : ""
+    return known.count <= 16 ? "known: \(known.joined(separator: ", "))" : ""
   }
 }

@@ -34,6 +34,9 @@ struct ReplayCommand: ParsableCommand {
     name: .long, help: "The key that signs ATR events (`panguard keys new`). Default: output.atr_events.key of the configuration.",
     completion: .file())
   var key: String?
+  @Option(
+    name: .long, help: "Begin with what this file says is usual (`panguard baseline learn`, `export`). Default: nothing is known.",
+    completion: .file()) var baseline: String?
   @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
   @Flag(name: .long, help: "No progress bar.") var quiet = false
   @Option(name: .long, parsing: .upToNextOption, help: "Capture files, up to the next option.", completion: .file()) var pcap: [String] = []
@@ -46,33 +49,10 @@ struct ReplayCommand: ParsableCommand {
   }
 
   func run() throws {
-    var settings = Configuration()
-    if let config {
-      let (loaded, diagnostics) = Configuration.load(path: config)
-      report(diagnostics, atLeast: .warning)
-      guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
-        throw CommandFailure.usage("\(config) has errors; `panguard config check \(config)` lists them")
-      }
-      settings = loaded
-    }
-    var fixedTime: EventTime?
-    if let inputTime {
-      guard let time = EventTime(rfc3339: inputTime) else {
-        throw CommandFailure.usage("--input-time wants an RFC 3339 time such as 2026-01-31T00:00:00Z, not '\(inputTime)'")
-      }
-      fixedTime = time
-    }
-    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
-    let cacheDirectory = RuleStore.defaultCacheDirectory()
-    let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
-    let detector = Detector(
-      ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
-    report(detector.engine.diagnostics, atLeast: .warning)
-    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() {
-      RuleStore.cache(database, for: loaded, in: cacheDirectory)
-    }
-
-    let replay = Replay(pipeline: Pipeline(detector: detector))
+    let settings = try ReplayCommand.settings(config)
+    let fixedTime = try inputTime.map { try ReplayCommand.inputTime($0) }
+    let (pipeline, loaded) = try ReplayCommand.pipeline(selection, settings, baseline: baseline)
+    let replay = Replay(pipeline: pipeline)
     let now = EventTime(seconds: Int64(time(nil)))
     do {
       for file in files {
@@ -124,6 +104,34 @@ struct ReplayCommand: ParsableCommand {
       printError("\((lines + frames).joined(separator: ", ")), no decision: no rule matched")
     }
     if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
+  }
+
+  static func settings(_ config: String?) throws -> Configuration {
+    guard let config else { return Configuration() }
+    let (loaded, diagnostics) = Configuration.load(path: config)
+    report(diagnostics, atLeast: .warning)
+    guard let loaded, !diagnostics.contains(where: { $0.severity == .error }) else {
+      throw CommandFailure.usage("\(config) has errors; `panguard config check \(config)` lists them")
+    }
+    return loaded
+  }
+  static func inputTime(_ text: String) throws -> EventTime {
+    if let time = EventTime(rfc3339: text) { return time }
+    throw CommandFailure.usage("--input-time wants an RFC 3339 time such as 2026-01-31T00:00:00Z, not '\(text)'")
+  }
+  /// A detector with the rules and the settings, and what `baseline` knows.
+  static func pipeline(_ selection: RuleSelection, _ settings: Configuration, baseline: String?) throws -> (Pipeline, LoadedRules) {
+    let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
+    let cacheDirectory = RuleStore.defaultCacheDirectory()
+    let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
+    var detector = Detector(
+      ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
+    report(detector.engine.diagnostics, atLeast: .warning)
+    if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() {
+      RuleStore.cache(database, for: loaded, in: cacheDirectory)
+    }
+    if let baseline { detector.resume(try BaselineFile.read(baseline)) }
+    return (Pipeline(detector: detector), loaded)
   }
 
   /// What correlations had to forget goes into the log among the decisions: before the first one that came after it.

@@ -1,0 +1,360 @@
+// What is normal on this host: one value, fed with events, that says what was never seen before and what is more or less than usual.
+// An event is judged first (`judge` only reads, and writes what it found into the event's `baseline.` fields for the rules), and learned
+// last, if nothing spoke against it. Event time only; the hour ends when a later event arrives, and hours in which nothing arrived at all are
+// left out: a host that is switched off teaches nothing.
+// What must stay true: pure and total; the same events in the same order give the same bytes. Nobody but this module writes the fields:
+// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, about 8 MB when everything is full.
+import Events
+import Primitives
+
+/// Something that only shows when an hour or a day is over.
+public struct BaselineFinding: Hashable, Sendable {
+  public enum Kind: UInt8, Sendable {
+    /// Nothing came in an hour that usually brings much.
+    case silence
+    /// Small deviations of one sign have added up.
+    case shift
+    /// What is usual lately has moved away from what was usual before.
+    case drift
+    public var action: StaticString {
+      switch self {
+      case .silence: "baseline-silence"
+      case .shift: "baseline-shift"
+      case .drift: "baseline-drift"
+      }
+    }
+  }
+  public var kind: Kind
+  public var rate: RateClass
+  /// The user, host, service or address that it is about.
+  public var subject: [UInt8]
+  /// Usual in one hour (drift: in one day), rounded down.
+  public var expected: Int64
+  /// Thousandths: of spreads, added up for a shift; of the usual daily amount for a drift. Negative: less than usual.
+  public var deviation: Int64
+}
+
+public struct Baseline: ~Copyable {
+  private struct Profile {
+    var rate: RateClass
+    var subject: [UInt8]
+    var hours = HourProfile()
+  }
+  private var profiles = BoundedTable<Fingerprint, Profile>(capacity: Limits.baselineProfiles)
+  private var newProfilesDay = Int64.min
+  private var newProfilesToday = 0
+  private var sets = PairSets()
+  /// Hours since 1970 of the newest event; .min: none came yet.
+  private var hour = Int64.min
+  /// The newest event that was taken up, learned or not.
+  public private(set) var newest = EventTime.distantPast
+  /// Nothing is learned while it is true; judging goes on.
+  public var isFrozen = false
+  /// Names everything that was learned, in its order.
+  private var chain = Fingerprint(high: 0, low: 0)
+  public private(set) var learnedEvents: UInt64 = 0
+  /// Events that were not learned because a rule or an incident spoke against them.
+  public private(set) var quarantinedEvents: UInt64 = 0
+  /// Profiles that had to wait for another day.
+  public private(set) var refusedProfiles: UInt64 = 0
+  private var subjectText: [UInt8] = []
+  private var objectText: [UInt8] = []
+
+  public init() {}
+
+  /// Names the state: 32 lower-case hexadecimal digits.
+  public var hash: String {
+    var bytes: [UInt8] = []
+    chain.append(to: &bytes)
+    bytes.append(decimal: Int64(clamping: learnedEvents))
+    bytes.append(isFrozen ? 0x66 : 0x6c)
+    return bytes.withUnsafeBytes { Fingerprint(of: $0) }.description
+  }
+
+  // MARK: Judging
+
+  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field)
+  private static let fieldSet: FieldSet = {
+    var set = FieldSet()
+    for field in fields { set.insert(field) }
+    return set
+  }()
+
+  /// Writes what it thinks of the event into the event. Changes nothing else.
+  public mutating func judge(_ event: inout Event) {
+    var claimed = event.presence
+    claimed.formIntersection(Baseline.fieldSet)
+    if claimed != FieldSet() { for field in Baseline.fields { event.remove(field) } }
+    let classes = ClassSet(of: event)
+    if classes.isEmpty { return }
+    let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
+    if classes.pairs != 0 {
+      for row in PairClass.allCases where classes.contains(row) {
+        guard let keys = keys(row, event) else { continue }
+        event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
+      }
+    }
+    for row in RateClass.allCases where classes.contains(row) && row != .events {
+      guard let key = key(row, event), let profile = profiles.peek(key), let expected = profile.hours.expectation(hour: now) else { continue }
+      let before = now == hour ? profile.hours.observed : 0
+      event.set(row.field, expected.deviation(of: before + row.amount(event)))
+    }
+  }
+
+  private mutating func keys(_ row: PairClass, _ event: borrowing Event) -> PairKeys? {
+    subjectText.removeAll(keepingCapacity: true)
+    objectText.removeAll(keepingCapacity: true)
+    guard row.write(event, subject: &subjectText, object: &objectText), !subjectText.isEmpty, !objectText.isEmpty else { return nil }
+    return PairKeys(row, subject: subjectText, object: objectText)
+  }
+  private mutating func key(_ row: RateClass, _ event: borrowing Event) -> Fingerprint? {
+    subjectText.removeAll(keepingCapacity: true)
+    guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
+    // A service is one of its host.
+    if row == .events, event.has(.hostName) {
+      subjectText.append(0x20)
+      _ = event.appendText(of: .hostName, to: &subjectText)
+    }
+    return Baseline.key(row, subjectText)
+  }
+  private static func key(_ row: RateClass, _ subject: [UInt8]) -> Fingerprint {
+    subject.withUnsafeBytes { Fingerprint(of: $0, key: (0x7261_7465, UInt64(row.rawValue))) }
+  }
+
+  // MARK: Time
+
+  /// Ends the hours that lie before `time`. What shows then, in the order in which profiles were touched.
+  public mutating func advance(to time: EventTime) -> [BaselineFinding] {
+    let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
+    guard now > hour else { return [] }
+    defer { hour = now }
+    guard hour != .min else { return [] }
+    let (ended, endsDay, learns) = (hour, floorDivide(now, 24) > floorDivide(hour, 24), !isFrozen)
+    var findings: [BaselineFinding] = []
+    profiles.modifyOldestFirst { _, profile in
+      for change in profile.hours.close(hour: ended, learns: learns) { findings.append(BaselineFinding(change, profile.rate, profile.subject)) }
+      if endsDay, let change = profile.hours.closeDay(learns: learns) {
+        findings.append(BaselineFinding(change, profile.rate, profile.subject))
+      }
+    }
+    link { $0.put(ended) }
+    if findings.count > Limits.baselineFindings { findings.removeSubrange(Limits.baselineFindings...) }
+    return findings
+  }
+
+  // MARK: Learning
+
+  /// Whether the event is one that is learned from, besides being counted among its service's.
+  public func concerns(_ event: borrowing Event) -> Bool {
+    let classes = ClassSet(of: event)
+    return classes.pairs != 0 || classes.rates & ~(1 << UInt32(RateClass.events.rawValue)) != 0
+  }
+
+  /// Takes up the event at its place on the time line. Not clean: a rule spoke of it, or its subject has an open incident.
+  public mutating func learn(_ event: borrowing Event, at time: EventTime, isClean: Bool) {
+    newest = max(newest, time)
+    let classes = ClassSet(of: event)
+    if classes.isEmpty { return }
+    let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
+    if isClean { learnedEvents &+= 1 } else { quarantinedEvents &+= 1 }
+    // An hour that is over is not opened again.
+    if now == hour { for row in RateClass.allCases where classes.contains(row) { count(row, event, day: floorDivide(now, 24), isClean) } }
+    guard classes.pairs != 0, !isFrozen else { return }
+    for row in PairClass.allCases where classes.contains(row) {
+      guard let keys = keys(row, event) else { continue }
+      let (subject, object) = (subjectText, objectText)
+      let isNew = sets.learn(row, keys, hour: now, isClean: isClean) { subject + [0x20] + object }
+      if isNew { link { $0.put(keys.pair) } }
+    }
+  }
+  private mutating func count(_ row: RateClass, _ event: borrowing Event, day: Int64, _ isClean: Bool) {
+    let amount = row.amount(event)
+    guard amount > 0, let key = key(row, event) else { return }
+    if profiles.updateExisting(key, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
+    if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
+    guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
+      refusedProfiles &+= 1
+      return
+    }
+    newProfilesToday += 1
+    let subject = Array(subjectText.prefix(Limits.baselineLabelBytes))
+    profiles.update(key, make: { Profile(rate: row, subject: subject) }) { $0.hours.add(amount, isClean: isClean) }
+  }
+
+  private mutating func link(_ write: (inout SnapshotWriter) -> Void) {
+    var writer = SnapshotWriter()
+    writer.put(chain)
+    writer.put(learnedEvents)
+    write(&writer)
+    chain = writer.bytes.withUnsafeBytes { Fingerprint(of: $0) }
+  }
+
+  // MARK: Operators
+
+  /// What is known of one class: how far it has come, entries, and what waits.
+  public func state(of row: PairClass) -> (learning: LearningState, entries: Int, pending: [PendingPair], droppedPending: UInt64, evictions: UInt64) {
+    sets.state(of: row)
+  }
+  /// Subjects with a rate, from the longest silent to the newest.
+  public func forEachRate(_ body: (_ rate: RateClass, _ subject: [UInt8], _ hours: HourSummary) -> Void) {
+    profiles.forEachOldestFirst { _, profile in body(profile.rate, profile.subject, HourSummary(profile.hours, hour: hour)) }
+  }
+  public var profileCount: Int { profiles.count }
+  public var evictions: UInt64 { profiles.evictions + sets.evictions }
+
+  /// Days since 1970 on which the pair was first and last seen.
+  public func days(_ row: PairClass, subject: [UInt8], object: [UInt8]) -> (first: Int64, last: Int64)? {
+    sets.days(row, PairKeys(row, subject: subject, object: object).pair)
+  }
+  /// The same of a first half, with whatever second one.
+  public func days(_ row: PairClass, subject: [UInt8]) -> (first: Int64, last: Int64)? {
+    sets.days(row, PairKeys(row, subject: subject, object: []).subject)
+  }
+  public mutating func promote(_ row: PairClass, subject: [UInt8], object: [UInt8]) {
+    let keys = PairKeys(row, subject: subject, object: object)
+    sets.promote(row, keys, day: floorDivide(newest.nanoseconds, 24 * nanosecondsPerHour))
+    link { $0.put(keys.pair) }
+  }
+  /// Forgets a first half (its pairs are then those of a new subject, and the rates about it are gone). Returns how many entries it was.
+  public mutating func forget(subject: [UInt8]) -> Int {
+    var count = 0
+    for row in PairClass.allCases { count += sets.forget(row, PairKeys(row, subject: subject, object: []).subject) ? 1 : 0 }
+    for row in RateClass.allCases { count += profiles.removeValue(for: Baseline.key(row, subject)) == nil ? 0 : 1 }
+    link { $0.put(subject) }
+    return count
+  }
+
+  // MARK: Snapshot
+
+  private static let magic = Array("panguard-baseline 1\n".utf8)
+
+  /// The whole state. The last 16 bytes are a fingerprint of what stands before them: it finds damage, not forgery.
+  public func snapshot() -> [UInt8] {
+    var out = SnapshotWriter()
+    out.put(hour)
+    out.put(newest.nanoseconds)
+    out.put(isFrozen)
+    out.put(chain)
+    out.put(learnedEvents)
+    out.put(quarantinedEvents)
+    out.put(refusedProfiles)
+    out.put(newProfilesDay)
+    out.put(newProfilesToday)
+    out.put(UInt64(PairClass.allCases.count))
+    for row in PairClass.allCases { sets.write(row, to: &out) }
+    out.put(UInt64(profiles.count))
+    profiles.forEachOldestFirst { _, profile in
+      out.put(UInt64(profile.rate.rawValue))
+      out.put(profile.subject)
+      profile.hours.write(to: &out)
+    }
+    var bytes = Baseline.magic + out.bytes
+    let check = bytes.withUnsafeBytes { Fingerprint(of: $0) }
+    var tail = SnapshotWriter()
+    tail.put(check)
+    bytes += tail.bytes
+    return bytes
+  }
+
+  public init(snapshot bytes: [UInt8]) throws(BaselineSnapshotError) {
+    guard bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
+      throw BaselineSnapshotError(description: "this is no baseline of a kind that this version knows")
+    }
+    let body = Array(bytes.dropLast(16))
+    var tail = SnapshotReader(Array(bytes.suffix(16)), from: 0)
+    guard try tail.fingerprint() == body.withUnsafeBytes({ Fingerprint(of: $0) }) else {
+      throw BaselineSnapshotError(description: "the baseline's snapshot is damaged")
+    }
+    var reader = SnapshotReader(body, from: Baseline.magic.count)
+    hour = try reader.signed()
+    newest = EventTime(nanoseconds: try reader.signed())
+    isFrozen = try reader.flag()
+    chain = try reader.fingerprint()
+    learnedEvents = try reader.unsigned()
+    quarantinedEvents = try reader.unsigned()
+    refusedProfiles = try reader.unsigned()
+    newProfilesDay = try reader.signed()
+    newProfilesToday = Int(try reader.signed(in: 0...1 << 20))
+    // Classes that this version has and that one had not begin empty.
+    sets = try PairSets(count: try reader.count(atMost: PairClass.allCases.count), from: &reader)
+    for _ in 0..<(try reader.count(atMost: Limits.baselineProfiles)) {
+      guard let rate = RateClass(rawValue: UInt8(clamping: try reader.unsigned())) else { throw reader.fail("a rate is not known") }
+      let subject = try reader.text(atMost: Limits.baselineLabelBytes)
+      let profile = Profile(rate: rate, subject: subject, hours: try HourProfile(from: &reader))
+      let key = Baseline.key(rate, subject)
+      guard !profiles.contains(key) else { throw reader.fail("a rate comes twice") }
+      profiles.update(key, make: { profile }) { _ in }
+    }
+    guard reader.isAtEnd else { throw reader.fail("there is more than a baseline") }
+  }
+}
+
+extension BaselineFinding {
+  /// Fills a fresh event. The subject stands in the field that its rate is about.
+  public func write(to event: inout Event) {
+    event.set(.eventCategory, "host")
+    event.set(.eventProvider, "panguard")
+    event.set(.eventAction, kind.action)
+    var reason: [UInt8] = Array(rate.name.utf8)
+    reason.append(contentsOf: ", usually ".utf8)
+    reason.append(decimal: expected)
+    reason.append(contentsOf: (kind == .drift ? " a day" : " in this hour").utf8)
+    reason.withUnsafeBytes { event.set(.eventReason, $0) }
+    event.set(rate.field, deviation)
+    subject.withUnsafeBytes { text in
+      guard rate == .events else {
+        _ = event.set(rate.subject, parsing: text)
+        return
+      }
+      // "sshd web01"
+      let space = text.index(of: 0x20) ?? text.count
+      event.set(.eventDataset, text.upTo(space))
+      if space < text.count { event.set(.hostName, text.from(space + 1)) }
+    }
+  }
+
+  fileprivate init(_ change: HourProfile.Change, _ rate: RateClass, _ subject: [UInt8]) {
+    switch change {
+    case .silence(let expected):
+      self.init(kind: .silence, rate: rate, subject: subject, expected: expected.level / 256, deviation: expected.deviation(of: 0))
+    case .shift(let sum, let expected): self.init(kind: .shift, rate: rate, subject: subject, expected: expected.level / 256, deviation: sum)
+    case .drift(let fast, let slow):
+      self.init(kind: .drift, rate: rate, subject: subject, expected: slow / 256, deviation: (fast - slow) * 1000 / max(1, slow))
+    }
+  }
+}
+
+/// One profile, for people.
+public struct HourSummary: Hashable, Sendable {
+  /// So far in the running hour, and what is usual in it (nil: not learned).
+  public var observed: Int64
+  public var expected: Int64?
+  public var spread: Int64?
+  /// Days that were learned, and daily amounts of the last 14 and 90 days.
+  public var days: Int64
+  public var fast: Int64
+  public var slow: Int64
+  init(_ hours: HourProfile, hour: Int64) {
+    observed = hours.observed
+    let expectation = hour == .min ? nil : hours.expectation(hour: hour)
+    expected = expectation.map { $0.level / 256 }
+    spread = expectation.map { $0.spread / 256 }
+    (days, fast, slow) = (hours.days, hours.fast / 256, hours.slow / 256)
+  }
+}
+
+/// The names of a pair and of its first half.
+struct PairKeys {
+  var subject: Fingerprint
+  var pair: Fingerprint
+  init(_ row: PairClass, subject text: [UInt8], object: [UInt8]) {
+    let key: (UInt64, UInt64) = (0x7061_6972, UInt64(row.rawValue))
+    subject = text.withUnsafeBytes { Fingerprint(of: $0, key: key) }
+    // A text cannot hold what would make it the head of another: its own fingerprint stands before the second half.
+    var joined: [UInt8] = []
+    joined.reserveCapacity(32 + object.count)
+    subject.append(to: &joined)
+    joined += object
+    pair = joined.withUnsafeBytes { Fingerprint(of: $0, key: key) }
+  }
+}

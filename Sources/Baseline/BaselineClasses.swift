@@ -1,0 +1,160 @@
+// What a host's baseline is about: one table of pairs that are watched for novelty, and one of rates. A row says which events it takes, what
+// the two halves are, and under which field rules see the judgement.
+// What must stay true: rows are numbered by their place, which snapshots hold; new ones come last.
+import Events
+import Primitives
+
+/// Pairs whose first appearance matters.
+public enum PairClass: UInt8, CaseIterable, Sendable {
+  case loginNetwork, loginMethod, loginHost, loginHour, sudoCommand, switchedUser, cronCommand, service, processParent, servicePort
+  case dnsDomain, tlsClient
+
+  /// Where rules find what was judged: learning, known, recent, new or new-subject.
+  public var field: Field { definition.field }
+  /// "login_network", as operators write it.
+  public var name: String { String("\(field.name)".dropFirst("baseline.".count)) }
+  public init?(name: String) {
+    guard let found = PairClass.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
+  /// What the halves are, for people.
+  public var halves: (subject: StaticString, object: StaticString) { (definition.subject, definition.object) }
+  /// Entries of its set; each pair is one, and so is each first half.
+  var capacity: Int { definition.isWide ? Limits.baselineWidePairs : Limits.baselinePairs }
+
+  private var definition: (field: Field, subject: StaticString, object: StaticString, isWide: Bool) {
+    switch self {
+    case .loginNetwork: (.baselineLoginNetwork, "user", "network", false)
+    case .loginMethod: (.baselineLoginMethod, "user", "method", false)
+    case .loginHost: (.baselineLoginHost, "user", "host", false)
+    case .loginHour: (.baselineLoginHour, "user", "hour", false)
+    case .sudoCommand: (.baselineSudoCommand, "user", "program", false)
+    case .switchedUser: (.baselineSwitchedUser, "user", "user", false)
+    case .cronCommand: (.baselineCronCommand, "user", "command", false)
+    case .service: (.baselineService, "host", "unit", false)
+    case .processParent: (.baselineProcessParent, "parent", "program", true)
+    case .servicePort: (.baselineServicePort, "address", "port", true)
+    case .dnsDomain: (.baselineDNSDomain, "host", "domain", true)
+    case .tlsClient: (.baselineTLSClient, "host", "JA4", true)
+    }
+  }
+
+  /// Writes the halves that the event has. False: it is none of this class. The hour is the event's own.
+  func write(_ event: borrowing Event, subject: inout [UInt8], object: inout [UInt8]) -> Bool {
+    switch self {
+    case .loginNetwork:
+      guard let address = event.address(.sourceIP) else { return false }
+      let length = address.isV4 ? 24 : 48
+      address.masked(length).append(to: &object)
+      object.append(0x2f)
+      object.append(decimal: Int64(length))
+      return event.appendText(of: .userName, to: &subject)
+    case .loginMethod: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .authenticationMethod, to: &object)
+    case .loginHost: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .hostName, to: &object)
+    case .loginHour:
+      let hour = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
+      object.append(HourProfile.hourOfWeek(hour) < 120 ? "weekday " as StaticString : "weekend ")
+      object.append(decimal: UInt64(HourProfile.hourOfDay(hour)), minimumDigits: 2)
+      return event.appendText(of: .userName, to: &subject)
+    case .sudoCommand: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .processExecutable, to: &object)
+    case .switchedUser: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .userEffectiveName, to: &object)
+    case .cronCommand: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .processCommandLine, to: &object)
+    case .service: return event.appendText(of: .hostName, to: &subject) && event.appendText(of: .systemdUnit, to: &object)
+    case .processParent:
+      return (event.appendText(of: .processParentExecutable, to: &subject) || event.appendText(of: .processParentName, to: &subject))
+        && (event.appendText(of: .processExecutable, to: &object) || event.appendText(of: .processName, to: &object))
+    case .servicePort:
+      guard event.appendText(of: .destinationIP, to: &subject), event.appendText(of: .destinationPort, to: &object) else { return false }
+      object.append(0x2f)
+      return event.appendText(of: .networkTransport, to: &object)
+    case .dnsDomain: return host(event, &subject) && event.appendText(of: .dnsQuestionRegisteredDomain, to: &object)
+    case .tlsClient: return host(event, &subject) && event.appendText(of: .tlsClientJA4, to: &object)
+    }
+  }
+  /// The machine that asks: by name where the event has one, else by address.
+  private func host(_ event: borrowing Event, _ out: inout [UInt8]) -> Bool {
+    event.appendText(of: .hostName, to: &out) || event.appendText(of: .sourceIP, to: &out)
+  }
+}
+
+/// Amounts for each hour.
+public enum RateClass: UInt8, CaseIterable, Sendable {
+  case logins, attempts, commands, events, requestBytes
+
+  /// How far the running hour is from what is usual at this hour of the week, in thousandths of spreads.
+  public var field: Field { definition.field }
+  /// "logins", for people.
+  public var name: String { "\(definition.name)" }
+  /// What a rule that reads it groups by.
+  public var subject: Field { definition.subject }
+
+  private var definition: (field: Field, name: StaticString, subject: Field) {
+    switch self {
+    case .logins: (.baselineLogins, "logins", .userName)
+    case .attempts: (.baselineAttempts, "attempts", .hostName)
+    case .commands: (.baselineCommands, "commands", .userName)
+    case .events: (.baselineEvents, "events", .eventProvider)
+    case .requestBytes: (.baselineSentBytes, "sent_bytes", .sourceIP)
+    }
+  }
+
+  /// What the event adds.
+  func amount(_ event: borrowing Event) -> Int64 {
+    switch self {
+    case .logins, .commands, .events: max(1, event.repeatCount)
+    case .attempts: max(0, event.integer(.attemptCount) ?? 0)
+    case .requestBytes: max(0, event.integer(.sourceBytes) ?? 0)
+    }
+  }
+}
+
+let nanosecondsPerHour: Int64 = 3_600_000_000_000
+
+/// Rows of both tables that an event may belong to, as bits.
+struct ClassSet: Equatable {
+  var pairs: UInt32 = 0
+  var rates: UInt32 = 0
+  var isEmpty: Bool { pairs == 0 && rates == 0 }
+  init(_ pairs: [PairClass] = [], _ rates: [RateClass] = []) {
+    for row in pairs { self.pairs |= 1 << UInt32(row.rawValue) }
+    for row in rates { self.rates |= 1 << UInt32(row.rawValue) }
+  }
+
+  /// By `event.action`. What a row needs besides is asked when its halves are written.
+  private static let byAction: [(action: StaticString, needsSuccess: Bool, rows: ClassSet)] = [
+    ("ssh-login", true, ClassSet([.loginNetwork, .loginMethod, .loginHost, .loginHour], [.logins])),
+    ("console-login", true, ClassSet([.loginHost, .loginHour], [.logins])),
+    ("sudo-command", true, ClassSet([.sudoCommand, .switchedUser], [.commands])),
+    ("su-session", true, ClassSet([.switchedUser])),
+    ("cron-command", false, ClassSet([.cronCommand])),
+    ("service-started", true, ClassSet([.service])),
+    ("dns-query", false, ClassSet([.dnsDomain])),
+    ("tls-client-hello", false, ClassSet([.tlsClient])),
+    ("network_flow", false, ClassSet([.servicePort], [.requestBytes])),
+  ]
+  private static let everything = ClassSet([], [.events])
+  private static let parents = ClassSet([.processParent])
+  private static let attempts = ClassSet([], [.attempts])
+
+  init(of event: borrowing Event) {
+    self = event.has(.eventProvider) ? ClassSet.everything : ClassSet()
+    if let action = event.text(.eventAction), let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
+      !row.needsSuccess || event.text(.eventOutcome)?.equals("success") == true
+    {
+      formUnion(row.rows)
+    }
+    if event.has(.attemptCount) { formUnion(ClassSet.attempts) }
+    if event.has(.processParentExecutable) || event.has(.processParentName) { formUnion(ClassSet.parents) }
+    // A port that did not answer is no service.
+    if event.has(.flowState), let state = event.text(.flowState), !ClassSet.answered.contains(where: { state.equals($0) }) {
+      pairs &= ~(1 << UInt32(PairClass.servicePort.rawValue))
+    }
+  }
+  private static let answered: [StaticString] = ["S1", "SF", "S2", "S3", "RSTO", "RSTR"]
+  mutating func formUnion(_ other: ClassSet) {
+    pairs |= other.pairs
+    rates |= other.rates
+  }
+  func contains(_ row: PairClass) -> Bool { pairs >> UInt32(row.rawValue) & 1 == 1 }
+  func contains(_ row: RateClass) -> Bool { rates >> UInt32(row.rawValue) & 1 == 1 }
+}

@@ -1,0 +1,93 @@
+// How a baseline becomes bytes and comes back: unsigned LEB128 numbers (DWARF 5, 7.6), signed ones folded (Protocol Buffers' ZigZag), texts
+// and fingerprints, in a fixed order. One state has one encoding.
+// What must stay true: reading is total. Whatever the bytes are, it ends in a value or an error, in time linear in their number, and with
+// no more memory than the limits of what is read allow.
+import Primitives
+
+/// Why bytes are no snapshot.
+public struct BaselineSnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
+  public var description: String
+}
+
+struct SnapshotWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func put(_ value: UInt64) {
+    var rest = value
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+  }
+  mutating func put(_ value: Int64) { put(UInt64(bitPattern: value << 1 ^ value >> 63)) }
+  mutating func put(_ value: Int) { put(Int64(value)) }
+  mutating func put(_ value: Bool) { put(UInt64(value ? 1 : 0)) }
+  mutating func put(_ value: [UInt8]) {
+    put(UInt64(value.count))
+    bytes.append(contentsOf: value)
+  }
+  mutating func put(_ value: Fingerprint) {
+    for half in [value.high, value.low] { for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(half >> UInt64(shift) & 0xff)) } }
+  }
+}
+
+struct SnapshotReader {
+  private let bytes: [UInt8]
+  private var at = 0
+  init(_ bytes: [UInt8], from start: Int) {
+    self.bytes = bytes
+    at = start
+  }
+  var isAtEnd: Bool { at == bytes.count }
+  func fail(_ what: String) -> BaselineSnapshotError { BaselineSnapshotError(description: "\(what) at byte \(at) of the baseline's snapshot") }
+
+  mutating func unsigned() throws(BaselineSnapshotError) -> UInt64 {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while true {
+      guard at < bytes.count else { throw fail("a number is cut off") }
+      let byte = bytes[at]
+      // One number has one spelling: no tenth byte above 1, no last byte of zero.
+      guard shift < 63 || byte <= 1, shift == 0 || byte != 0 else { throw fail("a number is not in its shortest form") }
+      at += 1
+      value |= UInt64(byte & 0x7f) << shift
+      if byte < 0x80 { return value }
+      shift += 7
+    }
+  }
+  mutating func signed() throws(BaselineSnapshotError) -> Int64 {
+    let folded = try unsigned()
+    return Int64(bitPattern: folded >> 1) ^ -Int64(bitPattern: folded & 1)
+  }
+  /// A number in `range`.
+  mutating func signed(in range: ClosedRange<Int64>) throws(BaselineSnapshotError) -> Int64 {
+    let value = try signed()
+    guard range.contains(value) else { throw fail("a number is out of its range") }
+    return value
+  }
+  mutating func flag() throws(BaselineSnapshotError) -> Bool {
+    let value = try unsigned()
+    guard value <= 1 else { throw fail("a flag is neither 0 nor 1") }
+    return value == 1
+  }
+  mutating func count(atMost limit: Int) throws(BaselineSnapshotError) -> Int {
+    let value = try unsigned()
+    guard value <= UInt64(limit) else { throw fail("a table has more entries than its limit of \(limit)") }
+    return Int(value)
+  }
+  mutating func text(atMost limit: Int) throws(BaselineSnapshotError) -> [UInt8] {
+    let count = try count(atMost: limit)
+    guard count <= bytes.count - at else { throw fail("a text is cut off") }
+    defer { at += count }
+    return Array(bytes[at..<at + count])
+  }
+  mutating func fingerprint() throws(BaselineSnapshotError) -> Fingerprint {
+    guard bytes.count - at >= 16 else { throw fail("a fingerprint is cut off") }
+    var halves: (UInt64, UInt64) = (0, 0)
+    for i in 0..<8 { halves.0 = halves.0 << 8 | UInt64(bytes[at + i]) }
+    for i in 8..<16 { halves.1 = halves.1 << 8 | UInt64(bytes[at + i]) }
+    at += 16
+    return Fingerprint(high: halves.0, low: halves.1)
+  }
+}

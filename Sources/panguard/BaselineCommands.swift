@@ -1,0 +1,243 @@
+// `panguard baseline ...`: what is usual on this host, and what an operator may change about it. What is shown is what the agent stored last
+// (every five minutes, and at its end); what is changed is changed in the running agent, which writes down who did it.
+import AgentRuntime
+import ArgumentParser
+import Baseline
+import EngineCommand
+import Export
+import Glibc
+import LogParsers
+import Primitives
+import Storage
+import TypedYAML
+
+struct BaselineCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "baseline", abstract: "What is usual on this host: show, teach, correct.",
+    subcommands: [
+      Show.self, Explain.self, Promote.self, Forget.self, Freeze.self, Thaw.self, Learn.self, Export.self, Import.self,
+    ], defaultSubcommand: Show.self)
+}
+
+/// A snapshot in a file.
+enum BaselineFile {
+  static func read(_ path: String) throws -> Baseline {
+    switch readDocumentFile(path, limit: Limits.baselineFileBytes) {
+    case .failure(let failure): throw CommandFailure.environment(failure.diagnostic.description)
+    case .success(let bytes): return try decode(bytes, path)
+    }
+  }
+  static func decode(_ bytes: [UInt8], _ name: String) throws -> Baseline {
+    do { return try Baseline(snapshot: bytes) } catch { throw CommandFailure.environment("\(name): \(error)") }
+  }
+  static func write(_ bytes: [UInt8], _ path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let n = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      guard n > 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
+      rest = rest.dropFirst(n)
+    }
+  }
+}
+
+/// Which baseline a command looks at.
+struct BaselineSelection: ParsableArguments {
+  @OptionGroup var selection: StateSelection
+  @Option(name: .long, help: "A baseline in a file (`panguard baseline export`, `learn`) instead of the agent's.", completion: .file())
+  var file: String?
+
+  func load() throws -> Baseline {
+    if let file { return try BaselineFile.read(file) }
+    return try BaselineFile.decode(BaselineSelection.stored(selection), "the store")
+  }
+  static func stored(_ selection: StateSelection) throws -> [UInt8] {
+    let store = try openStore(selection)
+    defer { store.close() }
+    let bytes: [UInt8]?
+    do { bytes = try store.responseState(Agent.baselineKey) } catch { throw CommandFailure.environment("\(error)") }
+    guard let bytes else {
+      throw CommandFailure.environment("the agent has stored no baseline yet; it does so five minutes after its start, and when it ends")
+    }
+    return bytes
+  }
+}
+
+private func text(_ bytes: [UInt8]) -> String { TerminalText.escaped(String(decoding: bytes, as: UTF8.self)) }
+private func date(_ day: Int64) -> String { String(EventTime(seconds: day * 86_400).description.prefix(10)) }
+private func percent(_ thousandths: Int64) -> String { "\(thousandths / 10).\(thousandths % 10) %" }
+
+extension BaselineCommand {
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "How far each class has come, what waits, and what is usual in an hour.")
+    @OptionGroup var selection: BaselineSelection
+
+    func run() throws {
+      let baseline = try selection.load()
+      var output = Output()
+      let state = baseline.isFrozen ? ", frozen" : ""
+      output.line("baseline \(baseline.hash.prefix(16)) up to \(baseline.newest), \(grouped(baseline.learnedEvents)) events learned\(state)")
+      output.line("")
+      let columns = [("CLASS", 16), ("STATE", 10), ("ENTRIES", 9), ("WAIT", 6), ("DAYS", 6), ("HOURS", 7), ("EVENTS", 8)]
+      output.line(columns.map { $0.0.padding(to: $0.1) }.joined() + "COVERAGE")
+      for row in PairClass.allCases {
+        let (learning, entries, pending, dropped, _) = baseline.state(of: row)
+        let numbers = [(learning.days, 6), (learning.hours, 7), (learning.observations, 8)].map { "\($0.0)".padding(to: $0.1) }.joined()
+        output.line(
+          row.name.padding(to: 16) + (learning.isLearned ? "learned" : "learning").padding(to: 10) + "\(entries)".padding(to: 9)
+            + "\(pending.count + Int(clamping: dropped))".padding(to: 6) + numbers + percent(learning.coverageThousandths))
+      }
+      for row in PairClass.allCases {
+        for pair in baseline.state(of: row).pending {
+          let when = "\(pair.count) times, \(date(pair.firstDay)) to \(date(pair.lastDay))"
+          output.line("waits: \(row.name) \(text(pair.label)) (\(pair.cause.name), \(when))")
+        }
+      }
+      output.line("")
+      output.line("RATE".padding(to: 12) + "THIS HOUR".padding(to: 11) + "USUAL".padding(to: 16) + "DAYS  A DAY (14 D, 90 D)  OF")
+      baseline.forEachRate { rate, subject, hours in
+        let usual = hours.expected.map { "\($0) +- \(hours.spread ?? 0)" } ?? "learning"
+        output.line(
+          rate.name.padding(to: 12) + "\(hours.observed)".padding(to: 11) + usual.padding(to: 16) + "\(hours.days)".padding(to: 6)
+            + "\(hours.fast), \(hours.slow)".padding(to: 20) + text(subject))
+      }
+      output.flush()
+    }
+  }
+
+  struct Explain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "What is known of a user, host or address, or of a pair.",
+      discussion: "For example `panguard baseline explain alice` or `panguard baseline explain alice 192.0.2.0/24`.")
+    @OptionGroup var selection: BaselineSelection
+    @Argument(help: "The first half: a user, host, address or program.") var subject: String
+    @Argument(help: "The second half, as `show` and the table of classes write it: 192.0.2.0/24, \"weekday 03\", /usr/bin/apt.") var object: String?
+
+    func run() throws {
+      let baseline = try selection.load()
+      var output = Output()
+      var isKnown = false
+      for row in PairClass.allCases {
+        let subject = Array(subject.utf8)
+        let days = object.map { baseline.days(row, subject: subject, object: Array($0.utf8)) } ?? baseline.days(row, subject: subject)
+        guard let days else { continue }
+        isKnown = true
+        output.line("\(row.name.padding(to: 16))first seen \(date(days.first)), last \(date(days.last))")
+      }
+      baseline.forEachRate { rate, about, hours in
+        guard object == nil, about.elementsEqual(subject.utf8) || about.starts(with: Array("\(subject) ".utf8)) else { return }
+        isKnown = true
+        let usual = hours.expected.map { "usually \($0) +- \(hours.spread ?? 0)" } ?? "not learned for this hour"
+        output.line("\(rate.name.padding(to: 16))\(hours.observed) in this hour, \(usual); \(hours.days) days")
+      }
+      output.flush()
+      if !isKnown { throw CommandFailure(status: .findings, message: "nothing is known about it") }
+    }
+  }
+
+  struct Promote: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Call a pair normal, also one that a rule spoke of.",
+      discussion: "For example `panguard baseline promote login_network alice 192.0.2.0/24`.")
+    @OptionGroup var selection: StateSelection
+    @Argument(help: "The class: \(PairClass.allCases.map(\.name).joined(separator: ", ")).") var row: String
+    @Argument(help: "The first half.") var subject: String
+    @Argument(help: "The second half.") var object: String
+
+    func run() throws {
+      guard let row = PairClass(name: row) else {
+        throw CommandFailure.usage("there is no class '\(TerminalText.escaped(row))'; `panguard baseline show` lists them")
+      }
+      try change(selection, .promote(row, subject: Array(subject.utf8), object: Array(object.utf8)))
+    }
+  }
+  struct Forget: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Forget a user, host or address: it is new again.")
+    @OptionGroup var selection: StateSelection
+    @Argument(help: "The user, host, address or program.") var subject: String
+    func run() throws { try change(selection, .forget(subject: Array(subject.utf8))) }
+  }
+  struct Freeze: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Learn nothing more; judging goes on.")
+    @OptionGroup var selection: StateSelection
+    func run() throws { try change(selection, .freeze) }
+  }
+  struct Thaw: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Go on learning after `freeze`.")
+    @OptionGroup var selection: StateSelection
+    func run() throws { try change(selection, .thaw) }
+  }
+  private static func change(_ selection: StateSelection, _ request: BaselineRequest) throws {
+    let request = ControlRequest.baseline(request)
+    guard request.line.utf8.count <= Limits.controlRequestBytes else { throw CommandFailure.usage("the names are too long for a request") }
+    try AgentControl.perform(selection, .table, request)
+  }
+
+  struct Learn: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Learn from recorded logs, in event time, into a file.",
+      discussion: """
+        So a new installation begins with last month's logs instead of a blind week:
+
+        panguard baseline learn -o b /var/log/auth.log*; panguard baseline import b
+        """)
+    @OptionGroup var selection: RuleSelection
+    @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
+    @Option(name: [.short, .long], help: "Where the baseline goes.", completion: .file()) var output: String
+    @Option(name: .long, help: "Begin with this one.", completion: .file()) var baseline: String?
+    @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
+    @Option(name: .long, help: "Stands for the files' modification time (RFC 3339).") var inputTime: String?
+    @Flag(name: .long, help: "No progress bar.") var quiet = false
+    @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String]
+
+    func run() throws {
+      let settings = try ReplayCommand.settings(config)
+      guard settings.usesBaseline else { throw CommandFailure.usage("baseline.enabled is false in the configuration") }
+      let time = try inputTime.map { try ReplayCommand.inputTime($0) }
+      let (pipeline, _) = try ReplayCommand.pipeline(selection, settings, baseline: baseline)
+      let replay = Replay(pipeline: pipeline)
+      for file in files {
+        do {
+          try replay.add(
+            path: file, format: logFormat, inputTime: time, standardInputTime: EventTime(seconds: Int64(Glibc.time(nil))), configuration: settings)
+        } catch { throw CommandFailure.environment("\(error)") }
+      }
+      var progress = Progress("learning", quiet: quiet)
+      let statistics = replay.run(progress: { progress.update($0, of: $1) }) { _ in }
+      progress.finish()
+      for problem in replay.damagedInputs { printError("panguard: \(problem)") }
+      try BaselineFile.write(pipeline.detector.baseline.snapshot(), output)
+      let learned = PairClass.allCases.filter { pipeline.detector.baseline.state(of: $0).learning.isLearned }.map(\.name)
+      print("\(grouped(statistics.lines)) lines; learned: \(learned.isEmpty ? "nothing yet" : learned.joined(separator: ", "))")
+      if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
+    }
+  }
+
+  struct Export: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Write what the agent stored last into a file.")
+    @OptionGroup var selection: StateSelection
+    @Argument(help: "The file.", completion: .file()) var file: String
+    func run() throws {
+      try BaselineFile.write(try BaselineSelection.stored(selection), file)
+    }
+  }
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Give the agent a baseline from a file, instead of its own.", discussion: "The agent must not run: it would go on with its own.")
+    @OptionGroup var selection: StateSelection
+    @Argument(help: "The file.", completion: .file()) var file: String
+    func run() throws {
+      let baseline = try BaselineFile.read(file)
+      do {
+        let store = try DecisionStore(directory: try selection.directory())
+        defer { store.close() }
+        var batch = CommitBatch()
+        batch.response.state.append((Agent.baselineKey, baseline.snapshot()))
+        _ = try store.commit(batch)
+      } catch let error as StorageError { throw CommandFailure.environment("\(error)") }
+      print("taken: \(grouped(baseline.learnedEvents)) events up to \(baseline.newest)")
+    }
+  }
+}

@@ -1,0 +1,255 @@
+// The baseline inside the detector: what rules see of it, what is kept from it, what it may and may not lead to.
+import Baseline
+import Events
+import Primitives
+import RuleLanguage
+import Scoring
+import Testing
+
+@testable import Detection
+
+private let rules = """
+  title: A login from a new network
+  id: ATR-2026-99101
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: medium
+  maturity: test
+  confidence: 95
+  tags: {category: initial-access}
+  agent_source: {type: host_log}
+  panguard: {family: anomaly}
+  detection:
+    conditions:
+      - {field: baseline.login_network, operator: exact, value: [new, new-subject]}
+    condition: any
+  response: {actions: [alert]}
+  ---
+  title: Many logins
+  id: ATR-2026-99102
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: low
+  maturity: test
+  confidence: 40
+  tags: {category: initial-access}
+  agent_source: {type: host_log}
+  panguard: {family: anomaly}
+  detection:
+    method: behavioral
+    conditions: []
+    condition: all
+    behavioral:
+      metric: baseline.logins
+      aggregation: max
+      window: 1h
+      operator: deviation_from_baseline
+      threshold: 4
+      baseline: {source: hour_of_week, deviation_unit: stddev}
+      group_by: [user.name]
+  response: {actions: [alert]}
+  ---
+  title: A service fell silent
+  id: ATR-2026-99103
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: medium
+  maturity: test
+  confidence: 60
+  tags: {category: defense-evasion}
+  agent_source: {type: host_log}
+  panguard: {family: anomaly}
+  detection:
+    method: behavioral
+    conditions: []
+    condition: all
+    behavioral:
+      metric: baseline.events
+      aggregation: max
+      window: 1h
+      operator: deviation_from_baseline
+      threshold: -2
+      baseline: {source: hour_of_week, deviation_unit: stddev}
+      group_by: [host.name, event.dataset]
+      filter: {event.action: baseline-silence}
+  response: {actions: [alert]}
+  ---
+  title: A known bad client
+  id: ATR-2026-99104
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: medium
+  maturity: test
+  confidence: 60
+  tags: {category: credential-access}
+  agent_source: {type: host_log}
+  panguard: {family: client}
+  detection:
+    conditions:
+      - {field: event.action, operator: exact, value: bad-client}
+    condition: any
+  response: {actions: [alert]}
+  """
+
+private final class Host {
+  var detector: Detector
+  var event = Event()
+  var decisions: [Decision] = []
+  private var offset: UInt64 = 0
+  static let start = EventTime(rfc3339: "2026-01-05T00:00:00Z")!
+
+  init(usesBaseline: Bool = true) {
+    let set = RuleLoader.load(document: rules, file: "rules.yaml")
+    #expect(set.diagnostics.filter { $0.severity == .error } == [])
+    var configuration = DetectorConfiguration()
+    configuration.usesBaseline = usesBaseline
+    detector = Detector(ruleSet: set, ruleSetHash: "r", configuration: configuration, engineVersion: "test")
+    _ = detector.addSource("log")
+  }
+  static func at(_ day: Int64, _ hour: Int64, _ minute: Int64 = 0) -> EventTime { start + .days(day) + .hours(hour) + .minutes(minute) }
+
+  func feed(
+    _ action: StaticString, _ user: String? = nil, from address: String? = nil, provider: StaticString = "sshd", at time: EventTime,
+    isWarmUp: Bool = false
+  ) {
+    offset += 100
+    var line = "line \(offset)"
+    line.withUTF8 { _ = event.begin(raw: Bytes($0), origin: EventOrigin(source: 0, offset: offset, length: UInt32($0.count))) }
+    event.time = time
+    event.trust = .attested
+    event.set(.eventAction, action)
+    event.set(.eventProvider, provider)
+    event.set(.eventOutcome, "success")
+    event.set(.hostName, "web01")
+    if var user { user.withUTF8 { event.set(.userName, Bytes($0)) } }
+    if let address { event.set(.sourceIP, IPAddress(address)!) }
+    detector.judge(&event)
+    decisions += detector.process(event, isWarmUp: isWarmUp)
+  }
+  /// Each hour a web server's line, and on its own minute a login.
+  func live(_ days: Range<Int64>) {
+    for day in days {
+      for hour in 0..<24 as Range<Int64> {
+        for minute in stride(from: Int64(0), to: 60, by: 5) { feed("http-request", provider: "nginx", at: Host.at(day, hour, minute)) }
+        if hour % 6 == 3 { feed("ssh-login", "alice", from: "192.0.2.10", at: Host.at(day, hour, 57)) }
+        feed("cron-command", provider: "cron", at: Host.at(day, hour, 58))
+      }
+    }
+  }
+  func count(_ rule: String) -> Int { decisions.count { $0.ruleID == rule } }
+}
+
+@Suite struct BaselineDetectionTests {
+  @Test func aNewNetworkIsSilentWhileLearningAndToldAfterwards() throws {
+    let host = Host()
+    host.live(0..<3)
+    host.feed("ssh-login", "alice", from: "203.0.113.9", at: Host.at(3, 0))
+    #expect(host.decisions == [])
+    host.live(3..<14)
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 3))
+    let decision = try #require(host.decisions.first)
+    #expect(decision.ruleID == "ATR-2026-99101" && decision.subject.source == "198.51.100.9")
+    #expect(decision.provenance.baselineHash.utf8.count == 32)
+    // 0.95 by attested evidence, and no block: it is only unusual.
+    #expect(decision.confidence >= Confidence(thousandths: 900) && decision.action == .notify)
+    #expect(decision.actionReason.hasPrefix("everything that speaks against the subject is unusual behaviour"))
+  }
+
+  @Test func unusualBehaviourBesideAnotherSignMayBlock() throws {
+    let host = Host()
+    host.live(0..<14)
+    host.feed("bad-client", from: "198.51.100.9", at: Host.at(14, 2))
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 3))
+    #expect(host.decisions.last.map { $0.ruleID == "ATR-2026-99101" && $0.action == .blockIP } == true)
+  }
+
+  /// Also in the time in which repeats make no records.
+  @Test func whatARuleSpokeOfIsNeverLearned() {
+    let host = Host()
+    host.live(0..<14)
+    for minute in 0..<50 as Range<Int64> {
+      host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 3, minute))
+      #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+    }
+    #expect(host.count("ATR-2026-99101") < 10)
+    host.live(15..<17)
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(17, 3))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+  }
+
+  /// The rule's own event is not all: while it is open, everything from there is held back.
+  @Test func theSubjectOfAnOpenIncidentTeachesNothing() {
+    let host = Host()
+    host.live(0..<3)
+    host.feed("bad-client", from: "198.51.100.9", at: Host.at(3, 0))
+    for day in 3..<14 as Range<Int64> {
+      host.feed("bad-client", from: "198.51.100.9", at: Host.at(day, 0))
+      host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(day, 0, 10))
+      host.live(day..<day + 1)
+    }
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 0, 10))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+  }
+
+  @Test func deviationFromBaselineReadsTheHostsOwn() throws {
+    let host = Host()
+    host.live(0..<28)
+    #expect(host.count("ATR-2026-99102") == 0)
+    for minute in 0..<9 as Range<Int64> { host.feed("ssh-login", "alice", from: "192.0.2.10", at: Host.at(28, 3, minute)) }
+    let decision = try #require(host.decisions.first { $0.ruleID == "ATR-2026-99102" })
+    #expect(decision.threshold.description == "4" && decision.subject.user == "alice")
+    #expect(decision.summary.hasPrefix("max of baseline.logins is "))
+  }
+
+  @Test func aServiceThatFallsSilentIsAnIncidentOfItsHost() throws {
+    let host = Host()
+    host.live(0..<14)
+    #expect(host.count("ATR-2026-99103") == 0)
+    for hour in 0..<6 as Range<Int64> { host.feed("cron-command", provider: "cron", at: Host.at(14, hour, 58)) }
+    let decision = try #require(host.decisions.first { $0.ruleID == "ATR-2026-99103" })
+    #expect(decision.subject.host == "web01" && host.count("ATR-2026-99103") == 1)
+  }
+
+  @Test func aStampFarAheadEndsNoHour() {
+    let host = Host()
+    host.live(0..<14)
+    let newest = host.detector.baseline.newest
+    host.feed("http-request", provider: "nginx", at: Host.at(200, 0))
+    #expect(host.detector.baseline.newest == newest)
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 0, 1))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+  }
+
+  @Test func aSnapshotGoesOnWhereItWasAndAWarmUpTeachesNothingTwice() throws {
+    let (whole, first, second) = (Host(), Host(), Host())
+    whole.live(0..<16)
+    first.live(0..<12)
+    second.detector.resume(try Baseline(snapshot: first.detector.baseline.snapshot()))
+    for hour in 20..<24 as Range<Int64> { second.feed("cron-command", provider: "cron", at: Host.at(11, hour, 58), isWarmUp: true) }
+    #expect(second.detector.baseline.snapshot() == first.detector.baseline.snapshot())
+    second.live(12..<16)
+    #expect(second.detector.baseline.hash == whole.detector.baseline.hash)
+    #expect(second.detector.baseline.snapshot() == whole.detector.baseline.snapshot())
+  }
+
+  @Test func switchedOffItDoesNothing() throws {
+    let host = Host(usesBaseline: false)
+    host.live(0..<14)
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 3))
+    #expect(host.decisions == [] && !host.event.has(.baselineLoginNetwork))
+    host.feed("bad-client", from: "198.51.100.9", at: Host.at(14, 4))
+    #expect(try #require(host.decisions.first).provenance.baselineHash == "none")
+  }
+}

@@ -1,0 +1,115 @@
+// The baseline as an operator meets it: learned from recorded logs, taken up by replay and by the agent, there after a restart, corrected.
+import AgentRuntime
+import Detection
+import Glibc
+import Primitives
+import Storage
+import Testing
+
+@Suite struct BaselineTests {
+  /// A quiet host: cron twice an hour, two people at work from their own networks, each with their own commands.
+  private static func month(days: Range<Int64> = 0..<28) -> String {
+    var out: [UInt8] = []
+    for day in days {
+      for hour in 0..<24 as Range<Int64> {
+        func line(_ minute: Int64, _ text: String) {
+          (start + .days(day) + .hours(hour) + .minutes(minute)).append(to: &out)
+          out += Array(" web01 \(text)\n".utf8)
+        }
+        if [8, 10, 13, 17].contains(hour) {
+          line(5, "sshd[\(1000 + hour)]: Accepted publickey for alice from 198.51.100.21 port 50122 ssh2: ED25519 SHA256:\(key)")
+          line(6, "sudo:    alice : TTY=pts/0 ; PWD=/home/alice ; USER=root ; COMMAND=/usr/bin/apt update")
+          line(30, "sshd[\(2000 + hour)]: Accepted publickey for carol from 198.51.100.200 port 50123 ssh2: ED25519 SHA256:\(key)")
+        }
+        line(17, "CRON[300]: (root) CMD (cd / && run-parts --report /etc/cron.hourly)")
+        line(47, "CRON[301]: (root) CMD (/usr/lib/sysstat/sa1)")
+      }
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+  private static let start = EventTime(rfc3339: "2026-01-05T00:00:00Z")!
+  private static let key = "Gd4hdRkV4jjYV1jUIbuk5lqkAkgTvK0B1cDAkv5OzQE"
+  private static func strange(_ time: String) -> String {
+    """
+    \(time):03:00Z web01 sshd[4100]: Accepted password for alice from 203.0.113.77 port 50999 ssh2
+    \(time):04:00Z web01 sudo:    alice : TTY=pts/0 ; PWD=/home/alice ; USER=postgres ; COMMAND=/usr/bin/nc -l 4444
+    \(time):05:00Z web01 CRON[301]: (root) CMD (/tmp/.x/update)
+
+    """
+  }
+  private static let novelties: Set = [
+    "ATR-2026-90901", "ATR-2026-90902", "ATR-2026-90904", "ATR-2026-90905", "ATR-2026-90907", "ATR-2026-90910", "ATR-2026-90911",
+  ]
+  private func rules(_ output: [String]) -> Set<String> {
+    Set(output.compactMap { line in line.firstRange(of: "ATR-2026-909").map { String(line[$0.lowerBound...].prefix(14)) } })
+  }
+
+  @Test func whatWasLearnedFromLogsIsTakenUpByReplay() {
+    let d = TemporaryDirectory()
+    d.write(Self.month(), to: "month.log")
+    d.write(Self.strange("2026-02-02T02"), to: "today.log")
+    let learned = panguard("baseline", "learn", "--rules", Product.rules, "-o", d["b"], d["month.log"])
+    #expect(learned.status == 0 && learned.text.contains("login_network") && learned.errors.isEmpty, "\(learned)")
+    // Nothing ordinary is told, neither then nor in one go, and nothing at all by who knows nothing.
+    let quiet = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["month.log"])
+    #expect(rules(quiet.lines) == [], "\(quiet.text)")
+    let blind = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["today.log"])
+    #expect(rules(blind.lines) == [])
+    let knowing = panguard("replay", "--rules", Product.rules, "--format", "jsonl", "--baseline", d["b"], d["today.log"])
+    #expect(rules(knowing.lines) == Self.novelties, "\(knowing.text)")
+    #expect(!knowing.text.contains("block_ip"))
+    let merged = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["month.log"], d["today.log"])
+    #expect(rules(merged.lines) == Self.novelties)
+    // The same bytes in pieces of any size.
+    let pieces = bash(
+      """
+      ( head -c 100000 '\(d["month.log"])'; sleep 0.2; tail -c +100001 '\(d["month.log"])' ) \
+        | $P baseline learn --rules '\(Product.rules)' -o '\(d["c"])' -
+      """, d)
+    #expect(pieces.status == 0 && d.contents("c") == d.contents("b"), "\(pieces)")
+    let damaged = d.contents("b").dropLast()
+    d.write(String(decoding: damaged.map { $0 & 0x7f }, as: UTF8.self), to: "damaged")
+    #expect(panguard("replay", "--rules", Product.rules, "--baseline", d["damaged"], d["today.log"]).status == 3)
+    let shown = panguard("baseline", "show", "--file", d["b"])
+    #expect(shown.status == 0 && shown.text.contains("login_network   learned"), "\(shown)")
+    let explained = panguard("baseline", "explain", "--file", d["b"], "alice", "198.51.100.0/24")
+    #expect(explained.status == 0 && explained.text.contains("login_network   first seen 2026-01-05, last 2026-02-01"), "\(explained)")
+    #expect(panguard("baseline", "explain", "--file", d["b"], "mallory").status == 1)
+  }
+
+  @Test func itSurvivesARestartAndIsCorrectedWhileItRuns() throws {
+    let d = TemporaryDirectory()
+    d.write(Self.month(), to: "auth.log")
+    let agent = RunningAgent(d, more: "warm_up_bytes: 0\n")
+    #expect(agent.isUp(), "\(agent.errors)")
+    let lines = Self.month().utf8.count { $0 == 0x0a }
+    #expect(agent.acknowledges(lines), "\(agent.errors)")
+    #expect(agent.stop() == 0)
+    // Nothing is in the log that a start reads back: what is known comes from the store.
+    let shown = panguard("baseline", "--state", agent.state)
+    #expect(shown.status == 0 && shown.text.contains("login_network   learned"), "\(shown)")
+    let before = shown.lines.first
+    agent.start()
+    #expect(agent.isUp(), "\(agent.errors)")
+    d.append(Self.strange("2026-02-02T02"), to: "auth.log")
+    #expect(agent.acknowledges(lines + 3))
+    #expect(try eventually { try Set(agent.decisions().map(\.ruleID)).isSuperset(of: Self.novelties) })
+    #expect(try agent.decisions().allSatisfy { $0.action != .blockIP })
+    func change(_ arguments: String...) -> Finished { panguard(["baseline"] + arguments + ["--state", agent.state]) }
+    #expect(change("promote", "login_network", "alice", "203.0.113.0/24").status == 0)
+    #expect(change("freeze").status == 0 && change("freeze").status == 1 && change("thaw").status == 0)
+    #expect(change("forget", "nobody-of-this-name").status == 1 && change("forget", "carol").status == 0)
+    #expect(change("promote", "nonsense", "a", "b").status == 2)
+    let after = panguard("baseline", "--state", agent.state)
+    #expect(after.lines.first != before)
+    #expect(panguard("baseline", "explain", "alice", "203.0.113.0/24", "--state", agent.state).status == 0)
+    #expect(panguard("baseline", "explain", "carol", "--state", agent.state).status == 1)
+    #expect(change("export", d["b"]).status == 0)
+    #expect(change("import", d["b"]).status == 3, "it would be overwritten")
+    #expect(agent.stop() == 0)
+    // Moved to another host.
+    #expect(change("export", d["b"]).status == 0)
+    #expect(panguard("baseline", "import", d["b"], "--state", d["other"]).status == 0)
+    #expect(panguard("baseline", "--state", d["other"]).lines.dropFirst() == panguard("baseline", "--state", agent.state).lines.dropFirst())
+  }
+}
