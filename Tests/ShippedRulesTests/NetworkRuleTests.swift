@@ -104,7 +104,7 @@ private enum NSTemporaryName {
   }
   /// What a rule saw of an address, without what other rules added to its confidence.
   private static func counts(_ decisions: [Decision]) -> [String] {
-    decisions.filter(isAboutLogs).map { "\($0.ruleID) \($0.matchCount) \($0.observed) \($0.firstTime)" }
+    decisions.filter(isAboutLogs).map { "\($0.ruleID) \($0.matchCount) \($0.observed.value) \($0.firstTime)" }
   }
 
   @Test func rulesAboutLogsCountARequestOnce() throws {
@@ -115,7 +115,7 @@ private enum NSTemporaryName {
     let openings = { (list: [Decision]) in Set(list.filter(Self.isAboutLogs).filter { $0.matchCount == 1 }.map(\.ruleID)) }
     #expect(openings(together) == openings(alone))
     let most = { (list: [Decision]) in
-      list.filter(Self.isAboutLogs).reduce(into: [String: Int64]()) { $0[$1.ruleID] = max($0[$1.ruleID] ?? 0, $1.observed) }
+      list.filter(Self.isAboutLogs).reduce(into: [String: Int64]()) { $0[$1.ruleID] = max($0[$1.ruleID] ?? 0, $1.observed.value) }
     }
     #expect(most(together) == most(alone))
     let packets = try decisions(capture)
