@@ -26,7 +26,7 @@ import Testing
     store.close()
   }
   private func holdsAll(_ agent: RunningAgent) -> Bool {
-    eventually(seconds: 60) { agent.status().map { $0.response.isEnforcerReady && $0.response.activeBlocks == UInt64(Self.count) } == true }
+    eventually(seconds: 120) { agent.status().map { $0.response.isEnforcerReady && $0.response.activeBlocks == UInt64(Self.count) } == true }
   }
 
   @Test func noMomentIsWithoutProtection() throws {

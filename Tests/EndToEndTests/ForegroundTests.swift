@@ -14,7 +14,7 @@ import Testing
     guard let network = Network.make() else { return }
     let d = TemporaryDirectory()
     let agent = RunningAgent(d, sources: ["auth.log"], prefix: network.inside)
-    #expect(eventually(seconds: 60) { agent.status()?.response.isEnforcerReady == true }, "\(agent.errors)")
+    #expect(eventually(seconds: 120) { agent.status()?.response.isEnforcerReady == true }, "\(agent.errors)")
     func ask(_ arguments: String...) -> Finished { panguard(arguments + ["--state", agent.state]) }
     #expect(ask("block", "10.88.0.3", "10m").status == 0 && !network.passes("10.88.0.3"))
 
@@ -35,7 +35,7 @@ import Testing
     #expect(network.table != nil && !network.isBlocked("10.88.0.3") && network.passes("10.88.0.3"))
 
     // Asked again, the engine knows it too. And however the directory is spelled.
-    #expect(eventually(seconds: 30) { ask("unblock", "all").text.contains("networks unblocked\n") })
+    #expect(eventually(seconds: 120) { ask("unblock", "all").text.contains("networks unblocked\n") })
     #expect(ask("blocks").text.contains("nothing is blocked"))
     #expect(ask("block", "10.88.0.3", "10m").status == 0 && network.isBlocked("10.88.0.3"))
     agent.signalEngine(SIGSTOP)
@@ -46,7 +46,7 @@ import Testing
     // The enforcer still ends with its engine, and is there again for the next one.
     let enforcer = try #require(agent.process("enforcer"))
     agent.signalEngine(SIGKILL)
-    #expect(eventually(seconds: 60) { agent.status()?.response.isEnforcerReady == true && agent.process("enforcer") != enforcer }, "\(agent.errors)")
+    #expect(eventually(seconds: 120) { agent.status()?.response.isEnforcerReady == true && agent.process("enforcer") != enforcer }, "\(agent.errors)")
     #expect(try socket(agent) == path && access(path, F_OK) == 0)
     #expect(agent.stop() == 0 && access(path, F_OK) != 0)
     // A thread's priority is nobody's news.

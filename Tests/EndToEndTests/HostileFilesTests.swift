@@ -103,7 +103,7 @@ import Testing
     let child = Child(
       [Product.panguard, "rules", "import", bundle, "--into", d["rules"], "--name", "set"], output: d["out"], errors: d["err"],
       environment: Product.environment)
-    #expect(eventually(seconds: 60) { names(d["rules"]).contains { $0.hasSuffix(".new") } || !child.isRunning })
+    #expect(eventually(seconds: 120) { names(d["rules"]).contains { $0.hasSuffix(".new") } || !child.isRunning })
     child.signal(SIGTERM)
     let status = child.wait(seconds: 60)
     let left = names(d["rules"])

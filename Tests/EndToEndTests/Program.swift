@@ -167,7 +167,7 @@ final class Child {
 }
 
 /// Waits until `condition` holds, looking fifty times a second. False if it does not in time: waiting long costs nothing when it does.
-func eventually(seconds: Int = 30, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(seconds: Int = 120, _ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = MonotonicTime.now() + Int64(seconds) * 1_000_000_000
   while true {
     if try condition() { return true }
@@ -288,7 +288,7 @@ final class RunningAgent {
   func store() throws -> DecisionStore { try DecisionStore(directory: state, readOnly: true) }
   /// Lines that the store says were acknowledged, over all sources.
   func acknowledgedLines() -> Int64 { (try? store().checkpoints().reduce(0) { $0 + $1.lines }) ?? 0 }
-  func acknowledges(_ lines: Int, seconds: Int = 30) -> Bool { eventually(seconds: seconds) { acknowledgedLines() == lines } }
+  func acknowledges(_ lines: Int, seconds: Int = 90) -> Bool { eventually(seconds: seconds) { acknowledgedLines() == lines } }
   /// The latest record of every incident.
   func decisions() throws -> [Decision] { try store().decisions(limit: 100_000).decisions }
   func drop(_ cause: String) -> UInt64 { status()?.drops.first { $0.cause == cause }?.count ?? 0 }

@@ -103,7 +103,7 @@ final class RealServer {
   /// Somebody who is logged in and stays, and writes a line into `file` every fifth of a second. nil: he could not log in.
   func session(from address: String, writes file: String) -> Child? {
     let child = Child(ssh(address, "root", key, ["while sleep 0.2; do echo here; done"]), output: file)
-    return eventually(seconds: 60) { !fileContents(file).isEmpty || !child.isRunning } && child.isRunning ? child : nil
+    return eventually(seconds: 120) { !fileContents(file).isEmpty || !child.isRunning } && child.isRunning ? child : nil
   }
   /// What any user of the host can do.
   func forge(_ message: String, times: Int) {

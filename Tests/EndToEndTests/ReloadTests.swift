@@ -163,7 +163,7 @@ import Testing
     func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
     #expect(eventually { d.exists("state/control.sock") }, "\(errors())")
     // The first request starts the engine, and may be over before it answers.
-    #expect(eventually(seconds: 60) { panguard("status", "--state", d["state"]).text.contains("auth.log: 44 lines") }, "\(errors())")
+    #expect(eventually(seconds: 120) { panguard("status", "--state", d["state"]).text.contains("auth.log: 44 lines") }, "\(errors())")
     child.signal(SIGTERM)
     #expect(child.wait(seconds: 20) == 0, "\(errors())")
     #expect(d.exists("state/control.sock"))

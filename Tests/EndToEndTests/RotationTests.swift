@@ -30,7 +30,7 @@ import Testing
     d.rename("auth.log", "auth.log.1")
     d.append(lines(20, 10), to: "auth.log")
     var written = 30
-    let isRead = eventually(seconds: 6) {
+    let isRead = eventually(seconds: 60) {
       d.append(lines(written, 1), to: "busy.log")
       written += 1
       return agent.status()?.sources.first?.lines == 30

@@ -43,7 +43,7 @@ import Testing
     func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
 
     d.append(Workload.attacks(0..<2).flatMap { $0 }.joined(), to: "auth.log")
-    guard eventually(seconds: 20, { ask("lines") == "88" }) else {
+    guard eventually(seconds: 120, { ask("lines") == "88" }) else {
       Issue.record("it does not come up: \(errors())")
       return
     }

@@ -25,7 +25,7 @@ import Testing
     let child = Child(
       prefix + ["/usr/bin/env", "python3", Product.root + "/Tests/UplinkTests/Receiver/receiver.py", d["received"], d["secret"], "port=\(port)"],
       output: d["port"], errors: d["receiver.err"])
-    guard eventually(seconds: 20, { !d.contents("port").isEmpty || !child.isRunning }), child.isRunning else {
+    guard eventually(seconds: 120, { !d.contents("port").isEmpty || !child.isRunning }), child.isRunning else {
       skip("needs python3 (scripts/setup --tests)")
       return nil
     }
@@ -125,10 +125,10 @@ import Testing
     agent.signalEngine(SIGKILL)
     guard let second = receiver(d, port: first.port) else { return }
     #expect(
-      eventually(seconds: 60) { ["192.0.2.2", "192.0.2.3"].allSatisfy { address in received(d).contains { $0.contains(address) } } },
+      eventually(seconds: 120) { ["192.0.2.2", "192.0.2.3"].allSatisfy { address in received(d).contains { $0.contains(address) } } },
       "\(agent.errors)")
     #expect(
-      eventually(seconds: 20) {
+      eventually(seconds: 120) {
         guard let all = try? agent.store().responses().filter({ $0.action == "notify webhook ops" }) else { return false }
         return all.count >= 2 && all.allSatisfy { $0.state == .done }
       }, "\(agent.errors)")

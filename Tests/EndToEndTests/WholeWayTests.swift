@@ -36,7 +36,7 @@ import Testing
     let agent = RunningAgent(
       d, sources: [], more: "policy: {claimed_may_block: false}\nresponse: {playbooks: [\(d["guessing.yaml"])]}\n",
       arguments: ["--enforcer-config", d["enforcer.yaml"]], prefix: network.inside, list: ["{\(source), from_start: true}"])
-    #expect(eventually(seconds: 60) { agent.status()?.response.isEnforcerReady == true }, "\(agent.errors)")
+    #expect(eventually(seconds: 120) { agent.status()?.response.isEnforcerReady == true }, "\(agent.errors)")
     return agent
   }
   private func ask(_ agent: RunningAgent, _ arguments: String...) -> Finished { panguard(arguments + ["--state", agent.state]) }
@@ -50,7 +50,7 @@ import Testing
   private func told(_ agent: RunningAgent) -> [String] {
     ((try? agent.decisions()) ?? []).map { "\($0.ruleID) \($0.subject.label) \($0.trust) \($0.action) \($0.actionReason)" }
   }
-  private func isBlocked(_ network: Network, _ address: String, seconds: Int = 60) -> Bool {
+  private func isBlocked(_ network: Network, _ address: String, seconds: Int = 90) -> Bool {
     eventually(seconds: seconds) { network.isBlocked(address) }
   }
   /// Block actions in the store, by their words.
@@ -113,7 +113,7 @@ import Testing
       let clients = group.map { server.guess(from: $0, times: 2) }
       for client in clients { #expect(client.wait(seconds: 90) != nil) }
     }
-    let found = try eventually(seconds: 60) {
+    let found = try eventually(seconds: 120) {
       try agent.decisions().contains { $0.ruleID == "ATR-2026-90009" && $0.subject.user == "root" }
     }
     #expect(found, "\(told(agent)) \(agent.errors)")
@@ -134,7 +134,7 @@ import Testing
     let clients = protected.map { server.guess(from: $0, times: 8) }
     for client in clients { #expect(client.wait(seconds: 120) != nil) }
     for address in protected {
-      #expect(try eventually(seconds: 60) { try !proposes(agent, address).isEmpty }, "\(address): \(agent.errors)")
+      #expect(try eventually(seconds: 120) { try !proposes(agent, address).isEmpty }, "\(address): \(agent.errors)")
     }
     #expect(eventually { refusals(agent, "protected") >= 3 }, "\(agent.errors)")
     #expect(try actions(agent).isEmpty)
@@ -163,7 +163,7 @@ import Testing
     let agent = agent(d, network)
     arm(agent)
     server.forge("Failed password for root from 10.88.0.3 port 1 ssh2", times: 12)
-    let claimed = try eventually(seconds: 60) {
+    let claimed = try eventually(seconds: 120) {
       try agent.decisions().contains {
         $0.subject.source == "10.88.0.3" && $0.trust == .claimed && $0.action == .notify && $0.actionReason.contains("claimed, not attested")
       }
@@ -193,7 +193,7 @@ import Testing
       clients.append(server.guess(from: address))
       // As soon as he has begun.
       #expect(
-        eventually(seconds: 60) { d.contents(RealServer.text).count > lines.utf8.count && network.isBlocked(address) || mentions(d, address) })
+        eventually(seconds: 120) { d.contents(RealServer.text).count > lines.utf8.count && network.isBlocked(address) || mentions(d, address) })
       switch i {
       case 0: agent.signalEngine(SIGKILL)
       case 1:
@@ -260,7 +260,7 @@ import Testing
       let rotated = server.execute(["/usr/sbin/logrotate", "-f", "-s", d["rotated"], d["logrotate.conf"]])
       #expect(rotated.status == 0, "\(rotated)")
       rotations += 1
-      _ = eventually(seconds: 60) { !client.isRunning || network.isBlocked("10.88.0.2") }
+      _ = eventually(seconds: 120) { !client.isRunning || network.isBlocked("10.88.0.2") }
     }
     #expect(isBlocked(network, "10.88.0.2", seconds: 30), "\(rotations) rotations: \(agent.errors)")
     #expect(rotations > 1)
@@ -283,7 +283,7 @@ import Testing
     let agent = agent(d, network, approval: true)
     arm(agent)
     let clients = ["10.88.0.2", "10.88.0.3"].map { server.guess(from: $0, times: 8) }
-    #expect(eventually(seconds: 60) { agent.status()?.response.pendingApprovals == 2 }, "\(agent.errors)")
+    #expect(eventually(seconds: 120) { agent.status()?.response.pendingApprovals == 2 }, "\(agent.errors)")
     #expect(network.table == nil)
     func question(_ address: String) -> String? {
       let line = ask(agent, "approve").lines.first { $0.contains(address) }

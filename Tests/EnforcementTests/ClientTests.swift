@@ -33,7 +33,7 @@ struct ClientTests {
     defer { close(peer) }
     let began = monotonicNow()
     #expect(error { () throws(FrameClientError) in try client.heartbeat() } == .timedOut)
-    #expect(monotonicNow() - began < 2_000_000_000)
+    #expect(monotonicNow() - began < 60_000_000_000)
     #expect(!client.isOpen)
     #expect(error { () throws(FrameClientError) in try client.heartbeat() } == .closed)
   }

@@ -75,7 +75,7 @@ final class Command {
     return String(decoding: bytes, as: UTF8.self)
   }
   /// Waits for a text in the output; false after `seconds`.
-  func waitFor(_ text: String, seconds: Int = 15) -> Bool {
+  func waitFor(_ text: String, seconds: Int = 90) -> Bool {
     for _ in 0..<seconds * 50 {
       if output.contains(text) { return true }
       usleep(20_000)

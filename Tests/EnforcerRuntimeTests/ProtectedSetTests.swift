@@ -75,7 +75,7 @@ struct ProtectedSetTests {
     var hits = 0
     for i in 0..<65_536 where set.conflict(with: CIDR(IPAddress(v4: 0x0b00_0000 + UInt32(i)), prefixLength: 32)) != nil { hits += 1 }
     #expect(hits == Limits.protectedAddresses)
-    #expect(monotonicNow() - began < 10_000_000_000)
+    #expect(monotonicNow() - began < 120_000_000_000)
   }
 }
 

@@ -81,7 +81,7 @@ final class Command {
   }
   var output: String { String(decoding: contents(outputPath), as: UTF8.self) }
   /// Waits for a text in the output; false after `seconds`.
-  func waitFor(_ text: String, seconds: Int = 15) -> Bool {
+  func waitFor(_ text: String, seconds: Int = 90) -> Bool {
     for _ in 0..<seconds * 50 {
       if output.contains(text) { return true }
       usleep(20_000)
@@ -109,7 +109,7 @@ func contents(_ path: String) -> [UInt8] {
   return bytes
 }
 
-func eventually(seconds: Int = 15, _ condition: () -> Bool) -> Bool {
+func eventually(seconds: Int = 90, _ condition: () -> Bool) -> Bool {
   for _ in 0..<seconds * 50 {
     if condition() { return true }
     usleep(20_000)
@@ -307,7 +307,7 @@ final class Reader {
     }
   }
   /// Takes what comes until it holds.
-  func until(seconds: Int = 15, _ condition: () -> Bool) -> Bool {
+  func until(seconds: Int = 90, _ condition: () -> Bool) -> Bool {
     eventually(seconds: seconds) {
       take()
       return condition()

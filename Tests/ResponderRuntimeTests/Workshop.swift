@@ -37,7 +37,7 @@ func contents(_ path: String) -> String? {
   while case let count = read(file, &buffer, buffer.count), count > 0 { bytes += buffer[..<count] }
   return String(decoding: bytes, as: UTF8.self)
 }
-func eventually(seconds: Int = 15, _ condition: () -> Bool) -> Bool {
+func eventually(seconds: Int = 90, _ condition: () -> Bool) -> Bool {
   for _ in 0..<seconds * 50 {
     if condition() { return true }
     usleep(20_000)
@@ -155,7 +155,7 @@ final class Workshop {
   }
 
   /// Asks, and waits for the end.
-  func perform(_ key: String, _ action: HostAction, seconds: Int = 20) -> HostActionOutcome {
+  func perform(_ key: String, _ action: HostAction, seconds: Int = 90) -> HostActionOutcome {
     do {
       var outcome = try client.perform(key, action)
       for _ in 0..<seconds * 20 where outcome.state == .pending {

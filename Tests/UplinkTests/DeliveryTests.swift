@@ -128,7 +128,7 @@ import UplinkProtocol
     for i in 0..<20 { #expect(try uplink.client.deliver(webhook: "quick", key: "q\(i)", body: body) == nil) }
     #expect(eventually(seconds: 5) { quick.requests.count == 20 })
     #expect(quick.requests.enumerated().allSatisfy { $1.contains("\"key\": \"q\($0)\"") })
-    #expect(eventually(seconds: 10) { (try? uplink.client.status())?.attempts ?? 0 >= 22 }, "\(uplink.program.said)")
+    #expect(eventually(seconds: 120) { (try? uplink.client.status())?.attempts ?? 0 >= 22 }, "\(uplink.program.said)")
     #expect(uplink.problem("slow").contains("timed out") && slow.requests.count >= 1, "\(uplink.problem("slow"))")
   }
 

@@ -25,7 +25,7 @@ func contents(_ path: String) -> String {
   return String(decoding: out, as: UTF8.self)
 }
 
-func eventually(seconds: Int = 20, _ condition: () -> Bool) -> Bool {
+func eventually(seconds: Int = 90, _ condition: () -> Bool) -> Bool {
   for _ in 0..<(seconds * 50) {
     if condition() { return true }
     usleep(20_000)
@@ -69,7 +69,7 @@ final class Program {
   }
   /// The exit code, or nil where it does not end.
   @discardableResult
-  func wait(seconds: Int = 20) -> Int32? {
+  func wait(seconds: Int = 90) -> Int32? {
     guard pid > 0 else { return nil }
     _ = eventually(seconds: seconds) {
       var status: Int32 = 0
@@ -182,7 +182,7 @@ struct Uplink {
   let client: UplinkClient
 
   /// What came of `key`; nil: nothing within the time.
-  func outcome(_ key: String, seconds: Int = 20) -> DeliveryOutcome? {
+  func outcome(_ key: String, seconds: Int = 90) -> DeliveryOutcome? {
     var found: DeliveryOutcome?
     _ = eventually(seconds: seconds) {
       found = ((try? client.collect()) ?? []).first { $0.key == key }
