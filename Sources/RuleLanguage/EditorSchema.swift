@@ -174,6 +174,7 @@ public enum EditorSchema {
     ("family", Schema.text("Evidence of one family counts once, the strongest whole. Default: the category.")),
     ("exculpatory", Schema.flag("A match speaks for innocence.")),
     ("ipv6_network", Schema.flag("Count IPv6 by /64 as well. Default: true.")),
+    ("lint", Schema.object([("ignore", Schema.list(Schema.text("A kind of finding that `panguard rules lint` must not report here.")))])),
   ])
 
   // MARK: Detection

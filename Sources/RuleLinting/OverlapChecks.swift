@@ -51,11 +51,12 @@ enum OverlapChecks {
       let keys = shape.isAny ? TestKey.keys(first) : shape.conditions.flatMap(TestKey.keys)
       var candidates: [Int] = []
       for key in keys { for other in owners[key] ?? [] where other != i && !candidates.contains(other) { candidates.append(other) } }
+      let rule = set.rules[shape.rule]
       for j in candidates.sorted().prefix(Limits.lintPairs) where implies(shape, shapes[j]) {
-        let isMutual = implies(shapes[j], shape)
-        if isMutual, j > i { continue }  // said once, at the later rule
-        let rule = set.rules[shape.rule]
         let other = set.rules[shapes[j].rule]
+        guard isAskedWherever(rule, other) else { continue }
+        let isMutual = implies(shapes[j], shape)
+        if isMutual, j > i, isAskedWherever(other, rule) { continue }  // said once, at the later rule
         let words = isMutual ? "fires on exactly the same events as" : "fires only where this fires too:"
         findings.append(
           LintFinding(
@@ -65,6 +66,9 @@ enum OverlapChecks {
     }
     return findings
   }
+
+  /// Rules about logs are not asked about packets: what only they say of a packet nobody else says.
+  private static func isAskedWherever(_ rule: Rule, _ other: Rule) -> Bool { other.agentSource != "host_log" || rule.agentSource == "host_log" }
 
   /// Each match of `a` is one of `b`.
   private static func implies(_ a: Shape, _ b: Shape) -> Bool {

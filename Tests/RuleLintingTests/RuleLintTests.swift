@@ -167,6 +167,13 @@ private func ids(_ report: LintReport) -> [String] { report.findings.map(\.kind.
     #expect(found.first?.message == "fires only where this fires too: ATR-2026-00002")
     // Another field is another rule.
     #expect(!ids(report(narrow, wide.replacing("field: content", with: "field: tool_args"))).contains("shadowed-rule"))
+    // A rule about logs is not asked about packets.
+    func about(_ source: String, _ rule: String) -> String { rule.replacing("agent_source: {type: llm_io}", with: "agent_source: {type: \(source)}") }
+    func shadowed(_ rules: String...) -> [String] {
+      report(rules[0], rules[1]).findings.filter { $0.kind == .shadowedRule }.map(\.ruleID)
+    }
+    #expect(shadowed(about("host_network", narrow), about("host_log", wide)) == [])
+    #expect(shadowed(about("host_log", narrow), about("host_network", wide)) == ["ATR-2026-00001"])
     // A further condition makes a rule narrower: it is the shadowed one.
     let narrower = document(
       "conditions:\n  a: {field: content, patterns: [hello, there]}\n  b: {field: tool_name, patterns: [shell]}\ncondition: a and b",

@@ -26,7 +26,12 @@ public struct HTTPRequest {
     if head.referrer.count > 0 { event.set(.httpRequestReferrer, head.referrer) }
     if head.contentType.count > 0 { event.set(.httpRequestMimeType, head.mimeType) }
     if let length = head.contentLength { event.set(.httpRequestBodyBytes, Int64(length)) }
-    if body.count > 0 { event.set(.httpRequestBodyContent, body) }
+    if head.isForm {
+      // What the server reads, as in `url.query`: rules need not know how it was written.
+      PercentDecoding.decode(body, plusIsSpace: true) { if $0.count > 0 { event.set(.httpRequestBodyContent, $0) } }
+    } else if body.count > 0 {
+      event.set(.httpRequestBodyContent, body)
+    }
     if let user {
       if user.count > 0 { event.set(.userName, user) }
       event.set(.authenticationMethod, method)
@@ -73,6 +78,7 @@ public struct HTTPHead {
 
   /// Without parameters.
   public var mimeType: Bytes { contentType.upTo(contentType.index(of: 0x3b) ?? contentType.count).trimmed }
+  var isForm: Bool { mimeType.equalsIgnoringCase("application/x-www-form-urlencoded") }
   /// JSON-RPC may be in it.
   var isStructured: Bool { mimeType.equalsIgnoringCase("application/json") || mimeType.equalsIgnoringCase("application/json-rpc") }
   var isEventStream: Bool { isResponse && mimeType.equalsIgnoringCase("text/event-stream") }

@@ -300,7 +300,7 @@ final class HTTPParser: StreamParser {
         request.user = $0.upTo($0.index(of: 0x3a) ?? 0)
         emit(message(.httpRequest(request), direction, frame, isFromClient: true))
       }
-    } else if plain.body.count > 0, plain.head.mimeType.equalsIgnoringCase("application/x-www-form-urlencoded"), let form = HTTPForm(plain.body) {
+    } else if plain.body.count > 0, plain.head.isForm, let form = HTTPForm(plain.body) {
       request.method = "form"
       form.user.withUnsafeBytes { user in
         form.body.withUnsafeBytes { body in
