@@ -97,8 +97,8 @@ let package = Package(
     library(
       "PacketCapture",
       [
-        "Primitives", "Events", "TypedYAML", "PacketParsers", "PacketSources", "CaptureChannel", "HostActions", "Supervision", "Confinement", "CLinux",
-        "CNetlink", "CPcap",
+        "Primitives", "Events", "TypedYAML", "PacketParsers", "PacketSources", "CaptureChannel", "HostActions", "Supervision", "Confinement",
+        "CLinux", "CNetlink", "CPcap",
       ]),
     library("RuleConversion", ["Primitives", "Events", "TypedYAML", "RuleLanguage"]),
     library("RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime", "CArchive"]),

@@ -34,7 +34,8 @@ import Testing
     for name in ["rules", "responder"] { mkdir(d[name], 0o700) }
     d.write(CaptureTests.rule, to: "rules/name.yaml")
     d.write(Self.playbook, to: "keep.yaml")
-    d.write("interfaces: [cable]\nrecording: true\nrecording_directory: \(d["ring"])\nrecording_files: 2\nrecording_file_size: 1MiB\n", to: "capture.yaml")
+    d.write(
+      "interfaces: [cable]\nrecording: true\nrecording_directory: \(d["ring"])\nrecording_files: 2\nrecording_file_size: 1MiB\n", to: "capture.yaml")
     d.write(responder + "state_directory: \(d["responder"])\nrecording_directory: \(d["ring"])\n", to: "responder.yaml")
     let agent = RunningAgent(
       d, sources: [], more: "network: {enabled: true}\nresponse: {playbooks: [\(d["keep.yaml"])]}\n",
