@@ -21,6 +21,7 @@ extension Decision {
 extension SourceName {
   /// The time of what comes from it is the stamp of a frame.
   static func holdsFrames(_ source: String) -> Bool {
-    source.hasPrefix("network:") || [".pcap", ".pcapng", ".cap", ".pcap.gz", ".pcapng.gz", ".pcap.xz", ".pcapng.xz"].contains { source.hasSuffix($0) }
+    source.hasPrefix("network:")
+      || [".pcap", ".pcapng", ".cap", ".pcap.gz", ".pcapng.gz", ".pcap.xz", ".pcapng.xz"].contains { source.hasSuffix($0) }
   }
 }

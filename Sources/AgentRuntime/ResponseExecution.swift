@@ -53,7 +53,8 @@ extension Responder {
   }
 
   private func keepLines(_ item: Work, _ limit: Int, mayTakeTime: Bool) {
-    let evidence = item.decision.evidence.suffix(limit)
+    // A frame is no line: its packets are kept by another step.
+    let evidence = item.decision.evidence.suffix(limit).filter { !SourceName.holdsFrames($0.source) }
     guard mayTakeTime else {
       return settle(item.key, .failed, "busy", "there was no time to copy \(evidence.count) lines; they are in their logs")
     }

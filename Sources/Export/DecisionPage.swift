@@ -187,7 +187,7 @@ public enum DecisionPage {
     for source in sources where !files.contains(source) {
       page.paragraph(
         isPacket(source)
-          ? "The packets of \(source) were not kept; `panguard capture --write` keeps those to come."
+          ? "The packets of \(source) are kept where the capture records them: `panguard evidence \(d.id) --pcap`."
           : "The lines from \(source) are not in a file: record them in one first, and replay that.")
     }
     page.paragraph("The same lines, rules and configuration (compare the hashes above) give this record byte for byte.")

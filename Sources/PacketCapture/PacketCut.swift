@@ -68,7 +68,9 @@ final class PacketCut {
     guard let first = firstTimes[i] else { return true }
     let known = firstTimes.compactMap { $0 }
     // A clock that was set back, or files that are no ring: all are read.
-    guard files.allSatisfy({ $0.number != nil }), known.count == files.count, zip(known, known.dropFirst()).allSatisfy({ $0 <= $1 }) else { return true }
+    guard files.allSatisfy({ $0.number != nil }), known.count == files.count, zip(known, known.dropFirst()).allSatisfy({ $0 <= $1 }) else {
+      return true
+    }
     let slack = Limits.recordingDisorder
     if first - slack > EventTime(nanoseconds: selection.until) { return false }
     return i + 1 >= files.count || known[i + 1] + slack >= EventTime(nanoseconds: selection.since)
@@ -161,10 +163,12 @@ final class PacketCut {
     let missing = Set(selection.moments).count - found.count
     if missing > 0 {
       report.notes.append(
-        "\(missing) of \(Set(selection.moments).count) frames that the decision names are not among what was read (written over, not recorded, or dropped)")
+        "\(missing) of \(Set(selection.moments).count) frames that the decision names are not among what was read (written over, not recorded, or dropped)"
+      )
     }
     if report.leftOut > 0 {
-      report.notes.append("\(report.leftOut) further packets are left out: at most \(selection.packets) packets and \(selection.bytes) bytes were asked for")
+      report.notes.append(
+        "\(report.leftOut) further packets are left out: at most \(selection.packets) packets and \(selection.bytes) bytes were asked for")
     }
   }
 }

@@ -35,9 +35,9 @@ public enum ResponseAction: Hashable, Sendable, Codable {
   /// Placeholders of arguments are filled in.
   case notify(Notification)
   case captureLines(limit: Int)
-  /// Out of what the capture recorded: from `seconds` before the first evidence of the decision until as long after the last. Taken back by
-  /// `panguard undo`, under its key.
+  /// Out of what the capture recorded: from `seconds` before the first evidence of the decision until as long after the last.
   case capturePackets(CIDR, seconds: Int, bytes: Int)
+  case discardPackets(CIDR)
   case killProcess(ProcessReference, KillSignal)
   case quarantineFile(String)
   case restoreFile(String)
@@ -56,6 +56,7 @@ public enum ResponseAction: Hashable, Sendable, Codable {
     case .captureLines(let limit): "capture_evidence \(limit) lines"
     case .capturePackets(let network, let seconds, let bytes):
       "capture_evidence packets of \(network), \(seconds)s before and after, up to \(bytes) bytes"
+    case .discardPackets(let network): "discard_packets of \(network)"
     case .killProcess(let process, let signal): "kill_process \(process.pid) with \(signal.rawValue)"
     case .quarantineFile(let path): "quarantine_file \(path)"
     case .restoreFile(let path): "restore_file \(path)"
@@ -71,7 +72,8 @@ public enum ResponseAction: Hashable, Sendable, Codable {
     case .blockIP(let network, _): .unblockIP(network)
     case .quarantineFile(let path): .restoreFile(path)
     case .disableAccount(let name): .enableAccount(name)
-    case .unblockIP, .notify, .captureLines, .capturePackets, .killProcess, .restoreFile, .enableAccount, .logOnly: nil
+    case .capturePackets(let network, _, _): .discardPackets(network)
+    case .unblockIP, .notify, .captureLines, .discardPackets, .killProcess, .restoreFile, .enableAccount, .logOnly: nil
     }
   }
 }

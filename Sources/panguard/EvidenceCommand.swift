@@ -100,11 +100,14 @@ struct EvidenceCommand: ParsableCommand {
 
   private func cut(_ decision: Decision) throws -> Int32 {
     func span(_ text: String, _ option: String) throws -> Nanoseconds {
-      guard let span = Nanoseconds(duration: text), span.count >= 0 else { throw CommandFailure.usage("\(option) wants a span such as 30s, not '\(text)'") }
+      guard let span = Nanoseconds(duration: text), span.count >= 0 else {
+        throw CommandFailure.usage("\(option) wants a span such as 30s, not '\(text)'")
+      }
       return span
     }
     guard Limits.cutPackets.contains(packets), Limits.cutBytes.contains(bytes) else {
-      throw CommandFailure.usage("--packets may be up to \(Limits.cutPackets.upperBound), --bytes from \(Limits.cutBytes.lowerBound) to \(Limits.cutBytes.upperBound)")
+      throw CommandFailure.usage(
+        "--packets may be up to \(Limits.cutPackets.upperBound), --bytes from \(Limits.cutBytes.lowerBound) to \(Limits.cutBytes.upperBound)")
     }
     let selected = decision.packets(before: try span(before, "--before"), after: try span(after, "--after"), packets: packets, bytes: bytes)
     guard let selected else { throw CommandFailure.usage("the decision names neither an address nor a frame: there is nothing to look for") }

@@ -17,7 +17,8 @@ private func decodeAnswer(_ bytes: [UInt8]) -> DecodedFrame<HostActionAnswer> { 
     .perform(key: "k", .kill(ProcessTarget(pid: 1, signal: .terminate))),
     .perform(key: "k", .quarantine(FileTarget(path: "/tmp/x y\n", device: 1, inode: .max, sha256: [UInt8](repeating: 7, count: 32)))),
     .perform(key: "k", .quarantine(FileTarget(path: "/" + String(repeating: "a", count: Limits.hostPathBytes - 1)))),
-    .perform(key: "k", .disable(account: "alice")), .perform(key: "k", .cut(PacketSelectionTests.whole)), .outcomes(["a", "B-9_"]), .outcomes([]), .undo(key: "k"), .list, .status,
+    .perform(key: "k", .disable(account: "alice")), .perform(key: "k", .cut(PacketSelectionTests.whole)),
+    .outcomes(["a", "B-9_"]), .outcomes([]), .undo(key: "k"), .list, .status,
   ]
   static let outcomes = HostActionOutcome.State.allCases.map { HostActionOutcome($0, "code", "ä detail \($0)") }
   static let answers: [HostActionAnswer] =

@@ -18,7 +18,7 @@ import Testing
     let (read, problems) = load(CaptureConfiguration.reference)
     #expect(read == CaptureConfiguration(), "\(problems)")
     #expect(CaptureConfiguration().options.ringBytes == 64 << 20 && CaptureConfiguration().interfaces == ["any"])
-    #expect(!CaptureConfiguration().options.isPromiscuous)
+    #expect(!CaptureConfiguration().options.isPromiscuous && CaptureConfiguration().recording == nil)
   }
 
   @Test func whatIsWrongIsSaidWithItsLine() {
@@ -26,7 +26,9 @@ import Testing
       ("interfaces: [any, eth0]", "'any' is all of them"), ("interfaces: []", "at least one"), ("interfaces: [eth0, eth0]", "twice"),
       ("interfaces: [\"a b\"]", "is not the name of an interface"), ("interfaces: [an-interface-too-long]", "is not the name"),
       ("promiscuous: true", "needs interfaces by name"), ("ring_size: 10", "ring_size"), ("snap_length: 1", "snap_length"),
-      ("filters: tcp", "filters"), ("interfaces: [a, b, c, d, e, f, g, h, i]", "more than 8"),
+      ("filters: tcp", "filters"), ("interfaces: [a, b, c, d, e, f, g, h, i]", "more than 8"), ("recording: maybe", "recording"),
+      ("recording_files: 1", "recording_files"),
+      ("recording_files: 33", "recording_files"), ("recording_file_size: 1KiB", "recording_file_size"), ("recording_directory: here", "absolute"),
     ] {
       let (read, problems) = load(text)
       #expect(read == nil && problems.contains(message) && problems.contains("capture.yaml:1:"), "\(text): \(problems)")

@@ -44,7 +44,9 @@ private final class Room {
   }
 
   /// Everything that is meant, as it lies in the file that was made: what it is, its time, its interface.
-  func cut(_ selection: PacketSelection, problems: inout [String]) throws -> (report: CutReport, frames: [(bytes: [UInt8], time: Int64, name: String)]) {
+  func cut(_ selection: PacketSelection, problems: inout [String]) throws -> (
+    report: CutReport, frames: [(bytes: [UInt8], time: Int64, name: String)]
+  ) {
     let (files, left) = try RecordingFiles.openAll(in: settings.directory)
     problems = left
     return cut(selection, files)
@@ -95,7 +97,10 @@ private func datagram(from: UInt8, port: UInt16 = 4000, size: Int = 10, fill: UI
 }
 /// ARP: who has 192.0.2.`target`, says 192.0.2.`from`.
 private func question(from: UInt8, target: UInt8) -> [UInt8] {
-  [255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2, 192, 0, 2, from, 0, 0, 0, 0, 0, 0, 192, 0, 2, target]
+  [
+    255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2, 192, 0, 2, from, 0, 0, 0, 0, 0, 0, 192, 0, 2,
+    target,
+  ]
 }
 extension Recording {
   fileprivate func add(_ frame: [UInt8], at time: Int64, interface: UInt32 = 0) {
@@ -279,7 +284,9 @@ private func selection(
     var problems: [String] = []
     let (report, frames) = try room.cut(selection(), problems: &problems)
     #expect(frames.isEmpty && report.notes == ["nothing has been recorded yet"], "\(report)")
-    for (i, text) in ["symbolic link", "another name", "not a regular file", "not a regular file", "is no recording", "others may write it"].enumerated() {
+    for (i, text) in ["symbolic link", "another name", "not a regular file", "not a regular file", "is no recording", "others may write it"]
+      .enumerated()
+    {
       #expect(problems.contains { $0.hasPrefix(room.file(i)) && $0.contains(text) }, "\(i) \(text): \(problems)")
     }
     // Nor is it written.
@@ -366,13 +373,15 @@ private func selection(
     #expect(missing.status == 3 && access(room.path + "/none", F_OK) != 0, "\(missing)")
     // Two at once do not disturb each other.
     let both = try (0..<2).map {
-      try Command([CaptureLaboratory.program, "--cut", "\(room.path)/both\($0)"] + selection(since: start).arguments + ["--recording", room.settings.directory])
+      try Command(
+        [CaptureLaboratory.program, "--cut", "\(room.path)/both\($0)"] + selection(since: start).arguments + ["--recording", room.settings.directory])
     }
     for command in both { #expect(command.wait() == 0, "\(command.output)") }
     #expect(contents(room.path + "/both0") == made && contents(room.path + "/both1") == made)
     // The same file twice at once: one makes it.
     let race = try (0..<2).map { _ in
-      try Command([CaptureLaboratory.program, "--cut", "\(room.path)/race"] + selection(since: start).arguments + ["--recording", room.settings.directory])
+      try Command(
+        [CaptureLaboratory.program, "--cut", "\(room.path)/race"] + selection(since: start).arguments + ["--recording", room.settings.directory])
     }
     #expect(race.map { $0.wait() }.sorted() == [0, 3] && contents(room.path + "/race") == made)
   }
@@ -401,10 +410,14 @@ private func selection(
       shift; "$@"; status=$?; stat -c 'size %s' "$small"; exit $status
       """
     let command = try Command(
-      ["unshare", "-m", "env", "small=\(room.path)/small/out", "sh", "-c", script, "sh", room.path, CaptureLaboratory.program, "--cut", room.path + "/small/out"]
+      [
+        "unshare", "-m", "env", "small=\(room.path)/small/out", "sh", "-c", script, "sh", room.path, CaptureLaboratory.program, "--cut",
+        room.path + "/small/out",
+      ]
         + selection(since: start).arguments + ["--recording", room.settings.directory])
     let status = command.wait()
     guard status != 77 else { return skip("mounts are not allowed here") }
-    #expect(status == 3 && command.output.contains("No space left on device; nothing is kept") && command.output.contains("size 0"), "\(command.output)")
+    #expect(
+      status == 3 && command.output.contains("No space left on device; nothing is kept") && command.output.contains("size 0"), "\(command.output)")
   }
 }

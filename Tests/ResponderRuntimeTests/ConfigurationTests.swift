@@ -22,7 +22,8 @@ import Testing
   @Test(arguments: [
     ("kill_proceses: true", "kill_processes"), ("kill_processes: yes", "true or false"), ("executables_directory: actions.d", "absolute"),
     ("state_directory: /var/../etc", "absolute"), ("never_quarantine: [srv]", "absolute"), ("executables_timeout: 1h", "between 1s and 10m"),
-    ("actions_per_minute: 0", "between"), ("a: 1\n---\nb: 2", "second"),
+    ("actions_per_minute: 0", "between"), ("evidence_keep: 5s", "between 1m and 365d"), ("evidence_size: 1KiB", "evidence_size"),
+    ("evidence_files: 0", "between"), ("recording_directory: ring", "absolute"), ("a: 1\n---\nb: 2", "second"),
   ])
   func whatIsWrongIsRefused(_ entry: (String, String)) {
     let (configuration, diagnostics) = load(entry.0 + "\n")
