@@ -156,6 +156,7 @@ let package = Package(
     .target(name: "PanguardTestKit", dependencies: ["Primitives", "PacketParsers"], path: "Tests/PanguardTestKit"),
     tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL", "PacketSources", "PanguardTestKit"]),
     tests(of: "PacketSources", ["Primitives"]),
+    tests(of: "NetworkEvents", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
@@ -202,7 +203,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "panguard-capture", "regular-expressions-outline",
-        "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+        "AgentRuntime", "CLinux", "Detection", "Export", "PanguardTestKit", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],

@@ -30,7 +30,8 @@ private func times(_ count: Int, every seconds: Int64 = 0, _ c: inout CaptureBui
 /// Who attacks in a web request, and an innocent one to the same place.
 private func web(_ rule: String, _ attack: String, agent: String = "Mozilla/5.0", innocent: String) -> NetworkRuleCase {
   NetworkRuleCase(
-    rule, fires: { $0.http(from: outside, to: me, "GET", attack, agent: agent, status: 404) }, silent: { $0.http(from: outside, to: me, "GET", innocent) })
+    rule, fires: { $0.http(from: outside, to: me, "GET", attack, agent: agent, status: 404) },
+    silent: { $0.http(from: outside, to: me, "GET", innocent) })
 }
 /// A service that answers a public address, and the same one that refuses it or answers inside.
 private func exposed(_ rule: String, port: Int) -> NetworkRuleCase {
@@ -72,11 +73,15 @@ let networkRuleCases: [NetworkRuleCase] = [
     "telnet-login",
     fires: {
       $0.tcp(
-        from: neighbour, to: me, port: 23, [(.server, [255, 253, 1, 255, 251, 3] + Octets("web01 login: ".utf8)), (.client, Octets("root\r\n".utf8)),
-          (.server, Octets("Password: ".utf8)), (.client, Octets("s3cret\r\n".utf8)), (.server, Octets("Last login: today\r\n$ ".utf8))])
+        from: neighbour, to: me, port: 23,
+        [
+          (.server, [255, 253, 1, 255, 251, 3] + Octets("web01 login: ".utf8)), (.client, Octets("root\r\n".utf8)),
+          (.server, Octets("Password: ".utf8)), (.client, Octets("s3cret\r\n".utf8)), (.server, Octets("Last login: today\r\n$ ".utf8)),
+        ])
     }, silent: { $0.refused(from: neighbour, to: me, port: 23) }),
   NetworkRuleCase(
-    "ftp-login-in-clear", fires: { ftp(&$0, from: me, to: outside, "230 ok") }, silent: { ftp(&$0, from: me, to: outside, "230 ok", user: "anonymous") }),
+    "ftp-login-in-clear", fires: { ftp(&$0, from: me, to: outside, "230 ok") },
+    silent: { ftp(&$0, from: me, to: outside, "230 ok", user: "anonymous") }),
   NetworkRuleCase("mail-login-in-clear", fires: { imap(&$0, from: outside) }, silent: { imap(&$0, from: neighbour) }),
   NetworkRuleCase(
     "redis-password-in-clear",
@@ -164,7 +169,8 @@ let networkRuleCases: [NetworkRuleCase] = [
     "ssh-attack-tool-banner", fires: { $0.ssh(from: outside, to: me, client: "SSH-2.0-ZGrab ZGrab SSH Survey") },
     silent: { $0.ssh(from: outside, to: me) }),
   NetworkRuleCase(
-    "ssh-library-client", fires: { $0.ssh(from: outside, to: me, client: "SSH-2.0-Go") }, silent: { $0.ssh(from: neighbour, to: me, client: "SSH-2.0-Go") }
+    "ssh-library-client", fires: { $0.ssh(from: outside, to: me, client: "SSH-2.0-Go") },
+    silent: { $0.ssh(from: neighbour, to: me, client: "SSH-2.0-Go") }
   ),
   NetworkRuleCase(
     "ssh-sessions-repeated", fires: { times(20, every: 4, &$0) { c, _ in c.ssh(from: outside, to: me, seconds: 3) } },
@@ -178,7 +184,8 @@ let networkRuleCases: [NetworkRuleCase] = [
     silent: { times(9, every: 60, &$0) { c, _ in c.ssh(from: outside, to: me) } }),
   // DNS
   NetworkRuleCase(
-    "dns-zone-transfer", fires: { $0.dns(from: outside, to: me, "example.org", type: 252) }, silent: { $0.dns(from: outside, to: me, "example.org", type: 6) }
+    "dns-zone-transfer", fires: { $0.dns(from: outside, to: me, "example.org", type: 252) },
+    silent: { $0.dns(from: outside, to: me, "example.org", type: 6) }
   ),
   NetworkRuleCase(
     "dns-any-series", fires: { times(10, every: 1, &$0) { c, _ in c.dns(from: outside, to: me, "example.org", type: 255) } },
@@ -187,7 +194,8 @@ let networkRuleCases: [NetworkRuleCase] = [
     "dns-version-question", fires: { $0.dns(from: outside, to: me, "version.bind", type: 16, of: 3) },
     silent: { $0.dns(from: outside, to: me, "version.example.org", type: 16) }),
   NetworkRuleCase(
-    "dns-mining-pool", fires: { $0.dns(from: me, to: neighbour, "xmr-eu1.nanopool.org") }, silent: { $0.dns(from: me, to: neighbour, "carpool.example.org") }),
+    "dns-mining-pool", fires: { $0.dns(from: me, to: neighbour, "xmr-eu1.nanopool.org") },
+    silent: { $0.dns(from: me, to: neighbour, "carpool.example.org") }),
   NetworkRuleCase(
     "dns-rare-types", fires: { times(20, every: 1, &$0) { c, i in c.dns(from: me, to: neighbour, "a\(i).t1.example.org", type: 10) } },
     silent: { times(19, every: 1, &$0) { c, i in c.dns(from: me, to: neighbour, "a\(i).t1.example.org", type: 10) } }),
@@ -198,7 +206,8 @@ let networkRuleCases: [NetworkRuleCase] = [
     "dns-dynamic-update", fires: { $0.dns(from: outside, to: me, "example.org", type: 6, flags: 0x2800) },
     silent: { $0.dns(from: neighbour, to: me, "example.org", type: 6, flags: 0x2800) }),
   NetworkRuleCase(
-    "dns-onion-name", fires: { $0.dns(from: me, to: neighbour, "abcdefghijklmnop.onion") }, silent: { $0.dns(from: me, to: neighbour, "onion.example.org") }),
+    "dns-onion-name", fires: { $0.dns(from: me, to: neighbour, "abcdefghijklmnop.onion") },
+    silent: { $0.dns(from: me, to: neighbour, "onion.example.org") }),
   // Flows
   exposed("database-from-public", port: 5432), exposed("windows-share-from-public", port: 445), exposed("remote-desktop-from-public", port: 3389),
   exposed("container-interface-from-public", port: 2375), outbound("windows-share-to-public", port: 445, other: 8443),
