@@ -90,8 +90,8 @@ let package = Package(
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Detection", "Playbooks", "Export", "LogSources",
-        "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Detection", "Playbooks",
+        "Export", "LogSources", "Storage", "SyslogOutput", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux", "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "Enforcement", "CLinux"]),
     library(
