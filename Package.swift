@@ -93,9 +93,9 @@ let package = Package(
     library(
       "AgentRuntime",
       [
-        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Baseline", "Detection", "Playbooks", "Export",
-        "LogSources", "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol", "CaptureChannel", "CLinux",
-        "COpenSSL",
+        "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Baseline", "NetworkDetection", "Detection",
+        "Playbooks", "Export", "LogSources", "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol",
+        "CaptureChannel", "CLinux", "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "FrameProtocol", "CLinux"]),
     library(

@@ -4,6 +4,7 @@ import Detection
 import Events
 import Glibc
 import LogParsers
+import NetworkDetection
 import Primitives
 import RuleLanguage
 import TypedYAML
@@ -77,6 +78,8 @@ public struct Configuration: Sendable {
   public var readsNetwork = false
   /// The capture's socket. nil: the capture that `panguard run` starts, as a service the usual path.
   public var capturePath: String?
+  /// What the owner says of his network (see NetworkDetectionConfiguration).
+  public var network = NetworkDetectionConfiguration()
   /// When an incident that proposes a block is told again (see DetectorConfiguration).
   public var reconsiderAfter = DetectorConfiguration().reconsiderAfter
   /// In thousandths.
@@ -114,6 +117,7 @@ public struct Configuration: Sendable {
     settings.reconsiderAfter = reconsiderAfter
     settings.claimedMayBlock = claimedEvidenceMayBlock
     settings.usesBaseline = usesBaseline
+    settings.network = network
     settings.hash = hash
     return settings
   }

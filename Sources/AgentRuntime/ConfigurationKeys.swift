@@ -77,7 +77,7 @@ public struct ConfigurationKey: Sendable {
       "allowlist", "list of addresses and networks", default: "[]", example: "",
       ["Never proposed for blocking, whatever the evidence. Detections are still written down."],
       canonical: { canonicalList($0.allowlist.map { quoted($0.description) }) },
-      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key) }),
+      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key, "takes every address from blocking") }),
     ConfigurationKey(
       "state_directory", "path", default: "~",
       ["Decisions and read positions. Without it: /var/lib/panguard for root, ~/.local/state/panguard for other users."],
@@ -143,6 +143,30 @@ public struct ConfigurationKey: Sendable {
       ],
       canonical: { "\($0.usesBaseline)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.usesBaseline = flag } }),
+      "network.own_networks", "list of addresses and networks", default: "[]",
+      [
+        "Networks that are yours besides the private ones (RFC 1918, RFC 4193, RFC 6598): what goes from them to others has left the house.",
+        "A host with a public address finds its own address by itself.",
+      ],
+      canonical: { canonicalList($0.network.ownNetworks.map { quoted($0.description) }) },
+      read: { section, key, configuration in
+        configuration.network.ownNetworks = limited(readNetworks(section, key, "makes all that is sent your own"), Limits.ownNetworks, section, key)
+      }),
+    ConfigurationKey(
+      "network.own_domains", "list of domains", default: "[]",
+      ["Domains whose names have addresses inside as well as outside (split horizon): no rebinding is seen in that."],
+      canonical: { canonicalList($0.network.ownDomains.map(quoted)) },
+      read: { section, key, configuration in
+        let domains = section.texts(key).map { $0.lowercased().trimmingDots }
+        configuration.network.ownDomains = limited(domains.filter { !$0.isEmpty }, Limits.ownDomains, section, key)
+      }),
+    ConfigurationKey(
+      "network.daily_outbound_bytes", "number of bytes", default: "0",
+      ["How much each client may send outside in a day of UTC before it is told. 0: as much as it likes."],
+      canonical: { "\($0.network.dailyOutboundBytes)" },
+      read: { section, key, configuration in
+        if let value = section.byteCount(key, in: 0...(1 << 50), isRequired: true) { configuration.network.dailyOutboundBytes = value }
+      }),
     ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
@@ -306,7 +330,12 @@ public struct ConfigurationKey: Sendable {
     let redacts = events.flag("redact") ?? true
     return readPath(events, "path").map { Configuration.ATREvents(path: $0, keyPath: keyPath, redacts: redacts) }
   }
-  private static func readNetworks(_ section: Section, _ key: String) -> [CIDR] {
+  private static func limited<Entry>(_ list: [Entry], _ most: Int, _ section: Section, _ key: String) -> [Entry] {
+    if list.count > most { section.problems.error(section.location, "'network.\(key)' has \(list.count) entries; at most \(most) are read") }
+    return list
+  }
+  /// `ofEverything`: what a network of all addresses does.
+  private static func readNetworks(_ section: Section, _ key: String, _ ofEverything: String) -> [CIDR] {
     section.textNodes(key).compactMap { node in
       guard let text = node.text else { return nil }
       guard let network = CIDR(text) else {
@@ -318,7 +347,7 @@ public struct ConfigurationKey: Sendable {
       if IPAddress(address) != network.base {
         section.problems.warning(node.location, "'\(shown(text))' has bits behind its prefix and is read as \(network)")
       }
-      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' takes every address from blocking") }
+      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' \(ofEverything)") }
       return network
     }
   }
@@ -380,5 +409,13 @@ public struct ConfigurationKey: Sendable {
       }
     }
     return out.joined(separator: "\n") + "\n"
+  }
+}
+
+extension String {
+  /// Without dots at either end.
+  fileprivate var trimmingDots: String {
+    let inner = drop { $0 == "." }
+    return String(inner.reversed().drop { $0 == "." }.reversed())
   }
 }

@@ -3,17 +3,45 @@
 // size over the last 30 contacts within two hours (this study).
 // Modifiers as RITA's: 150 less for a peer that was known when watching began or for 30 days, 150 more for one that is new after 7 days of
 // watching; 150 less where half of at least 10 clients inside talk to it, 150 more where 1 in 50 does; 100 more for HTTP without a host name.
-// What differs from RITA: the median deviation of the gaps must be at most 35 % of their median, of fewer than 30 contacts 15 % (`steadiness`): people who come by chance (Poisson)
-// have 69 %, a clock with a jitter of half its period 25 %, and the score alone takes an hour's few visits to one site for a beacon; timing and size are taken from the last 64 contacts, so that a pair costs the same however often it talks; the 24
-// hours end now, instead of being the recording's; at least 10 contacts (RITA: 4), because the score is told as soon as it is there.
+// What differs from RITA:
+// - the median deviation of the gaps must be at most 35 % of their median, of fewer than 30 contacts 15 % (`steadiness`): people who come by
+//   chance (Poisson) have 69 %, a clock with a jitter of half its period 25 %, and the score alone takes a few visits to one site for a beacon;
+// - timing and size are taken from the last 64 contacts, so that a pair costs the same however often it talks;
+// - the 24 hours end now, instead of being the recording's;
+// - at least 10 contacts (RITA: 4), because the score is told as soon as it is there.
 // Only flows from inside to outside that were answered count: who merely asks (a scan, a flood) fills no table.
-// Memory: a peer is a candidate first (`Limits.beaconCandidates`, about 100 bytes) and has a series of contacts (`Limits.beaconPeers`, 800 bytes)
+// Memory: a peer is a candidate first (`Limits.beaconCandidates`, about 100 bytes) and has a series of contacts (`Limits.beaconPeers`, 1 KiB)
 // from the third contact on; who talks to thousands of peers once each pushes out no series. In both the peer that was silent longest goes, and
 // is counted.
 import Events
 import Primitives
 
 struct Beacon: ~Copyable {
+  private struct Contact {
+    var seconds: Int64
+    var bytes: Int64
+  }
+  /// The scores of contacts in the order of time; `period`: the median gap in seconds.
+  private struct Regularity {
+    let timing: Int64
+    let steadiness: Int64
+    let size: Int64
+    let period: Int64
+
+    init(_ contacts: ArraySlice<Contact>) {
+      var gaps: [Int64] = []
+      gaps.reserveCapacity(64)
+      var last: Int64?
+      for contact in contacts {
+        if let last, contact.seconds > last { gaps.append(contact.seconds - last) }
+        last = contact.seconds
+      }
+      (timing, steadiness) = PeriodicityScore.regularity(&gaps, ifZero: 1000)
+      var sizes = contacts.map(\.bytes)
+      size = PeriodicityScore.regularity(&sizes, ifZero: 0).score
+      period = gaps.isEmpty ? 0 : gaps[gaps.count / 2]
+    }
+  }
   private struct Candidate {
     var count = 0
     var firstTime: EventTime
@@ -116,37 +144,51 @@ struct Beacon: ~Copyable {
     _ entry: inout Series, _ modifier: Int64, _ flow: FlowFacts, at time: EventTime, into findings: inout [NetworkFinding]
   ) {
     guard entry.count >= leastContacts else { return }
-    var contacts: [(seconds: Int64, bytes: Int64)] = []
+    var contacts: [Contact] = []
     contacts.reserveCapacity(64)
-    for i in 0..<Int(min(64, entry.count)) { contacts.append((Int64(entry.seconds[i]), Int64(entry.bytes[i]))) }
+    for i in 0..<Int(min(64, entry.count)) { contacts.append(Contact(seconds: Int64(entry.seconds[i]), bytes: Int64(entry.bytes[i]))) }
     contacts.sort { $0.seconds < $1.seconds }
+    judgeDay(&entry, contacts, modifier, flow, at: time, into: &findings)
+    judgeNewest(&entry, contacts, modifier, flow, at: time, into: &findings)
+  }
+
+  private static func judgeDay(
+    _ entry: inout Series, _ contacts: [Contact], _ modifier: Int64, _ flow: FlowFacts, at time: EventTime, into findings: inout [NetworkFinding]
+  ) {
     let hours = (0..<24).map { entry.hours[place(entry.hour - 23 + Int64($0))] }
     let today = hours.reduce(0, +)
     if today >= strobe, !entry.reported.strobe {
       entry.reported.strobe = true
       findings.append(finding("strobe", nil, entry, flow, [("contacts", today)], at: time))
     }
-    let whole = parts(contacts[...])
-    let (duration, histogram) = (PeriodicityScore.duration(hours, span: span(entry, hours, contacts)), PeriodicityScore.histogram(hours))
-    let daily = clamp((whole.timing + whole.size + duration + histogram) / 4 + modifier)
-    if whole.steadiness >= leastSteadiness(entry.count), isNews(daily, tiers, &entry.reported.daily) {
-      let numbers: [(name: StaticString, value: Int64)] = [
-        ("score", daily), ("timing", whole.timing), ("steadiness", whole.steadiness), ("size", whole.size), ("duration", duration), ("histogram", histogram), ("contacts", today),
-        ("period_seconds", whole.period), ("known", entry.isKnown ? 1 : 0),
-      ]
-      findings.append(finding("beacon", "daily", entry, flow, numbers, at: time))
-    }
-    guard contacts.count >= shortContacts, let newest = contacts.last else { return }
+    let whole = Regularity(contacts[...])
+    let duration = PeriodicityScore.duration(hours, span: span(entry, hours, contacts))
+    let histogram = PeriodicityScore.histogram(hours)
+    let score = clamp((whole.timing + whole.size + duration + histogram) / 4 + modifier)
+    guard whole.steadiness >= leastSteadiness(entry.count), isNews(score, tiers, &entry.reported.daily) else { return }
+    let numbers = numbers(score, whole, today, entry) + [("duration", duration), ("histogram", histogram)]
+    findings.append(finding("beacon", "daily", entry, flow, numbers, at: time))
+  }
+
+  private static func judgeNewest(
+    _ entry: inout Series, _ contacts: [Contact], _ modifier: Int64, _ flow: FlowFacts, at time: EventTime, into findings: inout [NetworkFinding]
+  ) {
     let last = contacts.suffix(shortContacts)
-    guard let oldest = last.first, newest.seconds - oldest.seconds <= shortWindow.wholeSeconds else { return }
-    let recent = parts(last)
-    let short = clamp((recent.timing + recent.size) / 2 + modifier)
-    guard recent.steadiness >= leastSteadiness(Int64(shortContacts)), recent.period >= 2, isNews(short, shortTiers, &entry.reported.short) else { return }
-    let numbers: [(name: StaticString, value: Int64)] = [
-      ("score", short), ("timing", recent.timing), ("steadiness", recent.steadiness), ("size", recent.size), ("contacts", Int64(shortContacts)), ("period_seconds", recent.period),
-      ("known", entry.isKnown ? 1 : 0),
+    guard last.count == shortContacts, let oldest = last.first, let newest = last.last,
+      newest.seconds - oldest.seconds <= shortWindow.wholeSeconds
+    else { return }
+    let recent = Regularity(last)
+    let score = clamp((recent.timing + recent.size) / 2 + modifier)
+    guard recent.steadiness >= leastSteadiness(Int64(shortContacts)), recent.period >= 2, isNews(score, shortTiers, &entry.reported.short)
+    else { return }
+    findings.append(finding("beacon", "short", entry, flow, numbers(score, recent, Int64(shortContacts), entry), at: time))
+  }
+
+  private static func numbers(_ score: Int64, _ regularity: Regularity, _ contacts: Int64, _ entry: Series) -> [(name: StaticString, value: Int64)] {
+    [
+      ("score", score), ("timing", regularity.timing), ("steadiness", regularity.steadiness), ("size", regularity.size), ("contacts", contacts),
+      ("period_seconds", regularity.period), ("known", entry.isKnown ? 1 : 0),
     ]
-    findings.append(finding("beacon", "short", entry, flow, numbers, at: time))
   }
 
   private static func isNews(_ score: Int64, _ tiers: [Int64], _ told: inout Int) -> Bool {
@@ -158,30 +200,15 @@ struct Beacon: ~Copyable {
   private static func clamp(_ score: Int64) -> Int64 { max(0, min(1000, score)) }
 
   /// Seconds between the first and the last contact of the last 24 hours, as far as hours tell.
-  private static func span(_ entry: Series, _ hours: [Int64], _ contacts: [(seconds: Int64, bytes: Int64)]) -> Int64 {
+  private static func span(_ entry: Series, _ hours: [Int64], _ contacts: [Contact]) -> Int64 {
     guard let oldest = hours.firstIndex(where: { $0 > 0 }), let newest = hours.lastIndex(where: { $0 > 0 }) else { return 0 }
     if entry.count <= 64, let first = contacts.first, let last = contacts.last { return min(86_400, last.seconds - first.seconds) }
     return Int64(newest - oldest) * 3600
   }
 
-  /// The scores of contacts in the order of time; `period`: the median gap in seconds.
-  private static func parts(_ contacts: ArraySlice<(seconds: Int64, bytes: Int64)>) -> (timing: Int64, steadiness: Int64, size: Int64, period: Int64) {
-    var gaps: [Int64] = []
-    gaps.reserveCapacity(64)
-    var last: Int64?
-    for contact in contacts {
-      if let last, contact.seconds > last { gaps.append(contact.seconds - last) }
-      last = contact.seconds
-    }
-    let (timing, steadiness) = PeriodicityScore.regularity(&gaps, ifZero: 1000)
-    var sizes = contacts.map(\.bytes)
-    let size = PeriodicityScore.regularity(&sizes, ifZero: 0).score
-    return (timing, steadiness, size, gaps.isEmpty ? 0 : gaps[gaps.count / 2])
-  }
-
   private static func finding(
-    _ action: StaticString, _ reason: StaticString?, _ entry: Series, _ flow: FlowFacts, _ numbers: [(name: StaticString, value: Int64)],
-    at time: EventTime
+    _ action: StaticString, _ reason: StaticString?, _ entry: Series, _ flow: FlowFacts,
+    _ numbers: [(name: StaticString, value: Int64)], at time: EventTime
   ) -> NetworkFinding {
     var finding = NetworkFinding(action, reason: reason, trust: entry.trust, firstTime: entry.firstTime, lastTime: time)
     finding.isAboutDestination = true

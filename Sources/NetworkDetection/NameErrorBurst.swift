@@ -57,7 +57,8 @@ struct NameErrorBurst: ~Copyable {
     }
   }
 
-  private static func finding(_ reason: StaticString, _ client: Client, _ distinct: Int64, _ message: DNSFacts, at time: EventTime) -> NetworkFinding {
+  private static func finding(_ reason: StaticString, _ client: Client, _ distinct: Int64, _ message: DNSFacts, at time: EventTime) -> NetworkFinding
+  {
     var finding = NetworkFinding("dns-nxdomain-burst", reason: reason, trust: client.trust, firstTime: client.firstTime, lastTime: time)
     finding.source = message.client
     finding.destination = message.server

@@ -27,7 +27,8 @@ struct NewService: ~Copyable {
       return
     }
     told += 1
-    var finding = NetworkFinding("new-destination", reason: "first-use-of-port", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
+    var finding = NetworkFinding(
+      "new-destination", reason: "first-use-of-port", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
     finding.isAboutDestination = true
     finding.direction = "outbound"
     finding.source = flow.source

@@ -16,7 +16,11 @@ struct Prevalence: ~Copyable {
     clients |= bit
     let all = clients.nonzeroBitCount
     guard all >= Prevalence.leastClients else { return .unknown }
-    let own = peers.update(peer, make: { bit }, { $0 |= bit; return $0.nonzeroBitCount })
+    let own = peers.update(
+      peer, make: { bit },
+      {
+        $0 |= bit; return $0.nonzeroBitCount
+      })
     return own * 2 >= all ? .common : own * 50 <= all ? .rare : .usual
   }
 }

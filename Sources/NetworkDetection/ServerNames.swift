@@ -52,7 +52,8 @@ struct PeerKey: Hashable, Sendable {
   var peer: IPAddress
   init(_ flow: FlowFacts, _ name: ServerName) {
     source = flow.source
-    peer = name.isEmpty
+    peer =
+      name.isEmpty
       ? IPAddress(v6High: flow.destination.high ^ UInt64(flow.destinationPort) << 48, low: flow.destination.low)
       : IPAddress(v6High: .max, low: name.hash)
   }

@@ -104,17 +104,21 @@ private let hour: Int64 = 3600
     var trial = NetworkTrial()
     trial.flow(at: 0, to: "198.51.100.1")
     for n in 0..<1300 {
-      for client in 0..<24 { trial.flow(at: hour + Int64(n) * 60 + Int64(client), from: "10.0.1.\(client)", to: "203.0.113.9", name: "custom.example") }
+      for client in 0..<24 {
+        trial.flow(at: hour + Int64(n) * 60 + Int64(client), from: "10.0.1.\(client)", to: "203.0.113.9", name: "custom.example")
+      }
     }
     #expect(trial.of("beacon").allSatisfy { ($0.number("score") ?? 0) <= 860 })
   }
 }
 
 @Suite struct PeriodicityScoreTests {
-  @Test(arguments: [
-    ([60, 60, 60, 60, 60], 1000, 1000), ([1, 1, 1, 1, 1], 1000, 1000), ([10, 20, 30, 40, 50, 60, 70], 750, 500), ([5, 5], 0, 0), ([], 0, 0),
-    ([0, 0, 0, 0], 500, 0),
-  ] as [([Int64], Int64, Int64)]) func regularity(_ values: [Int64], _ score: Int64, _ steadiness: Int64) {
+  @Test(
+    arguments: [
+      ([60, 60, 60, 60, 60], 1000, 1000), ([1, 1, 1, 1, 1], 1000, 1000), ([10, 20, 30, 40, 50, 60, 70], 750, 500), ([5, 5], 0, 0), ([], 0, 0),
+      ([0, 0, 0, 0], 500, 0),
+    ] as [([Int64], Int64, Int64)]) func regularity(_ values: [Int64], _ score: Int64, _ steadiness: Int64)
+  {
     var values = values
     let result = PeriodicityScore.regularity(&values, ifZero: 0)
     #expect(result.score == score)

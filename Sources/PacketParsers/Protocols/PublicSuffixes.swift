@@ -11,7 +11,7 @@ final class PublicSuffixes {
   private var known = [UInt64](repeating: 0, count: PublicSuffixes.knownTails)
   /// So that nobody can choose names that push each other out, or that are taken for each other.
   private let seed = UInt64.random(in: 0 ... .max)
-  private static let knownTails = 2048
+  private static let knownTails = 4096
 
   /// Where in `name` its registered domain begins. nil: it has none, because it is a public suffix itself, a single label, or an address.
   /// - Parameter name: as `DNSMessage.questionName`: lower case, no last dot, dots in labels escaped.
