@@ -63,6 +63,8 @@ public struct Configuration: Sendable {
   public var profiles: [String] = []
   /// Never proposed for blocking, whatever the evidence.
   public var allowlist: [CIDR] = []
+  /// The owner's networks that are not private.
+  public var ownNetworks: [CIDR] = []
   /// nil: where the user's state belongs (see AgentPaths).
   public var stateDirectory: String?
   /// Seconds east of UTC, for log lines whose time stamp has no zone.
@@ -108,6 +110,7 @@ public struct Configuration: Sendable {
     settings.actThreshold = Confidence(thousandths: actThreshold)
     settings.notifyThreshold = Confidence(thousandths: notifyThreshold)
     settings.allowlist = allowlist
+    settings.network.ownNetworks = ownNetworks
     settings.incidentWindow = incidentWindow
     settings.reconsiderAfter = reconsiderAfter
     settings.claimedMayBlock = claimedEvidenceMayBlock

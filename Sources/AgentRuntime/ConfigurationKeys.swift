@@ -136,6 +136,14 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalOptional($0.capturePath) },
       read: { section, key, configuration in configuration.capturePath = readPath(section, key) }),
     ConfigurationKey(
+      "network.own_networks", "list of addresses and networks", default: "[]", example: "own_networks: [203.0.113.0/24]",
+      [
+        "Your networks with public addresses: private ones are yours anyway. What goes into them is inward for the detectors of scans, of",
+        "movement inside and of new listeners (docs/network-detection.md).",
+      ],
+      canonical: { canonicalList($0.ownNetworks.map { quoted($0.description) }) },
+      read: { section, key, configuration in configuration.ownNetworks = readOwnNetworks(section, key) }),
+    ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
       canonical: { "\($0.actThreshold)" },
@@ -313,6 +321,15 @@ public struct ConfigurationKey: Sendable {
       if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' takes every address from blocking") }
       return network
     }
+  }
+  private static func readOwnNetworks(_ section: Section, _ key: String) -> [CIDR] {
+    let networks = readNetworks(section, key)
+    if networks.count > Limits.ownNetworks {
+      section.problems.error(
+        section.location, "'\(section.path)' names \(networks.count) own networks; at most \(Limits.ownNetworks) are possible",
+        hint: "name wider ones")
+    }
+    return networks
   }
   private static func readConfidence(_ section: Section, _ key: String) -> Int? {
     section.decimal(key, digits: 3, in: 1...999, isRequired: true).map { Int($0) }
