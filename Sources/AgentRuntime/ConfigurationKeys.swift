@@ -143,9 +143,11 @@ public struct ConfigurationKey: Sendable {
       ],
       canonical: { "\($0.usesBaseline)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.usesBaseline = flag } }),
+    ConfigurationKey(
       "network.own_networks", "list of addresses and networks", default: "[]",
       [
         "Networks that are yours besides the private ones (RFC 1918, RFC 4193, RFC 6598): what goes from them to others has left the house.",
+        "What goes into them is inward for the detectors of scans, of movement inside and of new listeners (docs/network-detection.md).",
         "A host with a public address finds its own address by itself.",
       ],
       canonical: { canonicalList($0.network.ownNetworks.map { quoted($0.description) }) },

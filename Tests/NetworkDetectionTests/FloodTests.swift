@@ -71,10 +71,11 @@ private let here = "10.0.0.5"
     #expect(traffic.names == [])
   }
 
-  @Test(arguments: [
-    (3000, 200, 0, 120_000, ["udp-flood"]), (9000, 1, 0, 9_000_000, []), (900, 40, 900, 1_200_000, ["amplification"]), (900, 40, 900, 90_000, []),
-    (900, 2, 900, 1_200_000, []), (500_000, 1, 0, 1, ["udp-flood"]),
-  ] as [(Int64, Int64, Int64, Int64, [String])])
+  @Test(
+    arguments: [
+      (3000, 200, 0, 120_000, ["udp-flood"]), (9000, 1, 0, 9_000_000, []), (900, 40, 900, 1_200_000, ["amplification"]), (900, 40, 900, 90_000, []),
+      (900, 2, 900, 1_200_000, []), (500_000, 1, 0, 1, ["udp-flood"]),
+    ] as [(Int64, Int64, Int64, Int64, [String])])
   func datagrams(unanswered: Int64, sources: Int64, reflected: Int64, bytes: Int64, expected: [String]) {
     var traffic = Traffic()
     traffic.pressure(here, "udp", unanswered: unanswered, sources: sources, bytes: bytes, reflected: reflected)

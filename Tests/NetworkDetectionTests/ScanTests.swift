@@ -221,8 +221,9 @@ private let stranger = "198.51.100.23"
   @Test func aProgramThatSharesFiles() {
     var traffic = Traffic()
     for peer in 0..<3000 {
-      traffic.flow(here, "203.0.\(peer / 250).\(peer % 250)", Int64(1024 + peer * 17 % 60_000), peer % 3 == 0 ? "SF" : "S0")
-      traffic.flow(here, "203.0.\(peer / 250).\(peer % 250)", Int64(1024 + peer * 17 % 60_000), peer % 3 == 0 ? "answered" : "silent", transport: "udp")
+      let (address, port) = ("203.0.\(peer / 250).\(peer % 250)", Int64(1024 + peer * 17 % 60_000))
+      traffic.flow(here, address, port, peer % 3 == 0 ? "SF" : "S0")
+      traffic.flow(here, address, port, peer % 3 == 0 ? "answered" : "silent", transport: "udp")
     }
     #expect(traffic.names == [])
   }
@@ -303,7 +304,7 @@ private let stranger = "198.51.100.23"
           event.set(.destinationIP, IPAddress("10.0.0.1")!)
           event.set(.networkTransport, "tcp")
           event.set(.flowState, "REJ")
-          for field in [Field.sourcePort, .destinationPort, .sourcePackets, .destinationPackets, .sourceBytes, .destinationBytes, .eventDuration, .icmpType] {
+          for field in [Field.sourcePort, .destinationPort, .sourcePackets, .destinationPackets, .sourceBytes, .eventDuration, .icmpType] {
             event.set(field, value)
           }
           Array("\(value)".utf8).withUnsafeBytes { text in

@@ -83,7 +83,9 @@ struct Traffic: ~Copyable {
 
   /// What was found, each as "action reason".
   var names: [String] { findings.map { "\($0.action)" + ($0.reason.map { " \($0)" } ?? "") } }
-  func number(_ name: String, of index: Int = 0) -> Int64? { index >= findings.count ? nil : findings[index].numbers.first { "\($0.name)" == name }?.value }
+  func number(_ name: String, of index: Int = 0) -> Int64? {
+    index >= findings.count ? nil : findings[index].numbers.first { "\($0.name)" == name }?.value
+  }
 
   private mutating func begin(_ dataset: StaticString, _ action: StaticString, _ trust: Trust) {
     event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))

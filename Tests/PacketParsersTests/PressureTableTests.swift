@@ -164,7 +164,8 @@ private func peer(_ index: Int) -> UInt32 { 0xc612_0000 + UInt32(index) }
     var event = Event()
     var scratch: [UInt8] = []
     wire.sink.pressure[0].appendFields(to: &event, scratch: &scratch)
-    let (host, port, count) = (event.address(.destinationIP), event.integer(.destinationPort), event.extra(Bytes("panguard.pressure.unanswered"))?.decimal)
+    let (host, port) = (event.address(.destinationIP), event.integer(.destinationPort))
+    let count = event.extra(Bytes("panguard.pressure.unanswered"))?.decimal
     #expect(host == IPAddress("10.0.0.5") && port == 443 && count == 40)
   }
 }
