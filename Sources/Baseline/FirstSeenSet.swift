@@ -111,8 +111,9 @@ struct FirstSeenSet: ~Copyable {
 
   func judge(subject: Fingerprint, pair: Fingerprint, day: Int64) -> Novelty {
     guard state.isLearned else { return .learning }
-    if isKnown(pair, day) { return day - (days(of: pair)?.first ?? day) < Limits.baselineRecentDays ? .recent : .known }
-    return isKnown(subject, day) ? .new : .newSubject
+    guard isKnown(subject, day) else { return .newSubject }
+    guard isKnown(pair, day), let first = days(of: pair)?.first else { return .new }
+    return day - first < Limits.baselineRecentDays ? .recent : .known
   }
   private func isKnown(_ key: Fingerprint, _ day: Int64) -> Bool {
     guard let entry = entries.peek(key) else { return false }
@@ -122,7 +123,7 @@ struct FirstSeenSet: ~Copyable {
   /// Takes up one observation. `label` is asked for only where the pair has to wait. Returns whether a pair entered the set.
   mutating func learn(subject: Fingerprint, pair: Fingerprint, hour: Int64, isClean: Bool, label: () -> [UInt8]) -> Bool {
     let day = floorDivide(hour, 24)
-    let known = isKnown(pair, day)
+    let known = isKnown(subject, day) && isKnown(pair, day)
     guard isClean else {
       // What is known already is neither confirmed nor kept alive by it.
       if !known { wait(subject, pair, day, .flagged, label) }
@@ -178,7 +179,7 @@ struct FirstSeenSet: ~Copyable {
       {
         // Known long ago, and forgotten since: it begins anew.
         if isPair, $0.count == 1, gained == 0 { lost += 1 }
-        if isPair { gained = 1 }
+        if isPair { (gained, $0.firstDay) = (1, day) }
         $0.count = 1
         $0.lastDay = max($0.lastDay, day)
       })

@@ -124,6 +124,16 @@ final class Host {
     #expect(host.login("alice", from: "192.0.2.10", at: Host.at(day: 120, hour: 9)) == "new-subject")
   }
 
+  @Test func whoIsForgottenIsNewWithAllThatBelongedToThem() {
+    let host = Host()
+    host.live(days: 0..<14)
+    #expect(host.baseline.forget(subject: Array("alice".utf8)) > 3)
+    #expect(host.baseline.forget(subject: Array("alice".utf8)) == 0)
+    #expect(host.login("alice", from: "192.0.2.10", at: Host.at(day: 14, hour: 8)) == "new-subject")
+    #expect(host.login("alice", from: "192.0.2.10", at: Host.at(day: 14, hour: 9)) == "recent")
+    #expect(host.login("bob", from: "198.51.100.7", at: Host.at(day: 14, hour: 9)) == "known")
+  }
+
   @Test func nobodyElseWritesTheFields() {
     let host = Host()
     host.begin("http-request", "nginx", at: Host.start)

@@ -16,12 +16,15 @@ import Testing
           (start + .days(day) + .hours(hour) + .minutes(minute)).append(to: &out)
           out += Array(" web01 \(text)\n".utf8)
         }
-        if [8, 10, 13, 17].contains(hour) {
+        let isAtWork = [8, 10, 13, 17].contains(hour)
+        if isAtWork {
           line(5, "sshd[\(1000 + hour)]: Accepted publickey for alice from 198.51.100.21 port 50122 ssh2: ED25519 SHA256:\(key)")
           line(6, "sudo:    alice : TTY=pts/0 ; PWD=/home/alice ; USER=root ; COMMAND=/usr/bin/apt update")
-          line(30, "sshd[\(2000 + hour)]: Accepted publickey for carol from 198.51.100.200 port 50123 ssh2: ED25519 SHA256:\(key)")
         }
         line(17, "CRON[300]: (root) CMD (cd / && run-parts --report /etc/cron.hourly)")
+        if isAtWork {
+          line(30, "sshd[\(2000 + hour)]: Accepted publickey for carol from 198.51.100.200 port 50123 ssh2: ED25519 SHA256:\(key)")
+        }
         line(47, "CRON[301]: (root) CMD (/usr/lib/sysstat/sa1)")
       }
     }
