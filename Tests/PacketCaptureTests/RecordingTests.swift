@@ -32,9 +32,20 @@ private final class Room {
   }
   func file(_ i: Int) -> String { "\(settings.directory)/\(RecordingFiles.name(i))" }
 
+  /// Other tests start programs meanwhile: for the moment before such a child is another program it holds our locks too.
+  private func openFiles() throws -> [Int32] {
+    for _ in 0..<200 {
+      do throws(CaptureFailure) { return try RecordingFiles.open(settings, account: nil) } catch {
+        guard error.description.contains("another capture") else { throw error }
+        usleep(20_000)
+      }
+    }
+    return try RecordingFiles.open(settings, account: nil)
+  }
+
   /// Who wrote it is done: another may lock it.
   func record(_ body: (Recording) throws -> Void) throws {
-    let descriptors = try RecordingFiles.open(settings, account: nil)
+    let descriptors = try openFiles()
     let recording = Recording(descriptors, limit: settings.fileBytes)
     _ = recording.addInterface("eth0", linkType: .ethernet, snapLength: 65_535)
     _ = recording.addInterface("eth1", linkType: .ethernet, snapLength: 65_535)
@@ -132,7 +143,7 @@ private func selection(
     #expect(report.lastTime?.nanoseconds == second(31) && report.newest?.nanoseconds == second(33))
     // The time: both ends are in it.
     #expect(try room.cut(selection(since: second(4), until: second(10))).frames.map(\.time) == [second(4), second(7), second(10)])
-    #expect(try room.cut(selection(["192.0.2.0/29"])).frames.count == 23)
+    #expect(try room.cut(selection(["192.0.2.0/29"])).frames.count == 22)
     let nobody = try room.cut(selection(["203.0.113.1"]))
     #expect(nobody.report.packets == 0 && nobody.frames.isEmpty)
   }

@@ -108,7 +108,7 @@ import Testing
       ])
     #expect(
       plan.actions.map { $0.rollback?.text } == [
-        "unblock_ip 192.0.2.7/32", nil, nil, nil, nil, nil, nil, nil, "restore_file /tmp/x", "enable_account eve", nil,
+        "unblock_ip 192.0.2.7/32", nil, nil, nil, nil, nil, "discard_packets of 192.0.2.7/32", nil, "restore_file /tmp/x", "enable_account eve", nil,
       ])
     #expect(Set(plan.actions.map(\.idempotencyKey)).count == plan.actions.count)
     #expect(plan.actions.allSatisfy { $0.idempotencyKey.utf8.count == 32 })
