@@ -257,7 +257,7 @@ final class PatternTable {
   private var clauseTotal = 0
   private var checkTotal = 0
   private var wayTotal = 0
-  private var testTotal = 0
+  private(set) var testTotal = 0
   private var patternLiteralTotal = 0
 
   /// The tables; nil: a pattern was refused, and must be again the next time.
@@ -300,6 +300,7 @@ final class PatternTable {
     PatternTable.adopt(&self.ways, ways.first)
     guard let tests = reader.take(Int32.self) else { return false }
     PatternTable.adopt(&self.tests, tests.first)
+    testTotal = tests.count
     guard let needles = reader.take(UInt8.self) else { return false }
     PatternTable.adopt(&self.needles, needles.first)
     guard let openInASCII = reader.list(Int32.self), let openBeyondASCII = reader.list(Int32.self), let sets = reader.list(ByteMask.self),
