@@ -242,6 +242,8 @@ struct TreeSurvey {
     case .capture(let inner, let number):
       captures.append(number)
       visit(inner)
+    // What is repeated no times is not written, and its groups never match.
+    case .repeat(_, _, let high, _) where high == 0: break
     case .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): visit(inner)
     case .conditional(let group, let yes, let no):
       referred.insert(group)
