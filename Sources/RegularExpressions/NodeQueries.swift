@@ -107,6 +107,29 @@ extension Node {
   }
   private func saturated(_ size: Int) -> Int { min(size, 1 << 24) }
 
+  /// Characters of its shortest match, look-around not counted. What refers to a group takes as many as that took; `groups`: by group that
+  /// closes before, at least how many. One that has not matched is no match, but for forward references.
+  func leastCharacters(_ groups: inout [Int: Int]) -> Int {
+    PatternWork.step()
+    switch self {
+    case .empty, .anchor: return 0
+    case .literal, .characterClass: return 1
+    case .sequence(let items): return items.reduce(0) { saturated($0 + $1.leastCharacters(&groups)) }
+    case .alternation(let branches): return branches.map { $0.leastCharacters(&groups) }.min() ?? 0
+    case .capture(let inner, let number):
+      let count = inner.leastCharacters(&groups)
+      groups[number] = count
+      return count
+    case .atomic(let inner): return inner.leastCharacters(&groups)
+    case .lookAround(let inner, _, _):
+      _ = inner.leastCharacters(&groups)
+      return 0
+    case .repeat(let inner, let low, _, _): return saturated(inner.leastCharacters(&groups) * min(low, 1 << 24))
+    case .backReference(let group, _, let isForward): return isForward ? 0 : groups[group] ?? 0
+    case .conditional(_, let yes, let no): return min(yes.leastCharacters(&groups), no.leastCharacters(&groups))
+    }
+  }
+
   /// Literals that each match begins with, behind nothing but assertions.
   var literalPrefix: [Node] {
     var result: [Node] = []
@@ -219,6 +242,8 @@ struct TreeSurvey {
     case .capture(let inner, let number):
       captures.append(number)
       visit(inner)
+    // What is repeated no times is not written, and its groups never match.
+    case .repeat(_, _, let high, _) where high == 0: break
     case .atomic(let inner), .lookAround(let inner, _, _), .repeat(let inner, _, _, _): visit(inner)
     case .conditional(let group, let yes, let no):
       referred.insert(group)

@@ -66,9 +66,13 @@ public struct RegularExpression: Sendable {
     let facts = RequirementAnalysis.facts(root)
     let bytes = ByteAnalysis.facts(root)
     let inASCII = ASCIITree.restrict(root).map(RequirementAnalysis.facts)
+    let scan = ScanAnalysis.facts(root)
+    var groups: [Int: Int] = [:]
+    // A character is at least a byte.
+    let shortest = scan.hasBackReferences ? max(facts.bounds.low, root.leastCharacters(&groups)) : facts.bounds.low
     return MatchFacts(
-      requirement: requirement(facts), shortest: facts.bounds.low, longest: RegularExpression.longest(facts), byteSets: bytes.sets.map(\.set),
-      runs: bytes.runs.map(\.run), start: start, ways: facts.required == nil ? ways(facts) : [], scan: ScanAnalysis.facts(root),
+      requirement: requirement(facts), shortest: shortest, longest: RegularExpression.longest(facts), byteSets: bytes.sets.map(\.set),
+      runs: bytes.runs.map(\.run), start: start, ways: facts.required == nil ? ways(facts) : [], scan: scan,
       inASCII: inASCII.map { ASCIIFacts(requirement: requirement($0, hasClauses: facts.required == nil), longest: RegularExpression.longest($0)) })
   }
   private static func longest(_ facts: RequirementAnalysis.Facts) -> Int? { facts.bounds.high.flatMap { $0.blanks == 0 ? $0.bytes : nil } }

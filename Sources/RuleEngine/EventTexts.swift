@@ -287,18 +287,17 @@ final class EventTexts {
     return false
   }
   @inline(__always)
-  private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
-    let first = bits[Int(clause.pointee.wordA)] & clause.pointee.maskA | bits[Int(clause.pointee.wordB)] & clause.pointee.maskB
-    let second = bits[Int(clause.pointee.wordC)] & clause.pointee.maskC | bits[Int(clause.pointee.wordD)] & clause.pointee.maskD
+  private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
     // Both, without a branch between them.
-    return (first != 0 ? 1 : 0) & (second != 0 ? 1 : 0) != 0
+    (clause.pointee.checks.0.holds(bits) ? 1 : 0) & (clause.pointee.checks.1.holds(bits) ? 1 : 0) != 0
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
-  private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt64>) -> Bool {
+  private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
+    guard clause.pointee.checks.2.holds(bits), clause.pointee.checks.3.holds(bits) else { return false }
     let end = UnsafePointer(table.checks) + Int(clause.pointee.end)
     var check = UnsafePointer(table.checks) + Int(clause.pointee.first)
-    var met: UInt64 = 0
+    var met: UInt32 = 0
     while check < end {
       met |= bits[Int(check.pointee.word)] & check.pointee.mask
       if check.pointee.isLast {
@@ -470,10 +469,32 @@ final class EventTexts {
   private func longestRun(of set: Int32, _ text: UnsafeMutablePointer<EventText>) -> Int {
     let known = text.pointee.runs[Int(set)]
     if known >= 0 { return Int(known) }
-    let longest = EventTexts.longestRun(of: runSets[Int(set)], text.pointee.bytes)
+    let longest =
+      set == table.blankSet && text.pointee.isASCII && !EventTexts.hasTwoBlanks(text.pointee.bytes)
+      ? runSets[Int(set)].meets(mask(text)) ? 1 : 0 : EventTexts.longestRun(of: runSets[Int(set)], text.pointee.bytes)
     text.pointee.runs[Int(set)] = Int32(clamping: longest)
     text.pointee.hasRuns = true
     return longest
+  }
+  /// Whether two bytes that may be white space stand side by side in a text of ASCII; what is none may count as such.
+  private static func hasTwoBlanks(_ text: Bytes) -> Bool {
+    guard let base = text.baseAddress else { return false }
+    // By byte, its high bit: not above U+0020.
+    @inline(__always) func blanks(_ at: Int) -> UInt64 {
+      ~(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self)) &+ 0x5f5f_5f5f_5f5f_5f5f) & 0x8080_8080_8080_8080
+    }
+    var at = 0
+    // Seven pairs, so that each step's last byte is the next one's first.
+    while at + 8 <= text.count {
+      let found = blanks(at)
+      if found & found >> 8 != 0 { return true }
+      at += 7
+    }
+    while at + 1 < text.count {
+      if text[at] <= 0x20, text[at + 1] <= 0x20 { return true }
+      at += 1
+    }
+    return false
   }
   /// As `hasRun`, for one byte more than the longest so far.
   private static func longestRun(of set: ByteMask, _ text: Bytes) -> Int {

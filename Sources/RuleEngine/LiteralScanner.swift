@@ -29,7 +29,7 @@ struct LiteralHits {
   /// Literals that were found, in the order of their first place, of those that are listed.
   let found: UnsafeMutablePointer<Int32>
   /// Which bytes the text has: a bit for each of the 256. Then a word of ones, and then, by literal, whether it was found.
-  let bits: UnsafeMutablePointer<UInt64>
+  let bits: UnsafeMutablePointer<UInt32>
   private(set) var foundCount = 0
   private(set) var generation: UInt32 = 0
   private(set) var places: [LiteralPlace] = []
@@ -54,10 +54,10 @@ struct LiteralHits {
     found.deallocate()
     bits.deallocate()
   }
-  private static func words(_ count: Int) -> Int { (count + 63) / 64 + Int(firstWord) }
-  static let constantWord: Int32 = 4
+  private static func words(_ count: Int) -> Int { (count + 31) / 32 + Int(firstWord) }
+  static let constantWord: Int32 = 8
   /// Where literals' bits begin.
-  static let firstWord: Int32 = 5
+  static let firstWord: Int32 = 9
 
   /// `bytes`: those of the text as it is.
   mutating func begin(keepsPlaces: Bool, bytes: ByteMask = ByteMask()) {
@@ -67,10 +67,14 @@ struct LiteralHits {
       generation = 0
     }
     generation += 1
-    bits[0] = bytes.a
-    bits[1] = bytes.b
-    bits[2] = bytes.c
-    bits[3] = bytes.d
+    func put(_ word: UInt64, at place: Int) {
+      bits[place] = UInt32(truncatingIfNeeded: word)
+      bits[place + 1] = UInt32(truncatingIfNeeded: word >> 32)
+    }
+    put(bytes.a, at: 0)
+    put(bytes.b, at: 2)
+    put(bytes.c, at: 4)
+    put(bytes.d, at: 6)
     bits[Int(LiteralHits.constantWord)] = .max
     (bits + Int(LiteralHits.firstWord)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.firstWord))
     hasPlaces = keepsPlaces
@@ -83,8 +87,8 @@ struct LiteralHits {
   }
   @inline(__always)
   fileprivate mutating func add(_ literal: Int32, at place: Int, isListed: Bool) {
-    let word = bits + Int(literal &>> 6 &+ LiteralHits.firstWord)
-    let bit: UInt64 = 1 &<< UInt64(literal & 63)
+    let word = bits + Int(literal &>> 5 &+ LiteralHits.firstWord)
+    let bit: UInt32 = 1 &<< UInt32(literal & 31)
     let isNew = word.pointee & bit == 0
     if isNew {
       word.pointee |= bit

@@ -18,6 +18,8 @@ struct ByteMask: Hashable, Sendable {
     self.d = d
   }
   init(_ set: ByteSet) { (a, b, c, d) = set.words }
+  /// From the lowest byte on.
+  var words: [UInt32] { [a, b, c, d].flatMap { [UInt32(truncatingIfNeeded: $0), UInt32(truncatingIfNeeded: $0 >> 32)] } }
   @inline(__always) mutating func insert(_ byte: UInt8) {
     let bit: UInt64 = 1 << UInt64(byte & 63)
     switch byte >> 6 {

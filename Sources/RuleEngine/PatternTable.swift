@@ -50,26 +50,27 @@ struct PatternLiteral {
 /// A way to match a pattern, filed under each literal of one of its sets. Plain data, and less than a cache line: most clauses are given
 /// up without looking farther.
 struct PatternClause {
+  /// One of these bits must be there: a check of two words at most, which is not among those from `first` on.
+  struct Check {
+    var wordA = UInt16(LiteralHits.constantWord)
+    var wordB = UInt16(LiteralHits.constantWord)
+    var maskA = UInt32.max
+    var maskB: UInt32 = 0
+
+    @inline(__always) func holds(_ bits: UnsafePointer<UInt32>) -> Bool { bits[Int(wordA)] & maskA | bits[Int(wordB)] & maskB != 0 }
+  }
   var pattern: Int32
   /// Which of `PatternTable.checks` must hold too.
   var first: Int32
   var end: Int32
-  /// One of these bits must be there: a check of two words at most, which is not among those.
-  var wordA = UInt16(LiteralHits.constantWord)
-  var wordB = UInt16(LiteralHits.constantWord)
-  var maskA = UInt64.max
-  var maskB: UInt64 = 0
-  /// And one of these.
-  var wordC = UInt16(LiteralHits.constantWord)
-  var wordD = UInt16(LiteralHits.constantWord)
-  var maskC = UInt64.max
-  var maskD: UInt64 = 0
+  /// The two that fewest others ask for, and two more.
+  var checks = (Check(), Check(), Check(), Check())
 }
 
 /// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
 /// other; one of them must hold. Plain data.
 struct LiteralCheck {
-  var mask: UInt64
+  var mask: UInt32
   var word: Int32
   var isLast: Bool
 }
@@ -98,14 +99,15 @@ private struct ClauseDraft {
       guard let at = groups.firstIndex(where: { $0.checks.count <= 2 && $0.checks.allSatisfy { $0.word <= Int32(UInt16.max) } }) else { return nil }
       return groups.remove(at: at).checks
     }
-    if let own = takeShort() {
-      (clause.wordA, clause.maskA) = (UInt16(own[0].word), own[0].mask)
-      if own.count == 2 { (clause.wordB, clause.maskB) = (UInt16(own[1].word), own[1].mask) }
+    func take(_ check: inout PatternClause.Check) {
+      guard let own = takeShort() else { return }
+      (check.wordA, check.maskA) = (UInt16(own[0].word), own[0].mask)
+      if own.count == 2 { (check.wordB, check.maskB) = (UInt16(own[1].word), own[1].mask) }
     }
-    if let own = takeShort() {
-      (clause.wordC, clause.maskC) = (UInt16(own[0].word), own[0].mask)
-      if own.count == 2 { (clause.wordD, clause.maskD) = (UInt16(own[1].word), own[1].mask) }
-    }
+    take(&clause.checks.0)
+    take(&clause.checks.1)
+    take(&clause.checks.2)
+    take(&clause.checks.3)
     for group in groups { checks += group.checks }
     clause.end = Int32(checks.count)
     return (clause, filed)
@@ -114,8 +116,8 @@ private struct ClauseDraft {
   private static func checks(_ literals: [Int32]) -> [LiteralCheck] {
     var checks: [LiteralCheck] = []
     for literal in literals.sorted() {
-      let bit: UInt64 = 1 << UInt64(literal & 63)
-      let word = literal >> 6 + LiteralHits.firstWord
+      let bit: UInt32 = 1 << UInt32(literal & 31)
+      let word = literal >> 5 + LiteralHits.firstWord
       if checks.last?.word == word {
         checks[checks.count - 1].mask |= bit
       } else {
@@ -128,7 +130,7 @@ private struct ClauseDraft {
   /// That one of the bytes is there.
   private static func checks(_ bytes: ByteMask) -> [LiteralCheck] {
     var checks: [LiteralCheck] = []
-    for (word, mask) in [bytes.a, bytes.b, bytes.c, bytes.d].enumerated() where mask != 0 {
+    for (word, mask) in bytes.words.enumerated() where mask != 0 {
       checks.append(LiteralCheck(mask: mask, word: Int32(word), isLast: false))
     }
     checks[checks.count - 1].isLast = true
@@ -255,7 +257,7 @@ final class PatternTable {
   private var clauseTotal = 0
   private var checkTotal = 0
   private var wayTotal = 0
-  private var testTotal = 0
+  private(set) var testTotal = 0
   private var patternLiteralTotal = 0
 
   /// The tables; nil: a pattern was refused, and must be again the next time.
@@ -298,6 +300,7 @@ final class PatternTable {
     PatternTable.adopt(&self.ways, ways.first)
     guard let tests = reader.take(Int32.self) else { return false }
     PatternTable.adopt(&self.tests, tests.first)
+    testTotal = tests.count
     guard let needles = reader.take(UInt8.self) else { return false }
     PatternTable.adopt(&self.needles, needles.first)
     guard let openInASCII = reader.list(Int32.self), let openBeyondASCII = reader.list(Int32.self), let sets = reader.list(ByteMask.self),

@@ -34,10 +34,12 @@ struct RegexCharge {
   fileprivate var last = 0
   fileprivate static let callout = 16
 
-  fileprivate mutating func take(_ block: pcre2_callout_block_8) -> CInt {
-    let at = Int(block.current_position)
+  /// By address: the block is too large to be copied for each callout.
+  @inline(__always)
+  fileprivate mutating func take(_ block: UnsafePointer<pcre2_callout_block_8>) -> CInt {
+    let at = Int(block.pointee.current_position)
     // What a back-reference compares lies between the start of the match and here.
-    left -= item + abs(at - last) + (countsGroups ? abs(at - Int(block.start_match)) : 0)
+    left -= item + abs(at - last) + (countsGroups ? abs(at - Int(block.pointee.start_match)) : 0)
     last = at
     return left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0
   }
@@ -63,7 +65,7 @@ final class RegexMemory {
     stack = pcre2_jit_stack_create_8(32 * 1024, Int(Limits.regexHeapKiB) * 1024, nil)
     if let stack { pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack)) }
     pcre2_set_callout_8(
-      context, { block, charge in block.unsafelyUnwrapped.pointee.charged(to: charge.unsafelyUnwrapped.assumingMemoryBound(to: RegexCharge.self)) },
+      context, { block, charge in charge.unsafelyUnwrapped.assumingMemoryBound(to: RegexCharge.self).pointee.take(block.unsafelyUnwrapped) },
       charge)
   }
   deinit {
@@ -170,8 +172,4 @@ struct Regex {
     byte.pointee = 0
     return UnsafePointer(byte)
   }()
-}
-
-extension pcre2_callout_block_8 {
-  fileprivate func charged(to charge: UnsafeMutablePointer<RegexCharge>) -> CInt { charge.pointee.take(self) }
 }

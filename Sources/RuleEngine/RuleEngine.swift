@@ -4,6 +4,7 @@
 // runs at most once on a text.
 // What must stay true: none of this changes a result. The same events give the same matches in every process; nothing here reads a
 // clock; memory is bounded; and a limit that keeps a rule from being decided is recorded, never passed over.
+import CLinux
 import Events
 import Glibc
 import Primitives
@@ -37,6 +38,13 @@ public struct RuleEngine: ~Copyable {
   private let ruleCount: Int
   /// By bit of a kind: the condition that it stands for.
   private let bitConditions: UnsafeMutablePointer<Int32>
+  /// What a candidate may wake: by `PatternCode.firstTest`, a range for each pattern.
+  private struct Waking {
+    var slot: Int32
+    var rule: Int32
+    var condition: Int32
+  }
+  private let wakings: UnsafeMutablePointer<Waking>
   private let bitFields: UnsafeMutablePointer<KindBits>
   private let bitFieldCount: Int
   private var guardValues: [GuardValues] = []
@@ -90,6 +98,11 @@ public struct RuleEngine: ~Copyable {
     work = .allocate(capacity: words)
     work.initialize(repeating: 0, count: words)
     texts = EventTexts(compiled.table)
+    wakings = flat(
+      (0..<compiled.table.testTotal).map { i in
+        let test = compiled.tests[Int(compiled.table.tests[i])]
+        return Waking(slot: test.slot, rule: test.rule, condition: test.condition)
+      })
     slotTexts = .allocate(capacity: compiled.slotCount)
     slotTexts.initialize(repeating: (0, -1), count: compiled.slotCount)
     slotWoken = .allocate(capacity: compiled.slotCount)
@@ -134,6 +147,7 @@ public struct RuleEngine: ~Copyable {
     for i in 0..<bitFieldCount { bitFields[i].table.deallocate() }
     bitFields.deallocate()
     bitConditions.deallocate()
+    wakings.deallocate()
     formatted.deallocate()
     kinds.deallocate()
   }
@@ -253,17 +267,19 @@ public struct RuleEngine: ~Copyable {
   /// Sets the bits of rules that have a candidate on a text of the field they read, and marks the conditions that have it.
   @inline(__always)
   private func wake(_ kind: EventKind) {
-    let table = compiled.table
+    let codes = compiled.table.codes
     for text in 0..<texts.count {
       let owner = texts.owner(text)
-      for n in 0..<texts.candidateCount(text) {
-        let code = table.codes + Int(texts.candidate(text, n))
-        for i in code.pointee.firstTest..<code.pointee.firstTest + code.pointee.testCount {
-          let test = tests + Int(table.tests[Int(i)])
-          let slot = slotTexts[Int(test.pointee.slot)]
+      let count = texts.candidateCount(text)
+      for n in 0..<count { pg_prefetch(wakings + Int(codes[Int(texts.candidate(text, n))].firstTest)) }
+      for n in 0..<count {
+        let code = codes + Int(texts.candidate(text, n))
+        for i in Int(code.pointee.firstTest)..<Int(code.pointee.firstTest + code.pointee.testCount) {
+          let waking = wakings[i]
+          let slot = slotTexts[Int(waking.slot)]
           guard slot.text == owner, slot.event == base.events else { continue }
-          let rule = Int(test.pointee.rule)
-          let condition = Int(test.pointee.condition)
+          let rule = Int(waking.rule)
+          let condition = Int(waking.condition)
           if hot[condition] != base.events {
             hot[condition] = base.events
             hotBefore[condition] = ruleHot[rule].event == base.events ? ruleHot[rule].condition : -1

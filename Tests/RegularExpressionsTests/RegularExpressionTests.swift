@@ -163,6 +163,27 @@ import Testing
     #expect(any.shortest == 2 && any.longest == 8)
   }
 
+  /// A text that a reference repeats is as long as what its group took, in characters: other cases of them may take fewer bytes. A forward
+  /// reference may be empty, a group that has not matched is no match, and what a group only sees is not what it takes.
+  @Test func referencesAreAsLongAsTheirGroups() throws {
+    let texts = [
+      "", "a", "aa", "ab", "aba", "abab", "abcabc", "kK", "\u{212a}k", "k\u{212a}", "\u{17f}s", "s\u{17f}", "\u{e9}\u{c9}", "aaa", "ba", "b",
+      "xx xx xx", "foo foofoo foo", "aXXa",
+    ].map { Array($0.utf8) }
+    let table: [(pattern: String, least: Int)] = [
+      (#"(ab)\1"#, 4), (#"(a|bcd)\1"#, 2), ("(\u{212a})\\1", 2), ("(\u{17f})\\1", 2), (#"(a)?\1"#, 1), (#"(a)|b\1"#, 1), (#"(?=(\w+))\1"#, 1),
+      (#"(\w{3}){2}\1"#, 9), (#"((ab)c\2)\1"#, 10), (#"(a*)\1b"#, 1), (#"(?:(a)|b)\1"#, 2), (#"\b(\w{2,9})(?:\s+\1){2}\b"#, 8), (#"\1(a)"#, 1),
+      (#"(a\1)"#, 1), (#"(?<=(aa))\1"#, 2), (#"(?!(aa))a\1"#, 3), (#"(a){0}\1"#, 1), (#"(?:(aa)|\1b)+"#, 2), (#"(é)\1"#, 2),
+    ]
+    for (pattern, least) in table {
+      for isCaseSensitive in [true, false] {
+        let shortest = try RegularExpression(pattern, isCaseSensitive: isCaseSensitive).matchFacts().shortest
+        #expect(shortest == least || pattern.contains("\u{212a}") || pattern.contains("\u{17f}"), "\(pattern): \(shortest)")
+        #expect(PatternMatcher.problem(pattern, isCaseSensitive: isCaseSensitive, texts: texts) == nil, "\(pattern)")
+      }
+    }
+  }
+
   /// They take long only if something is worse than linear.
   @Test func hostilePatterns() {
     let patterns = [

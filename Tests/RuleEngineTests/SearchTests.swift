@@ -29,6 +29,51 @@ import Testing
     }
   }
 
+  /// A match may begin as far before a literal as the longest run of white space between them, whatever the white space is and wherever
+  /// in the text's words of eight bytes it lies; and single blanks elsewhere make no run.
+  @Test func runsOfBlanksAreMeasuredWhereverTheyLie() {
+    let blanks = ["  ", "\t ", "\r\n", "\u{1c}\u{1f}", "\u{b}\u{c}", String(repeating: " ", count: 7), String(repeating: " \n", count: 20)]
+    var engine = RuleEngine(ruleSet(regexRule("R", #"q\s+zebra"#), regexRule("S", #"q\s?zebra"#)))
+    var event = Event()
+    for before in 0..<20 {
+      for after in [0, 1, 7, 30] {
+        for blank in blanks + [" ", "", "\u{1}\u{2}"] {
+          let text = String("a b c d e f g h i k l m".prefix(before)) + "q" + blank + "zebra" + String(repeating: "x", count: after)
+          fill(&event, message: Array(text.utf8))
+          let expected = blank.isEmpty || blank == "\u{1}\u{2}" ? [] : ["R"]
+          #expect(engine.ids(event) == expected + (blank.utf8.count < 2 ? ["S"] : []), "\(before) \(after) \(Array(blank.utf8))")
+        }
+      }
+    }
+  }
+
+  /// A pattern is a candidate where the text has a literal of each of its sets, and nowhere else: those that a clause says itself, and
+  /// those that lie behind it.
+  @Test func eachSetOfAClauseIsAskedFor() {
+    let words = ["quartz", "jumble", "vortex", "zephyr", "kiosk", "waltz"]
+    // Two words of bits hold no set of so many.
+    let wide = (0..<90).map { "fjord\($0)x" }
+    let patterns = [
+      words.joined(separator: ".*"), words.map { "(?:\($0)|not\($0))" }.joined(separator: #"\s+"#),
+      "(?:\(wide.joined(separator: "|"))).*" + words.prefix(5).joined(separator: ".*"),
+    ]
+    var engine = RuleEngine(ruleSet(patterns.enumerated().map { regexRule("R\($0)", $1) }))
+    var event = Event()
+    func candidates(_ text: String) -> (ids: [String], candidates: UInt64) {
+      let before = engine.counters.patternCandidates
+      fill(&event, message: Array(text.utf8))
+      return (engine.ids(event), engine.counters.patternCandidates - before)
+    }
+    let whole = words.joined(separator: " ")
+    #expect(candidates(whole) == (["R0", "R1"], 2))
+    for name in [wide[0], wide[45], wide[89]] { #expect(candidates("\(name) \(whole)") == (["R0", "R1", "R2"], 3)) }
+    for left in words.indices {
+      let rest = words.indices.filter { $0 != left }.map { words[$0] }.joined(separator: " ")
+      #expect(candidates("\(wide[7]) \(rest)") == (left == 5 ? (["R2"], 1) : ([], 0)), "without \(words[left])")
+    }
+    #expect(candidates("fjord" + whole).ids == ["R0", "R1"])
+  }
+
   /// However the search is narrowed down (places of literals, windows, the guarded form), the answer is that of the whole pattern on the
   /// whole text.
   @Test func narrowedSearchesSayWhatWholeOnesSay() {
