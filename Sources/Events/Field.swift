@@ -48,7 +48,7 @@ import Primitives
   case sshClientBanner, sshServerBanner, sshClientHASSH, sshServerHASSH
   // JSON-RPC (OpenTelemetry's names), credentials
   case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
-  case flowEnd, flowTunnel, tlsServerExpired
+  case flowEnd, flowTunnel, tlsServerExpired, httpResponseProgram
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -225,6 +225,7 @@ import Primitives
     case .flowEnd: ("panguard.flow.end", .text)
     case .flowTunnel: ("panguard.flow.tunnel", .text)
     case .tlsServerExpired: ("panguard.tls.expired", .integer)
+    case .httpResponseProgram: ("panguard.http.program", .text)
     }
   }
 }
