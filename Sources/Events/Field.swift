@@ -48,7 +48,7 @@ import Primitives
   case sshClientBanner, sshServerBanner, sshClientHASSH, sshServerHASSH
   // JSON-RPC (OpenTelemetry's names), credentials
   case rpcMethod, rpcRequestID, rpcErrorCode, isCleartextCredential
-  case flowEnd, flowTunnel, tlsServerExpired
+  case flowEnd, flowTunnel, tlsServerExpired, httpResponseProgram
   // the baseline's judgement
   case baselineLoginNetwork, baselineLoginMethod, baselineLoginHost, baselineLoginHour, baselineSudoCommand, baselineSwitchedUser
   case baselineCronCommand, baselineService, baselineProcessParent, baselineServicePort, baselineDNSDomain, baselineTLSClient
@@ -229,6 +229,7 @@ import Primitives
     case .flowEnd: ("panguard.flow.end", .text)
     case .flowTunnel: ("panguard.flow.tunnel", .text)
     case .tlsServerExpired: ("panguard.tls.expired", .integer)
+    case .httpResponseProgram: ("panguard.http.program", .text)
     case .baselineLoginNetwork: ("baseline.login_network", .text)
     case .baselineLoginMethod: ("baseline.login_method", .text)
     case .baselineLoginHost: ("baseline.login_host", .text)

@@ -54,6 +54,16 @@ public struct HTTPResponse {
     if head.contentType.count > 0 { event.set(.httpResponseMimeType, head.mimeType) }
     if let length = head.contentLength { event.set(.httpResponseBodyBytes, Int64(length)) }
     if body.count > 0 { event.set(.httpResponseBodyContent, body) }
+    if let program { event.set(.httpResponseProgram, program) }
+  }
+
+  /// What kind of program the body begins as, by its first bytes; nil: none.
+  private var program: StaticString? {
+    if body.starts(with: "\u{7f}ELF") { return "elf" }
+    if body.starts(with: "#!/") { return "script" }
+    // A text may begin with these letters; the header of a program of Windows has zeros in its first line.
+    if body.starts(with: "MZ"), body.upTo(min(64, body.count)).contains(0) { return "pe" }
+    return nil
   }
 }
 
