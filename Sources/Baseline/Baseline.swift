@@ -86,15 +86,14 @@ public struct Baseline: ~Copyable {
     claimed.formIntersection(Baseline.fieldSet)
     if claimed != FieldSet() { for field in Baseline.fields { event.remove(field) } }
     let classes = ClassSet(of: event)
-    if classes.isEmpty { return }
+    // How much a service says is only judged when the hour is over.
+    guard classes.isMoreThanCounted else { return }
     let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
-    if classes.pairs != 0 {
-      for row in PairClass.allCases where classes.contains(row) {
-        guard let keys = keys(row, event) else { continue }
-        event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
-      }
+    for row in classes.pairRows {
+      guard let keys = keys(row, event) else { continue }
+      event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
     }
-    for row in RateClass.allCases where classes.contains(row) && row != .events {
+    for row in classes.rateRows where row != .events {
       guard let key = key(row, event), let profile = profiles.peek(key), let expected = profile.hours.expectation(hour: now) else { continue }
       let before = now == hour ? profile.hours.observed : 0
       event.set(row.field, expected.deviation(of: before + row.amount(event)))
@@ -144,23 +143,17 @@ public struct Baseline: ~Copyable {
 
   // MARK: Learning
 
-  /// Whether the event is one that is learned from, besides being counted among its service's.
-  public func concerns(_ event: borrowing Event) -> Bool {
-    let classes = ClassSet(of: event)
-    return classes.pairs != 0 || classes.rates & ~(1 << UInt32(RateClass.events.rawValue)) != 0
-  }
-
-  /// Takes up the event at its place on the time line. Not clean: a rule spoke of it, or its subject has an open incident.
-  public mutating func learn(_ event: borrowing Event, at time: EventTime, isClean: Bool) {
-    newest = max(newest, time)
-    let classes = ClassSet(of: event)
+  /// Takes up the event, whose classes are `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
+  /// open incident.
+  public mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isClean: Bool) {
+    if time > newest { newest = time }
     if classes.isEmpty { return }
     let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
     if isClean { learnedEvents &+= 1 } else { quarantinedEvents &+= 1 }
     // An hour that is over is not opened again.
-    if now == hour { for row in RateClass.allCases where classes.contains(row) { count(row, event, day: floorDivide(now, 24), isClean) } }
+    if now == hour { for row in classes.rateRows { count(row, event, day: floorDivide(now, 24), isClean) } }
     guard classes.pairs != 0, !isFrozen else { return }
-    for row in PairClass.allCases where classes.contains(row) {
+    for row in classes.pairRows {
       guard let keys = keys(row, event) else { continue }
       let (subject, object) = (subjectText, objectText)
       let isNew = sets.learn(row, keys, hour: now, isClean: isClean) { subject + [0x20] + object }

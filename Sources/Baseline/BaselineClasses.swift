@@ -111,10 +111,10 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
 let nanosecondsPerHour: Int64 = 3_600_000_000_000
 
 /// Rows of both tables that an event may belong to, as bits.
-struct ClassSet: Equatable {
+public struct ClassSet: Equatable, Sendable {
   var pairs: UInt32 = 0
   var rates: UInt32 = 0
-  var isEmpty: Bool { pairs == 0 && rates == 0 }
+  var isEmpty: Bool { pairs | rates == 0 }
   init(_ pairs: [PairClass] = [], _ rates: [RateClass] = []) {
     for row in pairs { self.pairs |= 1 << UInt32(row.rawValue) }
     for row in rates { self.rates |= 1 << UInt32(row.rawValue) }
@@ -136,7 +136,7 @@ struct ClassSet: Equatable {
   private static let parents = ClassSet([.processParent])
   private static let attempts = ClassSet([], [.attempts])
 
-  init(of event: borrowing Event) {
+  public init(of event: borrowing Event) {
     self = event.has(.eventProvider) ? ClassSet.everything : ClassSet()
     if let action = event.text(.eventAction), let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
       !row.needsSuccess || event.text(.eventOutcome)?.equals("success") == true
@@ -155,6 +155,20 @@ struct ClassSet: Equatable {
     pairs |= other.pairs
     rates |= other.rates
   }
-  func contains(_ row: PairClass) -> Bool { pairs >> UInt32(row.rawValue) & 1 == 1 }
-  func contains(_ row: RateClass) -> Bool { rates >> UInt32(row.rawValue) & 1 == 1 }
+  /// Something besides a line of its service: what is learned of it depends on whose it is.
+  public var isMoreThanCounted: Bool { pairs != 0 || rates & ~ClassSet.counted != 0 }
+  private static let counted: UInt32 = 1 << UInt32(RateClass.events.rawValue)
+  var pairRows: Rows<PairClass> { Rows(rest: pairs) }
+  var rateRows: Rows<RateClass> { Rows(rest: rates) }
+
+  /// The rows of some bits, lowest first.
+  struct Rows<Row: RawRepresentable<UInt8>>: Sequence, IteratorProtocol {
+    fileprivate var rest: UInt32
+    mutating func next() -> Row? {
+      guard rest != 0 else { return nil }
+      let row = Row(rawValue: UInt8(truncatingIfNeeded: rest.trailingZeroBitCount))
+      rest &= rest &- 1
+      return row
+    }
+  }
 }

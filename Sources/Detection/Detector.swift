@@ -238,9 +238,10 @@ public struct Detector: ~Copyable {
   private func isAccusing(rule: Int) -> Bool { !profiles[rule].isExculpatory && profiles[rule].severity > .informational }
 
   private mutating func learn(_ event: borrowing Event, at time: EventTime, isFlagged: Bool) {
-    // Only what it asks about is worth looking the subject up.
-    let isClean = !isFlagged && !(baseline.concerns(event) && isUnderSuspicion(event, at: time))
-    baseline.learn(event, at: time, isClean: isClean)
+    let classes = ClassSet(of: event)
+    // For the mere number of a service's lines the subject is not worth looking up.
+    let isClean = !isFlagged && !(classes.isMoreThanCounted && isUnderSuspicion(event, at: time))
+    baseline.learn(event, classes, at: time, isClean: isClean)
   }
   /// Whether a rule has accused the event's source or user lately.
   private mutating func isUnderSuspicion(_ event: borrowing Event, at time: EventTime) -> Bool {

@@ -45,7 +45,7 @@ final class Host {
     findings += baseline.advance(to: event.time)
     baseline.judge(&event)
     let said = row.flatMap { event.text($0.field)?.string }
-    baseline.learn(event, at: event.time, isClean: isClean)
+    baseline.learn(event, ClassSet(of: event), at: event.time, isClean: isClean)
     return said
   }
   @discardableResult
