@@ -136,14 +136,6 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalOptional($0.capturePath) },
       read: { section, key, configuration in configuration.capturePath = readPath(section, key) }),
     ConfigurationKey(
-      "baseline.enabled", "true or false", default: "true",
-      [
-        "Whether the agent learns what is usual on this host, and judges by it (docs/baseline.md). It learns for a week at least before it",
-        "calls anything new; until then, and with false, the rules that ask it are silent.",
-      ],
-      canonical: { "\($0.usesBaseline)" },
-      read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.usesBaseline = flag } }),
-    ConfigurationKey(
       "network.own_networks", "list of addresses and networks", default: "[]",
       [
         "Networks that are yours besides the private ones (RFC 1918, RFC 4193, RFC 6598): what goes from them to others has left the house.",
@@ -169,6 +161,14 @@ public struct ConfigurationKey: Sendable {
       read: { section, key, configuration in
         if let value = section.byteCount(key, in: 0...(1 << 50), isRequired: true) { configuration.network.dailyOutboundBytes = value }
       }),
+    ConfigurationKey(
+      "baseline.enabled", "true or false", default: "true",
+      [
+        "Whether the agent learns what is usual on this host, and judges by it (docs/baseline.md). It learns for a week at least before it",
+        "calls anything new; until then, and with false, the rules that ask it are silent.",
+      ],
+      canonical: { "\($0.usesBaseline)" },
+      read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.usesBaseline = flag } }),
     ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
