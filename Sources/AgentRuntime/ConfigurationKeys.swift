@@ -77,7 +77,7 @@ public struct ConfigurationKey: Sendable {
       "allowlist", "list of addresses and networks", default: "[]", example: "",
       ["Never proposed for blocking, whatever the evidence. Detections are still written down."],
       canonical: { canonicalList($0.allowlist.map { quoted($0.description) }) },
-      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key) }),
+      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key, all: "takes every address from blocking") }),
     ConfigurationKey(
       "state_directory", "path", default: "~",
       ["Decisions and read positions. Without it: /var/lib/panguard for root, ~/.local/state/panguard for other users."],
@@ -306,7 +306,8 @@ public struct ConfigurationKey: Sendable {
     let redacts = events.flag("redact") ?? true
     return readPath(events, "path").map { Configuration.ATREvents(path: $0, keyPath: keyPath, redacts: redacts) }
   }
-  private static func readNetworks(_ section: Section, _ key: String) -> [CIDR] {
+  /// `all`: what a network of all addresses would do.
+  private static func readNetworks(_ section: Section, _ key: String, all: String) -> [CIDR] {
     section.textNodes(key).compactMap { node in
       guard let text = node.text else { return nil }
       guard let network = CIDR(text) else {
@@ -318,12 +319,12 @@ public struct ConfigurationKey: Sendable {
       if IPAddress(address) != network.base {
         section.problems.warning(node.location, "'\(shown(text))' has bits behind its prefix and is read as \(network)")
       }
-      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' takes every address from blocking") }
+      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' \(all)") }
       return network
     }
   }
   private static func readOwnNetworks(_ section: Section, _ key: String) -> [CIDR] {
-    let networks = readNetworks(section, key)
+    let networks = readNetworks(section, key, all: "makes every address your own")
     if networks.count > Limits.ownNetworks {
       section.problems.error(
         section.location, "'\(section.path)' names \(networks.count) own networks; at most \(Limits.ownNetworks) are possible",

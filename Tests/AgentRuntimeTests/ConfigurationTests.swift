@@ -39,7 +39,7 @@ import Testing
         playbooks: [/opt/playbooks]
         enforcer: /run/e.sock
         reconsider_after: [10s, 5m]
-      network: {enabled: true, capture: /run/c.sock}
+      network: {enabled: true, capture: /run/c.sock, own_networks: [203.0.113.0/24]}
       thresholds: {act: 0.95, notify: 0.5}
       incident_window: PT30M
       output:
@@ -64,6 +64,7 @@ import Testing
     #expect(c.playbookDirectories == ["/opt/playbooks"] && c.enforcerPath == "/run/e.sock")
     #expect(c.reconsiderAfter == [.seconds(10), .minutes(5)] && c.detector.reconsiderAfter == c.reconsiderAfter)
     #expect(c.readsNetwork && c.capturePath == "/run/c.sock" && !Configuration().readsNetwork)
+    #expect(c.ownNetworks.map(\.description) == ["203.0.113.0/24"] && c.detector.network.ownNetworks == c.ownNetworks)
     #expect(c.actThreshold == 950)
     #expect(c.notifyThreshold == 500)
     #expect(c.incidentWindow == .minutes(30))
