@@ -22,7 +22,8 @@ private func parsed(_ text: String) -> KernelListenCounters.Counts? {
   }
 
   @Test(arguments: [
-    "", "\n", "TcpExt:", "TcpExt: SyncookiesSent\n", "TcpExt: SyncookiesSent ListenDrops\nTcpExt: 1\n", "IpExt: SyncookiesSent\nIpExt: 1\n", "\0\0\n\n",
+    "", "\n", "TcpExt:", "TcpExt: SyncookiesSent\n", "TcpExt: SyncookiesSent ListenDrops\nTcpExt: 1\n",
+    "IpExt: SyncookiesSent\nIpExt: 1\n", "\0\0\n\n",
   ])
   func whatIsNoSuchTable(text: String) {
     #expect(parsed(text) == nil)
