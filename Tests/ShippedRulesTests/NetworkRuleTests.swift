@@ -13,12 +13,12 @@ import Testing
 private let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
 private let loaded = RuleStore.load(yaml: ["\(root)/rules/host", "\(root)/rules/network"])
 /// The id of each rule's file.
-private let idOfFile: [String: String] = Dictionary(
+let idOfFile: [String: String] = Dictionary(
   loaded.set.rules.map { rule in (String((rule.location.file.split(separator: "/").last ?? "").prefix { $0 != "." }), rule.id) },
   uniquingKeysWith: { first, _ in first })
 
 /// What is decided on a capture, and on logs beside it. `step`: bytes of one read at most.
-private func decisions(_ capture: [UInt8]?, logs: [(name: String, text: String)] = [], step: Int = .max) throws -> [Decision] {
+func decisions(_ capture: [UInt8]?, logs: [(name: String, text: String)] = [], step: Int = .max) throws -> [Decision] {
   let detector = Detector(ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: DetectorConfiguration(), engineVersion: "test")
   let replay = Replay(pipeline: Pipeline(detector: detector))
   let time = EventTime(year: 2026, month: 1, day: 6, hour: 0, minute: 0, second: 0) ?? .zero
