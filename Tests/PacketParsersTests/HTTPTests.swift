@@ -181,4 +181,18 @@ import Testing
         "< json-rpc rpc-call mining.notify [1]",
       ])
   }
+
+  /// What an answer begins as, whatever it says that it is.
+  @Test(
+    arguments: [
+      ([0x7f] + Array("ELF\u{2}\u{1}".utf8), "elf"), (Array("MZ\u{90}\u{0}\u{3}\u{0}".utf8), "pe"), (Array("#!/bin/sh\ncd /tmp".utf8), "script"),
+      (Array("MZ is a text".utf8), "-"), (Array("# a text".utf8), "-"), (Array("x\u{7f}ELF".utf8), "-"), ([0x7f], "-"), (Array("#!".utf8), "-"),
+    ] as [([UInt8], String)])
+  func programs(_ body: [UInt8], _ expected: String) {
+    let head = Array("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: \(body.count)\r\n\r\n".utf8)
+    let heard = Conversation(
+      "program", turns: [(.toResponder, Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)), (.toOriginator, head + body)]
+    ).messages()
+    #expect(lines(heard.filter { $0["event.action"] == "http-response" }, "panguard.http.program") == [expected])
+  }
 }
