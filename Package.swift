@@ -146,8 +146,11 @@ let package = Package(
       name: "regular-expressions-outline", dependencies: ["Primitives", "RegularExpressions"], path: "Tests/Differential/Outline"),
     tests(of: "Events"),
     tests(of: "LogParsers", ["Primitives", "Events"]),
-    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL", "PacketSources"]),
+    // What tests make: frames, handshakes, whole captures. Not installed.
+    .target(name: "PanguardTestKit", dependencies: ["Primitives", "PacketParsers"], path: "Tests/PanguardTestKit"),
+    tests(of: "PacketParsers", ["Primitives", "Events", "COpenSSL", "CPSL", "PacketSources", "PanguardTestKit"]),
     tests(of: "PacketSources", ["Primitives"]),
+    tests(of: "NetworkEvents", ["Primitives"]),
     tests(of: "TypedYAML", ["Primitives"]),
     tests(of: "RuleLanguage", ["Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
@@ -178,13 +181,16 @@ let package = Package(
     tests(of: "RuleImport", ["Primitives", "TypedYAML", "RuleLanguage", "AgentRuntime"]),
     .testTarget(
       name: "ShippedRulesTests",
-      dependencies: ["AgentRuntime", "Detection", "LogParsers", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "TypedYAML"],
+      dependencies: [
+        "AgentRuntime", "CaptureReplay", "Detection", "Events", "LogParsers", "PacketParsers", "PacketSources", "PanguardTestKit", "Primitives",
+        "RuleEngine", "RuleLanguage", "RuleLinting", "Scoring", "TypedYAML",
+      ],
       path: "Tests/ShippedRulesTests"),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
         "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "panguard-capture", "regular-expressions-outline",
-        "AgentRuntime", "CLinux", "Detection", "Export", "Primitives", "Storage",
+        "AgentRuntime", "CLinux", "Detection", "Export", "PanguardTestKit", "Primitives", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],

@@ -64,6 +64,8 @@ public struct Configuration: Sendable {
   public var profiles: [String] = []
   /// Never proposed for blocking, whatever the evidence.
   public var allowlist: [CIDR] = []
+  /// The owner's networks that are not private.
+  public var ownNetworks: [CIDR] = []
   /// nil: where the user's state belongs (see AgentPaths).
   public var stateDirectory: String?
   /// Seconds east of UTC, for log lines whose time stamp has no zone.
@@ -78,7 +80,7 @@ public struct Configuration: Sendable {
   public var readsNetwork = false
   /// The capture's socket. nil: the capture that `panguard run` starts, as a service the usual path.
   public var capturePath: String?
-  /// What the owner says of his network (see NetworkDetectionConfiguration).
+  /// What else the owner says of his network (see NetworkDetectionConfiguration); its networks are `ownNetworks`.
   public var network = NetworkDetectionConfiguration()
   /// When an incident that proposes a block is told again (see DetectorConfiguration).
   public var reconsiderAfter = DetectorConfiguration().reconsiderAfter
@@ -115,6 +117,7 @@ public struct Configuration: Sendable {
     settings.reconsiderAfter = reconsiderAfter
     settings.claimedMayBlock = claimedEvidenceMayBlock
     settings.network = network
+    settings.network.ownNetworks = ownNetworks
     settings.hash = hash
     return settings
   }

@@ -77,7 +77,7 @@ public struct ConfigurationKey: Sendable {
       "allowlist", "list of addresses and networks", default: "[]", example: "",
       ["Never proposed for blocking, whatever the evidence. Detections are still written down."],
       canonical: { canonicalList($0.allowlist.map { quoted($0.description) }) },
-      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key, "takes every address from blocking") }),
+      read: { section, key, configuration in configuration.allowlist = readNetworks(section, key, all: "takes every address from blocking") }),
     ConfigurationKey(
       "state_directory", "path", default: "~",
       ["Decisions and read positions. Without it: /var/lib/panguard for root, ~/.local/state/panguard for other users."],
@@ -136,23 +136,18 @@ public struct ConfigurationKey: Sendable {
       canonical: { canonicalOptional($0.capturePath) },
       read: { section, key, configuration in configuration.capturePath = readPath(section, key) }),
     ConfigurationKey(
-      "network.own_networks", "list of addresses and networks", default: "[]",
+      "network.own_networks", "list of addresses and networks", default: "[]", example: "own_networks: [203.0.113.0/24]",
       [
-        "Networks that are yours besides the private ones (RFC 1918, RFC 4193, RFC 6598): what goes from them to others has left the house.",
-        "A host with a public address finds its own address by itself.",
+        "Your networks with public addresses: private ones are yours anyway. What goes into them is inward for the detectors of scans, of",
+        "movement inside and of new listeners (docs/network-detection.md).",
       ],
-      canonical: { canonicalList($0.network.ownNetworks.map { quoted($0.description) }) },
-      read: { section, key, configuration in
-        configuration.network.ownNetworks = limited(readNetworks(section, key, "makes all that is sent your own"), Limits.ownNetworks, section, key)
-      }),
+      canonical: { canonicalList($0.ownNetworks.map { quoted($0.description) }) },
+      read: { section, key, configuration in configuration.ownNetworks = readOwnNetworks(section, key) }),
     ConfigurationKey(
       "network.own_domains", "list of domains", default: "[]",
       ["Domains whose names have addresses inside as well as outside (split horizon): no rebinding is seen in that."],
       canonical: { canonicalList($0.network.ownDomains.map(quoted)) },
-      read: { section, key, configuration in
-        let domains = section.texts(key).map { $0.lowercased().trimmingDots }
-        configuration.network.ownDomains = limited(domains.filter { !$0.isEmpty }, Limits.ownDomains, section, key)
-      }),
+      read: { section, key, configuration in configuration.network.ownDomains = readOwnDomains(section, key) }),
     ConfigurationKey(
       "network.daily_outbound_bytes", "number of bytes", default: "0",
       ["How much each client may send outside in a day of UTC before it is told. 0: as much as it likes."],
@@ -323,12 +318,8 @@ public struct ConfigurationKey: Sendable {
     let redacts = events.flag("redact") ?? true
     return readPath(events, "path").map { Configuration.ATREvents(path: $0, keyPath: keyPath, redacts: redacts) }
   }
-  private static func limited<Entry>(_ list: [Entry], _ most: Int, _ section: Section, _ key: String) -> [Entry] {
-    if list.count > most { section.problems.error(section.location, "'network.\(key)' has \(list.count) entries; at most \(most) are read") }
-    return list
-  }
-  /// `ofEverything`: what a network of all addresses does.
-  private static func readNetworks(_ section: Section, _ key: String, _ ofEverything: String) -> [CIDR] {
+  /// `all`: what a network of all addresses would do.
+  private static func readNetworks(_ section: Section, _ key: String, all: String) -> [CIDR] {
     section.textNodes(key).compactMap { node in
       guard let text = node.text else { return nil }
       guard let network = CIDR(text) else {
@@ -340,9 +331,27 @@ public struct ConfigurationKey: Sendable {
       if IPAddress(address) != network.base {
         section.problems.warning(node.location, "'\(shown(text))' has bits behind its prefix and is read as \(network)")
       }
-      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' \(ofEverything)") }
+      if network.prefixLength == 0 { section.problems.warning(node.location, "'\(shown(text))' \(all)") }
       return network
     }
+  }
+  private static func readOwnNetworks(_ section: Section, _ key: String) -> [CIDR] {
+    let networks = readNetworks(section, key, all: "makes every address your own")
+    if networks.count > Limits.ownNetworks {
+      section.problems.error(
+        section.location, "'\(section.path)' names \(networks.count) own networks; at most \(Limits.ownNetworks) are possible",
+        hint: "name wider ones")
+    }
+    return networks
+  }
+  private static func readOwnDomains(_ section: Section, _ key: String) -> [String] {
+    let domains = section.texts(key).map { $0.lowercased().trimmingDots }.filter { !$0.isEmpty }
+    if domains.count > Limits.ownDomains {
+      section.problems.error(
+        section.location, "'\(section.path)' names \(domains.count) own domains; at most \(Limits.ownDomains) are possible",
+        hint: "name the domains above them")
+    }
+    return domains
   }
   private static func readConfidence(_ section: Section, _ key: String) -> Int? {
     section.decimal(key, digits: 3, in: 1...999, isRequired: true).map { Int($0) }

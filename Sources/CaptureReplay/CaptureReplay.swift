@@ -19,7 +19,7 @@ public final class CaptureReplay: ReplayCapture, EventTaker {
 
   private let reader: CaptureReader
   private let containerBytes: () -> UInt64
-  private var analyzer = NetworkEvents.analyzer()
+  private var analyzer: PacketAnalyzer
   private lazy var events = NetworkEvents(interface: 0, name: "", taker: self)
   private var frame: CapturedFrame?
   private var newest = EventTime.distantPast
@@ -30,18 +30,22 @@ public final class CaptureReplay: ReplayCapture, EventTaker {
   private var take: ((inout Event) -> Void)?
   private var tooLong: UInt64 = 0
 
-  /// Opens a capture file: pcap or pcapng, plain or packed; "-" is standard input.
-  public convenience init(path: String, standardInputTime: EventTime) throws(SourceError) {
+  /// Opens a capture file: pcap or pcapng, plain or packed; "-" is standard input. `share`: one of so many captures, which share the limits of
+  /// flows as the interfaces of a live capture do.
+  public convenience init(path: String, standardInputTime: EventTime, share: Int = 1) throws(SourceError) {
     let input = try InputFile(path: path, standardInputTime: standardInputTime)
     self.init(
-      path: path, modificationTime: input.modificationTime, containerSize: input.containerSize, reader: CaptureReader { try input.read(into: $0) }
+      path: path, modificationTime: input.modificationTime, containerSize: input.containerSize, share: share,
+      reader: CaptureReader { try input.read(into: $0) }
     ) { input.containerBytesRead }
   }
 
   /// `path`: names it in decisions.
   public init(
-    path: String, modificationTime: EventTime, containerSize: UInt64? = nil, reader: CaptureReader, containerBytes: @escaping () -> UInt64 = { 0 }
+    path: String, modificationTime: EventTime, containerSize: UInt64? = nil, share: Int = 1, reader: CaptureReader,
+    containerBytes: @escaping () -> UInt64 = { 0 }
   ) {
+    analyzer = NetworkEvents.analyzer(share: share)
     self.path = path
     self.modificationTime = modificationTime
     self.containerSize = containerSize

@@ -13,6 +13,8 @@ struct FloodDetector: ~Copyable {
   /// Thousandths.
   static let drift: Int64 = 350
   static let threshold: Int64 = 1050
+  /// What sums stop at.
+  private static let most: Int64 = 1 << 50
 
   struct Pressure {
     var destination: IPAddress
@@ -34,7 +36,7 @@ struct FloodDetector: ~Copyable {
       self.destination = destination
       destinationPort = event.integer(.destinationPort) ?? 0
       isTCP = transport.equals("tcp")
-      func number(_ name: StaticString) -> Int64 { event.extra(Bytes(name))?.decimal.map { max(0, min($0, 1 << 40)) } ?? 0 }
+      func number(_ name: StaticString) -> Int64 { event.extra(Bytes(name))?.decimal.map { max(0, min($0, 1 << 32)) } ?? 0 }
       unanswered = number("panguard.pressure.unanswered")
       usual = number("panguard.pressure.usual")
       sources = number("panguard.pressure.sources")
@@ -71,8 +73,9 @@ struct FloodDetector: ~Copyable {
         if state.sum == 0 { state = State(lastTime: time, firstTime: time) }
       }
       state.lastTime = time
-      state.sum = max(0, state.sum + pressure.unanswered * 1000 / max(floor, pressure.usual) - FloodDetector.drift)
-      state.total += pressure.unanswered
+      let excess = pressure.unanswered * 1000 / max(floor, pressure.usual) - FloodDetector.drift
+      state.sum = min(max(0, state.sum + excess), FloodDetector.most)
+      state.total = min(state.total + pressure.unanswered, FloodDetector.most)
       guard state.sum > FloodDetector.threshold, state.total >= 4 * state.reported else { return }
       state.reported = state.total
       findings.append(FloodDetector.finding(pressure, state, at: time))
@@ -101,7 +104,7 @@ struct FloodDetector: ~Copyable {
     if pressure.destinationPort != 0 { finding.destinationPort = pressure.destinationPort }
     finding.transport = pressure.isTCP ? "tcp" : "udp"
     finding.numbers = [
-      ("score", state.sum), ("unanswered", state.total), ("per_second", pressure.unanswered * 1_000_000_000 / Limits.pressureInterval.count),
+      ("score", state.sum), ("unanswered", state.total), ("per_second", pressure.unanswered / (Limits.pressureInterval.count / 1_000_000_000)),
       ("usual_per_interval", pressure.usual), ("distinct_sources", pressure.sources),
     ]
     return finding

@@ -2,7 +2,7 @@
 // What it may do every day is learned, not named: a (source, host, port) that was reached once is known from then on, so that a machine that
 // administers others is told about once, when its first round is seen, and not again. Only connections that were answered count: what failed is
 // a scan. At least 8 hosts that are new to the source within an hour.
-// Memory: `Limits.knownReaches` triples, `Limits.reachSources` sources with two bitmaps of 256 bits.
+// Memory: `Limits.knownReaches` triples, `Limits.reachSources` sources with two bitmaps of 1024 bits.
 import Events
 import Primitives
 
@@ -17,7 +17,7 @@ struct LateralDetector: ~Copyable {
     var port: UInt16
   }
   struct Spread {
-    var hosts = PairedBitmap(words: 4)
+    var hosts = PairedBitmap(words: 16)
     var firstTime: EventTime
     var isAttested = true
     var reported = 0

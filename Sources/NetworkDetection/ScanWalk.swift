@@ -67,14 +67,14 @@ struct ScanWalk {
   // MARK: What is told
 
   /// Failures before anything is told. Silence says less of a datagram than of a connection; the owner's own hosts have many reasons to ask in
-  /// vain (ncsa/bro-simple-scan asks ten times as much of them); two odd packets may be a broken middlebox.
+  /// vain (ncsa/bro-simple-scan asks ten times as much of them).
   private static func minimum(_ lane: ScanDetector.Lane, isOwn: Bool) -> Int64 {
     switch lane {
     case .tcp: isOwn ? 12 : 4
     case .udp: isOwn ? 24 : 10
     case .echo: 16
     case .arp: 24
-    case .oddFlags: 3
+    case .oddFlags: 4
     case .acknowledgments: 12
     }
   }

@@ -106,9 +106,10 @@ public final class NetworkEvents: PacketSink {
 
   /// What reads packets for the events: one of `share` analyzers of a process, which share the limits.
   public static func analyzer(share: Int = 1) -> PacketAnalyzer {
-    PacketAnalyzer(
-      seed: (.random(in: 0 ... .max), .random(in: 0 ... .max)), flowCapacity: Limits.flows / share, halfOpenCapacity: Limits.halfOpenFlows / share,
-      contentCapacity: Limits.inspectedFlows / share, reportsActiveFlows: true)
+    func part(_ limit: Int) -> Int { max(64, limit / max(1, share)) }
+    return PacketAnalyzer(
+      seed: (.random(in: 0 ... .max), .random(in: 0 ... .max)), flowCapacity: part(Limits.flows), halfOpenCapacity: part(Limits.halfOpenFlows),
+      contentCapacity: part(Limits.inspectedFlows), reportsActiveFlows: true)
   }
 
   private func setDirection() {

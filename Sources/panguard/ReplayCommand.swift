@@ -78,7 +78,7 @@ struct ReplayCommand: ParsableCommand {
       for file in files {
         try replay.add(path: file, format: logFormat, inputTime: fixedTime, standardInputTime: now, configuration: settings)
       }
-      for file in pcap { replay.add(try CaptureReplay(path: file, standardInputTime: now)) }
+      for file in pcap { replay.add(try CaptureReplay(path: file, standardInputTime: now, share: pcap.count)) }
     } catch {
       throw CommandFailure.environment("\(error)")
     }

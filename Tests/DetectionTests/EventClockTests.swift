@@ -14,6 +14,20 @@ import Testing
     #expect(clock.lateEvents == 1)
   }
 
+  /// Flows are told when they have been silent for long: their last packet is old, and no clock went back.
+  @Test func reportsOfWhatIsOverCountAsNow() {
+    var clock = EventClock()
+    _ = clock.observe(start, source: 0)
+    for i in 0..<100 {
+      let reading = clock.observe(start - .hours(1) - .seconds(Int64(i)), source: 0, isReport: true)
+      #expect(reading == .init(time: start, feedsWindows: true, anomaly: nil))
+    }
+    #expect(clock.lateEvents == 0 && clock.unplacedEvents == 0)
+    // A report that is news moves the clock like any event.
+    #expect(clock.observe(start + .seconds(5), source: 0, isReport: true).time == start + .seconds(5))
+    #expect(clock.observe(start + .seconds(1), source: 0, isReport: true).time == start + .seconds(5))
+  }
+
   @Test func aClockThatJumpsBackIsBelievedAfterSixteenEvents() {
     var clock = EventClock()
     _ = clock.observe(start, source: 0)

@@ -38,8 +38,9 @@ import Testing
   @Test(arguments: [
     Case("--help", 0, output: "SUBCOMMANDS"), Case("--version", 0, output: "0."), Case("help replay", 0, output: "USAGE: panguard replay"),
     Case("", 0, output: "SUBCOMMANDS"),
-    Case("nonsense", 2, errors: "nonsense"), Case("replay", 2, errors: "<files>"), Case("replay --nonsense x", 2, errors: "--nonsense"),
+    Case("nonsense", 2, errors: "nonsense"), Case("replay", 2, errors: "--pcap"), Case("replay --nonsense x", 2, errors: "--nonsense"),
     Case("replay --format nonsense x", 2, errors: "nonsense"), Case("replay --input-time yesterday x", 2, errors: "RFC 3339"),
+    Case("replay --rules @rules --pcap @auth", 3, errors: "name logs before --pcap"),
     Case("replay /nonexistent/auth.log", 3, errors: "does not exist"), Case("replay /", 3, errors: "is a directory"),
     Case("replay --rules /nonexistent /etc/hostname", 3, errors: "no rule could be loaded"),
     Case("replay --config /nonexistent /etc/hostname", 2, errors: "/nonexistent"),

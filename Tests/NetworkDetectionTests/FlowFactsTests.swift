@@ -16,9 +16,23 @@ func privateAddresses(text: String, expected: Bool) {
 
 @Test func aFlowWithoutAddressesIsNone() {
   var event = Event()
-  event.set(.eventDataset, "network_traffic.flow")
-  #expect(FlowFacts(event) == nil)
+  let isEmptyNone = FlowFacts(event) == nil
+  #expect(isEmptyNone)
   event.set(.sourceIP, IPAddress("192.0.2.1")!)
   event.set(.destinationIP, IPAddress("192.0.2.2")!)
-  #expect(FlowFacts(event)?.outcome == .unknown)
+  let outcome = FlowFacts(event)?.outcome
+  #expect(outcome == .unknown)
+}
+
+@Test func onlyTheCaptureTellsOfPackets() {
+  func concerns(_ dataset: StaticString, _ provider: StaticString?) -> Bool {
+    var event = Event()
+    event.set(.eventDataset, dataset)
+    if let provider { event.set(.eventProvider, provider) }
+    return NetworkDetectors.concerns(event)
+  }
+  #expect(!concerns("network_traffic.flow", nil))
+  #expect(!concerns("network_traffic.flow", "generic"))
+  #expect(concerns("network_traffic.flow", "panguard-capture"))
+  #expect(!concerns("sshd", "panguard-capture"))
 }

@@ -4,22 +4,6 @@ import Primitives
 
 @testable import PacketParsers
 
-/// Hexadecimal with any white space, into bytes.
-func hex(_ text: String) -> [UInt8] {
-  var out: [UInt8] = []
-  var half: UInt8?
-  for byte in text.utf8 {
-    guard let digit = hexDigit(byte) else { continue }
-    if let high = half {
-      out.append(high << 4 | digit)
-      half = nil
-    } else {
-      half = digit
-    }
-  }
-  return out
-}
-
 struct Conversation {
   var name: String
   var transport = TransportProtocol.tcp

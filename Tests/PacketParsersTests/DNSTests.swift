@@ -4,6 +4,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 /// Labels into a name of RFC 1035 3.1.
 func dnsName(_ name: String) -> [UInt8] {

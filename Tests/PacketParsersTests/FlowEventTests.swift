@@ -4,6 +4,8 @@ import PacketParsers
 import Primitives
 import Testing
 
+@testable import PanguardTestKit
+
 private typealias B = PacketBuilder
 
 @Suite("Flows as events")

@@ -2,6 +2,8 @@ import PacketParsers
 import Primitives
 import Testing
 
+@testable import PanguardTestKit
+
 private typealias B = PacketBuilder
 
 /// What an analyzer tells, as text.

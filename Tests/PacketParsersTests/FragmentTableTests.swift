@@ -2,6 +2,8 @@ import PacketParsers
 import Primitives
 import Testing
 
+@testable import PanguardTestKit
+
 private typealias B = PacketBuilder
 
 /// Feeds pieces of IPv4 datagrams; answers what became whole.

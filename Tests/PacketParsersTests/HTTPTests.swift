@@ -4,6 +4,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 @Suite struct HTTPTests {
   private func requests(_ heard: [[String: String]]) -> [String] {

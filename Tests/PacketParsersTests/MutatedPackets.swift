@@ -2,6 +2,8 @@
 import PacketParsers
 import Primitives
 
+@testable import PanguardTestKit
+
 struct MutatedPackets: ~Copyable {
   private var chance: Chance
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)

@@ -2,6 +2,8 @@ import PacketParsers
 import Primitives
 import Testing
 
+@testable import PanguardTestKit
+
 private typealias B = PacketBuilder
 
 /// IPv4 10.0.0.1 > 192.0.2.1, UDP 53000 > 53, payload "hello", as it goes over the wire.

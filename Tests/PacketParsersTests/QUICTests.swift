@@ -5,6 +5,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 /// Seals Initial packets as a client does, for what the parser is to open.
 struct InitialBuilder {

@@ -6,6 +6,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 enum Conversations {
   /// One of each protocol, and of each way that messages are framed.

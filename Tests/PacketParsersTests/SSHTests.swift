@@ -4,14 +4,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
-
-enum SSHBuilder {
-  static let lists = ["kex1,kex2", "rsa", "aes-cs", "aes-sc", "mac-cs", "mac-sc", "none-cs", "none-sc", "", ""]
-  static func keyExchange(padding: Int = 6) -> [UInt8] {
-    let payload = [20] + [UInt8](repeating: 5, count: 16) + lists.flatMap { u16(0) + vector16(Array($0.utf8)) } + [0, 0, 0, 0, 0]
-    return u16(0) + u16(payload.count + padding + 1) + [UInt8(padding)] + payload + [UInt8](repeating: 0, count: padding)
-  }
-}
+@testable import PanguardTestKit
 
 @Suite struct SSHTests {
   @Test func bannersAndHashes() {

@@ -3,6 +3,8 @@ import PacketParsers
 import Primitives
 import Testing
 
+@testable import PanguardTestKit
+
 private typealias B = PacketBuilder
 
 /// URLs of HTTP requests that were seen, with the frames that completed them.

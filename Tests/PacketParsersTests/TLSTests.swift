@@ -4,6 +4,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 @Suite struct TLSTests {
   // MARK: JA4, by the examples in technical_details/JA4.md
@@ -149,22 +150,15 @@ import Testing
     #expect(lines(heard, "event.action") == ["tls-client-hello"])
   }
 
-  /// A ServerHello of TLS 1.2, a certificate of "Test CA", ServerHelloDone.
-  static var certificateFlight: [UInt8] {
-    func der(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
-      [tag] + (content.count < 128 ? [UInt8(content.count)] : [0x82] + u16(content.count)) + content
+  static let certificateFlight = CertificateFlight().bytes
+}
+
+extension HelloBuilder {
+  func read(isQUIC: Bool = false) -> (ja3: String, ja4: String)? {
+    let context = ApplicationContext()
+    return body.withUnsafeBytes {
+      guard case .value(let hello) = TLSClientHello.read($0, isQUIC: isQUIC, context) else { return nil }
+      return (hello.ja3.string, hello.ja4.string)
     }
-    func name(_ parts: [(UInt8, String)]) -> [UInt8] {
-      der(0x30, parts.flatMap { der(0x31, der(0x30, der(6, [0x55, 4, $0.0]) + der(0x0c, Array($0.1.utf8)))) })
-    }
-    let validity = der(0x30, der(0x17, Array("200102030405Z".utf8)) + der(0x18, Array("20510607080910Z".utf8)))
-    let signed = der(
-      0x30,
-      der(0xa0, der(2, [2])) + der(2, [1]) + der(0x30, der(6, [0x2a])) + name([(6, "DE"), (3, "Test CA")]) + validity
-        + name([(3, "old.example"), (10, "Test")]) + der(0x30, [UInt8](repeating: 0, count: 300)))
-    let certificate = der(0x30, signed + der(0x30, []) + der(3, [0]))
-    let list = u24(certificate.count) + certificate
-    let body = u24(list.count) + list
-    return tlsRecords(serverHello(cipher: 0xc02f, extensions: [(65281, [0])]) + [11] + u24(body.count) + body + [14, 0, 0, 0], size: 200)
   }
 }

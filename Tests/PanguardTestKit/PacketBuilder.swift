@@ -4,6 +4,21 @@ import Primitives
 
 typealias Octets = [UInt8]
 
+/// Hexadecimal with any white space, into bytes.
+func hex(_ text: String) -> [UInt8] {
+  var out: [UInt8] = []
+  var half: UInt8?
+  for digit in text.compactMap(\.hexDigitValue) {
+    if let high = half {
+      out.append(high << 4 | UInt8(digit))
+      half = nil
+    } else {
+      half = UInt8(digit)
+    }
+  }
+  return out
+}
+
 func be16(_ value: Int) -> Octets { [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)] }
 func be32(_ value: UInt32) -> Octets { be16(Int(value >> 16)) + be16(Int(value & 0xffff)) }
 
@@ -49,39 +64,6 @@ enum PacketBuilder {
     [UInt8(options.count / 4), 0] + be16(type) + hex("00 00 01 00") + options + payload
   }
   static func gre(_ type: Int, flags: Int = 0, _ rest: Octets) -> Octets { be16(flags) + be16(type) + rest }
-}
-
-/// What the tests see of a packet, without pointers.
-func decode(_ frame: Octets, _ type: LinkType = .ethernet) -> (packet: Packet, payload: Octets) {
-  var packet = Packet()
-  // A copy of exactly the frame's size: an address sanitizer sees a read beyond it.
-  let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, frame.count), alignment: 1)
-  defer { memory.deallocate() }
-  memory.copyBytes(from: frame)
-  PacketDecoder.decode(Bytes(start: memory.baseAddress, count: frame.count), linkType: type, into: &packet)
-  let payload = Octets(packet.payload)
-  packet.payload = .none
-  return (packet, payload)
-}
-
-extension Packet {
-  /// "10.0.0.1:1 > 192.0.2.1:53 udp", or what it is instead.
-  var summary: String {
-    if error != .none { return "error \(error.name)" }
-    if isARP { return "arp \(arp.operation) \(IPAddress(v4: arp.senderAddress)) \(IPAddress(v4: arp.targetAddress))" }
-    guard isIP else { return "not IP" }
-    let ends = (source.address(isIPv6: isIPv6), destination.address(isIPv6: isIPv6))
-    if let fragment {
-      return "\(ends.0) > \(ends.1) protocol \(ipProtocol) piece \(fragment.identification) at \(fragment.offset)\(fragment.isLast ? " last" : "")"
-    }
-    guard hasTransport else { return "\(ends.0) > \(ends.1) protocol \(ipProtocol)" }
-    let names: [UInt8: String] = [1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"]
-    return "\(ends.0):\(sourcePort) > \(ends.1):\(destinationPort) \(names[ipProtocol] ?? "?")\(tunnel == .none ? "" : " in \(tunnel)")"
-  }
-  var layerNames: String { Packet.names(layers) }
-  static func names(_ layers: PacketLayers) -> String {
-    PacketLayers.names.filter { layers.contains($0.layer) }.map { "\($0.name)" }.joined(separator: " ")
-  }
 }
 
 /// A generator of numbers that is the same everywhere (SplitMix64, Steele et al. 2014).
