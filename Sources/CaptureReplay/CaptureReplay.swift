@@ -72,7 +72,8 @@ public final class CaptureReplay: ReplayCapture, EventTaker {
       ("frames of which only a part was kept", counters.cut),
       ("frames that could not be decoded further", counters.errors.reduce(0, &+)), ("flows pushed out of their table", flows.evicted),
       ("half-open flows pushed out of their table", flows.evictedHalfOpen), ("contents pushed out of their table", streams.evicted),
-      ("hosts under pressure and addresses of ARP pushed out of their tables", analyzer.linkEvictions), ("holes in streams", streams.gaps), ("network events longer than \(Limits.captureMessageBytes) bytes", tooLong),
+      ("hosts under pressure and addresses of ARP pushed out of their tables", analyzer.linkEvictions), ("holes in streams", streams.gaps),
+      ("network events longer than \(Limits.captureMessageBytes) bytes", tooLong),
     ]
   }
 

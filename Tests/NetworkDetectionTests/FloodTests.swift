@@ -182,7 +182,7 @@ private let here = "10.0.0.5"
     traffic.flow("192.0.2.1", here, 8080, "REJ")
     traffic.flow(here, "203.0.113.9", 8080, "SF")
     traffic.flow("192.0.2.1", "10.0.0.99", 8080, "SF")
-    #expect(traffic.names == [])
+    #expect(!traffic.names.contains { $0.hasPrefix("new-listener") })
   }
 }
 

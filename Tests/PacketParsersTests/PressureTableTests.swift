@@ -4,6 +4,7 @@ import Primitives
 import Testing
 
 @testable import PacketParsers
+@testable import PanguardTestKit
 
 private let second: Int64 = 1_000_000_000
 
