@@ -78,7 +78,7 @@ public struct Configuration: Sendable {
   public var readsNetwork = false
   /// The capture's socket. nil: the capture that `panguard run` starts, as a service the usual path.
   public var capturePath: String?
-  /// What else the owner says of his network (see NetworkDetectionConfiguration); its networks are `ownNetworks`.
+  /// What the owner says of his network (see NetworkDetectionConfiguration).
   public var network = NetworkDetectionConfiguration()
   /// When an incident that proposes a block is told again (see DetectorConfiguration).
   public var reconsiderAfter = DetectorConfiguration().reconsiderAfter
@@ -118,7 +118,6 @@ public struct Configuration: Sendable {
     settings.claimedMayBlock = claimedEvidenceMayBlock
     settings.usesBaseline = usesBaseline
     settings.network = network
-    settings.network.ownNetworks = ownNetworks
     settings.hash = hash
     return settings
   }

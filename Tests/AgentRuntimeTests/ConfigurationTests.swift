@@ -42,7 +42,7 @@ import Testing
       network:
         enabled: true
         capture: /run/c.sock
-        own_networks: [203.0.113.0/24]
+        own_networks: [198.51.100.0/24]
         own_domains: [.Corp.example., lab.example]
         daily_outbound_bytes: 10GiB
       thresholds: {act: 0.95, notify: 0.5}
@@ -68,7 +68,8 @@ import Testing
     #expect(c.claimedEvidenceMayBlock && !Configuration().claimedEvidenceMayBlock)
     #expect(c.playbookDirectories == ["/opt/playbooks"] && c.enforcerPath == "/run/e.sock")
     #expect(c.reconsiderAfter == [.seconds(10), .minutes(5)] && c.detector.reconsiderAfter == c.reconsiderAfter)
-    #expect(c.detector.network.ownDomains == ["corp.example", "lab.example"] && c.detector.network.dailyOutboundBytes == 10 << 30)
+    #expect(c.network.ownNetworks.map(\.description) == ["198.51.100.0/24"] && c.network.ownDomains == ["corp.example", "lab.example"])
+    #expect(c.network.dailyOutboundBytes == 10 << 30 && c.detector.network == c.network)
     #expect(c.readsNetwork && c.capturePath == "/run/c.sock" && !Configuration().readsNetwork)
     #expect(c.actThreshold == 950)
     #expect(c.notifyThreshold == 500)
