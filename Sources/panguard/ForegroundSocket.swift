@@ -1,6 +1,7 @@
 // Where the enforcer of `panguard run` is asked when its engine hangs: one socket for each state directory, below /run/panguard.
 // What must stay true: it lies where only root can write, never in the state directory, which is the engine's: who has taken over the engine
 // could answer there in the enforcer's place.
+import Enforcement
 import Glibc
 import Primitives
 
@@ -22,6 +23,11 @@ enum ForegroundSocket {
       access(directory, W_OK) == 0
     else { return nil }
     return path(state: state)
+  }
+
+  /// At the end of `panguard run`: not where another one's enforcer listens.
+  static func remove(_ path: String) {
+    if (try? EnforcerClient(path: path)) == nil { unlink(path) }
   }
 
   /// Links are followed as far as the path exists.

@@ -151,28 +151,30 @@ struct UnblockCommand: ParsableCommand {
 
   /// Who is locked out must get in, also where the engine hangs: the enforcer itself is asked, that of `panguard run` or the service's.
   private func askEnforcer(_ failure: CommandFailure) throws {
-    let foreground = ForegroundSocket.path(state: try selection.directory())
-    let path =
-      try access(foreground, F_OK) == 0 ? foreground : selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
-    let reply: EnforcerClient.Reply<UInt64>
-    do throws(FrameClientError) {
-      reply = try EnforcerClient(path: path).unblockAll()
-    } catch {
-      throw CommandFailure.environment(
-        "\(failure.message); and no enforcer can be asked: \(error). Stop the agent, then `panguard-enforcer --remove-table` takes all blocks away")
+    let service = try selection.configuration().enforcerPath ?? Configuration.defaultEnforcerPath
+    var reasons: [String] = []
+    // The socket of a `panguard run` that was killed stays behind: then the service's is asked.
+    for path in [ForegroundSocket.path(state: try selection.directory()), service] {
+      do throws(FrameClientError) {
+        switch try EnforcerClient(path: path).unblockAll() {
+        case .done(let count): return UnblockCommand.tell(count, format)
+        case .unavailable(let reason): reasons.append("\(path): \(reason)")
+        }
+      } catch {
+        reasons.append("\(error)")
+      }
     }
-    switch reply {
-    case .unavailable(let reason): throw CommandFailure.environment("\(failure.message); and the enforcer can do nothing: \(reason)")
-    case .done(let count):
-      let outcome = ControlOutcome(
-        isDone: true,
-        message:
-          "\(count) networks unblocked by the enforcer. The agent did not answer: ask again once it does, or its next start blocks them again"
-      )
-      var output = Output()
-      output.line(format == .table ? Array(outcome.message.utf8) : outcome.json)
-      output.flush()
-    }
+    throw CommandFailure.environment(
+      "\(failure.message); and no enforcer can do it: \(reasons.joined(separator: "; ")). "
+        + "Stop the agent, then `panguard-enforcer --remove-table` takes all blocks away")
+  }
+  private static func tell(_ count: UInt64, _ format: OutputFormat) {
+    let outcome = ControlOutcome(
+      isDone: true,
+      message: "\(count) networks unblocked by the enforcer. The agent did not answer: ask again once it does, or its next start blocks them again")
+    var output = Output()
+    output.line(format == .table ? Array(outcome.message.utf8) : outcome.json)
+    output.flush()
   }
 }
 

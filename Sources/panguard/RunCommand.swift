@@ -83,7 +83,7 @@ struct RunCommand: ParsableCommand {
       let settings = access(path, F_OK) == 0 ? Configuration.load(path: path).configuration : nil
       let state = engine.selection.state ?? AgentPaths.stateDirectory(configured: settings?.stateDirectory)
       let socket = ForegroundSocket.prepare(state: state)
-      defer { if let socket { unlink(socket) } }
+      defer { if let socket { ForegroundSocket.remove(socket) } }
       let table = self.table(RunCommand.engineArguments(CommandLine.arguments), readsNetwork: settings?.readsNetwork == true, enforcerSocket: socket)
       code = try Supervisor(table, directories: directories) { printError($0) }.run()
     } catch {

@@ -10,6 +10,26 @@ import Testing
     return words.firstIndex(of: "--socket").map { words[$0 + 1] }
   }
 
+  /// A `panguard run` that was killed leaves its socket behind; the service's enforcer is asked all the same.
+  @Test func aSocketThatWasLeftBehindKeepsNobodyOut() throws {
+    guard let network = Network.make() else { return }
+    let d = TemporaryDirectory()
+    let agent = RunningAgent(d, sources: ["auth.log"], prefix: network.inside)
+    #expect(eventually(seconds: 120) { agent.status()?.response.isEnforcerReady == true }, "\(agent.errors)")
+    let path = try #require(try socket(agent))
+    agent.killAtOnce()
+    #expect(access(path, F_OK) == 0)
+    defer { unlink(path) }
+    let service = d.path + "/service.sock"
+    d.write("response: {enforcer: \(service)}\n", to: "service.yaml")
+    let enforcer = Child(network.inside + [Product.panguard + "-enforcer", "--socket", service], output: d["enforcer.log"])
+    defer { enforcer.signal(SIGTERM) }
+    #expect(eventually { access(service, F_OK) == 0 })
+    // The one before it has to be gone.
+    func unblock() -> Finished { panguard(["unblock", "all", "--state", agent.state, "--config", d["service.yaml"]]) }
+    #expect(eventually { unblock().text.contains("by the enforcer") }, "\(unblock())")
+  }
+
   @Test func theEnforcerIsAskedWhereTheEngineHangs() throws {
     guard let network = Network.make() else { return }
     let d = TemporaryDirectory()
@@ -42,6 +62,10 @@ import Testing
     let again = panguard(["unblock", "all", "--state", d.path + "/./state/"])
     #expect(again.status == 0 && again.text.contains("by the enforcer") && network.passes("10.88.0.3"), "\(again)")
     agent.signalEngine(SIGCONT)
+
+    // Another one on the same state fails, and leaves the first one's socket alone.
+    let second = panguard(["run", "--state", agent.state, "--config", d["config.yaml"]])
+    #expect(second.status == 3 && access(path, F_OK) == 0, "\(second)")
 
     // The enforcer still ends with its engine, and is there again for the next one.
     let enforcer = try #require(agent.process("enforcer"))

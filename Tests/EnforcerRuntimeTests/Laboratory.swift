@@ -74,10 +74,11 @@ final class Command {
     while case let count = read(file, &buffer, buffer.count), count > 0 { bytes += buffer[..<count] }
     return String(decoding: bytes, as: UTF8.self)
   }
-  /// Waits for a text in the output; false after `seconds`.
-  func waitFor(_ text: String, seconds: Int = 90) -> Bool {
+  /// Waits for one of the texts in the output; false after `seconds`.
+  func waitFor(_ texts: String..., seconds: Int = 90) -> Bool {
     for _ in 0..<seconds * 50 {
-      if output.contains(text) { return true }
+      let output = output
+      if texts.contains(where: { output.contains($0) }) { return true }
       usleep(20_000)
     }
     return false
@@ -180,7 +181,7 @@ final class Laboratory {
     let command = try Command(
       ["ip", "netns", "exec", host] + shell + [Laboratory.program, "--config", directory + "/enforcer.yaml"]
         + (descriptor == nil ? ["--socket", path ?? socket] : ["--fd", "3"]), passing: descriptor)
-    guard command.waitFor("ready;") || command.output.contains("nothing will be blocked") else {
+    guard command.waitFor("ready;", "nothing will be blocked") else {
       throw LaboratoryError(description: "no enforcer: \(command.output)")
     }
     return command
