@@ -96,7 +96,8 @@ enum BenignFile {
   /// `path` nil: the shipped ones; where they are not installed there are none, and that is said. A line that is no document is a failure.
   static func read(_ path: String?) throws -> [BenignDocument] {
     guard let path = path ?? shipped else {
-      let place = RuleStore.defaultDirectories().first.map(documents(beside:)) ?? "benign/documents.jsonl beside the shipped rules, which are not there"
+      let place =
+        RuleStore.defaultDirectories().first.map(documents(beside:)) ?? "benign/documents.jsonl beside the shipped rules, which are not there"
       printError("harmless documents not found: \(place); rules are not tried on any")
       return []
     }

@@ -68,7 +68,8 @@ struct ClientTests {
     let other = pair()
     defer { close(other.peer) }
     let many = [CIDR](repeating: CIDR(IPAddress(v4: 0xc000_0207), prefixLength: 32), count: Limits.enforcedBlocks + 1)
-    #expect(error { () throws(FrameClientError) in try other.client.unblock(many) } 
+    #expect(
+      error { () throws(FrameClientError) in try other.client.unblock(many) }
         == .notSendable("\(many.count) entries are more than the \(Limits.enforcedBlocks) of one request"))
     #expect(other.client.isOpen)
   }
