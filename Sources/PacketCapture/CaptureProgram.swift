@@ -167,22 +167,33 @@ public enum CaptureProgram {
       ? try CaptureListener.open(options.socketPath ?? configuration.socketPath, group: configuration.engineUser) : nil
     let notification = CaptureListener.notificationSocket()
     let account = CaptureConfinement.account()
-    let recorded = try configuration.recording.map { settings throws(CaptureFailure) in try RecordingFiles.open(settings, account: account) }
+    let (recorded, unrecorded) = openRecording(configuration, account)
     let opened = try open(configuration)
     let links = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in try LinkWatch() }
     let listening = try CaptureConfinement.aboveBound { () throws(CaptureFailure) in KernelListenCounters() }
     // Everything that needs a privilege is open; no frame has been read.
     try confine(account)
-    let recording = recorded.map { Recording($0, limit: configuration.recordingSettings.fileBytes) }
+    let recording = recorded.map { Recording($0.files, limit: configuration.recordingSettings.fileBytes) }
     let names = opened.captures.map(\.name).joined(separator: ", ")
     say("panguard-capture: listening on \(names); ready\n")
     let server = CaptureServer(
-      opened.captures, absent: opened.absent, links: links, recording: recording, listener: listener, connected: options.descriptor, signals: signals,
-      engineUID: engineUID, notification: notification, listening: listening
+      opened.captures, absent: opened.absent, links: links, recording: recording, unrecorded: unrecorded, listener: listener,
+      connected: options.descriptor,
+      signals: signals, engineUID: engineUID, notification: notification, listening: listening
     ) { say("panguard-capture: \($0)\n") }
     let status = server.run()
     if let failure = server.failure { say("panguard-capture: \(failure)\n") }
     return status
+  }
+
+  /// What is recorded into, or why nothing is though it should be: that must not end what else looks at the network. Nil both: not asked for.
+  private static func openRecording(_ configuration: CaptureConfiguration, _ account: Account?) -> (RecordingFiles.Opened?, String?) {
+    guard let settings = configuration.recording else { return (nil, nil) }
+    do throws(CaptureFailure) { return (try RecordingFiles.open(settings, account: account), nil) } catch {
+      let text = "\(error); nothing is recorded until the capture is started again"
+      say("panguard-capture: warning: \(text)\n")
+      return (nil, text)
+    }
   }
 
   /// Those that can be opened; throws where none can.

@@ -50,6 +50,9 @@ final class CaptureServer {
   private let output = EventOutput()
   private let recording: Recording?
   private var saidRecordingProblem = ""
+  /// Why nothing is recorded though it should be; nil: it is, or was not asked for.
+  private let unrecorded: String?
+  private var framesUnrecorded: UInt64 = 0
   private let listener: Int32?
   private let signals: Int32
   private let allowedUsers: Set<uid_t>
@@ -64,14 +67,15 @@ final class CaptureServer {
   /// Why it ended, where not by being told.
   private(set) var failure: String?
 
+  /// `unrecorded`: why there is no recording where there should be one: whoever takes the events is told, and frames are counted as not recorded.
   /// `connected`: a socket whose peer takes the events; without a `listener` the capture ends with it. All descriptors are owned from here on.
   init(
-    _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, recording: Recording? = nil, listener: Int32?, connected: Int32?,
-    signals: Int32, engineUID: uid_t?, notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
+    _ captures: [InterfaceCapture], absent: [String], links: LinkWatch, recording: Recording? = nil, unrecorded: String? = nil, listener: Int32?,
+    connected: Int32?, signals: Int32, engineUID: uid_t?, notification: Int32?, listening: KernelListenCounters?, say: @escaping (String) -> Void
   ) {
     self.absent = Set(absent)
     self.links = links
-    self.recording = recording
+    (self.recording, self.unrecorded) = (recording, unrecorded)
     self.listener = listener
     self.signals = signals
     self.notification = notification
@@ -84,7 +88,7 @@ final class CaptureServer {
       let recorded = recording?.addInterface(capture.name, linkType: capture.linkType, snapLength: UInt32(Limits.frameBytes))
       lanes.append(Lane(capture, events, recorded: recorded ?? 0, share: captures.count))
     }
-    if let connected { output.open(connected) }
+    if let connected { open(connected) }
   }
 
   /// Until a signal ends it, the reader is gone and none can come, or there is no interface left. The exit status.
@@ -145,7 +149,7 @@ final class CaptureServer {
       _ = try lane.capture.read(limit: Limits.captureSliceFrames) { frame in
         lane.frames &+= 1
         lane.lastTime = frame.time
-        recording?.append(frame, interface: lane.recorded)
+        if let recording { recording.append(frame, interface: lane.recorded) } else if unrecorded != nil { framesUnrecorded &+= 1 }
         // Linux cooked v2: protocol u16, reserved u16, interface u32.
         if isAll, frame.bytes.count >= 8 { name(lane, UInt32(bigEndian: frame.bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))) }
         lane.analyzer.process(
@@ -252,7 +256,9 @@ final class CaptureServer {
       ("events_dropped_no_engine", output.counters.unwanted), ("events_dropped_too_long", output.counters.tooLong),
       ("peers_refused", peersRefused), ("interfaces_lost", interfacesLost), ("interface_news_lost", links.lost),
     ]
-    if let recording { list += [("frames_recorded", recording.frames), ("frames_not_recorded", recording.framesLost)] }
+    if recording != nil || unrecorded != nil {
+      list += [("frames_recorded", recording?.frames ?? 0), ("frames_not_recorded", recording?.framesLost ?? framesUnrecorded)]
+    }
     func add(_ name: String, _ value: (Lane) -> UInt64) { list.append((name, lanes.reduce(0) { $0 &+ value($1) })) }
     // Each is added up anew when it is asked for.
     let analyzed = lanes.map { $0.analyzer.counters }
@@ -283,7 +289,11 @@ final class CaptureServer {
       return
     }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    output.open(descriptor)
+    open(descriptor)
+  }
+  private func open(_ connected: Int32) {
+    output.open(connected)
+    if let unrecorded { output.send(notice: unrecorded) }
   }
 
   private func notify(_ text: String) {

@@ -40,6 +40,8 @@ final class PacketCut {
   private var buffer: [UInt8] = []
   /// Interfaces of the file that is made, by link layer and name.
   private var interfaces: [(linkType: UInt32, name: String)] = []
+  /// Of those that were left out, those whose interface there was no room for.
+  private var ofFurtherInterfaces: UInt64 = 0
   private var packet = Packet()
 
   init(_ selection: PacketSelection, _ files: [RecordedFile], write: @escaping ([UInt8]) -> Bool) {
@@ -101,8 +103,11 @@ final class PacketCut {
     guard isMeant else { return }
     let room = Int(clamping: selection.bytes) - Int(clamping: report.bytes) - buffer.count
     // A block for its interface may come before it: at most 128 bytes.
-    guard report.packets < selection.packets, PacketBlocks.bytes(ofFrame: frame.bytes.count) + 128 <= room, let interface = interface(frame, reader)
-    else { return report.leftOut &+= 1 }
+    guard report.packets < selection.packets, PacketBlocks.bytes(ofFrame: frame.bytes.count) + 128 <= room else { return report.leftOut &+= 1 }
+    guard let interface = interface(frame, reader) else {
+      ofFurtherInterfaces &+= 1
+      return report.leftOut &+= 1
+    }
     PacketBlocks.appendFrame(frame.bytes, interface: interface, time: frame.time, wireBytes: frame.wireBytes, to: &buffer)
     report.packets &+= 1
     if frame.time < report.firstTime ?? .distantFuture { report.firstTime = frame.time }
@@ -118,10 +123,12 @@ final class PacketCut {
   }
   private func isOfNetwork(_ address: IPAddress) -> Bool { selection.networks.contains { $0.contains(address) } }
 
+  private static let mostInterfaces = Limits.openInterfaces * 8
+
   private func interface(_ frame: CapturedFrame, _ reader: CaptureReader) -> UInt32? {
     let name = reader.interfaceName(frame.interface)
     if let known = interfaces.firstIndex(where: { $0.linkType == frame.linkType && $0.name == name }) { return UInt32(known) }
-    guard interfaces.count < Limits.openInterfaces * 8 else { return nil }
+    guard interfaces.count < PacketCut.mostInterfaces else { return nil }
     interfaces.append((frame.linkType, name))
     PacketBlocks.appendInterface(linkType: frame.linkType, snapLength: UInt32(Limits.frameBytes), name: name, to: &buffer)
     return UInt32(interfaces.count - 1)
@@ -166,9 +173,13 @@ final class PacketCut {
         "\(missing) of \(Set(selection.moments).count) frames that the decision names are not among what was read (written over, not recorded, or dropped)"
       )
     }
-    if report.leftOut > 0 {
+    if ofFurtherInterfaces > 0 {
+      report.notes.append("\(ofFurtherInterfaces) further packets are left out: they are of more than \(PacketCut.mostInterfaces) interfaces")
+    }
+    if report.leftOut > ofFurtherInterfaces {
       report.notes.append(
-        "\(report.leftOut) further packets are left out: at most \(selection.packets) packets and \(selection.bytes) bytes were asked for")
+        "\(report.leftOut - ofFurtherInterfaces) further packets are left out: at most \(selection.packets) packets and \(selection.bytes) bytes were asked for"
+      )
     }
   }
 }

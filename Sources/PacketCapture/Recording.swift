@@ -47,15 +47,24 @@ final class Recording {
     if ftruncate(descriptors[current], size) != 0 || lseek(descriptors[current], size, SEEK_SET) != size { size = self.limit }
   }
 
-  /// Where the last whole block of a file ends: what stands behind it was being written when the process ended.
+  /// Where the last whole block of a file ends: what stands behind it was being written when the process ended. Reads each mebibyte once, however
+  /// small the blocks are.
   private static func soundEnd(_ descriptor: Int32) -> Int {
     var facts = stat()
     guard fstat(descriptor, &facts) == 0 else { return 0 }
-    var end = 0
-    var (head, tail) = ([UInt32](repeating: 0, count: 2), UInt32(0))
-    while facts.st_size - end >= 12, pread(descriptor, &head, 8, end) == 8, head[1] >= 12, head[1] & 3 == 0, facts.st_size - end >= Int(head[1]),
-      pread(descriptor, &tail, 4, end + Int(head[1]) - 4) == 4, tail == head[1]
-    { end += Int(head[1]) }
+    var window = [UInt8](repeating: 0, count: 1 << 20)
+    var (start, count, end) = (0, 0, 0)
+    func integer(_ offset: Int) -> UInt32? {
+      if offset < start || offset + 4 > start + count {
+        repeat { count = pread(descriptor, &window, window.count, offset) } while count < 0 && errno == EINTR
+        start = offset
+        guard count >= 4 else { return nil }
+      }
+      return window.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset - start, as: UInt32.self) }
+    }
+    while facts.st_size - end >= 12, let length = integer(end + 4), length >= 12, length & 3 == 0, facts.st_size - end >= Int(length),
+      integer(end + Int(length) - 4) == length
+    { end += Int(length) }
     return end
   }
 

@@ -38,6 +38,7 @@ enum RecordingHeader {
 }
 
 enum RecordingFiles {
+  private static let lockName = "recording.lock"
   static func name(_ i: Int) -> String { "recording.\(i < 10 ? "0" : "")\(i).pcapng" }
   static func failure(_ path: String, _ code: Int32 = errno) -> CaptureFailure { CaptureFailure("\(path): \(String(cString: strerror(code)))") }
 
@@ -60,9 +61,17 @@ enum RecordingFiles {
 
   // MARK: For writing
 
+  /// What is open of a recording that is written.
+  struct Opened {
+    fileprivate(set) var files: [Int32] = []
+    /// Held for as long as it is written.
+    fileprivate(set) var lock: Int32 = -1
+    func closeAll() { for descriptor in files + [lock] where descriptor >= 0 { close(descriptor) } }
+  }
+
   /// Opens all files of it, as they are: what they hold stays until it is written over. They belong to `account` then, and are 0600, or 0640 where
-  /// `group` may read them. One capture at a time: the first file is locked.
-  static func open(_ settings: RecordingSettings, account: Account?) throws(CaptureFailure) -> [Int32] {
+  /// `group` may read them. One capture at a time: it holds the lock of a file that is 0600 always, because who may read a file may lock it.
+  static func open(_ settings: RecordingSettings, account: Account?) throws(CaptureFailure) -> Opened {
     let users = [0, geteuid()] + [account?.user].compactMap { $0 }
     let group = settings.group.isEmpty ? nil : getgrnam(settings.group)?.pointee.gr_gid
     if !settings.group.isEmpty, group == nil { throw CaptureFailure("recording_group: there is no group '\(settings.group)'") }
@@ -75,19 +84,31 @@ enum RecordingFiles {
       throw failure(settings.directory)
     }
     try checkDirectory(settings.directory, users: users)
-    var opened: [Int32] = []
-    for i in 0..<settings.files {
-      let path = "\(settings.directory)/\(name(i))"
-      let descriptor = pg_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
-      guard descriptor >= 0 else { throw failure(path) }
-      opened.append(descriptor)
-      if let problem = problem(descriptor, S_IFREG, users: users) { throw CaptureFailure("\(path): \(problem)") }
-      try give(descriptor, path, to: account?.user, group)
+    var opened = Opened()
+    do throws(CaptureFailure) {
+      opened.lock = try openOne("\(settings.directory)/\(lockName)", users: users, account?.user, nil)
+      guard flock(opened.lock, LOCK_EX | LOCK_NB) == 0 else { throw CaptureFailure("\(settings.directory): another capture records into it") }
+      for i in 0..<settings.files { opened.files.append(try openOne("\(settings.directory)/\(name(i))", users: users, account?.user, group)) }
+    } catch {
+      opened.closeAll()
+      throw error
     }
-    guard flock(opened[0], LOCK_EX | LOCK_NB) == 0 else { throw CaptureFailure("\(settings.directory): another capture records into it") }
     // Of an earlier configuration that had more.
     for i in settings.files..<Int(Limits.recordingFiles.upperBound) { unlink("\(settings.directory)/\(name(i))") }
     return opened
+  }
+
+  private static func openOne(_ path: String, users: [uid_t], _ user: uid_t?, _ group: gid_t?) throws(CaptureFailure) -> Int32 {
+    let descriptor = pg_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    guard descriptor >= 0 else { throw failure(path) }
+    do throws(CaptureFailure) {
+      if let problem = problem(descriptor, S_IFREG, users: users) { throw CaptureFailure("\(path): \(problem)") }
+      try give(descriptor, path, to: user, group)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    return descriptor
   }
 
   /// Changes only what is another way: as a service we have no right to more, and need none.

@@ -331,6 +331,8 @@ public enum Limits {
   public static let playbookCutPackets: UInt64 = 1_000_000
   /// Cuts that wait in the responder for their turn or for their time. More are refused.
   public static let waitingCuts = 64
+  /// Cuts that are asked for in one minute: apart from the other actions, which they must not keep out. More are refused.
+  public static let cutsPerMinute = 30
   /// How long one cut may take. Beyond it it is ended, and nothing is kept.
   public static let cutTime = Nanoseconds.seconds(300)
   /// Files of the capture's recording (`--cut` opens all of them at a time), and bytes of each. Anything else is an error in the configuration.

@@ -1,7 +1,7 @@
 // Packets of decisions, cut out of the capture's recording: files of our own, one for each request, made by `panguard-capture --cut` in a process
 // that gives everything up before it reads a packet. The responder never looks into one.
-// What must stay true: together they are never larger than configured, nor more, nor kept longer; the oldest go first, and what goes is said; a
-// file has its name only when it is whole.
+// What must stay true: together they are never larger than configured, nor more, nor kept longer (the one that is being made comes on top until it
+// is whole); the oldest go first, for what was made only, and what goes is said; a file has its name only when it is whole.
 import CLinux
 import Glibc
 import HostActions
@@ -31,13 +31,27 @@ struct EvidenceCuts {
   private func unfinishedPath(_ key: String) -> String { "\(directory)/\(key)\(EvidenceCuts.unfinished)" }
   func holds(_ key: String) -> Bool { access(path(key), F_OK) == 0 }
 
+  /// Those that there are; nil: the directory cannot be read.
+  func keys() -> Set<String>? {
+    directoryNames(directory).map { names in
+      Set(names.filter { $0.hasSuffix(EvidenceCuts.ending) }.map { String($0.dropLast(EvidenceCuts.ending.count)) })
+    }
+  }
+
   /// What a crash left unfinished.
   func sweepUnfinished() {
     for name in directoryNames(directory) ?? [] where name.hasSuffix(EvidenceCuts.unfinished) { unlink("\(directory)/\(name)") }
   }
 
+  /// What was removed, with why; what could not be, with why; and whether there is room now.
+  struct Room {
+    var removed: [(key: String, reason: String)] = []
+    var failures: [String] = []
+    var isEnough = true
+  }
+
   /// Removes what is too old and what `incoming` bytes have no room beside, the oldest first: their keys, with why.
-  func makeRoom(for incoming: Int64, now: Int64) -> [(key: String, reason: String)] {
+  func makeRoom(for incoming: Int64, now: Int64) -> Room {
     var files: [(key: String, time: Int64, bytes: Int64)] = []
     for name in directoryNames(directory) ?? [] where name.hasSuffix(EvidenceCuts.ending) {
       var facts = stat()
@@ -47,16 +61,20 @@ struct EvidenceCuts {
     }
     files.sort { ($0.time, $0.key) < ($1.time, $1.key) }
     var (bytes, count) = (files.reduce(0) { $0 + $1.bytes }, files.count)
-    var removed: [(key: String, reason: String)] = []
+    var room = Room()
     for file in files {
       let isOld = now - file.time > kept.count
       let isInTheWay = incoming > 0 && (bytes + incoming > totalBytes || count >= totalFiles)
       guard isOld || isInTheWay else { continue }
-      unlink(path(file.key))
+      guard unlink(path(file.key)) == 0 || errno == ENOENT else {
+        room.failures.append("\(path(file.key)): \(errorText(errno))")
+        continue
+      }
       (bytes, count) = (bytes - file.bytes, count - 1)
-      removed.append((file.key, isOld ? "removed after \(kept)" : "removed for newer ones"))
+      room.removed.append((file.key, isOld ? "removed after \(kept)" : "removed for newer ones"))
     }
-    return removed
+    room.isEnough = incoming == 0 || bytes + incoming <= totalBytes && count < totalFiles
+    return room
   }
 
   // MARK: Cutting
@@ -78,8 +96,19 @@ struct EvidenceCuts {
     return .failure(refused)
   }
 
+  /// Of what was made; nil: nothing was.
+  func unfinishedBytes(_ key: String, _ end: ChildEnd) -> Int64? {
+    var facts = stat()
+    guard end.code == 0, !end.timedOut, lstat(unfinishedPath(key), &facts) == 0 else { return nil }
+    return Int64(facts.st_size)
+  }
+
   /// What its end means; the file has its name afterwards, or is gone.
-  func outcome(_ key: String, _ end: ChildEnd) -> HostActionOutcome {
+  func outcome(_ key: String, _ end: ChildEnd, hasRoom: Bool) -> HostActionOutcome {
+    guard hasRoom else {
+      unlink(unfinishedPath(key))
+      return HostActionOutcome(.failed, "no_room", "older files with packets cannot be removed for it")
+    }
     let said = String(decoding: end.output, as: UTF8.self).split { $0 == "\n" || $0 == "\r" }.joined(separator: "; ")
     if end.code == 0, !end.timedOut, rename(unfinishedPath(key), path(key)) == 0 {
       return HostActionOutcome(.done, "", "\(path(key)): \(said)")

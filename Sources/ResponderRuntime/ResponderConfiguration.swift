@@ -154,7 +154,8 @@ struct ResponderKey: Sendable {
       if let isSpared = section.flag(key) { configuration.sparesLoggedIn = isSpared }
     },
     ResponderKey(
-      name: "actions_per_minute", defaultText: "10", description: ["More actions are refused, executables not counted. As many may come at once."]
+      name: "actions_per_minute", defaultText: "10",
+      description: ["More actions are refused, executables and packets not counted. As many may come at once."]
     ) { section, key, configuration in
       if let count = section.integer(key, in: 1...1000) { configuration.actionsPerMinute = Int(count) }
     },

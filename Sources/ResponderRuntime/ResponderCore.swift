@@ -27,9 +27,11 @@ final class ResponderCore {
   private var isCutting = false
   private let evidence: EvidenceCuts
   private var lastSweep: Int64 = 0
+  /// Files that could not be removed, as they were said last.
+  private var saidFailures: [String] = []
   /// Being taken back now.
   private var undoing: Set<String> = []  // only looked up
-  private var minute: (number: UInt64, actions: Int, runs: Int) = (0, 0, 0)
+  private var minute: (number: UInt64, actions: Int, runs: Int, cuts: Int) = (0, 0, 0, 0)
 
   private enum AccountJob {
     case disable(String)
@@ -131,14 +133,18 @@ final class ResponderCore {
     return outcome(key)
   }
 
-  /// By the minute: an action that changes something, and an executable, each.
+  /// By the minute: an action that changes something, an executable, a cut, each by itself: none keeps another out.
   private func overRate(_ kind: HostAction.Kind) -> String? {
     let now = UInt64(ProcessKilling.now(CLOCK_MONOTONIC)) / 60_000_000_000
-    if now != minute.number { minute = (now, 0, 0) }
-    if kind == .run {
+    if now != minute.number { minute = (now, 0, 0, 0) }
+    switch kind {
+    case .run:
       guard minute.runs < Limits.executablesPerMinute else { return "\(Limits.executablesPerMinute) executables were started in this minute" }
       minute.runs += 1
-    } else {
+    case .cut:
+      guard minute.cuts < Limits.cutsPerMinute else { return "\(Limits.cutsPerMinute) cuts were asked for in this minute" }
+      minute.cuts += 1
+    case .kill, .quarantine, .disable:
       guard minute.actions < configuration.actionsPerMinute else { return "actions_per_minute is \(configuration.actionsPerMinute)" }
       minute.actions += 1
     }
@@ -202,7 +208,8 @@ final class ResponderCore {
     startWaiting()
     guard configuration.enabled.contains(.cut), lastSweep == 0 || now - lastSweep >= 60_000_000_000 else { return }
     lastSweep = now
-    sweep(for: 0)
+    _ = sweep(for: 0)
+    finishMoved()
   }
 
   private func startWaiting() {
@@ -228,11 +235,29 @@ final class ResponderCore {
     return ProcessKilling.now(CLOCK_MONOTONIC) + min(max(0, ahead), Limits.captureSeconds * 1_000_000_000) + 2_000_000_000
   }
 
-  /// Files that are removed are no longer there to be taken back.
-  private func sweep(for bytes: Int64) {
-    for (key, reason) in evidence.makeRoom(for: bytes, now: ProcessKilling.now(CLOCK_REALTIME)) {
-      finish(key, HostActionOutcome(.undone, "", reason))
+  /// Files that are removed are no longer there to be taken back. Whether there is room then.
+  private func sweep(for bytes: Int64) -> Bool {
+    let room = evidence.makeRoom(for: bytes, now: ProcessKilling.now(CLOCK_REALTIME))
+    for (key, reason) in room.removed { finish(key, HostActionOutcome(.undone, "", reason)) }
+    // Once, not each minute.
+    if room.failures != saidFailures { for failure in room.failures { audit("cannot be removed: \(failure)") } }
+    saidFailures = room.failures
+    return room.isEnough
+  }
+
+  /// What an operator moved away is his: its entry must not fill the ledger as one that can be taken back.
+  private func finishMoved() {
+    guard let kept = evidence.keys() else { return }
+    for entry in ledger.newest(Limits.rememberedHostActions) where entry.outcome.state == .done && entry.undo == ["cut"] && !kept.contains(entry.key)
+    {
+      finish(entry.key, HostActionOutcome(.undone, "", "\(evidence.path(entry.key)) is no longer there"))
     }
+  }
+
+  /// Room is made for what there is, not for what was asked for at most; only then it has its name.
+  private func finishCut(_ key: String, _ end: ChildEnd) {
+    let hasRoom = evidence.unfinishedBytes(key, end).map { sweep(for: $0) } ?? true
+    finish(key, evidence.outcome(key, end, hasRoom: hasRoom))
   }
 
   /// One at a time.
@@ -244,14 +269,13 @@ final class ResponderCore {
       finish(key, HostActionOutcome(.refused, "too_large", "evidence_size is \(evidence.totalBytes) bytes"))
       return
     }
-    sweep(for: Int64(clamping: selection.bytes))
     switch evidence.request(key, selection) {
     case .failure(let failure): finish(key, HostActionOutcome(.refused, failure.refusal.code, failure.refusal.detail))
     case .success(let request):
       isCutting = true
       let code = runner.start(request, now: UInt64(now)) { [unowned self] end in
         isCutting = false
-        finish(key, evidence.outcome(key, end))
+        finishCut(key, end)
       }
       if let code {
         isCutting = false

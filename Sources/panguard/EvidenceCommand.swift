@@ -100,7 +100,10 @@ struct EvidenceCommand: ParsableCommand {
 
   private func cut(_ decision: Decision) throws -> Int32 {
     func span(_ text: String, _ option: String) throws -> Nanoseconds {
-      guard let span = Nanoseconds(duration: text), span.count >= 0 else {
+      // A duration is never zero; here it may be.
+      let unit = text.drop { $0 == "0" }
+      if unit.count < text.count, ["", "ms", "s", "m", "h", "d", "w"].contains(unit) { return Nanoseconds(0) }
+      guard let span = Nanoseconds(duration: text) else {
         throw CommandFailure.usage("\(option) wants a span such as 30s, not '\(text)'")
       }
       return span

@@ -162,6 +162,9 @@ import Testing
     s.d.write("", to: "empty")
     let nothing = s.ask("evidence", decision.id, "--pcap", "--from", s.d["empty"], "--output", s.d["x"])
     #expect(nothing.status == 1 && nothing.text.contains("no packet of it was found") && access(s.d["x"], F_OK) != 0, "\(nothing)")
+    // No span before and after: the time of the evidence alone.
+    let exact = s.ask("evidence", decision.id, "--pcap", "--before", "0s", "--after", "0", "--from", s.d["empty"], "--output", s.d["x"])
+    #expect(exact.status == 1 && exact.text.contains("no packet of it was found"), "\(exact)")
     #expect(s.ask("evidence", decision.id, "--output", s.d["x"]).status == 2)
     #expect(s.ask("evidence", decision.id, "--pcap", "--before", "soon").status == 2)
   }

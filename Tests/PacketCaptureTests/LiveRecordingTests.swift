@@ -39,7 +39,10 @@ import Testing
       let second = try Command([
         "ip", "netns", "exec", lab.host, CaptureLaboratory.program, "--config", configuration, "--socket", lab.directory + "/s",
       ])
-      #expect(second.wait() == 3 && second.output.contains("another capture records into it"), "\(second.output)")
+      // It listens all the same.
+      #expect(second.waitFor("ready") && second.output.contains("another capture records into it"), "\(second.output)")
+      second.signal(SIGTERM)
+      #expect(second.wait(seconds: 10) == 0)
       // However it ends.
       capture.signal(run == 0 ? SIGKILL : SIGTERM)
       _ = capture.wait(seconds: 10)
@@ -56,6 +59,29 @@ import Testing
     #expect(cut.wait() == 0, "\(cut.output)")
     let kept = contents(lab.directory + "/out")
     #expect(kept.contains("recorded1x000000") && kept.contains("recorded0x000004") && !kept.contains("loopback"))
+  }
+
+  /// A recording that cannot be opened costs the recording, not the detection: it is said, also to an engine that comes later, and counted.
+  @Test func withoutItsRecordingItListensAndSaysSo() throws {
+    guard let lab = try CaptureLaboratory.make() else { return }
+    let ring = lab.directory + "/ring"
+    let configuration = configure(lab, ring)
+    mkdir(ring, 0o700)
+    let file = pg_open(ring + "/recording.00.pcapng", O_WRONLY | O_CREAT, 0o600)
+    close(file)
+    // As a backup does that copies by links.
+    #expect(link(ring + "/recording.00.pcapng", lab.directory + "/backup") == 0)
+    let (reader, given) = Reader.pair()
+    let capture = try lab.capture(["--config", configuration, "--fd", "13"], passing: given)
+    close(given)
+    try lab.talk(lab.outside, ["udp", lab.own, "9", "5", "0", "unrecorded"])
+    #expect(reader.until { reader.counters["frames_not_recorded"] ?? 0 >= 5 }, "\(reader.counters) \(capture.output)")
+    #expect(reader.counters["frames_recorded"] == 0 && reader.counters["frames:cable"] ?? 0 >= 5, "\(reader.counters)")
+    #expect(
+      reader.until { reader.notices.contains { $0.contains("recording.00.pcapng: has another name too; nothing is recorded") } }, "\(reader.notices)")
+    #expect(contents(lab.directory + "/backup").isEmpty)
+    capture.signal(SIGTERM)
+    #expect(capture.wait(seconds: 10) == 0)
   }
 
   @Test func aFullDiskCostsNoEvent() throws {

@@ -25,7 +25,7 @@ private final class Room {
   deinit { _ = try? Command.run(["rm", "-rf", path], mayFail: true) }
 
   func recording() throws -> Recording {
-    let recording = Recording(try RecordingFiles.open(settings, account: nil), limit: settings.fileBytes)
+    let recording = Recording(try RecordingFiles.open(settings, account: nil).files, limit: settings.fileBytes)
     _ = recording.addInterface("eth0", linkType: .ethernet, snapLength: 65_535)
     _ = recording.addInterface("eth1", linkType: .ethernet, snapLength: 65_535)
     return recording
@@ -33,7 +33,7 @@ private final class Room {
   func file(_ i: Int) -> String { "\(settings.directory)/\(RecordingFiles.name(i))" }
 
   /// Other tests start programs meanwhile: for the moment before such a child is another program it holds our locks too.
-  private func openFiles() throws -> [Int32] {
+  func openFiles() throws -> RecordingFiles.Opened {
     for _ in 0..<200 {
       do throws(CaptureFailure) { return try RecordingFiles.open(settings, account: nil) } catch {
         guard error.description.contains("another capture") else { throw error }
@@ -45,13 +45,13 @@ private final class Room {
 
   /// Who wrote it is done: another may lock it.
   func record(_ body: (Recording) throws -> Void) throws {
-    let descriptors = try openFiles()
-    let recording = Recording(descriptors, limit: settings.fileBytes)
+    let opened = try openFiles()
+    let recording = Recording(opened.files, limit: settings.fileBytes)
     _ = recording.addInterface("eth0", linkType: .ethernet, snapLength: 65_535)
     _ = recording.addInterface("eth1", linkType: .ethernet, snapLength: 65_535)
     try body(recording)
     recording.flush()
-    descriptors.forEach { close($0) }
+    opened.closeAll()
   }
 
   /// Everything that is meant, as it lies in the file that was made: what it is, its time, its interface.
@@ -171,6 +171,26 @@ private func selection(
     #expect(small.report.notes.last?.contains("further packets are left out") == true)
   }
 
+  /// More interfaces than the file that is made describes: that is the reason then, and not what was asked for.
+  @Test func packetsOfTooManyInterfacesAreLeftOutForThat() throws {
+    let room = Room()
+    let most = Limits.openInterfaces * 8
+    var bytes: [UInt8] = []
+    PacketBlocks.appendSection(application: "somebody", to: &bytes)
+    for i in 0..<most + 6 { PacketBlocks.appendInterface(linkType: 1, snapLength: 65_535, name: "eth\(i)", to: &bytes) }
+    for i in 0..<most + 6 {
+      datagram(from: 7).withUnsafeBytes {
+        PacketBlocks.appendFrame($0, interface: UInt32(i), time: EventTime(nanoseconds: second(i)), wireBytes: UInt32($0.count), to: &bytes)
+      }
+    }
+    let file = pg_open(room.path + "/many.pcapng", O_WRONLY | O_CREAT, 0o600)
+    _ = write(file, bytes, bytes.count)
+    close(file)
+    let (report, frames) = room.cut(selection(since: second(0)), [try RecordingFiles.openPlain(room.path + "/many.pcapng")])
+    #expect(frames.count == most && report.leftOut == 6)
+    #expect(report.notes == ["6 further packets are left out: they are of more than \(most) interfaces"], "\(report.notes)")
+  }
+
   @Test func theOldestIsWrittenOverAndThatIsSaid() throws {
     let room = Room()
     try room.record { recording in
@@ -220,6 +240,43 @@ private func selection(
     let recording = try room.recording()
     #expect(throws: CaptureFailure.self) { try RecordingFiles.open(room.settings, account: nil) }
     recording.flush()
+  }
+
+  /// Who may read the recording can lock what he reads: that must not keep the capture from writing it. What it locks itself is its own.
+  @Test func aReadersLockKeepsNobodyOut() throws {
+    let room = Room()
+    if geteuid() == 0 { room.settings.group = "nogroup" }
+    try room.record { recording in recording.add(datagram(from: 7), at: second(1)) }
+    let reader = pg_open(room.file(0), O_RDONLY, 0)
+    defer { close(reader) }
+    #expect(flock(reader, LOCK_EX | LOCK_NB) == 0)
+    try RecordingFiles.open(room.settings, account: nil).closeAll()
+    var facts = stat()
+    #expect(stat(room.settings.directory + "/recording.lock", &facts) == 0 && facts.st_mode & 0o7777 == 0o600)
+  }
+
+  /// A restart reads what an earlier run wrote by the mebibyte, not by the block, and finds the same end.
+  @Test func theEndIsFoundInFewReads() throws {
+    func reads() -> Int {
+      let text = String(decoding: contents("/proc/thread-self/io"), as: UTF8.self)
+      return text.split(separator: "\n").first { $0.hasPrefix("syscr: ") }.flatMap { Int($0.dropFirst(7)) } ?? 0
+    }
+    for torn in [[], [6, 0, 0, 0, 44, 0, 0, 0, 1], [6, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5], [6, 0, 0]] as [[UInt8]] {
+      let room = Room(files: 2, fileBytes: 8 << 20)
+      let count = 40_000
+      try room.record { recording in for i in 0..<count { recording.add(datagram(from: 7, size: i % 50), at: second(i)) } }
+      let whole = contents(room.file(0))
+      #expect(whole.count > 3 << 20)
+      let file = pg_open(room.file(0), O_WRONLY | O_APPEND, 0)
+      _ = write(file, torn, torn.count)
+      close(file)
+      let opened = try room.openFiles()
+      defer { opened.closeAll() }
+      let before = reads()
+      let recording = Recording(opened.files, limit: room.settings.fileBytes)
+      #expect(reads() - before < 100, "\(reads() - before)")
+      withExtendedLifetime(recording) { #expect(contents(room.file(0)) == whole) }
+    }
   }
 
   // MARK: While it is written

@@ -116,7 +116,7 @@ import Testing
 
   @Test func theOldestGoForNewerOnes() {
     guard let w = make("evidence_files: 3\nevidence_size: 1MiB\n") else { return }
-    let span = record(w.directory, count: 100, size: 1000)
+    let span = record(w.directory, count: 400, size: 1000)
     for i in 0..<5 { #expect(w.perform("k\(i)", cut(span, bytes: 200_000)).state == .done, "\(w.audit)") }
     let left = Program.run(["/bin/ls", w.directory["state/evidence"]]).text
     #expect(left == "k2.pcapng\nk3.pcapng\nk4.pcapng\n", "\(left)")
@@ -125,6 +125,61 @@ import Testing
     // By size: the whole is one MiB.
     for i in 5..<8 { #expect(w.perform("k\(i)", cut(span, bytes: 900_000)).state == .done, "\(w.audit)") }
     #expect(Program.run(["/bin/ls", w.directory["state/evidence"]]).text == "k6.pcapng\nk7.pcapng\n")
+  }
+
+  /// What is asked for at most is no reason to remove anything: only what was made is.
+  @Test func aCutThatFindsLittleRemovesLittle() {
+    guard let w = make("evidence_files: 3\nevidence_size: 1MiB\n") else { return }
+    let span = record(w.directory, count: 100, size: 1000)
+    for i in 0..<2 { #expect(w.perform("k\(i)", cut(span, bytes: 200_000)).state == .done, "\(w.audit)") }
+    #expect(w.perform("none", cut(span, network: "203.0.113.1")).code == "no_packets")
+    #expect(w.perform("k2", cut(span)).state == .done, "\(w.audit)")
+    #expect(w.perform("none2", cut(span, network: "203.0.113.1")).code == "no_packets")
+    #expect(Program.run(["/bin/ls", w.directory["state/evidence"]]).text == "k0.pcapng\nk1.pcapng\nk2.pcapng\n", "\(w.audit)")
+  }
+
+  /// Who makes cheap decisions must not thereby keep a process alive.
+  @Test func cutsTakeNothingFromTheRateOfOtherActions() {
+    let d = Directory()
+    mkdir(d["ring"], 0o700)
+    guard let w = Workshop.make("capture_packets: true\nkill_processes: true\nactions_per_minute: 2\nrecording_directory: \(d["ring"])\n", in: d)
+    else { return }
+    let later = (since: Int64(0), until: Int64.max)
+    // Two minutes' worth of them and more: wherever the minute ends, one is too many.
+    let codes = (0..<2 * Limits.cutsPerMinute + 1).map { try? w.client.perform("c\($0)", cut(later)).code }
+    #expect(codes[0] == "" && codes.contains("rate"), "\(codes)")
+    let killed = w.perform("k", .kill(ProcessTarget(pid: .max, seenAt: now(), signal: .kill)))
+    #expect(killed.code != "rate", "\(killed)")
+  }
+
+  /// An operator who moves a file away has taken it over: its action is no longer one that can be taken back.
+  @Test func whatWasMovedAwayIsNoLongerThere() {
+    guard let w = make() else { return }
+    let span = record(w.directory, count: 10)
+    #expect(w.perform("moved", cut(span)).state == .done && w.perform("kept", cut(span)).state == .done)
+    rename(w.directory["state/evidence/moved.pcapng"], w.directory["mine.pcapng"])
+    w.restart()
+    #expect(eventually { w.perform("moved", cut(span)).state == .undone }, "\(w.audit)")
+    #expect(w.perform("moved", cut(span)).detail.contains("is no longer there") && w.perform("kept", cut(span)).state == .done, "\(w.audit)")
+  }
+
+  /// What cannot be removed is not said to be.
+  @Test func whatCannotBeRemovedIsSaid() {
+    let d = Directory()
+    var configuration = ResponderConfiguration()
+    configuration.stateDirectory = d.path
+    configuration.evidenceFiles = 2
+    mkdir(d["evidence"], 0o700)
+    // No file: unlink(2) refuses it.
+    mkdir(d["evidence/a.pcapng"], 0o700)
+    for name in ["b", "c"] { d.write("x", "evidence/\(name).pcapng") }
+    for name in ["a", "b"] { _ = Program.run(["/bin/touch", "-d", "2 days ago", d["evidence/\(name).pcapng"]]) }
+    let cuts = EvidenceCuts(configuration)
+    let room = cuts.makeRoom(for: 1, now: now())
+    #expect(room.removed.map(\.key) == ["b", "c"] && room.failures.count == 1 && room.failures[0].contains("a.pcapng: Is a directory"), "\(room)")
+    #expect(room.isEnough)
+    configuration.evidenceFiles = 1
+    #expect(!EvidenceCuts(configuration).makeRoom(for: 1, now: now()).isEnough)
   }
 
   @Test func whatIsOldGoesAndWhatIsUnfinishedToo() {
