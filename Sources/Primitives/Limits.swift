@@ -280,6 +280,8 @@ public enum Limits {
   public static let storeCheckedBytes: Int64 = 64 * 1024 * 1024
   /// Damaged stores that are kept beside the new one. Beyond it opening fails: a disk that does this needs a person.
   public static let damagedStores = 8
+  /// How often the writer's lock is tried, 20 ms apart, before another writer is believed to hold it.
+  public static let lockTries = 25
   /// Bytes of write-ahead log that are kept on disk after a checkpoint; a long read may make it larger for its time.
   public static let storeJournalBytes = 16 * 1024 * 1024
   /// Rows that one retention step deletes (one transaction). More are left to the next step, and it says so.

@@ -90,7 +90,7 @@ struct StateDirectory {
       let code = errno
       throw StateDirectory.failure(lockPath, "cannot be opened", code)
     }
-    guard flock(fd, LOCK_EX | LOCK_NB) == 0 else {
+    guard StateDirectory.takesLock(fd) else {
       defer { close(fd) }
       throw StateDirectory.locked(path, fd)
     }
@@ -104,7 +104,15 @@ struct StateDirectory {
     let fd = pg_open(path + "/" + lockName, O_RDONLY | O_NOFOLLOW, 0)
     guard fd >= 0 else { return }
     defer { close(fd) }
-    guard flock(fd, LOCK_EX | LOCK_NB) == 0 else { throw locked(path, fd) }
+    guard takesLock(fd) else { throw locked(path, fd) }
+  }
+  /// A program that the last writer was just starting has a copy of its descriptors until it runs, and the lock with them: it is waited for.
+  private static func takesLock(_ fd: Int32) -> Bool {
+    for _ in 0..<Limits.lockTries {
+      if flock(fd, LOCK_EX | LOCK_NB) == 0 { return true }
+      usleep(20_000)
+    }
+    return false
   }
   private static func locked(_ path: String, _ fd: Int32) -> StorageError {
     StorageError(
