@@ -1,6 +1,5 @@
 // The closed table of what the engine may ask the responder to do on this host, and what it is told. What is not here cannot be asked for.
 // Pure. Keys are the planner's idempotency keys: whatever is asked for twice under one key is done once.
-import Enforcement
 import Primitives
 
 /// A process, by what the asker knows of it: its number, and when it was that process.

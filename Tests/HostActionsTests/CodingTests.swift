@@ -1,5 +1,4 @@
 // The wire between engine and responder: what is written is read back, every byte that is not a frame is refused at its place.
-import Enforcement
 import FrameProtocol
 import Primitives
 import Testing
