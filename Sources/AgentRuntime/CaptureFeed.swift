@@ -73,9 +73,7 @@ extension Pipeline {
     lane.event.origin.source = lane.source
     lane.event.set(.eventProvider, "panguard-capture" as StaticString)
     if lane.event.time > lane.newest { lane.newest = lane.event.time }
-    detector.judge(&lane.event)
-    let decisions = detector.process(lane.event, isWarmUp: false)
-    if !decisions.isEmpty { for decision in decisions { emit(decision) } }
+    for decision in detector.process(judging: &lane.event) { emit(decision) }
   }
 }
 

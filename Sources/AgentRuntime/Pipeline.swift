@@ -77,13 +77,9 @@ public final class Pipeline {
   /// Takes the lane's parsed event through the rest. Attempts whose outcome was never logged come first: they are older.
   @inline(__always)
   func conclude(_ lane: Lane, isWarmUp: Bool = false, _ emit: (Decision) -> Void) {
-    while tracker.nextExpired(asOf: lane.event.time, source: lane.source, into: &derived) {
-      detector.judge(&derived)
-      for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
-    }
+    expire(lane, asOf: lane.event.time, isWarmUp: isWarmUp, emit)
     tracker.observe(&lane.event)
-    detector.judge(&lane.event)
-    let decisions = detector.process(lane.event, isWarmUp: isWarmUp)
+    let decisions = detector.process(judging: &lane.event, isWarmUp: isWarmUp)
     if !decisions.isEmpty {
       targets = ResponseTargets(of: lane.event)
       for decision in decisions { emit(decision) }
@@ -103,13 +99,12 @@ public final class Pipeline {
 
   /// Attempts whose session has been silent long enough by `now`, the lane's time; for idle times, when no event of it moves time on.
   /// Returns how many.
-  @discardableResult
+  @discardableResult @inline(__always)
   public func expire(_ lane: Lane, asOf now: EventTime, isWarmUp: Bool = false, _ emit: (Decision) -> Void) -> Int {
     var count = 0
     while tracker.nextExpired(asOf: now, source: lane.source, into: &derived) {
       count += 1
-      detector.judge(&derived)
-      for decision in detector.process(derived, isWarmUp: isWarmUp) { emit(decision) }
+      for decision in detector.process(judging: &derived, isWarmUp: isWarmUp) { emit(decision) }
     }
     return count
   }
@@ -129,6 +124,7 @@ public final class Pipeline {
       ("signals forgotten", detector.counters.forgottenSignals),
       ("entries evicted from the baseline", detector.baseline.evictions),
       ("subjects that had no room in the baseline's day", detector.baseline.refusedProfiles),
+      ("findings of the baseline that had no room in their hour", detector.baseline.untoldFindings),
       ("events on which a rule could not be evaluated", detector.engine.counters.gracefulErrors),
       ("regular expressions stopped at their limit", detector.engine.counters.limitHits.reduce(0, +)),
       ("events counted late (clock went back a little)", detector.lateEvents),

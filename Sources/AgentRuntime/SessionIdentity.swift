@@ -2,7 +2,8 @@
 // locked himself out. It must be newer than the arming. The operator's own command finds it and says it: he could only deceive himself.
 //   audit:N        the kernel's audit session (pam_loginuid): survives sudo and screen
 //   terminal:P:T   where there is none: the outermost process above us that has a terminal, by number and start (sudo makes inner ones)
-//   session:P:T    where there is no terminal either: the leader of our session
+//   session:P:T    where there is no terminal either: the leader of our session, or, where a container hides that one, the outermost process
+//                  above us that can be seen (the one that somebody outside started in the container)
 import Glibc
 import Primitives
 
@@ -16,8 +17,10 @@ public enum SessionIdentity {
     let audit = auditSession("self")
     var pid = getpid()
     var outermost: (name: String, began: Int64)?
+    var visible: (pid: pid_t, began: Int64) = (pid, 0)
     for _ in 0..<64 {
-      guard pid > 1, let facts = facts(pid) else { break }
+      guard pid > 1 || visible.began == 0, let facts = facts(pid) else { break }
+      visible = (pid, facts.began)
       if let audit {
         // The process that the session's log-in began with; above it is who lets people in.
         guard auditSession("\(pid)") == audit else { break }
@@ -28,9 +31,10 @@ public enum SessionIdentity {
       pid = facts.parent
     }
     if let outermost { return outermost }
+    // 0 where it lives in another process namespace.
     let leader = getsid(0)
-    let began = facts(leader)?.began ?? 0
-    return ("session:\(leader):\(began)", began)
+    if leader > 0, let facts = facts(leader) { visible = (leader, facts.began) }
+    return ("session:\(visible.pid):\(visible.began)", visible.began)
   }
 
   static var millisecondsSinceBoot: Int64 {

@@ -57,6 +57,8 @@ public struct Baseline: ~Copyable {
   public private(set) var quarantinedEvents: UInt64 = 0
   /// Profiles that had to wait for another day.
   public private(set) var refusedProfiles: UInt64 = 0
+  /// Findings of this run that had no room among those of their hour.
+  public private(set) var untoldFindings: UInt64 = 0
   private var subjectText: [UInt8] = []
   private var objectText: [UInt8] = []
 
@@ -137,7 +139,10 @@ public struct Baseline: ~Copyable {
       }
     }
     link { $0.put(ended) }
-    if findings.count > Limits.baselineFindings { findings.removeSubrange(Limits.baselineFindings...) }
+    if findings.count > Limits.baselineFindings {
+      untoldFindings &+= UInt64(findings.count - Limits.baselineFindings)
+      findings.removeSubrange(Limits.baselineFindings...)
+    }
     return findings
   }
 

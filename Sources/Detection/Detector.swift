@@ -170,9 +170,12 @@ public struct Detector: ~Copyable {
     self.baseline = baseline
   }
 
-  /// Lets the baseline write into the event what it thinks of it, for the rules to read. To be called before `process`.
+  /// Lets the baseline write into the event what it thinks of it, for the rules to read, and feeds it.
   @inline(__always)
-  public mutating func judge(_ event: inout Event) { if configuration.usesBaseline { baseline.judge(&event) } }
+  public mutating func process(judging event: inout Event, isWarmUp: Bool = false) -> [Decision] {
+    if configuration.usesBaseline { baseline.judge(&event) }
+    return process(event, isWarmUp: isWarmUp)
+  }
 
   /// Feeds one event. With `isWarmUp` it only rebuilds what the detector remembers (windows, signals, clocks) and decides nothing:
   /// for lines that were decided before a restart.
@@ -215,20 +218,16 @@ public struct Detector: ~Copyable {
   private mutating func processFindings(
     _ event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool, into decisions: inout [Decision]
   ) -> Bool {
-    var derived = Event()
-    swap(&derived, &derivedEvent)
     var isFlagged = false
     for index in network.findings.indices {
-      derived.begin(raw: event.raw, origin: event.origin)
-      derived.time = time
-      network.findings[index].appendFields(to: &derived)
-      if let host = event.text(.hostName), !derived.has(.hostName) { derived.set(.hostName, host) }
-      if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
-      engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
-      isFlagged = isFlagged || matches.contains { isAccusing(rule: $0.rule) }
-      concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
+      let finding = network.findings[index]
+      let isAccusing = processDerived(from: event, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions) { derived in
+        finding.appendFields(to: &derived)
+        if let host = event.text(.hostName), !derived.has(.hostName) { derived.set(.hostName, host) }
+        if let interface = event.text(.networkInboundInterface) { derived.set(.networkInboundInterface, interface) }
+      }
+      isFlagged = isFlagged || isAccusing
     }
-    swap(&derived, &derivedEvent)
     return isFlagged
   }
 
@@ -257,15 +256,7 @@ public struct Detector: ~Copyable {
   /// What shows when an hour is over is an event of its own, so that rules can speak of it.
   private mutating func endHours(_ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]) {
     for finding in baseline.advance(to: time) {
-      var derived = Event()
-      swap(&derived, &derivedEvent)
-      derived.begin(raw: event.raw, origin: event.origin)
-      derived.time = time
-      derived.trust = event.trust
-      finding.write(to: &derived)
-      engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
-      concludeMatches(of: derived, at: time, isUnconfirmed: false, isWarmUp: isWarmUp, into: &decisions)
-      swap(&derived, &derivedEvent)
+      processDerived(from: event, at: time, isWarmUp: isWarmUp, into: &decisions) { finding.write(to: &$0) }
     }
   }
 
@@ -273,32 +264,39 @@ public struct Detector: ~Copyable {
   private mutating func processAnomaly(
     _ anomaly: EventClock.Anomaly, _ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]
   ) {
+    let (action, reason, span): (StaticString, StaticString?, Nanoseconds) =
+      switch anomaly {
+      case .gap(let length): ("log-gap", nil, length)
+      case .jumpedBack(let length): ("log-time-jump", "backwards", length)
+      case .jumpedForward(let length): ("log-time-jump", "forwards", length)
+      }
+    processDerived(from: event, at: time, isWarmUp: isWarmUp, into: &decisions) { derived in
+      derived.set(.eventCategory, "host")
+      derived.set(.eventProvider, "panguard")
+      if let host = event.text(.hostName) { derived.set(.hostName, host) }
+      derived.set(.eventAction, action)
+      if let reason { derived.set(.eventReason, reason) }
+      derived.set(.eventDuration, span.count)
+    }
+  }
+
+  /// An event that `fill` makes of `event`: seen by the rules and decided like any other. True: a rule accuses somebody of it.
+  @discardableResult
+  private mutating func processDerived(
+    from event: borrowing Event, at time: EventTime, isUnconfirmed: Bool = false, isWarmUp: Bool, into decisions: inout [Decision],
+    _ fill: (inout Event) -> Void
+  ) -> Bool {
     var derived = Event()
     swap(&derived, &derivedEvent)
     derived.begin(raw: event.raw, origin: event.origin)
     derived.time = time
     derived.trust = event.trust
-    derived.set(.eventCategory, "host")
-    derived.set(.eventProvider, "panguard")
-    if let host = event.text(.hostName) { derived.set(.hostName, host) }
-    let span: Nanoseconds
-    switch anomaly {
-    case .gap(let length):
-      derived.set(.eventAction, "log-gap")
-      span = length
-    case .jumpedBack(let length):
-      derived.set(.eventAction, "log-time-jump")
-      derived.set(.eventReason, "backwards")
-      span = length
-    case .jumpedForward(let length):
-      derived.set(.eventAction, "log-time-jump")
-      derived.set(.eventReason, "forwards")
-      span = length
-    }
-    derived.set(.eventDuration, span.count)
-    engine.evaluate(derived, at: time, feedsWindows: true, withDetails: false, into: &matches)
-    concludeMatches(of: derived, at: time, isUnconfirmed: false, isWarmUp: isWarmUp, into: &decisions)
+    fill(&derived)
+    engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
+    let isFlagged = matches.contains { isAccusing(rule: $0.rule) }
+    concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
     swap(&derived, &derivedEvent)
+    return isFlagged
   }
 
   private mutating func concludeMatches(

@@ -1,6 +1,6 @@
 // Beacons: a program inside that calls somebody outside again and again, by a clock. Also its extremes: 86,400 contacts a day (strobe).
 // Sources: RITA 5's score over 24 hours (`PeriodicityScore`); for the first hours, in which that score is 0 by construction, the mean of timing and
-// size over the last 30 contacts within two hours (this study).
+// size over the last 30 contacts within two hours (measured on generated traffic).
 // Modifiers as RITA's: 150 less for a peer that was known when watching began or for 30 days, 150 more for one that is new after 7 days of
 // watching; 150 less where half of at least 10 clients inside talk to it, 150 more where 1 in 50 does; 100 more for HTTP without a host name.
 // What differs from RITA:
@@ -68,7 +68,7 @@ struct Beacon: ~Copyable {
   private var candidates = BoundedTable<PeerKey, Candidate>(capacity: Limits.beaconCandidates)
   private var series = BoundedTable<PeerKey, Series>(capacity: Limits.beaconPeers)
   private var prevalence = Prevalence()
-  var evictions: UInt64 { candidates.evictions &+ series.evictions }
+  var evictions: UInt64 { candidates.evictions &+ series.evictions &+ prevalence.evictions }
 
   static let leastContacts: Int64 = 10
   /// Scores from which on a peer is told of, and told again.
@@ -210,14 +210,10 @@ struct Beacon: ~Copyable {
     _ action: StaticString, _ reason: StaticString?, _ entry: Series, _ flow: FlowFacts,
     _ numbers: [(name: StaticString, value: Int64)], at time: EventTime
   ) -> NetworkFinding {
-    var finding = NetworkFinding(action, reason: reason, trust: entry.trust, firstTime: entry.firstTime, lastTime: time)
-    finding.isAboutDestination = true
-    finding.direction = "outbound"
-    finding.source = flow.source
-    finding.destination = flow.destination
+    var finding = NetworkFinding(
+      action, reason: reason, trust: entry.trust, firstTime: entry.firstTime, lastTime: time, about: flow, entry.name)
     finding.destinationPort = Int64(flow.destinationPort)
     finding.transport = flow.transport == .tcp ? "tcp" : "udp"
-    finding.name = entry.name.bytes
     finding.numbers = numbers
     return finding
   }

@@ -1,5 +1,5 @@
 // Tunnels through echo: many echoes with large payloads, whose sizes differ, because what is carried differs. ping sends one size.
-// Sources: at least 10 echoes with a payload of 256 bytes or more (nDPI; this study); a size that varies, or answers unlike their questions,
+// Sources: at least 10 echoes with a payload of 256 bytes or more (nDPI); a size that varies, or answers unlike their questions,
 // is what tells a tunnel from `ping -s` (an answer repeats its question, RFC 792).
 // Memory: `Limits.detectionCoolDowns` pairs that were told of, 64 bytes each.
 import Events
@@ -26,11 +26,8 @@ struct ICMPTunnel: ~Copyable {
     guard time - (told.peek(key) ?? .distantPast) >= ICMPTunnel.coolDown else { return }
     told.update(key, make: { time }, { $0 = time })
     var finding = NetworkFinding(
-      "icmp-tunnel", reason: isVaried || isUnlike ? "varied" : "uniform", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
-    finding.isAboutDestination = true
-    finding.direction = "outbound"
-    finding.source = flow.source
-    finding.destination = flow.destination
+      "icmp-tunnel", reason: isVaried || isUnlike ? "varied" : "uniform", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime,
+      about: flow)
     finding.transport = flow.source.isV4 ? "icmp" : "ipv6-icmp"
     finding.numbers = [
       ("echoes", flow.sourcePackets), ("answers", flow.destinationPackets), ("payload_most", payload), ("payload_mean", mean),

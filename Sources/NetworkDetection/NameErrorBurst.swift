@@ -1,6 +1,6 @@
 // A client that asks for many domains that do not exist: a program that computes names until one answers (DGA).
 // Sources: bursts of NXDOMAIN for different registered domains (Antonakakis et al., USENIX Security 2012); 10 of them within 10 minutes
-// (NETWORK.md of this study), here of names that look like dice (`LetterPairs`), or 30 whatever they look like, because names can be put
+// (measured on generated traffic), here of names that look like dice (`LetterPairs`), or 30 whatever they look like, because names can be put
 // together from words.
 // Counted are answers to A and AAAA for the domain itself or its `www`: a mistyped or removed host under a domain that exists, a search list,
 // a blocklist and a mail server that looks up MX ask for others.

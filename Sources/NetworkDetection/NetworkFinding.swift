@@ -37,6 +37,19 @@ public struct NetworkFinding: Sendable {
     self.lastTime = lastTime
   }
 
+  /// About whom a machine inside talks to, by one of its flows.
+  init(
+    _ action: StaticString, reason: StaticString? = nil, trust: Trust, firstTime: EventTime, lastTime: EventTime, about flow: FlowFacts,
+    _ name: ServerName = ServerName()
+  ) {
+    self.init(action, reason: reason, trust: trust, firstTime: firstTime, lastTime: lastTime)
+    isAboutDestination = true
+    direction = "outbound"
+    source = flow.source
+    destination = flow.destination
+    self.name = name.bytes
+  }
+
   /// Sets the fields of `event`, which was begun by the caller.
   public func appendFields(to event: inout Event) {
     event.trust = trust

@@ -28,14 +28,9 @@ struct NewService: ~Copyable {
     }
     told += 1
     var finding = NetworkFinding(
-      "new-destination", reason: "first-use-of-port", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime)
-    finding.isAboutDestination = true
-    finding.direction = "outbound"
-    finding.source = flow.source
-    finding.destination = flow.destination
+      "new-destination", reason: "first-use-of-port", trust: flow.trust, firstTime: flow.firstTime, lastTime: flow.lastTime, about: flow, name)
     finding.destinationPort = Int64(flow.destinationPort)
     finding.transport = flow.transport == .tcp ? "tcp" : "udp"
-    finding.name = name.bytes
     findings.append(finding)
   }
 }

@@ -1,6 +1,6 @@
 // What leaves in volume: more than this network's flows ever send, to somebody who was not there before, who sends little back.
 // Sources: producer-consumer ratio (out - in) / (out + in) > 0.5 (Gerth and Bullard 2014); a flow's bytes as a robust z value of their
-// logarithm, (x - median) / (1.4826 MAD) > 5, from a histogram in quarter octaves (this study); an optional budget for each client and day.
+// logarithm, (x - median) / (1.4826 MAD) > 5, from a histogram in quarter octaves (measured on generated traffic); an optional budget for each client and day.
 //   large-upload   1 MiB in flows with z > 5
 //   steady-upload  1 MiB, nine tenths of all bytes, in at least 12 flows over at least 4 hours: a thief with patience
 // Nothing is judged before 4 hours and 100 flows have shown what is usual; whoever received until then is known, and not told.
@@ -34,7 +34,7 @@ struct OutboundVolume: ~Copyable {
   private var total: Int64 = 0
   /// Median and deviation in quarter octaves, and of how many flows they are.
   private var usual: (median: Int, deviation: Int, total: Int64) = (0, 2, 0)
-  var evictions: UInt64 { peers.evictions }
+  var evictions: UInt64 { peers.evictions &+ clients.evictions }
 
   static let learning = Nanoseconds.hours(4)
   static let leastFlows: Int64 = 100
@@ -112,13 +112,9 @@ struct OutboundVolume: ~Copyable {
   }
 
   private static func finding(_ reason: StaticString, _ peer: Peer, _ ratio: Int64, _ flow: FlowFacts, at time: EventTime) -> NetworkFinding {
-    var finding = NetworkFinding("exfiltration", reason: reason, trust: peer.trust, firstTime: peer.firstTime, lastTime: time)
-    finding.isAboutDestination = true
-    finding.direction = "outbound"
-    finding.source = flow.source
-    finding.destination = flow.destination
+    var finding = NetworkFinding(
+      "exfiltration", reason: reason, trust: peer.trust, firstTime: peer.firstTime, lastTime: time, about: flow, peer.name)
     finding.destinationPort = Int64(flow.destinationPort)
-    finding.name = peer.name.bytes
     finding.numbers = [
       ("bytes_out", peer.bytesOut), ("bytes_in", peer.bytesIn), ("ratio", ratio), ("flows", peer.flows), ("bytes_of_large_flows", peer.bytesOfLarge),
       ("z", peer.greatestZ),

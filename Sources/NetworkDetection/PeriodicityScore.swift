@@ -1,5 +1,5 @@
-// How regular a series of contacts is, in thousandths: the scores of RITA 5 (analysis/beacons.go and default_config.hjson; described in
-// NETWORK.md), in integers.
+// How regular a series of contacts is, in thousandths: the scores of RITA 5 (analysis/beacons.go and default_config.hjson), in
+// integers.
 //   timing      mean of (1 - |Bowley skewness|) and (median - MAD) / median over the gaps in whole seconds, those of 0 left out
 //   size        the same over the bytes sent
 //   duration    if 6 of 24 hours have contacts: the greater of the share of the day between first and last, and the longest run of hours / 12

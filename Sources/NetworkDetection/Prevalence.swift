@@ -6,6 +6,7 @@ struct Prevalence: ~Copyable {
   enum Share { case unknown, rare, usual, common }
   private var peers = BoundedTable<IPAddress, UInt64>(capacity: Limits.prevalencePeers)
   private var clients: UInt64 = 0
+  var evictions: UInt64 { peers.evictions }
 
   /// Fewer clients than this say nothing about custom: on a single host everything is.
   static let leastClients = 10

@@ -37,7 +37,7 @@ public final class NetworkEvents: PacketSink {
     begin(message.frame, NetworkEvents.trust(flow))
     event.time = time
     flow.appendEnds(to: &event, clientDirection: message.clientDirection, scratch: &text)
-    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    setInterface()
     message.appendFields(to: &event)
     setDirection()
     if case .tlsCertificate(let certificate) = message.content, certificate.notAfter.count > 0 {
@@ -71,7 +71,7 @@ public final class NetworkEvents: PacketSink {
   public func decoded(_ packet: Packet, frame: UInt64, time: EventTime) { self.frame = frame }
 
   private func take() {
-    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    setInterface()
     taker.take(event, interface: interface, frame: frame)
   }
 
@@ -97,7 +97,7 @@ public final class NetworkEvents: PacketSink {
     event.set(.eventCategory, "network" as StaticString)
     event.set(.eventDataset, "network.capture" as StaticString)
     event.set(.eventAction, "capture-loss" as StaticString)
-    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+    setInterface()
     set("panguard.capture.packets", Int64(clamping: packets))
     set("panguard.capture.kernel_drops", Int64(clamping: kernelDrops))
     set("panguard.capture.ring_freezes", Int64(clamping: ringFreezes))
@@ -112,6 +112,9 @@ public final class NetworkEvents: PacketSink {
       contentCapacity: part(Limits.inspectedFlows), reportsActiveFlows: true)
   }
 
+  private func setInterface() {
+    if !interfaceName.isEmpty { interfaceName.withBytes { event.set(.networkInboundInterface, $0) } }
+  }
   private func setDirection() {
     guard let source = event.address(.sourceIP), let destination = event.address(.destinationIP) else { return }
     event.set(.networkDirection, NetworkDirection.name(from: source, to: destination))

@@ -90,16 +90,19 @@ final class CaptureFiles {
   }
 
   func flush() {
-    var done = 0
-    while done < buffer.count {
-      let count = buffer.withUnsafeBytes { write(descriptors[current], $0.baseAddress! + done, $0.count - done) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else {
-        problem = String(cString: strerror(errno))
-        break
-      }
-      done += count
-    }
+    if !writeWhole(buffer, to: descriptors[current]) { problem = String(cString: strerror(errno)) }
     buffer.removeAll(keepingCapacity: true)
   }
+}
+
+/// False: not all of it could be written; `errno` says why.
+func writeWhole(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+  var done = 0
+  while done < bytes.count {
+    let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, $0.count - done) }
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return false }
+    done += count
+  }
+  return true
 }

@@ -82,17 +82,9 @@ enum CutProgram {
 
     var code: Int32 = 0
     let cut = PacketCut(options.selection, files) { bytes in
-      var done = 0
-      while done < bytes.count {
-        let count = bytes.withUnsafeBytes { write(output, $0.baseAddress! + done, $0.count - done) }
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else {
-          code = errno
-          return false
-        }
-        done += count
-      }
-      return true
+      let isWhole = writeWhole(bytes, to: output)
+      if !isWhole { code = errno }
+      return isWhole
     }
     cut.run()
     if cut.isWritten, fsync(output) != 0 { code = errno }

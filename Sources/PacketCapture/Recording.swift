@@ -110,15 +110,9 @@ final class Recording {
 
   /// Writes what waits. Called at least each second, so that what has just been seen can be cut out.
   func flush() {
-    var done = 0
-    while done < buffer.count {
-      let count = buffer.withUnsafeBytes { write(descriptors[current], $0.baseAddress! + done, $0.count - done) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return fail() }
-      done += count
-    }
-    if done > 0 { problem = nil }
-    size += done
+    guard writeWhole(buffer, to: descriptors[current]) else { return fail() }
+    if !buffer.isEmpty { problem = nil }
+    size += buffer.count
     frames &+= bufferedFrames
     bufferedFrames = 0
     buffer.removeAll(keepingCapacity: true)

@@ -102,7 +102,7 @@ public enum Limits {
   /// The horizons that are compared.
   public static let baselineFastDays: Int64 = 14
   public static let baselineSlowDays: Int64 = 90
-  /// Findings at the end of one hour. The rest is left out: where everything changes at once, the first ones say so.
+  /// Findings at the end of one hour. The rest is left out and counted: where everything changes at once, the first ones say so.
   public static let baselineFindings = 64
   /// Bytes of a baseline in a file: more than a full one has.
   public static let baselineFileBytes = 16 * 1024 * 1024

@@ -177,16 +177,8 @@ final class ResponderCore {
       return HostActionOutcome(.refused, "cannot_undo", "\(entry.text): \(entry.outcome.state.word), and cannot be taken back")
     }
     audit("taking back for \(peer): \(entry.text) (\(key))")
-    if entry.undo == ["file"] {
-      let outcome = files.restore(key)
-      guard outcome.state == .undone else {
-        audit("not taken back: \(entry.text): \(outcome.detail) (\(key))")
-        return outcome
-      }
-      return finish(key, outcome)
-    }
-    if entry.undo == ["cut"] {
-      let outcome = evidence.remove(key)
+    let atOnce: HostActionOutcome? = entry.undo == ["file"] ? files.restore(key) : entry.undo == ["cut"] ? evidence.remove(key) : nil
+    if let outcome = atOnce {
       guard outcome.state == .undone else {
         audit("not taken back: \(entry.text): \(outcome.detail) (\(key))")
         return outcome

@@ -10,7 +10,7 @@ struct Panguard: ParsableCommand {
     abstract: "A local-first security agent: reads this host's logs, decides by rules, explains every decision.",
     discussion: """
       Start with `panguard run` to watch this host, or `panguard replay examples/auth.log` to see it work on a sample.
-      Nothing leaves the host.
+      Nothing leaves the host unless you name a webhook.
 
       Exit codes: 0 done, 1 findings or failed tests, 2 wrong usage, 3 environment (permission, missing file, daemon not running).
       """,

@@ -1,21 +1,10 @@
 // A baseline as its users see it: events in, judgements in their fields. Simulated days; the numbers are the limits' own.
 import Events
+import PanguardTestKit
 import Primitives
 import Testing
 
 @testable import Baseline
-
-/// Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators".
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-}
 
 /// A host whose days are told in events.
 final class Host {
@@ -216,7 +205,7 @@ final class Host {
   /// Four more attempts each hour than the usual ten: below any threshold, and never far from what is usual.
   @Test func lowAndSlowAddsUp() {
     let host = Host()
-    var random = SplitMix64(state: 7)
+    var random = SplitMix64(seed: 7)
     func hour(_ n: Int64, _ more: Int64) {
       host.begin("ssh-login", "sshd", at: Host.at(day: 0, hour: n))
       host.event.set(.eventOutcome, "failure")
@@ -247,6 +236,29 @@ final class Host {
     let silences = host.findings.filter { $0.kind == .silence }
     #expect(silences.map { String(decoding: $0.subject, as: UTF8.self) } == ["nginx web01"])
     #expect(silences.map(\.expected) == [12] && silences.allSatisfy { $0.deviation < -2000 })
+  }
+
+  /// When everything stops at once, some of it is told and the rest is counted.
+  @Test func manySilencesAreCut() {
+    let host = Host()
+    let services = Limits.baselineFindings + 10
+    func hour(_ n: Int64, isAlive: Bool) {
+      host.begin("cron-command", "cron", at: Host.start + .hours(n))
+      host.take()
+      guard isAlive else { return }
+      for number in 0..<services {
+        for minute in 0..<12 as Range<Int64> {
+          host.begin("http-request", "nginx", at: Host.start + .hours(n) + .minutes(5 * minute))
+          host.text(.eventProvider, "service\(number)")
+          host.take()
+        }
+      }
+    }
+    for n in 0..<240 as Range<Int64> { hour(n, isAlive: true) }
+    #expect(host.findings == [] && host.baseline.untoldFindings == 0)
+    for n in 240..<264 as Range<Int64> { hour(n, isAlive: false) }
+    #expect(host.findings.filter { $0.kind == .silence }.count == Limits.baselineFindings)
+    #expect(host.baseline.untoldFindings >= 10)
   }
 
   @Test func moreLoginsThanUsualAtThisHour() {
@@ -333,7 +345,7 @@ final class Host {
     for cut in [0, 5, 20, 21, bytes.count / 2, bytes.count - 1] {
       #expect(throws: BaselineSnapshotError.self) { _ = try Baseline(snapshot: Array(bytes.prefix(cut))) }
     }
-    var random = SplitMix64(state: 1)
+    var random = SplitMix64(seed: 1)
     for _ in 0..<200 {
       var damaged = bytes
       damaged[Int.random(in: 0..<bytes.count, using: &random)] ^= UInt8.random(in: 1...255, using: &random)
@@ -344,7 +356,7 @@ final class Host {
   /// With a check that fits, so that the reader itself is tried: whatever it takes, it writes again the same.
   @Test func hostileOnesEndInAValueOrAnError() {
     let bytes = sample().baseline.snapshot()
-    var random = SplitMix64(state: 2)
+    var random = SplitMix64(seed: 2)
     for _ in 0..<300 {
       var body = Array(bytes.dropLast(16))
       for _ in 0..<Int.random(in: 1...4, using: &random) {

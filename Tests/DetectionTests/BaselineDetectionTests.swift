@@ -135,8 +135,7 @@ private final class Host {
     event.set(.hostName, "web01")
     if var user { user.withUTF8 { event.set(.userName, Bytes($0)) } }
     if let address { event.set(.sourceIP, IPAddress(address)!) }
-    detector.judge(&event)
-    decisions += detector.process(event, isWarmUp: isWarmUp)
+    decisions += detector.process(judging: &event, isWarmUp: isWarmUp)
   }
   /// Each hour a web server's line, and on its own minute a login.
   func live(_ days: Range<Int64>) {

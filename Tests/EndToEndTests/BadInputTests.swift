@@ -3,6 +3,7 @@ import AgentRuntime
 import CLinux
 import Detection
 import Glibc
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -57,7 +58,7 @@ import Testing
 
   @Test func garbageIsCountedAndWhatLiesBetweenIsFound() throws {
     let d = TemporaryDirectory()
-    var random = SeededGenerator(seed: 7)
+    var random = SplitMix64(seed: 7)
     var garbage: [UInt8] = []
     for _ in 0..<20_000 { garbage.append(UInt8.random(in: 0...255, using: &random)) }
     garbage.append(0x0a)

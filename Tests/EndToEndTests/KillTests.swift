@@ -3,6 +3,7 @@
 import CLinux
 import Detection
 import Glibc
+import PanguardTestKit
 import Primitives
 import Storage
 import Testing
@@ -20,7 +21,7 @@ import Testing
 
   @Test(.timeLimit(.minutes(5))) func aHundredKillsLoseNothingAndRepeatNothing() throws {
     let d = TemporaryDirectory()
-    var random = SeededGenerator(seed: 20_260_105)
+    var random = SplitMix64(seed: 20_260_105)
     let kills = 100
     let attacks = Workload.attacks(0..<kills)
     var written = 0

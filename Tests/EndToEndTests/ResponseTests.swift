@@ -170,6 +170,13 @@ import Testing
     #expect(other.status == 0 && other.text.contains("confirmed"), "\(other)")
     #expect(agent.status()?.response.confirmationSeconds == 0)
     #expect(network.table?.contains("10.88.0.3 timeout 10m") == true || network.table?.contains("timeout 9m") == true, "\(network.table ?? "")")
+
+    // Nor does it need a session that can be seen: who comes into a container from outside has none there.
+    #expect(ask(agent, "arm", "--confirm-within", "30s").status == 0)
+    let visitor = run(
+      ["/usr/bin/unshare", "--pid", "--fork", "--mount-proc", Product.panguard, "arm", "--confirm", "--state", agent.state],
+      environment: Product.environment)
+    #expect(visitor.status == 0 && visitor.text.contains("confirmed"), "\(visitor)")
     #expect(agent.stop() == 0)
   }
 }

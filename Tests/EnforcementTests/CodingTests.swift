@@ -1,6 +1,7 @@
 // The wire between engine and enforcer: what is written is read back, every byte that is not a frame is refused at its place, and nothing
 // that a compromised engine sends can do more than be refused.
 import FrameProtocol
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -152,7 +153,7 @@ struct CodingTests {
 
   @Test("any bytes have an answer, and what is read is written back to the same bytes", arguments: [UInt64(1), 2, 3, 4])
   func mutated(_ seed: UInt64) {
-    var random = FixedRandom(seed)
+    var random = SplitMix64(seed: seed)
     let seeds = CodingTests.requests.map { $0.encoded(id: 5) } + CodingTests.answers.map { $0.encoded(id: 5) }
     var values = 0
     for _ in 0..<20_000 {
@@ -183,17 +184,4 @@ struct CodingTests {
     #expect(Block(address: IPAddress("192.0.2.7")!, seconds: 1).network == network("192.0.2.7/32"))
     #expect(Block(address: IPAddress("2001:db8:1:2:3::4")!, seconds: 1).network == network("2001:db8:1:2::/64"))
   }
-}
-
-/// xorshift64*: the same numbers in every run.
-struct FixedRandom {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
-  mutating func next() -> UInt64 {
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state &* 0x2545_f491_4f6c_dd1d
-  }
-  mutating func below(_ bound: Int) -> Int { Int(next() >> 33) % bound }
 }

@@ -1,6 +1,7 @@
 // What the enforcer decides, as tables: time, rate, capacity, prefixes, refreshes, reconciling, and what the kernel refused.
 import Enforcement
 import Glibc
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -306,7 +307,7 @@ struct CoreTests {
   /// Promise P2: whatever is asked, in whatever order, nothing forbidden reaches the kernel.
   @Test("no sequence of requests gets past the checks", arguments: [UInt64(1), 2, 3])
   func hostile(_ seed: UInt64) {
-    var random = FixedRandom(seed)
+    var random = SplitMix64(seed: seed)
     var core = core({ $0.blocksPerMinute = 40 }, allowlist: [network("203.0.113.64/26")])
     var now = CoreTests.start
     var taken = 0

@@ -1,6 +1,7 @@
 // Files of the system and lists of the kernel, read by a process with a capability: total, and right.
 import Enforcement
 import Glibc
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -162,7 +163,7 @@ struct HostTextTests {
 
   @Test("netlink: any bytes are messages or none", arguments: [UInt64(1), 2, 3])
   func netlink(_ seed: UInt64) {
-    var random = FixedRandom(seed)
+    var random = SplitMix64(seed: seed)
     var batch = NFTables.Batch(sequence: 1)
     NFTables.install(BlockSet.all, into: &batch)
     NFTables.add([.init(network: network("192.0.2.1/32"), milliseconds: 5, isRefresh: false)], to: BlockSet.all[0], into: &batch)

@@ -2,6 +2,7 @@
 import CLinux
 import Enforcement
 import Glibc
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -385,7 +386,7 @@ struct SocketTests {
     for bytes in hostile { #expect(try lab.raw(bytes).isEmpty) }
     #expect(try client.status().malformedFrames == 6)
     #expect(enforcer.output.contains("closed: protocol version 47 is not 1") && enforcer.output.contains("unknown kind 99"))
-    var random = FixedRandom(7)
+    var random = SplitMix64(seed: 7)
     for _ in 0..<300 {
       var bytes = good
       for _ in 0...random.below(4) { bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next()) }

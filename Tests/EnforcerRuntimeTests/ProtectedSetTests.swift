@@ -1,6 +1,7 @@
 // Promise P3, at its core: no network that is, contains or lies in a protected one is ever blocked.
 import Enforcement
 import FrameProtocol
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -42,7 +43,7 @@ struct ProtectedSetTests {
   /// The same question answered one by one, over networks that lie close to each other.
   @Test("the index finds what a walk through everything finds", arguments: [UInt64(1), 2, 3])
   func model(_ seed: UInt64) {
-    var random = FixedRandom(seed)
+    var random = SplitMix64(seed: seed)
     func randomNetwork() -> CIDR {
       if random.below(2) == 0 {
         return CIDR(IPAddress(v4: 0xc633_0000 | UInt32(random.below(2048))), prefixLength: 16 + random.below(17))
@@ -77,17 +78,4 @@ struct ProtectedSetTests {
     #expect(hits == Limits.protectedAddresses)
     #expect(monotonicNow() - began < 120_000_000_000)
   }
-}
-
-/// xorshift64*: the same numbers in every run.
-struct FixedRandom {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
-  mutating func next() -> UInt64 {
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state &* 0x2545_f491_4f6c_dd1d
-  }
-  mutating func below(_ bound: Int) -> Int { Int(next() >> 33) % bound }
 }

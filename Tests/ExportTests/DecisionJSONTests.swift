@@ -1,5 +1,6 @@
 import Detection
 import Export
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Scoring
@@ -23,7 +24,7 @@ private func decode(_ json: String) throws -> Decision { try DecisionJSON.decode
   }
 
   @Test func readsWhatItWroteWhateverItIs() throws {
-    var random = Generator(state: 1)
+    var random = SplitMix64(seed: 1)
     for _ in 0..<3000 {
       let decision = random.decision()
       let line = DecisionJSON.line(decision)
@@ -35,7 +36,7 @@ private func decode(_ json: String) throws -> Decision { try DecisionJSON.decode
 
   /// Damage gives an error or a decision that is itself written and read without loss; never a trap.
   @Test func survivesDamage() throws {
-    var random = Generator(state: 2)
+    var random = SplitMix64(seed: 2)
     var refused = 0
     for _ in 0..<20_000 {
       let damaged = random.damage(DecisionJSON.line(random.pick(Sample.all)))

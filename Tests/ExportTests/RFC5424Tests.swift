@@ -1,5 +1,6 @@
 import Detection
 import Export
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -78,7 +79,7 @@ struct ReferenceMessage {
 
   /// Whatever the values: one line, valid UTF-8, at most 8 KiB, and the values come out as they went in (escaped for terminals).
   @Test func noValueCanEndItsElement() throws {
-    var random = Generator(state: 4)
+    var random = SplitMix64(seed: 4)
     for _ in 0..<3000 {
       let decision = random.decision()
       let bytes = RFC5424.message(decision, hostname: random.text(), procid: random.text())

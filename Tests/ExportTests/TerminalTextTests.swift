@@ -1,6 +1,7 @@
 import Detection
 import Events
 import Export
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -69,7 +70,7 @@ private func withoutColours(_ text: String) -> String {
   }
 
   @Test func linesFitTheirWidth() {
-    var random = Generator(state: 3)
+    var random = SplitMix64(seed: 3)
     for _ in 0..<300 {
       let decision = random.decision()
       for width in [1, 2, 20, 21, 30, 45, 80, 132] {

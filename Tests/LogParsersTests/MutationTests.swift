@@ -1,6 +1,7 @@
 // Hostile input by mutation: lines of every known form, changed at random from a fixed seed. What must hold for any bytes:
 // no trap, the message is kept, an address comes only from the line's own bytes, and an ambiguous event names none.
 import Events
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -36,7 +37,7 @@ struct MutationTests {
     "-1", " ssh2: RSA SHA256:x", " not allowed because ", "(uid=", ") tally ", "1 ", "Feb 29 ", "T", "+99:99", "\u{feff}", "%",
   ]
 
-  static func mutate(_ line: [UInt8], _ random: inout FixedRandom) -> [UInt8] {
+  static func mutate(_ line: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
     var bytes = line
     for _ in 0...random.below(4) {
       let at = random.below(bytes.count + 1)
@@ -59,7 +60,7 @@ struct MutationTests {
 
   @Test("any bytes give an event", arguments: [UInt64(1), 2, 3, 4])
   func totality(_ seed: UInt64) {
-    var random = FixedRandom(seed: seed)
+    var random = SplitMix64(seed: seed)
     var parser = LogParser(format: .auto, inputTime: testInputTime)
     var forced = LogParser(format: .plain, inputTime: testInputTime, program: "sshd")
     var tracker = SessionTracker(capacity: 16)
@@ -99,7 +100,7 @@ struct MutationTests {
   @Test("the same bytes give the same event")
   func repeatable() {
     func run() -> [Fields] {
-      var random = FixedRandom(seed: 99)
+      var random = SplitMix64(seed: 99)
       let lines = (0..<300).map { _ in
         String(decoding: MutationTests.mutate(Array(MutationTests.seeds[random.below(MutationTests.seeds.count)].utf8), &random), as: UTF8.self)
       }

@@ -1,5 +1,6 @@
 // Tunnels, computed names, rebinding and resolvers: what is found, and what looks like it and is not.
 import Events
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -23,7 +24,7 @@ private let hexadecimal = "0123456789abcdef"
     let (letters, length, type, pause, count, score) = DNSTunnelTests.tunnels[i]
     var trial = NetworkTrial()
     trial.dns(at: 0, "www.example.com", domain: "example.com")
-    var dice = Dice(7)
+    var dice = SplitMix64(seed: 7)
     for n in 0..<count {
       let text = dice.text(length, of: letters)
       let label = stride(from: 0, to: length, by: 60).map { String(Array(text)[$0..<min(length, $0 + 60)]) }.joined(separator: ".")
@@ -41,7 +42,7 @@ private let hexadecimal = "0123456789abcdef"
   @Test func lookupsOfHashes() {
     var trial = NetworkTrial()
     trial.dns(at: 0, "www.example.com", domain: "example.com")
-    var dice = Dice(7)
+    var dice = SplitMix64(seed: 7)
     for n in 0..<300 {
       trial.dns(at: 1000 + Int64(n), "\(dice.text(52, of: base32)).files.list.example", domain: "list.example", answer: "127.0.0.4")
     }
@@ -59,7 +60,7 @@ private let hexadecimal = "0123456789abcdef"
   /// The same names again and again carry nothing.
   @Test func repetition() {
     var trial = NetworkTrial()
-    var dice = Dice(1)
+    var dice = SplitMix64(seed: 1)
     let names = (0..<60).map { _ in dice.text(40, of: base32) + ".a.example" }
     for n in 0..<5000 { trial.dns(at: 700 + Int64(n), names[n % 60], domain: "a.example") }
     #expect(trial.of("dns-tunnel").isEmpty)
@@ -83,7 +84,7 @@ private let hexadecimal = "0123456789abcdef"
   }
   @Test func distinct() {
     var counter = DistinctCounter()
-    var dice = Dice(3)
+    var dice = SplitMix64(seed: 3)
     for _ in 0..<1500 {
       let hash = UInt64(dice.roll(.max))
       _ = counter.insert(hash)
@@ -99,7 +100,7 @@ private let hexadecimal = "0123456789abcdef"
 @Suite struct NameErrorBurstTests {
   @Test func namesThrownByDice() {
     var trial = NetworkTrial()
-    var dice = Dice(5)
+    var dice = SplitMix64(seed: 5)
     for n in 0..<40 {
       trial.dns(at: Int64(n) * 3, dice.text(14, of: "abcdefghijklmnopqrstuvwxyz") + ".com", domain: nil, answer: nil)
       let name = dice.text(14, of: "abcdefghijklmnopqrstuvwxyz") + ".com"
@@ -125,7 +126,7 @@ private let hexadecimal = "0123456789abcdef"
   /// Hosts that are gone under domains that exist, one domain mistyped often, other types, and failures that come slowly.
   @Test func whatIsNone() {
     var trial = NetworkTrial()
-    var dice = Dice(9)
+    var dice = SplitMix64(seed: 9)
     for n in 0..<200 {
       let domain = dice.text(12, of: "abcdefghijklmnopqrstuvwxyz") + ".com"
       trial.dns(at: Int64(n), "old.\(domain)", domain: domain, answer: "NXDOMAIN")

@@ -1,5 +1,6 @@
 // Events of flows, names and DNS messages, as the capture makes them, fed to all detectors.
 import Events
+import PanguardTestKit
 import Primitives
 
 @testable import NetworkDetection
@@ -98,17 +99,8 @@ extension NetworkFinding {
   func number(_ name: String) -> Int64? { numbers.first { "\($0.name)" == name }?.value }
 }
 
-/// Numbers that look thrown and are the same each time (SplitMix64, Steele et al. 2014).
-struct Dice {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func roll(_ sides: Int64) -> Int64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var x = state
-    x = (x ^ x >> 30) &* 0xbf58_476d_1ce4_e5b9
-    x = (x ^ x >> 27) &* 0x94d0_49bb_1331_11eb
-    return Int64((x ^ x >> 31) % UInt64(sides))
-  }
+extension SplitMix64 {
+  mutating func roll(_ sides: Int64) -> Int64 { Int64(below(Int(sides))) }
   mutating func text(_ count: Int, of alphabet: String) -> String {
     let letters = Array(alphabet)
     return String((0..<count).map { _ in letters[Int(roll(Int64(letters.count)))] })

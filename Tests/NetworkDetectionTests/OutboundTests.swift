@@ -1,5 +1,6 @@
 // Beacons, uploads, echo tunnels and new services: what is found, and what looks like it and is not.
 import Events
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -14,7 +15,7 @@ private let hour: Int64 = 3600
   ]
   @Test(arguments: beacons.indices) func beacon(_ i: Int) {
     let (period, jitter, from, to, kind) = BeaconTests.beacons[i]
-    var dice = Dice(UInt64(i) + 1)
+    var dice = SplitMix64(seed: UInt64(i) + 1)
     var trial = NetworkTrial()
     trial.flow(at: 0, to: "198.51.100.1")
     var at = from * hour
@@ -44,7 +45,7 @@ private let hour: Int64 = 3600
   }
   /// People come by chance: gaps as Poisson's, sizes as they fall, for a day; 40 sites.
   @Test(arguments: 0..<8) func people(_ seed: Int) {
-    var dice = Dice(UInt64(seed) + 100)
+    var dice = SplitMix64(seed: UInt64(seed) + 100)
     var trial = NetworkTrial()
     trial.flow(at: 0, to: "198.51.100.1")
     // With one chance in `rarity` each 20 seconds; the table stands for the sizes that one site's pages have.
@@ -148,7 +149,7 @@ private let hour: Int64 = 3600
 @Suite struct OutboundVolumeTests {
   /// A day of pages: small questions, larger answers. From 2 hours on a backup each day; what is given then.
   private func day(_ during: (inout NetworkTrial) -> Void) -> [NetworkFinding] {
-    var dice = Dice(4)
+    var dice = SplitMix64(seed: 4)
     var trial = NetworkTrial()
     for n in 0..<400 { trial.flow(at: Int64(n) * 60, to: "198.18.0.\(n % 60)", out: 900 + dice.roll(3000), back: 4000 + dice.roll(60_000)) }
     during(&trial)

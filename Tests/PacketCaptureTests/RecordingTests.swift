@@ -5,6 +5,7 @@ import Glibc
 import HostActions
 import PacketParsers
 import PacketSources
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -81,13 +82,7 @@ private final class Room {
       cut.run()
       report = cut.report
     }
-    var at = 0
-    let reader = CaptureReader { room in
-      let count = min(room.count, out.count - at)
-      out.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[at..<at + count])) }
-      at += count
-      return count
-    }
+    let reader = CaptureReader(bytes: out)
     var frames: [(bytes: [UInt8], time: Int64, name: String)] = []
     while let frame = reader.next() { frames.append((Array(frame.bytes), frame.time.nanoseconds, reader.interfaceName(frame.interface))) }
     #expect(reader.failure == nil && UInt64(frames.count) == report.packets && UInt64(out.count) == report.bytes, "\(report)")

@@ -229,7 +229,7 @@ struct FlowTableTests {
   @Test func theHashDecidesNothing() {
     func run(_ seed: UInt64) -> [String] {
       var trial = Trial(seed: seed, flows: 24, halfOpen: 16)
-      var chance = Chance(7)
+      var chance = SplitMix64(seed: 7)
       let flags: [TCPFlags] = [.syn, [.syn, .ack], .ack, [.ack, .psh], [.fin, .ack], .rst, [], [.rst, .ack]]
       var time: Int64 = 0
       for _ in 0..<4000 {

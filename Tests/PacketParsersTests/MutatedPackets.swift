@@ -5,7 +5,7 @@ import Primitives
 @testable import PanguardTestKit
 
 struct MutatedPackets: ~Copyable {
-  private var chance: Chance
+  private var chance: SplitMix64
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
   private var analyzer: PacketAnalyzer
   private let sink = CountingSink()
@@ -21,7 +21,7 @@ struct MutatedPackets: ~Copyable {
 
   /// `seeds`: frames to begin with, of at most 4096 bytes, and their link layers.
   init(seed: UInt64) {
-    chance = Chance(seed)
+    chance = SplitMix64(seed: seed)
     analyzer = PacketAnalyzer(seed: (seed, 1), flowCapacity: 256, halfOpenCapacity: 64, contentCapacity: 32)
   }
   deinit { buffer.deallocate() }

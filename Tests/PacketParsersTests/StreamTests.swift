@@ -78,7 +78,7 @@ struct StreamTests {
   /// In random order, with repetitions, cut anew each time: one request, once.
   @Test func anyOrderAndRepetition() {
     let bytes = Array(Self.request.utf8)
-    var chance = Chance(11)
+    var chance = SplitMix64(seed: 11)
     for _ in 0..<300 {
       var connection = Connection(initial: UInt32(truncatingIfNeeded: chance.next()))
       var segments: [(Int, Int)] = []

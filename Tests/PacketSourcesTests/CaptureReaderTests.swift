@@ -1,4 +1,5 @@
 import PacketSources
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -97,13 +98,7 @@ private struct Read: Equatable {
 
 /// Each frame as "number time link/interface wire: bytes", read in pieces of at most `chunk` bytes.
 private func read(_ file: Octets, chunk: Int = .max) -> (read: Read, reader: CaptureReader) {
-  var at = 0
-  let reader = CaptureReader { target in
-    let count = min(target.count, chunk, file.count - at)
-    file[at..<at + count].withUnsafeBytes { target.copyMemory(from: $0) }
-    at += count
-    return count
-  }
+  let reader = CaptureReader(bytes: file, step: chunk)
   var out = Read()
   while let frame = reader.next() {
     out.frames.append(
@@ -290,13 +285,7 @@ struct CaptureReaderTests {
       for _ in 0..<10_000 {
         var damaged = file
         for _ in 0...next(4) { damaged[next(damaged.count)] = UInt8(truncatingIfNeeded: next(256)) }
-        var at = 0
-        let reader = CaptureReader { target in
-          let count = min(target.count, damaged.count - at)
-          damaged[at..<at + count].withUnsafeBytes { target.copyMemory(from: $0) }
-          at += count
-          return count
-        }
+        let reader = CaptureReader(bytes: damaged)
         var bytes = 0
         while let frame = reader.next() { bytes += 16 + frame.bytes.count }
         #expect(bytes <= damaged.count && reader.next() == nil)

@@ -1,19 +1,10 @@
 // What is written as blocks, the reader reads back: frames of any length, of several interfaces, in several sections.
 import PacketSources
+import PanguardTestKit
 import Primitives
 import Testing
 
 @Suite struct PacketBlocksTests {
-  private func reader(_ bytes: [UInt8]) -> CaptureReader {
-    var at = 0
-    return CaptureReader { room in
-      let count = min(room.count, bytes.count - at)
-      bytes.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[at..<at + count])) }
-      at += count
-      return count
-    }
-  }
-
   @Test func framesComeBackAsTheyWere() {
     var bytes: [UInt8] = []
     PacketBlocks.appendSection(application: "test", comment: "d\u{1b}[31m ä", to: &bytes)
@@ -32,7 +23,7 @@ import Testing
     PacketBlocks.appendInterface(linkType: 101, snapLength: 0, name: String(repeating: "n", count: 2000), to: &bytes)
     [UInt8(7)].withUnsafeBytes { PacketBlocks.appendFrame($0, interface: 0, time: EventTime(nanoseconds: -5), wireBytes: 1, to: &bytes) }
 
-    let reader = reader(bytes)
+    let reader = CaptureReader(bytes: bytes)
     for (i, size) in sizes.enumerated() {
       let frame = reader.next()
       #expect(frame?.bytes.count == size && frame?.bytes.allSatisfy { $0 == UInt8(i) } == true && frame?.wireBytes == UInt32(size + 1))

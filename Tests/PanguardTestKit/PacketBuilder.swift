@@ -65,17 +65,3 @@ enum PacketBuilder {
   }
   static func gre(_ type: Int, flags: Int = 0, _ rest: Octets) -> Octets { be16(flags) + be16(type) + rest }
 }
-
-/// A generator of numbers that is the same everywhere (SplitMix64, Steele et al. 2014).
-struct Chance {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}

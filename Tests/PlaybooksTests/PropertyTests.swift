@@ -1,6 +1,7 @@
 // What holds for whatever decisions come, in whatever order: over many sequences that are the same in every run.
 import Detection
 import Events
+import PanguardTestKit
 import Playbooks
 import Primitives
 import RuleLanguage
@@ -16,7 +17,7 @@ import Testing
     {playbook: all, title: T, priority: 1, when: {severity: low}, approval: automatic, steps: [block_ip: {for: 1h}, kill_process, quarantine_file, log_only]}
     """
 
-  private static func random(_ numbers: inout Sequence64, at seconds: Int64) -> (Decision, ResponseTargets) {
+  private static func random(_ numbers: inout SplitMix64, at seconds: Int64) -> (Decision, ResponseTargets) {
     let sources = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "198.51.100.0/24", nil]
     var facts = DecisionFacts()
     facts.subject = Subject(source: sources[numbers.below(6)], user: ["eve", nil][numbers.below(2)], host: "h")
@@ -31,7 +32,7 @@ import Testing
   }
 
   @Test(arguments: 0..<12 as Range<UInt64>) func nothingUnsafeIsHandedOut(_ seed: UInt64) throws {
-    var numbers = Sequence64(seed: seed)
+    var numbers = SplitMix64(seed: seed)
     let mode: ResponseMode = seed % 4 == 3 ? .observe : .armed
     let planner = armed(Self.playbooks, mode: mode)
     var perMinute: [String: Int] = [:]
@@ -69,7 +70,7 @@ import Testing
 
   /// At any moment: a planner that is restored goes on as the one that was never stopped, and the same state is the same bytes.
   @Test(arguments: 0..<6 as Range<UInt64>) func aRestartForgetsNothing(_ seed: UInt64) throws {
-    var numbers = Sequence64(seed: 100 + seed)
+    var numbers = SplitMix64(seed: 100 + seed)
     var planner = armed(Self.playbooks)
     for i in 0..<200 {
       let (record, targets) = Self.random(&numbers, at: Int64(i) * 5)
@@ -95,7 +96,7 @@ import Testing
   }
 
   @Test func damagedStateIsRefusedAndChangesNothing() throws {
-    var numbers = Sequence64(seed: 9)
+    var numbers = SplitMix64(seed: 9)
     let planner = armed(Self.playbooks)
     for i in 0..<40 { _ = planner.plan(Self.random(&numbers, at: Int64(i)).0) }
     let bytes = planner.snapshot()
@@ -117,7 +118,7 @@ import Testing
 
   /// The body is hostile although its name is right.
   @Test func hostileStateIsRefused() {
-    var numbers = Sequence64(seed: 10)
+    var numbers = SplitMix64(seed: 10)
     let planner = armed(Self.playbooks)
     for i in 0..<40 { _ = planner.plan(Self.random(&numbers, at: Int64(i)).0) }
     let whole = planner.snapshot()

@@ -1,4 +1,5 @@
 // What is refused, where, and in which words; and what the defaults are.
+import PanguardTestKit
 import Playbooks
 import Primitives
 import Testing
@@ -162,7 +163,7 @@ import Testing
 
   /// Whatever the bytes are: no trap, and never a playbook beside an error of its own.
   @Test func hostileBytes() {
-    var numbers = Sequence64(seed: 4)
+    var numbers = SplitMix64(seed: 4)
     let seed = Array(Self.document("[block_ip, {notify: {executable: x, args: ['{decision}']}}]", "escalation: [10m, 1h]\n").utf8)
     for _ in 0..<3000 {
       var bytes = seed

@@ -5,20 +5,6 @@ import Playbooks
 import Primitives
 import RuleLanguage
 
-/// Sequential numbers that are the same in every run (SplitMix64).
-struct Sequence64 {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-  mutating func below(_ n: Int) -> Int { Int(next() % UInt64(n)) }
-}
-
 func set(_ text: String) -> PlaybookSet { PlaybookSet(reading: text, file: "p.yaml") }
 
 func decision(

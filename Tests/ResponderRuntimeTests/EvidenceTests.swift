@@ -3,6 +3,7 @@ import CLinux
 import Glibc
 import HostActions
 import PacketSources
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -42,14 +43,7 @@ import Testing
         decision: "d0123456789abcdef", networks: [CIDR(network)!], moments: [], since: span.since, until: span.until, packets: 1000, bytes: bytes)!)
   }
   private func frames(_ path: String) -> Int {
-    let bytes = Array((rawContents(path)))
-    var at = 0
-    let reader = CaptureReader { room in
-      let count = min(room.count, bytes.count - at)
-      bytes.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[at..<at + count])) }
-      at += count
-      return count
-    }
+    let reader = CaptureReader(bytes: rawContents(path))
     var count = 0
     while reader.next() != nil { count += 1 }
     return count

@@ -1,4 +1,5 @@
 // Archives, hostile ones first: nothing but bounded reading happens, and everything that is left out is said.
+import PanguardTestKit
 import Primitives
 import RuleImport
 import RuleLanguage
@@ -181,10 +182,10 @@ import TypedYAML
     for kind in ["zip", "gztar", "xztar", "tar"] {
       guard scratch.python("import shutil, os; os.rename(shutil.make_archive('set', '\(kind)', 'in'), 'set.bin')") else { return }
       let whole = try #require(scratch.read("set.bin"))
-      var random = SplitMix(state: 3)
+      var random = SplitMix64(seed: 3)
       for _ in 0..<100 {
         var bytes = whole
-        for _ in 0..<(1 + random.next(4)) { bytes[random.next(bytes.count)] = UInt8(random.next(256)) }
+        for _ in 0..<(1 + random.below(4)) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
         if let bundle = try? RuleBundle.read(bytes, file: "altered") { _ = RuleImporter.plan(bundle) }
       }
     }

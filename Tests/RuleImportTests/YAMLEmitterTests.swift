@@ -1,4 +1,5 @@
 // What is emitted reads back as what it was: awkward texts, every style, generated trees, and JSON on its way to YAML.
+import PanguardTestKit
 import Primitives
 import Testing
 import TypedYAML
@@ -45,7 +46,7 @@ import TypedYAML
   }
 
   @Test func generatedTreesComeBack() {
-    var random = SplitMix(state: 7)
+    var random = SplitMix64(seed: 7)
     for _ in 0..<500 {
       let node = Node.mapping([("root", random.tree(depth: 4))])
       let back = back(node)
@@ -100,29 +101,20 @@ import TypedYAML
   }
 }
 
-/// The generator of Steele, Lea and Flood, for trees that are the same in each run.
-struct SplitMix {
-  var state: UInt64
-  mutating func next(_ bound: Int) -> Int {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return Int((z ^ (z >> 31)) % UInt64(bound))
-  }
+extension SplitMix64 {
   mutating func text() -> String {
     let pool: [Unicode.Scalar] = [
       "a", "Z", "0", " ", "\n", ":", "#", "-", "'", "\"", "\\", "{", "[", "|", ">", "%", "é", "\u{2028}", "\t", "\u{1}", "😀", "*",
     ]
     var out = ""
-    for _ in 0..<next(12) { out.unicodeScalars.append(pool[next(pool.count)]) }
+    for _ in 0..<below(12) { out.unicodeScalars.append(pool[below(pool.count)]) }
     return out
   }
   mutating func tree(depth: Int) -> Node {
-    switch depth == 0 ? 0 : next(4) {
-    case 1: return .list((0..<next(5)).map { _ in tree(depth: depth - 1) })
-    case 2, 3: return .mapping((0..<next(5)).map { ("k\($0)" + text().filter { $0 != "\n" }, tree(depth: depth - 1)) })
-    default: return next(5) == 0 ? .plain(["true", "12", "null", "1.5"][next(4)]) : .text(text())
+    switch depth == 0 ? 0 : below(4) {
+    case 1: return .list((0..<below(5)).map { _ in tree(depth: depth - 1) })
+    case 2, 3: return .mapping((0..<below(5)).map { ("k\($0)" + text().filter { $0 != "\n" }, tree(depth: depth - 1)) })
+    default: return below(5) == 0 ? .plain(["true", "12", "null", "1.5"][below(4)]) : .text(text())
     }
   }
 }

@@ -1,4 +1,5 @@
 // Documents of the methods signature, trace and semantic: what they are read as, and what is refused where.
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Testing
@@ -139,7 +140,7 @@ private func errors(_ set: RuleSet) -> [String] { set.diagnostics.filter { $0.se
     #expect(errors(set).contains { $0.contains(message) }, "\(errors(set))")
   }
 
-  // MARK: Numbers
+  // MARK: SplitMix64
 
   @Test(arguments: [
     ("0", "0"), ("-0.00", "0"), ("1", "1"), ("1.0", "1"), ("100", "1e2"), ("1e2", "1e2"), ("0.0150", "15e-3"), ("-15E-3", "-15e-3"),

@@ -1,4 +1,5 @@
 // Profiles: the standard's set operation as tables, inheritance and its errors, and every refusal with its place.
+import PanguardTestKit
 import Primitives
 import Testing
 
@@ -31,7 +32,7 @@ private func document(_ id: String, _ inclusions: String, _ exclusions: String =
   """
 }
 
-/// Numbers of the rules in the corpus, or the messages of the errors.
+/// SplitMix64 of the rules in the corpus, or the messages of the errors.
 private func resolve(_ text: String, _ id: String = "p") -> [String] {
   let library = ProfileReader.load(text, file: "p.yaml")
   let errors = library.diagnostics.filter { $0.severity == .error }

@@ -1,5 +1,6 @@
 // Directories of rules, the corpus, hostile files, and lint.
 import Glibc
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Testing
@@ -181,7 +182,7 @@ import Testing
       "detection", "conditions", "[]", "{}", "~", "\n", "- ", ": ", "9223372036854775808", "-1", "\\u{110000}", "&a ", "*a", "'", "any of them", "(",
       "\t",
     ]
-    var random = Numbers(seed: 3)
+    var random = SplitMix64(seed: 3)
     for round in 0..<3000 {
       var bytes = seeds[round % seeds.count]
       for _ in 0..<(1 + random.below(3)) {

@@ -1,5 +1,6 @@
 // What a rule means once it is read: every shape of ATR and of the host profile, as tables.
 import Events
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Testing
@@ -175,7 +176,7 @@ func outline(_ expression: Expression) -> String {
 
   /// The expression against a truth table: all three-name expressions of a random generator agree with a direct evaluation.
   @Test func expressionsAgreeWithATruthTable() {
-    var random = Numbers(seed: 7)
+    var random = SplitMix64(seed: 7)
     func build(_ depth: Int) -> (text: String, value: (Int) -> Bool) {
       switch depth == 0 ? 0 : random.below(4) {
       case 0:
@@ -500,18 +501,4 @@ func outline(_ expression: Expression) -> String {
         "evasion_tests lines(\"d\") x1 1s auto true",
       ])
   }
-}
-
-/// Deterministic numbers (SplitMix64).
-struct Numbers {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-  mutating func below(_ n: Int) -> Int { Int(next() % UInt64(max(1, n))) }
 }

@@ -1,7 +1,8 @@
 // What the world does to a file: wrong modes, a second writer, another version, no room, damage, sudden death.
 import Detection
-import GRDB
 import Glibc
+import GRDB
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Testing
@@ -17,18 +18,6 @@ private func error(_ body: () throws -> Void) -> StorageError? {
   }
 }
 private func code(_ body: () throws -> Void) -> StorageError.Code? { error(body)?.code }
-
-/// SplitMix64.
-private struct Generator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-}
 
 private func batch(_ number: Int, size: Int = 10) -> CommitBatch {
   CommitBatch(
@@ -340,7 +329,7 @@ private func batch(_ number: Int, size: Int = 10) -> CommitBatch {
     try store.run { _ = try Row.fetchAll($0, sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
     for n in 40..<50 { try store.commit(batch(n)) }
     let files = ["panguard.db", "panguard.db-wal"].map { ($0, read(directory / $0) ?? []) }
-    var random = Generator(state: 5)
+    var random = SplitMix64(seed: 5)
     var recovered = 0
     for _ in 0..<120 {
       let copy = try TemporaryDirectory()
@@ -374,7 +363,7 @@ private func batch(_ number: Int, size: Int = 10) -> CommitBatch {
     for n in 0..<30 { try store.commit(batch(n, size: 5)) }
     let database = read(directory / "panguard.db") ?? []
     let journal = read(directory / "panguard.db-wal") ?? []
-    var random = Generator(state: 6)
+    var random = SplitMix64(seed: 6)
     var seen: Set<Int> = []
     for round in 0..<80 {
       let copy = try TemporaryDirectory()

@@ -1,4 +1,5 @@
 // Documents and their places, one problem for each malformed document, and hostile streams.
+import PanguardTestKit
 import Primitives
 import Testing
 import TypedYAML
@@ -175,7 +176,7 @@ func outline(_ node: Node) -> String {
       - !!str tagged
       - ~
       """.utf8)
-    var random = SplitMix(seed: 1)
+    var random = SplitMix64(seed: 1)
     for _ in 0..<4000 {
       var bytes = seed
       for _ in 0..<(1 + random.below(4)) {
@@ -194,18 +195,4 @@ func outline(_ node: Node) -> String {
       for document in documents { _ = outline(document.root) }
     }
   }
-}
-
-/// Deterministic numbers (SplitMix64).
-struct SplitMix {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-  mutating func below(_ n: Int) -> Int { Int(next() % UInt64(max(1, n))) }
 }

@@ -1,21 +1,12 @@
 // Random decisions and random damage, the same in every run.
 import Detection
 import Events
+import PanguardTestKit
 import Primitives
 import RuleLanguage
 import Scoring
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Generator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-  mutating func below(_ n: Int) -> Int { Int(next() % UInt64(n)) }
+extension SplitMix64 {
   mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
 
   mutating func text() -> String {
