@@ -98,7 +98,9 @@ struct KillPolicy {
     func protected(_ why: String) -> KillRefusal { KillRefusal("protected", "process \(facts.pid) (\(facts.name)) is \(why)") }
     let isOfSystem = facts.uid < firstOrdinaryUser || facts.effectiveUID < firstOrdinaryUser
     if facts.pid == 1 { return protected("the first process") }
-    if facts.isKernelThread || facts.pid == 2 || facts.parent == 2 { return protected("a thread of the kernel") }
+    if facts.isKernelThread { return protected("a thread of the kernel") }
+    // In a container 2 is anybody's number.
+    if facts.parent == 2, parentOf(2)?.isKernelThread == true { return protected("a helper of the kernel") }
     if facts.pid == own || facts.parent == own { return protected("the responder's own") }
     if isOfSystem, facts.name.hasPrefix("panguard") { return protected("Panguard's") }
     for unit in facts.units {

@@ -21,10 +21,18 @@ import Testing
       var parent = ProcessFacts(pid: pid)
       parent.name = pid == 700 ? "sshd-session" : "bash"
       parent.uid = pid == 700 ? 0 : 1001
+      if pid == 2 { parent.flags |= 0x0020_0000 }
       return parent
     }
     policy.nameOf = { $0 == 1002 ? "backup" : "u\($0)" }
     return policy
+  }
+
+  /// There process 2 is whatever was started second.
+  @Test func inAContainerProcess2IsNotTheKernels() {
+    var policy = policy
+    policy.parentOf = { ProcessFacts(pid: $0) }
+    #expect(policy.refusal(facts { $0.parent = 2 }) == nil && policy.refusal(facts { $0.pid = 2 }) == nil)
   }
 
   static let table: [(what: String, code: String?, change: @Sendable (inout ProcessFacts) -> Void)] = [
