@@ -16,11 +16,17 @@ import Testing
     mkdir(d["state"], 0o700)
     let script = """
       mount -t tmpfs -o size=16m,mode=0700 none $D/state || exit 9
+      # All at once: half an answer would be taken for one.
+      answer() { cat > $D/answer.new; mv $D/answer.new $D/answer; }
       while read word; do
         case $word in
-          fill) cat /dev/zero > $D/state/filler 2> /dev/null; echo filled > $D/answer ;;
-          free) rm $D/state/filler; echo freed > $D/answer ;;
-          lines) sqlite3 -readonly $D/state/panguard.db 'select sum(lines) from checkpoints' > $D/answer.new; mv $D/answer.new $D/answer ;;
+          fill)
+            # An emptied journal: else what comes next may find room in it.
+            sqlite3 $D/state/panguard.db 'pragma wal_checkpoint(truncate)' > /dev/null
+            cat /dev/zero > $D/state/filler 2> /dev/null
+            echo filled | answer ;;
+          free) rm $D/state/filler; echo freed | answer ;;
+          lines) sqlite3 -readonly $D/state/panguard.db 'select sum(lines) from checkpoints' | answer ;;
         esac
       done < $D/words &
       exec $P run --user root --config $D/config.yaml --state $D/state --rules $R
