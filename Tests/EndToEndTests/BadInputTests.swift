@@ -52,7 +52,7 @@ import Testing
     chmod(d["auth.log"], 0o644)
     #expect(eventually { errors().contains("can be read again") }, "\(errors())")
     agent.signal(SIGTERM)
-    #expect(agent.wait(seconds: 20) == 0)
+    #expect(agent.wait(seconds: 120) == 0)
     #expect(errors().contains("10 events"), "\(errors())")
   }
 

@@ -179,7 +179,7 @@ import Testing
     #expect(try eventually { try shown("filtered") == stored.filter { $0.subject.source == Workload.address(1) && $0.ruleID == "ATR-2026-90001" } })
     for child in [all, new, filtered] {
       child.signal(SIGINT)
-      #expect(child.wait(seconds: 5) == 0)
+      #expect(child.wait(seconds: 120) == 0)
     }
     #expect(agent.stop() == 0)
   }

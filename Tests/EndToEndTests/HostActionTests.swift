@@ -115,7 +115,7 @@ import Testing
     let other = s.sleeper()
     let file = s.file("dropper")
     s.report(user: "mallory", pid: malware.pid, file: file)
-    #expect(malware.wait(seconds: 20) == 128 + SIGKILL, "\(s.agent.errors)")
+    #expect(malware.wait(seconds: 120) == 128 + SIGKILL, "\(s.agent.errors)")
     #expect(eventually { access(file, F_OK) != 0 } && other.isRunning && spared.isRunning, "\(s.agent.errors)")
     #expect(eventually { s.d.contents("out/paged").last == 0x0a }, "\(s.agent.errors)")
     let paged = String(decoding: s.d.contents("out/paged"), as: UTF8.self).split(separator: "\n")
@@ -171,7 +171,7 @@ import Testing
         kill(try #require(s.agent.process("responder")), SIGKILL)
       }
       s.report(user: "user\(i)", pid: malware.pid, file: s.file("file\(i)"))
-      #expect(malware.wait(seconds: 30) == 128 + SIGKILL, "\(i) \(s.agent.errors)")
+      #expect(malware.wait(seconds: 120) == 128 + SIGKILL, "\(i) \(s.agent.errors)")
       if i == 0 { s.agent.signalEngine(SIGKILL) }
       #expect(eventually { access(s.d["file\(i)"], F_OK) != 0 }, "\(i) \(s.agent.errors)")
       #expect(eventually { s.agent.status()?.response.responder.hasPrefix("ready") == true }, "\(s.agent.errors)")

@@ -278,7 +278,7 @@ final class RunningAgent {
   @discardableResult
   func stop(_ signal: Int32 = SIGTERM) -> Int32? {
     child.signal(signal)
-    return child.wait(seconds: 20)
+    return child.wait(seconds: 120)
   }
   func killAtOnce() {
     child.signal(SIGKILL)

@@ -140,7 +140,7 @@ import Testing
     d.rename("rules/new.tmp", "rules/b.yaml")
     #expect(shows("1 of 1 cases passed, 1 rules; waiting"))
     child.signal(SIGINT)
-    #expect(child.wait(seconds: 20) == 0)
+    #expect(child.wait(seconds: 120) == 0)
   }
 
   /// TAB offers ids and fields.

@@ -73,7 +73,7 @@ import Testing
   @Test func withoutSourcesItNamesTheReplay() {
     let d = TemporaryDirectory()
     let agent = RunningAgent(d, sources: [])
-    #expect(agent.child.wait(seconds: 20) == 3)
+    #expect(agent.child.wait(seconds: 120) == 3)
     #expect(agent.errors.contains("replay"), "\(agent.errors)")
     #expect(!d.exists("state/control.sock"))
   }
@@ -110,7 +110,7 @@ import Testing
     func lines() -> Int64 { (try? DecisionStore(directory: d["state"], readOnly: true).checkpoints().reduce(0) { $0 + $1.lines }) ?? 0 }
     #expect(eventually { lines() == expected }, "\(lines()) of \(expected); \(errors())")
     agent.signal(SIGTERM)
-    #expect(agent.wait(seconds: 20) == 0)
+    #expect(agent.wait(seconds: 120) == 0)
     #expect(errors().contains("reading /var/log/auth.log") && errors().contains("not reading journal: "), "\(errors())")
   }
 

@@ -180,7 +180,7 @@ import Testing
     #expect(agent.isUp(), "\(agent.errors)")
     let engine = agent.engine
     agent.killAtOnce()
-    #expect(eventually(seconds: 5) { kill(engine, 0) != 0 || facts(engine)["State"]?.hasPrefix("Z") ?? true })
+    #expect(eventually(seconds: 120) { kill(engine, 0) != 0 || facts(engine)["State"]?.hasPrefix("Z") ?? true })
   }
 
   /// An engine that hangs does not keep the supervisor from ending: the second request kills it.
@@ -194,7 +194,7 @@ import Testing
     usleep(300_000)
     #expect(agent.child.isRunning)
     agent.child.signal(SIGINT)
-    #expect(agent.child.wait(seconds: 10) == 3)
+    #expect(agent.child.wait(seconds: 120) == 3)
     #expect(agent.errors.contains("engine does not end; it is killed"), "\(agent.errors)")
   }
 

@@ -35,7 +35,7 @@ import Testing
     for name in names {
       let unit = "\(ServiceUnitTests.directory)/\(name)"
       let place = "s#=/usr/(lib/panguard|bin)/panguard[a-z-]*#=/bin/true#; /^Documentation=/d"
-      _ = Child(["/bin/sed", "-E", place, unit], output: d[name], errors: d["err"]).wait(seconds: 20)
+      _ = Child(["/bin/sed", "-E", place, unit], output: d[name], errors: d["err"]).wait(seconds: 120)
     }
     let (code, text) = run([ServiceUnitTests.analyze, "verify"] + names.map { d[$0] }, d)
     #expect(code == 0, "\(text)")

@@ -64,7 +64,7 @@ import Testing
     #expect(eventually { errors().contains("the store works again") }, "\(errors())")
     #expect(eventually { ask("lines") == "\(40 * 44)" }, "\(ask("lines"))")
     agent.signal(SIGTERM)
-    #expect(agent.wait(seconds: 20) == 0)
+    #expect(agent.wait(seconds: 120) == 0)
     #expect(errors().contains("\(grouped(40 * 44)) events"), "\(errors())")
   }
 
@@ -104,7 +104,7 @@ import Testing
     mkdir(d["state"], 0o755)
     chmod(d["state"], 0o755)
     let agent = RunningAgent(d)
-    #expect(agent.child.wait(seconds: 20) == 3)
+    #expect(agent.child.wait(seconds: 120) == 3)
     #expect(agent.errors.contains("chmod 700"), "\(agent.errors)")
   }
 }

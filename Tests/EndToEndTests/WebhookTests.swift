@@ -113,7 +113,7 @@ import Testing
     #expect(agent.isUp() && eventually { agent.status()?.response.uplink.contains("webhooks ops") == true }, "\(agent.errors)")
     #expect(ask(agent, "arm").status == 0)
     first.child.signal(SIGKILL)
-    _ = first.child.wait(seconds: 5)
+    _ = first.child.wait(seconds: 120)
     attack("192.0.2.2", d, pid: 1000)
     #expect(eventually { agent.status()?.response.uplink.contains(" wait") == true }, "\(agent.status()?.response.uplink ?? "")")
     #expect(ask(agent, "status").text.contains("uplink: ready; webhooks ops: "))

@@ -14,7 +14,7 @@ import Testing
     try lab.talk(lab.outside, ["tcp", lab.own, "7000", "1000000"])
     usleep(300_000)
     capture.signal(SIGINT)
-    #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+    #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
     #expect(capture.output.contains("frames written, 0 dropped by the kernel"), "\(capture.output)")
     let found = frames(contents(file))
     // Nobody listens there: the host's answers (ICMP) quote what they answer.
@@ -69,7 +69,7 @@ import Testing
       capture.signal(SIGCONT)
       usleep(500_000)
       capture.signal(SIGINT)
-      #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+      #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
       return frames(contents(file)).count
     }
     #expect(try captured([], "shipped") == 500)
@@ -87,7 +87,7 @@ import Testing
     usleep(500_000)
     #expect(reader.until { reader.counters["frames:cable", default: 0] >= 10 }, "\(reader.counters)")
     capture.signal(SIGTERM)
-    #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+    #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
     #expect(reader.until { reader.isAtEnd })
     #expect(reader.problem == nil)
     let tcp = reader.events.first { $0["event.action"] == "network_flow" && $0["destination.port"] == "7000" }
@@ -109,7 +109,7 @@ import Testing
       try lab.talk(lab.host, ["udp", "127.0.0.1", "9", "10", "1", "loop-"])
       usleep(300_000)
       capture.signal(SIGINT)
-      #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+      #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
       let found = frames(contents(file))
       // `any` sees a frame of the loopback come, and not go.
       #expect(found.count == 10 && found.allSatisfy { $0.contains("loop-") }, "\(interface): \(found.count)")
@@ -133,7 +133,7 @@ import Testing
     usleep(500_000)
     #expect(reader.until { reader.counters["frames:any", default: 0] >= 3 }, "\(reader.counters)")
     capture.signal(SIGTERM)
-    #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+    #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
     #expect(reader.until { reader.isAtEnd })
     #expect(reader.events.contains { $0["source.ip"] == lab.peer && $0["destination.port"] == "9" }, "\(reader.events)")
     #expect(reader.problem == nil && reader.notices.isEmpty, "\(reader.notices)")
@@ -155,14 +155,14 @@ import Testing
     #expect(capture.wait(seconds: 0) == nil, "\(capture.output)")
     try lab.ip("link add second type veth peer name second-peer")
     try lab.ip("link set second up")
-    #expect(capture.wait(seconds: 10) == 3, "\(capture.output)")
+    #expect(capture.wait(seconds: 120) == 3, "\(capture.output)")
     #expect(capture.output.contains("second is there now"), "\(capture.output)")
     let again = try lab.capture(["--socket", lab.directory + "/c.sock", "--interface", "first", "--interface", "second"])
     try lab.ip("link delete first")
     #expect(again.waitFor("first: "), "\(again.output)")
     #expect(again.wait(seconds: 0) == nil, "\(again.output)")
     try lab.ip("link delete second")
-    #expect(again.wait(seconds: 10) == 3, "\(again.output)")
+    #expect(again.wait(seconds: 120) == 3, "\(again.output)")
     #expect(again.output.contains("no interface is left"), "\(again.output)")
   }
 
@@ -194,7 +194,7 @@ import Testing
     let other = try Command(["ip", "netns", "exec", lab.host, CaptureLaboratory.program, "--socket", path, "--interface", "cable"])
     #expect(other.wait() == 3 && other.output.contains("another capture is running"), "\(other.output)")
     capture.signal(SIGTERM)
-    #expect(capture.wait(seconds: 10) == 0)
+    #expect(capture.wait(seconds: 120) == 0)
   }
 
   @Test func aRingOfFilesStaysWithinItsBound() throws {
@@ -205,13 +205,13 @@ import Testing
     for _ in 0..<5 { try lab.talk(lab.outside, ["tcp", lab.own, "7000", "1000000"]) }
     usleep(300_000)
     capture.signal(SIGINT)
-    #expect(capture.wait(seconds: 10) == 0, "\(capture.output)")
+    #expect(capture.wait(seconds: 120) == 0, "\(capture.output)")
     let sizes = (0..<3).map { contents("\(file).\($0)").count }
     #expect(sizes.allSatisfy { $0 > 24 && $0 <= 1_048_576 }, "\(sizes)")
     // One file alone ends when it is full.
     let single = try lab.capture(["--interface", "cable", "--write", file, "--ring-bytes", "1048576"])
     for _ in 0..<2 { try lab.talk(lab.outside, ["tcp", lab.own, "7000", "1000000"]) }
-    #expect(single.wait(seconds: 10) == 0 && single.output.contains("the file is full"), "\(single.output)")
+    #expect(single.wait(seconds: 120) == 0 && single.output.contains("the file is full"), "\(single.output)")
     // Not through a link.
     symlink("/etc/hostname", lab.directory + "/link")
     let refused = try Command([

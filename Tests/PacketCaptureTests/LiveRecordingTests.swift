@@ -42,10 +42,10 @@ import Testing
       // It listens all the same.
       #expect(second.waitFor("ready") && second.output.contains("another capture records into it"), "\(second.output)")
       second.signal(SIGTERM)
-      #expect(second.wait(seconds: 10) == 0)
+      #expect(second.wait(seconds: 120) == 0)
       // However it ends.
       capture.signal(run == 0 ? SIGKILL : SIGTERM)
-      _ = capture.wait(seconds: 10)
+      _ = capture.wait(seconds: 120)
     }
     let whole = contents(ring + "/recording.00.pcapng")
     for text in ["recorded0x000004", "loopback0x000000", "recorded1x000000", "loopback1x000004"] { #expect(whole.contains(text), "\(text)") }
@@ -81,7 +81,7 @@ import Testing
       reader.until { reader.notices.contains { $0.contains("recording.00.pcapng: has another name too; nothing is recorded") } }, "\(reader.notices)")
     #expect(contents(lab.directory + "/backup").isEmpty)
     capture.signal(SIGTERM)
-    #expect(capture.wait(seconds: 10) == 0)
+    #expect(capture.wait(seconds: 120) == 0)
   }
 
   @Test func aFullDiskCostsNoEvent() throws {
@@ -115,6 +115,6 @@ import Testing
         + ["--since", "0", "--until", "\(Int64.max)", "--packets", "100000", "--bytes", "100000000"])
     #expect(cut.wait() == 0 && !cut.output.contains("behind it is missing"), "\(cut.output)")
     capture.signal(SIGTERM)
-    #expect(capture.wait(seconds: 10) == 0)
+    #expect(capture.wait(seconds: 120) == 0)
   }
 }
