@@ -9,8 +9,8 @@ import Glibc
 /// Names as libseccomp has them; one that this architecture has not is passed over.
 enum SystemCalls {
   static let allowed: [String] = [
-    // Memory, threads, time. What libdispatch asks of setpriority the kernel refuses, and it prints a line; answered as if it were done, its
-    // monitor of threads would start, which reads /proc and ends the process where it cannot.
+    // Memory, threads, time. setpriority is what a worker thread of libdispatch asks first. None of ours starts one: its monitor reads /proc
+    // and ends the process where it cannot (the store's KeptQueue sees to it).
     "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "membarrier", "futex", "futex_waitv", "rseq", "set_robust_list", "get_robust_list",
     "set_tid_address", "arch_prctl", "exit", "exit_group", "restart_syscall", "sched_yield", "sched_getaffinity", "getcpu", "setpriority",
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "timerfd_create", "timerfd_settime",

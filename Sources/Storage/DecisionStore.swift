@@ -183,7 +183,7 @@ public final class DecisionStore {
       try db.execute(sql: "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -4096; PRAGMA mmap_size = 0")
     }
     do {
-      queue = try DatabaseQueue(path: directory.databasePath, configuration: configuration)
+      queue = try KeptQueue.open(directory.databasePath, configuration)
     } catch {
       throw failure(error)
     }
@@ -260,7 +260,7 @@ public final class DecisionStore {
   private static func salvageCheckpoints(_ path: String) -> ([Checkpoint], isComplete: Bool) {
     var found: [Checkpoint] = []
     do {
-      let queue = try DatabaseQueue(path: path)
+      let queue = try KeptQueue.open(path)
       defer { try? queue.close() }
       try queue.inDatabase { db in
         let rows = try Row.fetchCursor(db, sql: Checkpoint.select)
