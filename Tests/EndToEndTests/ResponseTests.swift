@@ -172,7 +172,7 @@ import Testing
     #expect(network.table?.contains("10.88.0.3 timeout 10m") == true || network.table?.contains("timeout 9m") == true, "\(network.table ?? "")")
 
     // Nor does it need a session that can be seen: who comes into a container from outside has none there.
-    #expect(ask(agent, "arm", "--confirm-within", "30s").status == 0)
+    #expect(ask(agent, "disarm").status == 0 && ask(agent, "arm", "--confirm-within", "30s").status == 0)
     let visitor = run(
       ["/usr/bin/unshare", "--pid", "--fork", "--mount-proc", Product.panguard, "arm", "--confirm", "--state", agent.state],
       environment: Product.environment)
