@@ -181,18 +181,22 @@ final class Cable {
     #expect(agent.stop() == 0)
   }
 
-  @Test func flowsAreShownOnTheScreen() {
+  @Test(arguments: [("jsonl", "\"dns.question.name\":\"shown.example\""), ("table", "query A shown.example")])
+  func flowsAreShownOnTheScreen(format: String, wanted: String) {
     guard let cable = Cable.make() else { return }
     let d = TemporaryDirectory()
     let child = Child(
-      cable.inside + [Product.panguard, "capture", "--interface", "cable", "--filter", "udp"], output: d["out"], errors: d["err"])
+      cable.inside + [Product.panguard, "capture", "--interface", "cable", "--filter", "udp", "--format", format], output: d["out"],
+      errors: d["err"])
     #expect(eventually { String(decoding: d.contents("err"), as: UTF8.self).contains("ready") })
     cable.ask("shown.example", times: 2)
-    let wanted = "\"dns.question.name\":\"shown.example\""
     #expect(
       eventually { String(decoding: d.contents("out"), as: UTF8.self).contains(wanted) }, "\(String(decoding: d.contents("err"), as: UTF8.self))")
+    #expect(String(decoding: d.contents("out"), as: UTF8.self).hasPrefix(format == "table" ? "FRAME    TIME (UTC)" : "{"))
     child.signal(SIGKILL)
     child.wait()
+    let both = panguard("capture", "--interface", "lo", "--write", d["x"], "--format", "table")
+    #expect(both.status == 2 && both.errors.contains("--format goes without --write"), "\(both)")
     let wrong = panguard("capture", "--interface", "lo", "--count", "3")
     #expect(wrong.status == 2 && wrong.errors.contains("--write"), "\(wrong)")
   }
