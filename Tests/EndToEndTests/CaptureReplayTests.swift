@@ -69,7 +69,8 @@ import Testing
       fortnight.wait(seconds: 6 * 3600)
     }
     d.append(fortnight.pcap, to: "fortnight.pcap")
-    let learned = panguard(["baseline", "learn", "--quiet", "-o", d["b"]] + Self.rules.flatMap { ["--rules", $0] } + ["--pcap", d["fortnight.pcap"]])
+    let learned = panguard(
+      ["baseline", "learn", "--quiet", "-o", d["b"]] + Self.rules.flatMap { ["--rules", $0] } + ["--pcap", d["fortnight.pcap"]])
     #expect(learned.status == 0 && learned.text.contains("0 lines, ") && learned.text.contains("tls_client"), "\(learned)")
     var today = CaptureBuilder()
     today.wait(seconds: 15 * 86_400)

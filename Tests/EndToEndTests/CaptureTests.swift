@@ -3,6 +3,7 @@
 import AgentRuntime
 import Glibc
 import Primitives
+import Storage
 import Testing
 
 /// A host and somebody who talks to it, joined by a cable.
@@ -154,6 +155,36 @@ final class Cable {
       }, "\(agent.errors)")
     #expect(agent.stop() == 0, "\(agent.errors)")
     #expect(kill(process, 0) != 0)
+  }
+
+  /// What the network detectors learned is stored at the end, and taken up at the next start; where it is damaged that is said.
+  @Test(arguments: [("panguard network memory 1\nused 4242\n", true), ("used 4242\n", false)])
+  func whatWasLearnedOfTheNetworkSurvives(stored: String, isWhole: Bool) throws {
+    guard let cable = Cable.make() else { return }
+    let d = TemporaryDirectory()
+    func run(_ agent: RunningAgent) {
+      #expect(
+        eventually {
+          cable.ask("beacon.example")
+          return row(agent, "network:cable")?.lines ?? 0 > 0
+        }, "\(agent.errors)")
+      #expect(agent.stop() == 0, "\(agent.errors)")
+    }
+    func memory(_ agent: RunningAgent) throws -> String {
+      String(decoding: try agent.store().responseState(Agent.networkMemoryKey) ?? [], as: UTF8.self)
+    }
+    let first = agent(d, cable)
+    run(first)
+    #expect(try memory(first) == "panguard network memory 1\n")
+    let store = try DecisionStore(directory: first.state)
+    var batch = CommitBatch(decisions: [])
+    batch.response.state.append((Agent.networkMemoryKey, Array(stored.utf8)))
+    _ = try store.commit(batch)
+    store.close()
+    let second = agent(d, cable)
+    run(second)
+    #expect(second.errors.contains("what was learned about the network could not be taken up") != isWhole, "\(second.errors)")
+    #expect(try memory(second) == (isWhole ? stored : "panguard network memory 1\n"))
   }
 
   /// Not asked for, not started.
