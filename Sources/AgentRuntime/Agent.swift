@@ -174,6 +174,11 @@ public final class Agent {
       }
       baselineStored = pipeline.detector.baseline.newest
     }
+    if hooks.capture != nil, let bytes = try store.responseState(Agent.networkMemoryKey) {
+      do { try pipeline.detector.resume(networkMemory: bytes) } catch {
+        report(.warning("what was learned about the network could not be taken up, learning begins anew: \(error)"))
+      }
+    }
     capture = hooks.capture.map { [pipeline] in CaptureFeed($0, pipeline) }
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
@@ -365,7 +370,7 @@ public final class Agent {
       if isDirty, isUrgent || pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     hooks.moment(.stopping)
-    if isDirty || isBaselineDirty { commit(isLast: true) }
+    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
     if storeProblem == nil { responder.finish() }
     syslog?.flush()
     if let storeProblem {
@@ -391,7 +396,7 @@ public final class Agent {
       hooks.moment(.ready)
       return outcome
     }
-    if isDirty || isBaselineDirty { commit(isLast: true) }
+    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
     if let storeProblem {
       let problem = "not reloaded: \(storeProblem); the rules and the configuration stay as they were"
       report(.warning(problem))
@@ -629,6 +634,10 @@ public final class Agent {
   private var isBaselineDirty: Bool { configuration.usesBaseline && pipeline.detector.baseline.newest != baselineStored }
   private var baselineStored = EventTime.distantPast
   private var baselineStoredAt = MonotonicTime.now()
+  public static let networkMemoryKey = "network memory"
+  private var isNetworkDirty: Bool { capture != nil && pipeline.detector.networkCounters.events != networkStored }
+  private var networkStored: UInt64 = 0
+  private var networkStoredAt = MonotonicTime.now()
 
   /// Decisions and the places of their lines, in one transaction; then they are shown.
   private func commit(isLast: Bool = false) {
@@ -641,6 +650,9 @@ public final class Agent {
     let isBaselineDue = isBaselineDirty && MonotonicTime.now() - baselineStoredAt >= Limits.baselineStoreInterval.count
     let storesBaseline = configuration.usesBaseline && (isLast || isBaselineDue)
     if storesBaseline { batch.response.state.append((Agent.baselineKey, pipeline.detector.baseline.snapshot())) }
+    let isNetworkDue = isNetworkDirty && MonotonicTime.now() - networkStoredAt >= Limits.baselineStoreInterval.count
+    let storesNetwork = isNetworkDirty && (isLast || isNetworkDue)
+    if storesNetwork { batch.response.state.append((Agent.networkMemoryKey, pipeline.detector.networkMemory)) }
     for file in files {
       guard let checkpoint = file.tail.checkpoint else { continue }
       let lines = file.lane.lines - file.acknowledgedLines
@@ -673,6 +685,7 @@ public final class Agent {
     }
     storeProblem = nil
     if storesBaseline { (baselineStored, baselineStoredAt) = (pipeline.detector.baseline.newest, MonotonicTime.now()) }
+    if storesNetwork { (networkStored, networkStoredAt) = (pipeline.detector.networkCounters.events, MonotonicTime.now()) }
     silences.removeAll()
     lastCommit = MonotonicTime.now()
     isDirty = false

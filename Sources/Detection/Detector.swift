@@ -170,6 +170,10 @@ public struct Detector: ~Copyable {
     self.baseline = baseline
   }
 
+  /// What the network detectors must know after a restart (NetworkMemory.swift).
+  public var networkMemory: [UInt8] { network.memory() }
+  public mutating func resume(networkMemory: [UInt8]) throws(NetworkMemoryError) { try network.resume(memory: networkMemory) }
+
   /// Lets the baseline write into the event what it thinks of it, for the rules to read, and feeds it.
   @inline(__always)
   public mutating func process(judging event: inout Event, isWarmUp: Bool = false) -> [Decision] {

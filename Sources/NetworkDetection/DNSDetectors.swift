@@ -21,7 +21,8 @@ struct DNSDetectors: ~Copyable {
 
   var drops: [(cause: String, count: UInt64)] {
     [
-      ("dns_tunnels", tunnel.evictions), ("dns_clients", burst.evictions &+ resolver.evictions), ("dns_public_names", rebinding.evictions),
+      ("domains evicted from the DNS tunnel detector", tunnel.evictions),
+      ("DNS clients forgotten", burst.evictions &+ resolver.evictions), ("public names evicted from the rebinding detector", rebinding.evictions),
     ]
   }
 }

@@ -18,6 +18,18 @@ struct ListenerDetector: ~Copyable {
     [("hosts evicted from the listener detector", hosts.evictions), ("listeners evicted", listeners.evictions)]
   }
 
+  func forEachMemory(_ body: (NetworkMemoryEntry) -> Void) {
+    hosts.forEachOldestFirst { body(.host($0, since: $1)) }
+    listeners.forEachOldestFirst { body(.listener($0, since: $1)) }
+  }
+  mutating func take(_ entry: NetworkMemoryEntry) {
+    switch entry {
+    case .host(let host, let since): hosts.update(host, make: { since }) { $0 = since }
+    case .listener(let listener, let since): listeners.update(listener, make: { since }) { $0 = since }
+    case .used: break
+    }
+  }
+
   mutating func observe(
     _ flow: FlowFacts, at time: EventTime, _ configuration: NetworkDetectionConfiguration, into findings: inout [NetworkFinding]
   ) {

@@ -106,6 +106,17 @@ public struct NetworkDetectors: ~Copyable {
     }
   }
 
+  func forEachMemory(_ body: (NetworkMemoryEntry) -> Void) {
+    listeners.forEachMemory(body)
+    outbound.forEachMemory(body)
+  }
+  mutating func take(_ entry: NetworkMemoryEntry) {
+    switch entry {
+    case .host, .listener: listeners.take(entry)
+    case .used(let place): outbound.takeUsed(place)
+    }
+  }
+
   /// What tables had no room for, by cause.
   public var drops: [(cause: String, count: UInt64)] {
     scans.drops + floods.drops + lateral.drops + listeners.drops + arp.drops + outbound.drops + names.drops

@@ -6,11 +6,26 @@ import Events
 import Primitives
 
 struct NewService: ~Copyable {
-  private var used = [UInt64](repeating: 0, count: 2 * 65_536 / 64)
+  /// Ports of TCP, then of UDP.
+  static let places = 2 * 65_536
+  private var used = [UInt64](repeating: 0, count: NewService.places / 64)
+  /// What is in use was learned by an earlier run.
+  private var isResumed = false
   private var day: Int64 = 0
   private var told = 0
   private(set) var suppressed: UInt64 = 0
   static let mostPerDay = 20
+
+  func forEachUsed(_ body: (Int) -> Void) {
+    for (index, word) in used.enumerated() where word != 0 {
+      for bit in 0..<64 where word & 1 << UInt64(bit) != 0 { body(index * 64 + bit) }
+    }
+  }
+  /// `place`: below `places`.
+  mutating func takeUsed(_ place: Int) {
+    used[place >> 6] |= 1 << UInt64(place & 63)
+    isResumed = true
+  }
 
   mutating func observe(_ flow: FlowFacts, _ name: ServerName, at time: EventTime, isLearning: Bool, into findings: inout [NetworkFinding]) {
     guard flow.outcome == .answered, flow.transport == .tcp || flow.transport == .udp, flow.destinationPort > 0 else { return }
@@ -19,7 +34,7 @@ struct NewService: ~Copyable {
     if used[place >> 6] & mask != 0 { return }
     used[place >> 6] |= mask
     // A port above these that both ends chose is no service.
-    guard !isLearning, flow.destinationPort < 32_768 else { return }
+    guard !isLearning || isResumed, flow.destinationPort < 32_768 else { return }
     let today = time.nanoseconds / Nanoseconds.days(1).count
     if today != day { (day, told) = (today, 0) }
     guard told < NewService.mostPerDay else {

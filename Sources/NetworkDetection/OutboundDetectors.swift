@@ -39,6 +39,9 @@ struct OutboundDetectors: ~Copyable {
       into: &findings)
   }
 
+  func forEachMemory(_ body: (NetworkMemoryEntry) -> Void) { service.forEachUsed { body(.used(place: $0)) } }
+  mutating func takeUsed(_ place: Int) { service.takeUsed(place) }
+
   private func isOutbound(_ flow: FlowFacts, _ configuration: NetworkDetectionConfiguration) -> Bool {
     guard !flow.destination.isMulticast, !configuration.isOwn(flow.destination) else { return false }
     return configuration.isOwn(flow.source) || own.isElected(flow.source)
@@ -46,8 +49,9 @@ struct OutboundDetectors: ~Copyable {
 
   var drops: [(cause: String, count: UInt64)] {
     [
-      ("server_names", names.evictions), ("beacons", beacon.evictions), ("uploads", volume.evictions), ("icmp_tunnels", tunnel.evictions),
-      ("new_services_untold", service.suppressed),
+      ("names of servers forgotten", names.evictions), ("peers evicted from the beacon detector", beacon.evictions),
+      ("peers evicted from the upload detector", volume.evictions), ("peers evicted from the echo tunnel detector", tunnel.evictions),
+      ("new services beyond the day's limit, not told", service.suppressed),
     ]
   }
 }

@@ -108,7 +108,7 @@ struct ScanDetector: ~Copyable {
         return
       }
       _ = newcomers.removeValue(for: key)
-      walks.update(key, make: { ScanWalk(first) }, take)
+      walks.update(key, make: { ScanWalk(first, attempt.lane) }, take)
     }
     if attempt.lane == .tcp, ScanDetector.failuresOfOneAmongMany ~= Int(clamping: failures), key.isInward || !isOwn {
       note(source, contact, attempt, at: time, into: &findings)

@@ -14,11 +14,14 @@ struct ScanWalk {
   private var contacts: [ScanDetector.Contact] = []
   private var next = 0
   private var isAttested = true
+  private let step: Int32
   private var nextReport: Int64 = 0
   private var reportedAt = EventTime.distantPast
 
-  init(_ first: ScanDetector.Newcomer) {
+  init(_ first: ScanDetector.Newcomer, _ lane: ScanDetector.Lane) {
     lastTime = first.time
+    // Of packets that no honest stack sends each says twice as much.
+    step = lane == .oddFlags ? 2 * ScanDetector.step : ScanDetector.step
     contacts.reserveCapacity(8)
     walk(first.contact, first.trust, first.time)
   }
@@ -53,7 +56,7 @@ struct ScanWalk {
       next = (next + 1) % contacts.count
     }
     if contact.hasFailed {
-      score = min(score + ScanDetector.step, 2 * ScanDetector.threshold)
+      score = min(score + step, 2 * ScanDetector.threshold)
       if failures == 0 { firstFailure = time }
       failures += 1
       if trust == .claimed { isAttested = false }
@@ -67,28 +70,33 @@ struct ScanWalk {
   // MARK: What is told
 
   /// Failures before anything is told. Silence says less of a datagram than of a connection; the owner's own hosts have many reasons to ask in
-  /// vain (ncsa/bro-simple-scan asks ten times as much of them).
+  /// vain (ncsa/bro-simple-scan asks ten times as much of them), but few to ask one other host for eight ports (`ownVerticalMinimum`).
   private static func minimum(_ lane: ScanDetector.Lane, isOwn: Bool) -> Int64 {
     switch lane {
     case .tcp: isOwn ? 12 : 4
     case .udp: isOwn ? 24 : 10
     case .echo: 16
     case .arp: 24
-    case .oddFlags: 4
+    case .oddFlags: 3
     case .acknowledgments: 12
     }
   }
+
+  private static let ownVerticalMinimum: Int64 = 8
 
   /// The finding, where it is one and is news: failures have grown fourfold, or a day has passed.
   mutating func report(
     _ attempt: ScanDetector.Attempt, _ source: IPAddress, isOwn: Bool, isInward: Bool, at time: EventTime
   ) -> NetworkFinding? {
-    guard score >= ScanDetector.threshold, failures >= ScanWalk.minimum(attempt.lane, isOwn: isOwn) else { return nil }
+    let minimum = ScanWalk.minimum(attempt.lane, isOwn: isOwn)
+    let earliest = isOwn && attempt.lane == .tcp ? ScanWalk.ownVerticalMinimum : minimum
+    guard score >= ScanDetector.threshold, failures >= earliest else { return nil }
     guard failures >= nextReport || time - reportedAt > Limits.scanReminder else { return nil }
     let shape = ScanShape(contacts)
+    guard failures >= minimum || shape.hosts == 1 else { return nil }
     // A program that shares files asks for many ports of many hosts, and half of them are gone.
     if isOwn, !isInward, shape.kind == .block { return nil }
-    nextReport = failures * 4
+    nextReport = failures < minimum ? minimum : failures * 4
     reportedAt = time
     let isSweep = shape.kind == .horizontal || attempt.lane == .echo || attempt.lane == .arp
     var finding = NetworkFinding(

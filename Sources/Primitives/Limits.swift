@@ -533,10 +533,10 @@ public enum Limits {
   /// and only then an established connection.
   public static let flows = 65_536
   public static let halfOpenFlows = 65_536
-  /// How long a connection may wait to be confirmed, and silence after which a flow is over: one side only, datagrams both ways (RFC 4787
-  /// wants 2 minutes at least), an established connection (conntrack keeps days; an hour is what memory allows), and one that was closed (late
-  /// packets).
-  public static let halfOpenLifetime = Nanoseconds.seconds(60)
+  /// How long a connection may wait to be confirmed (a SYN and its four first repetitions; scans are told when it is over), and silence after
+  /// which a flow is over: one side only, datagrams both ways (RFC 4787 wants 2 minutes at least), an established connection (conntrack keeps
+  /// days; an hour is what memory allows), and one that was closed (late packets).
+  public static let halfOpenLifetime = Nanoseconds.seconds(20)
   public static let unansweredSilence = Nanoseconds.seconds(60)
   public static let datagramSilence = Nanoseconds.seconds(180)
   public static let connectionSilence = Nanoseconds.hours(1)

@@ -3,6 +3,7 @@
 import AgentRuntime
 import ArgumentParser
 import Baseline
+import CaptureReplay
 import EngineCommand
 import Export
 import Glibc
@@ -177,11 +178,13 @@ extension BaselineCommand {
 
   struct Learn: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Learn from recorded logs, in event time, into a file.",
+      abstract: "Learn from recorded logs and captures, in event time, into a file.",
       discussion: """
         So a new installation begins with last month's logs instead of a blind week:
 
         panguard baseline learn -o b /var/log/auth.log*; panguard baseline import b
+
+        Name logs before --pcap.
         """)
     @OptionGroup var selection: RuleSelection
     @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
@@ -190,7 +193,12 @@ extension BaselineCommand {
     @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
     @Option(name: .long, help: "Stands for the files' modification time (RFC 3339).") var inputTime: String?
     @Flag(name: .long, help: "No progress bar.") var quiet = false
-    @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String]
+    @Option(name: .long, parsing: .upToNextOption, help: "Capture files, up to the next option.", completion: .file()) var pcap: [String] = []
+    @Argument(help: "Log files; - is standard input.", completion: .file()) var files: [String] = []
+
+    func validate() throws {
+      if files.isEmpty, pcap.isEmpty { throw ValidationError("name a log file, or a capture with --pcap") }
+    }
 
     func run() throws {
       let settings = try ReplayCommand.settings(config)
@@ -198,19 +206,21 @@ extension BaselineCommand {
       let time = try inputTime.map { try ReplayCommand.inputTime($0) }
       let (pipeline, _) = try ReplayCommand.pipeline(selection, settings, baseline: baseline)
       let replay = Replay(pipeline: pipeline)
-      for file in files {
-        do {
-          try replay.add(
-            path: file, format: logFormat, inputTime: time, standardInputTime: EventTime(seconds: Int64(Glibc.time(nil))), configuration: settings)
-        } catch { throw CommandFailure.environment("\(error)") }
-      }
+      let now = EventTime(seconds: Int64(Glibc.time(nil)))
+      do {
+        for file in files {
+          try replay.add(path: file, format: logFormat, inputTime: time, standardInputTime: now, configuration: settings)
+        }
+        for file in pcap { replay.add(try CaptureReplay(path: file, standardInputTime: now, share: pcap.count)) }
+      } catch { throw CommandFailure.environment("\(error)") }
       var progress = Progress("learning", quiet: quiet)
       let statistics = replay.run(progress: { progress.update($0, of: $1) }) { _ in }
       progress.finish()
       for problem in replay.damagedInputs { printError("panguard: \(problem)") }
       try BaselineFile.write(pipeline.detector.baseline.snapshot(), output)
       let learned = PairClass.allCases.filter { pipeline.detector.baseline.state(of: $0).learning.isLearned }.map(\.name)
-      print("\(grouped(statistics.lines)) lines; learned: \(learned.isEmpty ? "nothing yet" : learned.joined(separator: ", "))")
+      let frames = pcap.isEmpty ? "" : ", \(grouped(statistics.frames)) frames"
+      print("\(grouped(statistics.lines)) lines\(frames); learned: \(learned.isEmpty ? "nothing yet" : learned.joined(separator: ", "))")
       if !replay.damagedInputs.isEmpty { throw CommandFailure(status: .environment, message: "") }
     }
   }

@@ -14,7 +14,7 @@ struct CaptureCommand: ParsableCommand {
     commandName: "capture", abstract: "Write packets to files, or show the flows and messages that they make.",
     discussion: """
       With --write it writes a pcap file (nanoseconds, mode 0600), or a ring of them in which the oldest is written over. Without it, it
-      prints one JSON object for each protocol message and each flow that ended.
+      shows each protocol message, and each flow that ended: as a table, or with --format jsonl as one JSON object a line.
 
       Needs CAP_NET_RAW, which is given up before the first packet is read. The filter is locked: not even the capturing process can change it.
       """)
@@ -24,6 +24,7 @@ struct CaptureCommand: ParsableCommand {
   @Option(name: .long, help: "With --write: write to FILE.0 to FILE.N-1 in turn. Default: 1, which ends when the file is full.")
   var ringFiles: Int?
   @Option(name: .long, help: "With --write: bytes of each file. Default: 67108864.") var ringBytes: Int64?
+  @Option(name: .long, help: "Without --write: table or jsonl.") var format: MessageFormat?
   @Option(name: .long, help: "With --write: end after this many frames.") var count: UInt64?
 
   private var arguments: [String] {
@@ -39,6 +40,7 @@ struct CaptureCommand: ParsableCommand {
     if write == nil, ringFiles != nil || ringBytes != nil || count != nil {
       throw ValidationError("--ring-files, --ring-bytes and --count go with --write")
     }
+    if write != nil, format != nil { throw ValidationError("--format goes without --write, which writes pcap") }
     // A path that begins like an option would be one to the other program too.
     for value in [interface, write, filter].compactMap({ $0 }) where value.hasPrefix("--") || value.isEmpty {
       throw ValidationError("'\(value)' looks like an option")
@@ -93,6 +95,8 @@ struct CaptureCommand: ParsableCommand {
     var bytes: [UInt8] = []
     var room = [UInt8](repeating: 0, count: 64 * 1024)
     var output = Output()
+    var json = JSONWriter()
+    var table = MessageTable(showsInterface: interface == "any")
     while case let count = read(descriptor, &room, room.count), count > 0 || (count < 0 && errno == EINTR) {
       bytes.append(contentsOf: room[..<max(0, count)])
       var done = 0
@@ -101,11 +105,15 @@ struct CaptureCommand: ParsableCommand {
         done += consumed
         switch decoded {
         case .event:
-          var json = JSONWriter()
-          json.beginObject()
-          event.writeFields(to: &json)
-          json.endObject()
-          output.line(json.out)
+          switch format ?? .table {
+          case .jsonl:
+            json.reset()
+            json.beginObject()
+            event.writeFields(to: &json)
+            json.endObject()
+            output.line(json.out)
+          case .table: table.write(event, to: &output)
+          }
         case .notice(let text): printError(TerminalText.escaped(text))
         case .malformed(let error): return error
         case .incomplete: break decoding

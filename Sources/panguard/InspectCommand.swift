@@ -25,11 +25,9 @@ struct InspectCommand: ParsableCommand {
   @Flag(name: .long, help: "HTTP requests and responses, MCP and other JSON-RPC in them.") var http = false
   @Flag(name: .long, help: "SSH banners and key exchanges.") var ssh = false
   @Flag(name: .long, help: "All of these, and logins in clear text (SMTP, FTP, Telnet, Redis, ...). The default.") var all = false
-  @Option(name: .long, help: "table or jsonl.") var format: InspectFormat = .table
+  @Option(name: .long, help: "table or jsonl.") var format: MessageFormat = .table
   @Flag(name: .long, help: "No progress bar.") var quiet = false
   @Argument(help: "A capture file; - is standard input.", completion: .file()) var file: String
-
-  enum InspectFormat: String, ExpressibleByArgument, CaseIterable { case table, jsonl }
 
   func run() throws {
     let input: InputFile
@@ -88,16 +86,15 @@ struct InspectSelection: OptionSet {
 
 /// Writes what the analyzer tells: one line each.
 final class InspectOutput: PacketSink {
-  private let format: InspectCommand.InspectFormat
+  private let format: MessageFormat
   private let shows: InspectSelection
   private var output = Output()
   private var event = Event()
   private var scratch: [UInt8] = []
   private var json = JSONWriter()
-  private let width = isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0
-  private var hasHeading = false
+  private var table = MessageTable()
 
-  init(format: InspectCommand.InspectFormat, shows: InspectSelection) {
+  init(format: MessageFormat, shows: InspectSelection) {
     self.format = format
     self.shows = shows
   }
@@ -148,40 +145,9 @@ final class InspectOutput: PacketSink {
       json.endObject()
       output.line(json.out)
     case .table:
-      if !hasHeading { output.line(TerminalText.cut(InspectOutput.heading, to: width)) }
-      hasHeading = true
-      output.line(TerminalText.cut(row(), to: width))
+      table.write(event, to: &output)
     }
   }
-
-  private static let heading =
-    "FRAME".padding(to: 9) + "TIME (UTC)".padding(to: 28) + "WHAT".padding(to: 11) + "SOURCE > DESTINATION".padding(to: 46) + "DETAILS"
-
-  private func row() -> String {
-    func text(_ field: Field) -> String? {
-      scratch.removeAll(keepingCapacity: true)
-      return event.appendText(of: field, to: &scratch) ? TerminalText.escaped(String(decoding: scratch, as: UTF8.self)) : nil
-    }
-    func end(_ address: Field, _ port: Field) -> String {
-      guard let host = text(address) else { return "?" }
-      guard let port = text(port) else { return host }
-      return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
-    let what = event.has(.flowState) || event.has(.eventDuration) ? "flow" : text(.networkProtocol) ?? "?"
-    let ends = end(.sourceIP, .sourcePort) + " > " + end(.destinationIP, .destinationPort)
-    let details = InspectOutput.details.compactMap { detail in text(detail.field).map { detail.label + $0 } }
-    return (text(.frameNumber) ?? "").padding(to: 9) + "\(event.time)".padding(to: 28) + what.padding(to: 11) + ends.padding(to: 46)
-      + details.joined(separator: " ")
-  }
-
-  /// In the order in which they are shown, as far as an event has them.
-  private static let details: [(field: Field, label: String)] = [
-    (.flowState, ""), (.sourcePackets, "packets "), (.destinationPackets, "/ "), (.sourceBytes, "bytes "), (.destinationBytes, "/ "),
-    (.icmpType, "type "), (.dnsType, ""), (.dnsQuestionType, ""), (.dnsQuestionName, ""), (.dnsResponseCode, ""), (.dnsResolvedIP, ""),
-    (.tlsVersion, ""), (.tlsClientServerName, "name "), (.tlsClientJA4, "ja4 "), (.tlsServerSubject, "subject "), (.httpRequestMethod, ""),
-    (.urlDomain, ""), (.urlOriginal, ""), (.httpResponseStatusCode, ""), (.userAgentOriginal, "agent "), (.rpcMethod, ""), (.toolName, "tool "),
-    (.sshClientBanner, ""), (.sshServerBanner, ""), (.sshClientHASSH, "hassh "), (.userName, "user "),
-  ]
 }
 
 /// One of the counts of a capture.

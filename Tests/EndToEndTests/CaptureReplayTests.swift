@@ -60,6 +60,30 @@ import Testing
     #expect(order.count == 3 && order == order.sorted(), "\(found)")
   }
 
+  /// A baseline is learned from captures, and a TLS client (JA4) that the machine never used is told by it, without one nothing.
+  @Test func aNewTLSClientIsToldByABaselineOfCaptures() throws {
+    let d = TemporaryDirectory()
+    var fortnight = CaptureBuilder()
+    for _ in 0..<56 {
+      fortnight.tls(from: "10.0.0.5", to: "203.0.113.7")
+      fortnight.wait(seconds: 6 * 3600)
+    }
+    d.append(fortnight.pcap, to: "fortnight.pcap")
+    let learned = panguard(
+      ["baseline", "learn", "--quiet", "-o", d["b"]] + Self.rules.flatMap { ["--rules", $0] } + ["--pcap", d["fortnight.pcap"]])
+    #expect(learned.status == 0 && learned.text.contains("0 lines, ") && learned.text.contains("tls_client"), "\(learned)")
+    var today = CaptureBuilder()
+    today.wait(seconds: 15 * 86_400)
+    today.tls(from: "10.0.0.5", to: "203.0.113.7")
+    today.wait(seconds: 60)
+    today.tls(from: "10.0.0.5", to: "203.0.113.7", hello: HelloBuilder(extensions: [0, 10, 11, 13, 16, 43, 51]))
+    d.append(today.pcap, to: "today.pcap")
+    let knowing = try panguard(Self.arguments + ["--baseline", d["b"], "--pcap", d["today.pcap"]]).decisions
+    #expect(knowing.filter { $0.ruleID == "ATR-2026-90920" }.count == 1, "\(knowing.map(\.ruleID))")
+    #expect(try !panguard(Self.arguments + ["--pcap", d["today.pcap"]]).decisions.contains { $0.ruleID == "ATR-2026-90920" })
+    #expect(panguard("baseline", "learn", "-o", d["c"]).status == 2)
+  }
+
   @Test func whatIsDamagedIsSaid() {
     let d = TemporaryDirectory()
     d.append(Array(Self.capture.dropLast(7)), to: "cut.pcap")

@@ -3,6 +3,7 @@
 import AgentRuntime
 import Glibc
 import Primitives
+import Storage
 import Testing
 
 /// A host and somebody who talks to it, joined by a cable.
@@ -156,6 +157,36 @@ final class Cable {
     #expect(kill(process, 0) != 0)
   }
 
+  /// What the network detectors learned is stored at the end, and taken up at the next start; where it is damaged that is said.
+  @Test(arguments: [("panguard network memory 1\nused 4242\n", true), ("used 4242\n", false)])
+  func whatWasLearnedOfTheNetworkSurvives(stored: String, isWhole: Bool) throws {
+    guard let cable = Cable.make() else { return }
+    let d = TemporaryDirectory()
+    func run(_ agent: RunningAgent) {
+      #expect(
+        eventually {
+          cable.ask("beacon.example")
+          return row(agent, "network:cable")?.lines ?? 0 > 0
+        }, "\(agent.errors)")
+      #expect(agent.stop() == 0, "\(agent.errors)")
+    }
+    func memory(_ agent: RunningAgent) throws -> String {
+      String(decoding: try agent.store().responseState(Agent.networkMemoryKey) ?? [], as: UTF8.self)
+    }
+    let first = agent(d, cable)
+    run(first)
+    #expect(try memory(first) == "panguard network memory 1\n")
+    let store = try DecisionStore(directory: first.state)
+    var batch = CommitBatch(decisions: [])
+    batch.response.state.append((Agent.networkMemoryKey, Array(stored.utf8)))
+    _ = try store.commit(batch)
+    store.close()
+    let second = agent(d, cable)
+    run(second)
+    #expect(second.errors.contains("what was learned about the network could not be taken up") != isWhole, "\(second.errors)")
+    #expect(try memory(second) == (isWhole ? stored : "panguard network memory 1\n"))
+  }
+
   /// Not asked for, not started.
   @Test func withoutTheKeyNothingIsCaptured() {
     let d = TemporaryDirectory()
@@ -181,18 +212,22 @@ final class Cable {
     #expect(agent.stop() == 0)
   }
 
-  @Test func flowsAreShownOnTheScreen() {
+  @Test(arguments: [("jsonl", "\"dns.question.name\":\"shown.example\""), ("table", "query A shown.example")])
+  func flowsAreShownOnTheScreen(format: String, wanted: String) {
     guard let cable = Cable.make() else { return }
     let d = TemporaryDirectory()
     let child = Child(
-      cable.inside + [Product.panguard, "capture", "--interface", "cable", "--filter", "udp"], output: d["out"], errors: d["err"])
+      cable.inside + [Product.panguard, "capture", "--interface", "cable", "--filter", "udp", "--format", format], output: d["out"],
+      errors: d["err"])
     #expect(eventually { String(decoding: d.contents("err"), as: UTF8.self).contains("ready") })
     cable.ask("shown.example", times: 2)
-    let wanted = "\"dns.question.name\":\"shown.example\""
     #expect(
       eventually { String(decoding: d.contents("out"), as: UTF8.self).contains(wanted) }, "\(String(decoding: d.contents("err"), as: UTF8.self))")
+    #expect(String(decoding: d.contents("out"), as: UTF8.self).hasPrefix(format == "table" ? "FRAME    TIME (UTC)" : "{"))
     child.signal(SIGKILL)
     child.wait()
+    let both = panguard("capture", "--interface", "lo", "--write", d["x"], "--format", "table")
+    #expect(both.status == 2 && both.errors.contains("--format goes without --write"), "\(both)")
     let wrong = panguard("capture", "--interface", "lo", "--count", "3")
     #expect(wrong.status == 2 && wrong.errors.contains("--write"), "\(wrong)")
   }

@@ -75,7 +75,7 @@ private let hour: Int64 = 3600
       for other in 0..<400 { trial.flow(at: hour + Int64(n) * 60 + 1, to: "198.18.\(n).\(other % 250)", port: 400 + Int64(other / 250)) }
     }
     #expect(trial.of("beacon").map(\.destination) == [IPAddress("203.0.113.9")])
-    #expect(trial.detectors.drops.contains { $0.cause == "beacons" && $0.count > 0 })
+    #expect(trial.detectors.drops.contains { $0.cause == "peers evicted from the beacon detector" && $0.count > 0 })
   }
   @Test func strobe() {
     var trial = NetworkTrial()
@@ -231,7 +231,10 @@ private let hour: Int64 = 3600
     trial.dns(at: Int64(n), "x\(n).d\(n).example", domain: "d\(n).example", answer: "203.0.113.9", from: client)
     trial.flow(at: Int64(n), from: client, to: "198.\(n >> 16 & 255).\(n >> 8 & 255).\(n & 255)", name: "n\(n).example")
   }
-  for cause in ["dns_tunnels", "dns_clients", "dns_public_names", "beacons", "uploads"] {
+  for cause in [
+    "domains evicted from the DNS tunnel detector", "DNS clients forgotten", "public names evicted from the rebinding detector",
+    "peers evicted from the beacon detector", "peers evicted from the upload detector",
+  ] {
     #expect(trial.detectors.drops.contains { $0.cause == cause && $0.count > 0 }, "\(cause)")
   }
 }

@@ -71,6 +71,15 @@ private let stranger = "198.51.100.23"
     #expect(traffic.names == ["port-scan block"])
   }
 
+  @Test func anOwnHostThatAsksOneHostNeedsEight() {
+    var traffic = Traffic()
+    for port in 1...7 { traffic.flow(here, "10.0.1.2", Int64(port), "S0") }
+    #expect(traffic.names == [])
+    for port in 8...12 { traffic.flow(here, "10.0.1.2", Int64(port), "S0") }
+    #expect(traffic.names == ["port-scan vertical", "port-scan vertical"])
+    #expect((0..<2).map { traffic.number("failures", of: $0) } == [8, 12])
+  }
+
   @Test func anOwnHostNeedsTwelve() {
     var traffic = Traffic()
     for host in 1...11 { traffic.flow(here, "10.0.1.\(host)", 445, "S0") }
@@ -84,7 +93,7 @@ private let stranger = "198.51.100.23"
     var traffic = Traffic(own: ["203.0.113.0/24"])
     for port in 1...4 { traffic.flow(stranger, "203.0.113.7", Int64(port), "REJ") }
     #expect(traffic.findings.first?.directionName == "inbound")
-    for port in 1...11 { traffic.flow("203.0.113.7", stranger, Int64(port), "REJ") }
+    for port in 1...7 { traffic.flow("203.0.113.7", stranger, Int64(port), "REJ") }
     #expect(traffic.findings.count == 1)
   }
 
@@ -99,7 +108,9 @@ private let stranger = "198.51.100.23"
   @Test(arguments: [("F", "fin"), ("none", "null"), ("FPU", "xmas"), ("PU", "odd")] as [(StaticString, String)])
   func packetsThatOpenNothing(flags: StaticString, kind: String) {
     var traffic = Traffic()
-    for port in 1...4 { traffic.flow(stranger, here, Int64(port), "OTH", flags: flags) }
+    for port in 1...2 { traffic.flow(stranger, here, Int64(port), "OTH", flags: flags) }
+    #expect(traffic.names == [])
+    traffic.flow(stranger, here, 3, "OTH", flags: flags)
     #expect(traffic.names == ["port-scan \(kind)"])
   }
 

@@ -139,13 +139,13 @@ struct FlowTableTests {
     advance(1000)
     trial.handshake(port: 50_000)
     trial.tcp(true, .syn, port: 40_000)
-    advance(59)
+    advance(19)
     #expect(trial.told.flows.isEmpty)
-    advance(62)
+    advance(22)
     #expect(trial.told.flows == ["10.0.0.1:40000 > 192.0.2.1:80 S0 1/0 idle"])
     advance(-1)
     trial.tcp(true, .syn, port: 40_001, milliseconds: 62_500)
-    advance(120)
+    advance(81)
     #expect(trial.told.flows.count == 1)
     advance(3700)
     #expect(trial.told.flows.dropFirst() == ["10.0.0.1:50000 > 192.0.2.1:80 S1 2/1 idle", "10.0.0.1:40001 > 192.0.2.1:80 S0 1/0 idle"])
@@ -168,7 +168,7 @@ struct FlowTableTests {
     trial.udp(B.there, B.here, 53, 5000)
     trial.udp(B.here, B.there, 6000, 53)
     trial.tcp(true, .syn, port: 1)
-    let marks: [(Int64, Int)] = [(59_000, 0), (62_500, 2), (179_000, 2), (182_500, 3), (3_599_000, 3), (3_603_000, 4)]
+    let marks: [(Int64, Int)] = [(19_000, 0), (22_500, 1), (59_000, 1), (62_500, 2), (179_000, 2), (182_500, 3), (3_599_000, 3), (3_603_000, 4)]
     for (milliseconds, ended) in marks {
       trial.add(B.ethernet(0x0800, B.ipv4(89, [])), milliseconds: milliseconds)
       trial.told.flows.removeAll { $0.contains(":0 >") }

