@@ -132,8 +132,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
-        "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
+        "InputJournal", "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay",
+        "LogSources", "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
