@@ -1,5 +1,5 @@
-// The directory of a journal: its segments, oldest first, and which of them are too many. A segment is removed whole, because what is left
-// of one without its beginning could not be replayed.
+// The segments of a journal, oldest first, and which of them are too many. They lie in the state directory itself: a confined engine makes no
+// directories. A segment is removed whole, because what is left of one without its beginning could not be replayed.
 import Events
 import Glibc
 import InputJournal
@@ -10,7 +10,7 @@ public struct InputJournalFiles: Sendable {
   public let directory: String
 
   /// `state`: the agent's state directory.
-  public init(state: String) { directory = state + "/journal" }
+  public init(state: String) { directory = state }
 
   public struct Segment: Equatable, Sendable {
     public var number: UInt64
@@ -31,15 +31,10 @@ public struct InputJournalFiles: Sendable {
     }.sorted { $0.number < $1.number }
   }
 
-  /// Begins the next segment, behind all that are there. The directory is made where it is missing, 0700.
+  /// Begins the next segment, behind all that are there.
   func begin(
     engineVersion: String, ruleSetHash: String, configurationHash: String, sequence: Int64, at now: EventTime, maximumBytes: UInt64
   ) throws(InputJournalError) -> SegmentWriter {
-    if mkdir(directory, 0o700) != 0, errno != EEXIST { throw InputJournalError(path: directory, reason: String(cString: strerror(errno))) }
-    var info = stat()
-    guard lstat(directory, &info) == 0, info.st_mode & S_IFMT == S_IFDIR, info.st_uid == geteuid(), info.st_mode & 0o077 == 0 else {
-      throw InputJournalError(path: directory, reason: "is not a directory of this user with mode 0700")
-    }
     let header = SegmentHeader(
       number: (segments.last?.number ?? 0) + 1, engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configurationHash,
       sequence: sequence, recordedAt: now, fields: Field.allNames)

@@ -43,7 +43,7 @@ import Testing
     write(0..<3)
     let agent = RunningAgent(d, more: Self.recording)
     #expect(agent.isUp() && agent.acknowledges(written), "\(agent.errors)")
-    #expect(agent.errors.contains("recording the input into \(agent.state)/journal/input-0000000001"), "\(agent.errors)")
+    #expect(agent.errors.contains("recording the input into \(agent.state)/input-0000000001"), "\(agent.errors)")
     // What an operator says of the baseline is input too.
     #expect(panguard("baseline", "promote", "login_network", "alice", "192.0.2.0/24", "--state", agent.state).status == 0)
     d.rename("auth.log", "auth.log.1")
@@ -79,10 +79,8 @@ import Testing
       let again = tool(agent, "explain", decision.id, "--reproduce")
       #expect(again.status == 0 && again.text.contains("reproduced: \(decision.id) revision \(decision.revision), byte for byte"), "\(again)")
     }
-    for name in ["journal", "journal/input-0000000001"] {
-      var info = stat()
-      #expect(stat(agent.state + "/" + name, &info) == 0 && info.st_mode & 0o077 == 0)
-    }
+    var info = stat()
+    #expect(stat(agent.state + "/input-0000000001", &info) == 0 && info.st_mode & 0o7777 == 0o600)
   }
 
   @Test func theFirstDifferenceIsNamed() throws {
@@ -137,9 +135,10 @@ import Testing
     #expect(agent.isUp() && agent.acknowledges(written), "\(agent.errors)")
     #expect(agent.stop() == 0)
     // A block that was written in part.
-    d.append([1, 2, 3], to: "state/journal/input-0000000003")
+    d.append([1, 2, 3], to: "state/input-0000000003")
     let verified = verify(agent)
-    #expect(verified.status == 0 && verified.text.hasPrefix("verified: \(try records(agent).count) decisions"), "\(verified)")
+    let count = try records(agent).count
+    #expect(verified.status == 0 && verified.text.hasPrefix("verified: \(count) decisions"), "\(verified)")
     #expect(verified.text.contains("3 bytes at the end of a recording were written in part"), "\(verified)")
   }
 
@@ -212,7 +211,7 @@ import Testing
     let attack = Workload.attacks(0..<1)[0]
     d.write(attack.joined(), to: "auth.log")
     mkdir(d["state"], 0o700)
-    d.write("in the way", to: "state/journal")
+    mkdir(d["state/input-0000000001"], 0o700)
     let agent = RunningAgent(d, more: Self.recording)
     #expect(agent.isUp() && agent.acknowledges(attack.count), "\(agent.errors)")
     #expect(agent.errors.contains("the input is not recorded: "), "\(agent.errors)")
