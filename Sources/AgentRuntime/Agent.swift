@@ -218,6 +218,7 @@ public final class Agent {
       pipeline.expire(lane, asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
     }
     resumeIncidents()
+    recorder?.begin()
   }
 
   deinit {

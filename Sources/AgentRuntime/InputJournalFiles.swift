@@ -33,12 +33,12 @@ public struct InputJournalFiles: Sendable {
 
   /// Begins the next segment, behind all that are there.
   func begin(
-    engineVersion: String, ruleSetHash: String, configurationHash: String, sequence: Int64, at now: EventTime, maximumBytes: UInt64
+    engineVersion: String, ruleSetHash: String, configurationHash: String, sequence: Int64, at now: EventTime
   ) throws(InputJournalError) -> SegmentWriter {
     let header = SegmentHeader(
       number: (segments.last?.number ?? 0) + 1, engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configurationHash,
       sequence: sequence, recordedAt: now, fields: Field.allNames)
-    return try SegmentWriter(directory: directory, header: header, maximumBytes: maximumBytes)
+    return try SegmentWriter(directory: directory, header: header)
   }
 
   /// Removes the oldest segments but for `current`, until the others have room beside a full one and are young enough. How many.

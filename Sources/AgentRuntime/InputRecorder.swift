@@ -24,6 +24,9 @@ final class InputRecorder {
 
   /// One segment may fill this part of the journal, and last this part of the time for which it is kept.
   private static let parts: UInt64 = 4
+  private let share: UInt64
+  /// Bytes of what the agent began with: the lines that it warmed up with, the baseline.
+  private var beginning: UInt64 = 0
 
   init(
     state: String, configuration: Configuration, ruleSetHash: String, sequence: Int64, recording: RecordingSwitch, now: EventTime
@@ -31,18 +34,22 @@ final class InputRecorder {
     files = InputJournalFiles(state: state)
     self.configuration = configuration
     self.recording = recording
-    let share = UInt64(configuration.recordBytes) / InputRecorder.parts
-    // A new one begins at the share. Where that must wait, because the store fails, it may become twice as long.
+    share = UInt64(configuration.recordBytes) / InputRecorder.parts
     segment = try files.begin(
-      engineVersion: Version.text, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, sequence: sequence, at: now,
-      maximumBytes: 2 * share)
+      engineVersion: Version.text, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, sequence: sequence, at: now)
     removeOld(now)
+  }
+  /// To be called before the first line that could decide anything.
+  func begin() {
+    segment.flush()
+    beginning = segment.bytesWritten
+    // The next one begins at the share. Where that must wait, because the store fails, this one may become twice as long.
+    segment.maximumBytes = beginning + 2 * share
   }
 
   private func removeOld(_ now: EventTime) {
-    let share = UInt64(configuration.recordBytes) / InputRecorder.parts
     recording.removedSegments += files.removeOld(
-      but: segment.header.number, maximumBytes: (InputRecorder.parts - 1) * share, keep: configuration.recordKeep, now: now)
+      but: segment.header.number, maximumBytes: (InputRecorder.parts - 2) * share, keep: configuration.recordKeep, now: now)
   }
 
   /// To be asked once a second. `isDue`: the agent should make way for one that begins the next segment.
@@ -55,7 +62,7 @@ final class InputRecorder {
     segment.flush()
     let isDue =
       segment.problem == nil
-      && (segment.bytesWritten > UInt64(configuration.recordBytes) / InputRecorder.parts
+      && (segment.bytesWritten > beginning + share
         || clock - began > configuration.recordKeep.count / Int64(InputRecorder.parts))
     return (isDue, takeProblem())
   }

@@ -15,7 +15,8 @@ public final class SegmentWriter {
   public private(set) var lostRecords: UInt64 = 0
   /// Why nothing more is written.
   public private(set) var problem: InputJournalError?
-  private let maximumBytes: UInt64
+  /// What would make the file longer is a failure.
+  public var maximumBytes: UInt64
   private var encoder = RecordEncoder()
   /// Records in `encoder`.
   private var waiting: UInt64 = 0
@@ -24,10 +25,10 @@ public final class SegmentWriter {
   private var oldest = EventTime.distantFuture
   private var newest = EventTime.distantPast
 
-  /// Makes the file, which must not be there. Mode 0600. `maximumBytes`: what would make it longer is a failure.
-  public init(directory: String, header: SegmentHeader, maximumBytes: UInt64 = .max) throws(InputJournalError) {
+  /// Makes the file, which must not be there. Mode 0600.
+  public init(directory: String, header: SegmentHeader) throws(InputJournalError) {
     self.header = header
-    self.maximumBytes = maximumBytes
+    maximumBytes = .max
     path = directory + "/" + SegmentHeader.fileName(header.number)
     let opened = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard opened >= 0 else { throw InputJournalError(path: path, reason: String(cString: strerror(errno))) }

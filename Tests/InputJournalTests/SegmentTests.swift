@@ -193,11 +193,10 @@ import Testing
   /// What there is no room for is not written in part, and nobody else notices.
   @Test func aFullSegmentEndsTheRecording() throws {
     let d = Folder()
-    let first = try SegmentWriter(directory: d.path, header: Self.header)
-    unlink(first.path)
-    let writer = try SegmentWriter(directory: d.path, header: Self.header, maximumBytes: first.bytesWritten + 150)
+    let writer = try SegmentWriter(directory: d.path, header: Self.header)
     writer.append { $0.lane(Self.lane) }
     writer.flush()
+    writer.maximumBytes = writer.bytesWritten + 100
     #expect(writer.problem == nil)
     for n in 0..<1000 { writer.append { $0.inputTime(lane: 0, EventTime(seconds: Int64(n))) } }
     writer.flush()
