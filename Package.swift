@@ -201,8 +201,8 @@ let package = Package(
     .testTarget(
       name: "ShippedRulesTests",
       dependencies: [
-        "AgentRuntime", "CaptureReplay", "Detection", "Events", "LogParsers", "PacketParsers", "PacketSources", "PanguardTestKit", "Primitives",
-        "RuleEngine", "RuleLanguage", "RuleLinting", "Scoring", "TypedYAML",
+        "AgentRuntime", "CaptureReplay", "Detection", "Events", "Export", "InputJournal", "LogParsers", "PacketParsers", "PacketSources",
+        "PanguardTestKit", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "Scoring", "TypedYAML",
       ],
       path: "Tests/ShippedRulesTests"),
     .testTarget(

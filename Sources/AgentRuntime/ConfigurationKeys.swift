@@ -179,7 +179,7 @@ public struct ConfigurationKey: Sendable {
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.isRecording = flag } }),
     ConfigurationKey(
       "record.max_bytes", "bytes", default: "1GiB",
-      ["How much the journal may hold, packed (a tenth of the logs, about). Beyond it the oldest segment is removed."],
+      ["How much the journal may hold, packed (a seventh of the logs, about). Beyond it the oldest segment is removed."],
       canonical: { "\($0.recordBytes)" },
       read: { section, key, configuration in
         if let value = section.byteCount(key, in: 1 << 20...1 << 40, isRequired: true) { configuration.recordBytes = value }
