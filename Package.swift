@@ -87,6 +87,7 @@ let package = Package(
     library("FrameProtocol", ["Primitives", "CLinux"]),
     library("Enforcement", ["Primitives", "FrameProtocol"]),
     library("CaptureChannel", ["Primitives", "Events"]),
+    library("InputJournal", ["Primitives", "Events", "LogParsers", "CZlib"]),
     library("EnforcerRuntime", ["Primitives", "TypedYAML", "Enforcement", "FrameProtocol", "Supervision", "Confinement", "CLinux", "CNetlink"]),
     library("HostActions", ["Primitives", "FrameProtocol"]),
     library("UplinkProtocol", ["Primitives", "FrameProtocol"]),
@@ -95,7 +96,7 @@ let package = Package(
       [
         "Primitives", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "Scoring", "Baseline", "NetworkDetection", "Detection",
         "Playbooks", "Export", "LogSources", "Storage", "SyslogOutput", "FrameProtocol", "Enforcement", "HostActions", "UplinkProtocol",
-        "CaptureChannel", "CLinux", "COpenSSL",
+        "CaptureChannel", "InputJournal", "CLinux", "COpenSSL",
       ]),
     library("FrameService", ["Primitives", "FrameProtocol", "CLinux"]),
     library(
@@ -131,8 +132,8 @@ let package = Package(
       name: "panguard",
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
-        "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay", "LogSources",
-        "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
+        "InputJournal", "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay",
+        "LogSources", "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -188,6 +189,7 @@ let package = Package(
     tests(of: "UplinkProtocol", ["FrameProtocol", "Primitives"]),
     tests(of: "Uplink", ["UplinkProtocol", "Primitives", "CCurl", "CLinux", "panguard-uplink"], data: ["Receiver"]),
     tests(of: "CaptureChannel", ["Events", "Primitives"]),
+    tests(of: "InputJournal", ["PanguardTestKit", "Primitives", "Events", "LogParsers"]),
     tests(
       of: "PacketCapture",
       [
@@ -199,8 +201,8 @@ let package = Package(
     .testTarget(
       name: "ShippedRulesTests",
       dependencies: [
-        "AgentRuntime", "CaptureReplay", "Detection", "Events", "LogParsers", "PacketParsers", "PacketSources", "PanguardTestKit", "Primitives",
-        "RuleEngine", "RuleLanguage", "RuleLinting", "Scoring", "TypedYAML",
+        "AgentRuntime", "CaptureReplay", "Detection", "Events", "Export", "InputJournal", "LogParsers", "PacketParsers", "PacketSources",
+        "PanguardTestKit", "Primitives", "RuleEngine", "RuleLanguage", "RuleLinting", "Scoring", "TypedYAML",
       ],
       path: "Tests/ShippedRulesTests"),
     .testTarget(

@@ -42,6 +42,7 @@ public enum AgentReport: Sendable {
 public final class Agent {
   private let configuration: Configuration
   private let rules: LoadedRules
+  private let playbooks: PlaybookSet
   private let options: AgentOptions
   private let report: (AgentReport) -> Void
   private let hooks: AgentHooks
@@ -51,6 +52,8 @@ public final class Agent {
   private let responder: Responder
   private let control: ControlSocket
   private let syslog: SyslogSocket?
+  /// nil: the input is not recorded.
+  private var recorder: InputRecorder?
   private var jsonLog: DecisionLogFile?
   private var eventLog: (file: DecisionLogFile, writer: ATREventWriter)?
   private var unsignedEvents: UInt64 = 0
@@ -149,6 +152,7 @@ public final class Agent {
   ) throws {
     self.configuration = configuration
     self.rules = rules
+    self.playbooks = playbooks
     self.options = options
     self.report = report
     self.hooks = hooks
@@ -167,15 +171,23 @@ public final class Agent {
     }
     for diagnostic in detector.engine.diagnostics { report(.warning("\(diagnostic)")) }
     pipeline = Pipeline(detector: detector)
+    if hooks.recording.isOn ?? configuration.isRecording {
+      do {
+        recorder = try InputRecorder(
+          state: options.stateDirectory, configuration: configuration, ruleSetHash: rules.hash, sequence: try store.lastSequence(),
+          recording: hooks.recording, now: EventTime(seconds: Int64(time(nil))))
+        pipeline.recorder = recorder?.segment
+      } catch { report(.warning("the input is not recorded: \(error)")) }
+    }
     // Before any line is read: those that it has learned already are not to be learned again.
     if configuration.usesBaseline, let bytes = try store.responseState(Agent.baselineKey) {
-      do { pipeline.detector.resume(try Baseline(snapshot: bytes)) } catch {
+      do { try pipeline.resume(baseline: bytes) } catch {
         report(.warning("what was learned about this host could not be taken up, learning begins anew: \(error)"))
       }
       baselineStored = pipeline.detector.baseline.newest
     }
     if hooks.capture != nil, let bytes = try store.responseState(Agent.networkMemoryKey) {
-      do { try pipeline.detector.resume(networkMemory: bytes) } catch {
+      do { try pipeline.resume(networkMemory: bytes) } catch {
         report(.warning("what was learned about the network could not be taken up, learning begins anew: \(error)"))
       }
     }
@@ -211,6 +223,7 @@ public final class Agent {
       pipeline.expire(lane, asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
     }
     resumeIncidents()
+    recorder?.begin()
   }
 
   deinit {
@@ -327,7 +340,7 @@ public final class Agent {
   private func resumeIncidents() {
     do throws(StorageError) {
       for open in try store.openIncidents(after: .distantPast, limit: Limits.resumedIncidents) {
-        pipeline.detector.resume(
+        pipeline.resume(
           Incident(
             id: open.id, revision: open.revision, matchCount: open.matchCount, firstTime: open.firstTime, lastTime: open.lastTime,
             action: open.action), ruleID: open.ruleID, subject: open.subject)
@@ -344,6 +357,7 @@ public final class Agent {
   public func run() -> AgentEnd {
     report(.note(responder.sentence))
     reportSources()
+    if let segment = recorder?.segment { report(.note("recording the input into \(segment.path)")) }
     // Where each log stands now is stored before anything else: what comes from here on is not missed, whatever happens. What waits
     // there comes with it, as far as it can be read in a moment: an agent that is killed again and again still gets on.
     let start = MonotonicTime.now()
@@ -371,6 +385,7 @@ public final class Agent {
     }
     hooks.moment(.stopping)
     if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
+    if storeProblem == nil { recorder?.segment.finish() }
     if storeProblem == nil { responder.finish() }
     syslog?.flush()
     if let storeProblem {
@@ -396,17 +411,58 @@ public final class Agent {
       hooks.moment(.ready)
       return outcome
     }
-    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
-    if let storeProblem {
-      let problem = "not reloaded: \(storeProblem); the rules and the configuration stay as they were"
+    guard makeWay(for: input) else {
+      let problem = "not reloaded: \(storeProblem ?? ""); the rules and the configuration stay as they were"
       report(.warning(problem))
       hooks.moment(.ready)
       return .refused(problem)
     }
+    return outcome
+  }
+
+  /// False: the store fails, and this agent goes on.
+  private func makeWay(for input: AgentInput) -> Bool {
+    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
+    guard storeProblem == nil else { return false }
+    recorder?.segment.finish()
     responder.finish()
     syslog?.flush()
     next = input
-    return outcome
+    return true
+  }
+
+  // MARK: Recording
+
+  /// A recording begins with an agent, so that whoever replays it needs nothing from before: this one makes way for its like.
+  private func record(_ isWanted: Bool) -> ControlOutcome {
+    let isOn = recorder != nil && recorder?.segment.problem == nil
+    guard isOn != isWanted else { return .refused(isWanted ? "the input is recorded already" : "the input is not recorded") }
+    hooks.recording.isOn = isWanted
+    if isWanted {
+      guard makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) else {
+        hooks.recording.isOn = false
+        return .refused("not begun: \(storeProblem ?? "")")
+      }
+      let directory = InputJournalFiles(state: options.stateDirectory).directory
+      return .done("the input is recorded from now on, into \(directory); `record.enabled: true` in the configuration does so at each start")
+    }
+    commit()
+    recorder?.segment.finish()
+    (recorder, pipeline.recorder) = (nil, nil)
+    return .done("nothing more is recorded; what was recorded stays until record.keep is over")
+  }
+  private func tickRecorder() {
+    guard let tick = recorder?.tick(wallClock()) else { return }
+    if let problem = tick.problem { report(.warning(problem)) }
+    if tick.isDue, next == nil { _ = makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) }
+  }
+  private var recordStatus: RecordStatus {
+    var status = recorder?.status ?? RecordStatus()
+    let segments = InputJournalFiles(state: options.stateDirectory).segments
+    status.segments = UInt64(segments.count)
+    status.journalBytes = segments.reduce(0) { $0 + $1.bytes }
+    status.removedSegments = hooks.recording.removedSegments
+    return status
   }
 
   private var hasMore: Bool { storeProblem == nil && (files.contains { $0.hasMore } || journal?.hasMore == true || capture?.link.hasMore == true) }
@@ -442,10 +498,15 @@ public final class Agent {
       responder.audit("\(peer)", "reload", outcome.message, isOperator: true)
       return outcome.json
     case .baseline(let wish):
-      let outcome = configuration.usesBaseline ? wish.perform(on: &pipeline.detector.baseline) : .refused("baseline.enabled is false")
+      let outcome = configuration.usesBaseline ? pipeline.perform(wish) : .refused("baseline.enabled is false")
       // Stored with the next commit, which is now: it must survive a crash.
       if outcome.isDone { commit(isLast: true) }
       responder.audit("\(peer)", "baseline", "\(wish.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+      return outcome.json
+    case .record(let isWanted):
+      let outcome = record(isWanted)
+      responder.audit(
+        "\(peer)", "record", "\(request.line): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
       return outcome.json
     default: return responder.answer(request, peer, storeProblem: storeProblem)
     }
@@ -461,6 +522,7 @@ public final class Agent {
     hooks.moment(.alive)
     expireInSilence(now)
     responder.tick(storeWorks: storeProblem == nil)
+    tickRecorder()
     for file in files { file.hasMore = true }
     if journal?.source.process() == true { journal?.hasMore = true }
     capture?.link.tick()
@@ -570,7 +632,7 @@ public final class Agent {
       file.hasMore = false
       return
     }
-    if let writtenAt = file.writtenAt { file.lane.parser.noteInputTime(writtenAt) }
+    if let writtenAt = file.writtenAt { pipeline.noteInputTime(writtenAt, file.lane) }
     let progress = file.tail.read(maxBytes: Agent.sliceBytes) { line, offset, _ in
       pipeline.process(line, offset: offset, file.lane) { decided($0) }
     }
@@ -670,10 +732,16 @@ public final class Agent {
     for (lane, asOf) in silences {
       batch.checkpoints.append(CheckpointUpdate(source: SourceName.silence(lane.name), value: "\(asOf.nanoseconds)", lines: 0))
     }
+    // Before the decisions: of what they were made from, nothing is missing then, whenever the engine is killed.
+    recorder?.segment.flush()
     do throws(StorageError) {
       let result = try store.commit(batch)
       if let recovery = result.recovery { report(.warning("\(recovery)")) }
       responder.stored(isNewStore: result.recovery != nil)
+      if !pending.isEmpty, let segment = recorder?.segment {
+        let sequence = try store.lastSequence()
+        segment.append { $0.mark(sequence: sequence) }
+      }
     } catch {
       commitFailures += 1
       if storeProblem == nil { report(.warning("\(error); reading waits until it works")) }
@@ -817,6 +885,8 @@ public final class Agent {
     }
     s.drops.append(("decisions not shown: the reader of the output is too slow", unshownDecisions()))
     s.drops.append(("rules that gave up on an event, beyond those reported", unreportedUndecided))
+    s.record = recordStatus
+    s.drops.append(("records of the input that were not written", s.record.lostRecords))
     s.eventsPerSecond = eventsPerSecond
     s.residentBytes = SelfMetrics.residentBytes()
     s.peakResidentBytes = SelfMetrics.peakResidentBytes()

@@ -45,6 +45,8 @@ public struct AgentHooks {
   public var responder: ResponderLink?
   /// The way from the capture, which outlives the agent; nil: the network is no source.
   public var capture: CaptureLink?
+  /// Whether the input is recorded; outlives the agent.
+  public var recording = RecordingSwitch()
   /// An entry beside the decisions: actor, event, detail.
   public var audit: (String, String, String) -> Void = { _, _, _ in }
   public init() {}

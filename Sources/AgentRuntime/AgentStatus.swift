@@ -68,6 +68,7 @@ public struct AgentStatus: Sendable {
   public var storeProblem = ""
   public var processes: [ProcessStatus] = []
   public var response = ResponseStatus()
+  public var record = RecordStatus()
   public init() {}
 
   public var json: [UInt8] {
@@ -148,6 +149,8 @@ public struct AgentStatus: Sendable {
     json.endArray()
     json.key("response")
     response.append(to: &json)
+    json.key("record")
+    record.append(to: &json)
     json.endObject()
     return json.out
   }
@@ -209,6 +212,7 @@ public struct AgentStatus: Sendable {
           sources.append(source)
         }
       case "response": response = try ResponseStatus(json: value)
+      case "record": record = try RecordStatus(json: value)
       case "processes":
         for element in try JSONMembers.elements(of: value) {
           var process = ProcessStatus(name: "", pid: 0)

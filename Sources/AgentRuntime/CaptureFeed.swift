@@ -73,7 +73,9 @@ extension Pipeline {
     lane.event.origin.source = lane.source
     lane.event.set(.eventProvider, "panguard-capture" as StaticString)
     if lane.event.time > lane.newest { lane.newest = lane.event.time }
+    recorder?.append(at: lane.event.time) { $0.event(lane: Int(lane.source), lane.event) }
     for decision in detector.process(judging: &lane.event) { emit(decision) }
+    if let sees { sees(lane.event) }
   }
 }
 

@@ -89,6 +89,10 @@ public struct Configuration: Sendable {
   public var incidentWindow = Nanoseconds.hours(24)
   /// Whether the agent learns what is usual on this host.
   public var usesBaseline = true
+  /// Whether the agent records its input from its start on, how many bytes it may keep, and for how long.
+  public var isRecording = false
+  public var recordBytes: Int64 = 1 << 30
+  public var recordKeep = Nanoseconds.days(14)
   public var textOutput = TextOutput.auto
   /// A file that every decision is appended to, one JSON object a line.
   public var jsonlPath: String?

@@ -170,6 +170,33 @@ public struct ConfigurationKey: Sendable {
       canonical: { "\($0.usesBaseline)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.usesBaseline = flag } }),
     ConfigurationKey(
+      "record.enabled", "true or false", default: "false",
+      [
+        "Whether the agent records its input, so that decisions can be made again and new rules be tried on the past (docs/reproduce.md).",
+        "The journal holds what the logs hold. `panguard record on` begins one without this key, until the engine ends.",
+      ],
+      canonical: { "\($0.isRecording)" },
+      read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.isRecording = flag } }),
+    ConfigurationKey(
+      "record.max_bytes", "bytes", default: "1GiB",
+      ["How much the journal may hold, packed (a seventh of the logs, about). Beyond it the oldest segment is removed."],
+      canonical: { "\($0.recordBytes)" },
+      read: { section, key, configuration in
+        if let value = section.byteCount(key, in: 1 << 20...1 << 40, isRequired: true) { configuration.recordBytes = value }
+      }),
+    ConfigurationKey(
+      "record.keep", "duration", default: "14d",
+      ["How long a segment is kept. A quarter of it, and of the bytes, is the most that one segment may span: the engine then begins a new one."],
+      canonical: { "\($0.recordKeep.count)" },
+      read: { section, key, configuration in
+        guard let span = section.duration(key, isRequired: true) else { return }
+        guard (Nanoseconds.hours(1)...Nanoseconds.days(3650)).contains(span) else {
+          section.problems.error(section.location(of: key), "'\(section.qualified(key))' must be between 1h and 3650d")
+          return
+        }
+        configuration.recordKeep = span
+      }),
+    ConfigurationKey(
       "thresholds.act", "confidence, 0.001 to 0.999", default: "0.9",
       ["From this confidence on, a decision proposes its action."],
       canonical: { "\($0.actThreshold)" },

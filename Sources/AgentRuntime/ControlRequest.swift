@@ -23,6 +23,8 @@ public enum ControlRequest: Equatable, Sendable {
   /// By an action's key, or the beginning of it.
   case undo(String)
   case baseline(BaselineRequest)
+  /// Record the input from now on, or no longer.
+  case record(Bool)
 
   /// Whether the agent is another one afterwards.
   public var changes: Bool {
@@ -53,6 +55,7 @@ public enum ControlRequest: Equatable, Sendable {
     case .actions: "actions"
     case .undo(let key): "undo \(key)"
     case .baseline(let request): request.line
+    case .record(let isWanted): isWanted ? "record on" : "record off"
     }
   }
 
@@ -92,6 +95,9 @@ public enum ControlRequest: Equatable, Sendable {
     case ("baseline", _):
       guard let request = BaselineRequest(words: words) else { return nil }
       self = .baseline(request)
+    case ("record", 2):
+      guard words[1] == "on" || words[1] == "off" else { return nil }
+      self = .record(words[1] == "on")
     default: return nil
     }
   }

@@ -1,5 +1,6 @@
 // Recorded logs and captures through the same pipeline as the daemon's, in event time. Several inputs are merged in the total order
-// (event time, input, offset), where an input's own lines never change places. What a frame of a capture tells has the frame's place.
+// (event time, input, offset), where inputs are ordered by their names and an input's own lines never change places. What a frame of a capture
+// tells has the frame's place.
 // The result depends on the bytes of the inputs, their names, their input times, the rules and the configuration: on nothing else.
 import Detection
 import Events
@@ -147,6 +148,11 @@ public final class Replay {
   private func runMerged(
     _ total: UInt64, _ progress: (UInt64, UInt64) -> Void, _ evicted: (CorrelationEviction) -> Void, _ emit: (Decision) -> Void
   ) {
+    // Of equal times the input with the lesser name comes first, in whatever order they were added.
+    inputs = inputs.enumerated().sorted {
+      let (a, b) = (Array($0.element.lane.name.utf8), Array($1.element.lane.name.utf8))
+      return a == b ? $0.offset < $1.offset : a.lexicographicallyPrecedes(b)
+    }.map(\.element)
     var waiting = inputs.map { advance($0.source, $0.lane) }
     var sinceProgress = 0
     while true {

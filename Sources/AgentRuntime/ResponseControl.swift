@@ -41,7 +41,7 @@ extension Responder {
     case .unblock(let network): unblock(network)
     case .unblockAll: unblockAll()
     case .undo(let key): undo(key)
-    case .status, .blocks, .pending, .actions, .reload, .baseline: .refused("not asked here")
+    case .status, .blocks, .pending, .actions, .reload, .baseline, .record: .refused("not asked here")
     }
   }
 

@@ -33,6 +33,7 @@ public final class EngineProcess {
   private let watchdog = ServiceManager.watchdogInterval
   private var lastWatchdog: Int64 = 0
   private var isSupervisorGone = false
+  private let recording = RecordingSwitch()
   private weak var agent: Agent?
 
   /// Runs the engine until it is told to end.
@@ -200,6 +201,7 @@ public final class EngineProcess {
     hooks.uplink = uplink
     hooks.responder = responder
     hooks.capture = capture
+    hooks.recording = recording
     hooks.audit = { [audit] in audit.append(actor: $0, event: $1, process: "engine", detail: $2) }
     hooks.processes = { [processes] in processes.rows }
     if isSupervised {

@@ -656,4 +656,18 @@ public enum Limits {
   public static let telnetBytes = 16 * 1024
   /// Commands of one Redis connection before its AUTH. Beyond it none is expected.
   public static let redisCommands = 64
+
+  /// The journal of the pipeline's input: bytes of a segment's header, and of one block unpacked. Whatever is longer is damaged.
+  public static let inputJournalHeaderBytes = 256 * 1024
+  public static let inputJournalBlockBytes = 32 * 1024 * 1024
+  /// Bytes that are packed together at most, a longest record apart; they are packed earlier with each commit.
+  public static let inputJournalFlushBytes = 256 * 1024
+  /// Sources that one segment may name: files, interfaces and the system's journal.
+  public static let inputJournalLanes = 4096
+  /// Segments of one journal. Beyond it the oldest goes, as beyond `record.max_bytes` and `record.keep`; counted.
+  public static let inputJournalSegments = 4096
+  /// Decisions that a verification shows. The rest is counted: what differs first is what led to the others.
+  public static let verificationFindings = 20
+  /// Sources with a log-in that succeeded that a trial of rules remembers, the latest. Beyond it the one that was silent longest is forgotten.
+  public static let legitimateSources = 65_536
 }

@@ -216,16 +216,23 @@ func findDecision(_ id: String, in store: DecisionStore) throws -> Decision {
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain", abstract: "Why a decision was made: evidence, rule, confidence, action.",
-    discussion: "Reads the agent's store, or with --log a decision log that `panguard replay --output` wrote.")
+    discussion: """
+      Reads the agent's store, or with --log a decision log that `panguard replay --output` wrote. With --reproduce the decision is made again
+      from the agent's journal (`panguard record`) and compared with the log: exit 0 where it is the same bytes, 1 where it is not.
+      """)
   @OptionGroup var selection: StateSelection
   @OptionGroup var rules: RuleSelection
   @Option(name: .long, help: "A decision log (JSON lines) to look in instead of the store; - is standard input.", completion: .file())
   var log: String?
   @Option(name: .long, help: "table (a page for people) or json.") var format: OutputFormat = .table
+  @Flag(name: .long, help: "Make the decision again from the journal, and compare it with the log.") var reproduce = false
   @Argument(help: "The decision's id, or the beginning of it.") var id: String
+
+  func validate() throws { if reproduce, log != nil { throw ValidationError("--reproduce needs the agent's store, not --log") } }
 
   func run() throws {
     let decision = try log.map { try ExplainCommand.decision(id, inLog: $0) } ?? findDecision(id, in: openStore(selection))
+    if reproduce { return try makeAgain(decision) }
     if format != .table {
       var output = Output()
       output.line(DecisionJSON.line(decision))

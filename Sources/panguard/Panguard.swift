@@ -16,10 +16,10 @@ struct Panguard: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      RunCommand.self, ReplayCommand.self, StatusCommand.self, ReloadCommand.self,
+      RunCommand.self, ReplayCommand.self, WhatIfCommand.self, StatusCommand.self, ReloadCommand.self,
       ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self, BlockCommand.self, UnblockCommand.self, BlocksCommand.self,
       ActionsCommand.self, UndoCommand.self, DecisionsCommand.self, ExplainCommand.self, EvidenceCommand.self, BaselineCommand.self,
-      RulesCommand.self,
+      RecordCommand.self, RulesCommand.self,
       PlaybooksCommand.self, ParseCommand.self, CaptureCommand.self, InspectCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self,
       VerifyEventsCommand.self,
     ])

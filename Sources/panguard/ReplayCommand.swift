@@ -20,6 +20,10 @@ struct ReplayCommand: ParsableCommand {
       With --pcap it reads captures too (pcap and pcapng, plain or packed), as the live capture reads packets. What a flow or a message tells
       has the time at which it was known: a flow counts when it ends.
 
+      With --journal it reads no files but what the agent recorded of its own input (`panguard record`), from the beginning of each segment
+      that has events in the range. With --verify the decisions are compared with the agent's log: exit 0 where all are the same bytes, 1 where
+      one differs (the first is named), 3 where the journal or the log cannot be read.
+
       Try it on the sample: panguard replay examples/auth.log examples/access.log
       """)
   @OptionGroup var selection: RuleSelection
@@ -37,6 +41,10 @@ struct ReplayCommand: ParsableCommand {
   @Option(
     name: .long, help: "Begin with what this file says is usual (`panguard baseline learn`, `export`). Default: nothing is known.",
     completion: .file()) var baseline: String?
+  @Option(name: .long, help: "Replay the agent's journal: FROM..TO in event time (RFC 3339, or spans back from now), either of which may be missing.")
+  var journal: String?
+  @Flag(name: .long, help: "With --journal: compare with the decision log instead of printing.") var verify = false
+  @Option(name: .long, help: "With --journal: the agent's state directory; default as configured.", completion: .directory) var state: String?
   @Flag(name: .long, help: "Print lines, events, decisions, elapsed time, lines/s, peak memory and drops to standard error.") var stats = false
   @Flag(name: .long, help: "No progress bar.") var quiet = false
   @Option(name: .long, parsing: .upToNextOption, help: "Capture files, up to the next option.", completion: .file()) var pcap: [String] = []
@@ -45,10 +53,18 @@ struct ReplayCommand: ParsableCommand {
   enum ReplayFormat: String, ExpressibleByArgument, CaseIterable { case text, jsonl, atr, stix, none }
 
   func validate() throws {
+    if journal != nil {
+      guard files.isEmpty, pcap.isEmpty, baseline == nil, !stats else {
+        throw ValidationError("--journal excludes files, --pcap, --baseline and --stats")
+      }
+      return
+    }
+    if verify || state != nil { throw ValidationError("--verify and --state need --journal") }
     if files.isEmpty, pcap.isEmpty { throw ValidationError("name a log file, or a capture with --pcap") }
   }
 
   func run() throws {
+    if let journal { return try replayJournal(journal) }
     let settings = try ReplayCommand.settings(config)
     let fixedTime = try inputTime.map { try ReplayCommand.inputTime($0) }
     let (pipeline, loaded) = try ReplayCommand.pipeline(selection, settings, baseline: baseline)
@@ -63,12 +79,7 @@ struct ReplayCommand: ParsableCommand {
       throw CommandFailure.environment("\(error)")
     }
 
-    var log: Output?
-    if let output {
-      let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-      guard descriptor >= 0 else { throw CommandFailure.environment("\(output): \(String(cString: strerror(errno)))") }
-      log = Output(descriptor: descriptor)
-    }
+    var log = try output.map { try Output(creating: $0) }
     let shown = format ?? (output == nil ? .text : .none)
     var screen = Output()
     let events = shown == .atr ? try eventWriter(settings, loaded) : nil
@@ -122,16 +133,20 @@ struct ReplayCommand: ParsableCommand {
   /// A detector with the rules and the settings, and what `baseline` knows.
   static func pipeline(_ selection: RuleSelection, _ settings: Configuration, baseline: String?) throws -> (Pipeline, LoadedRules) {
     let loaded = try selection.load(selection.rules.isEmpty ? settings.ruleDirectories : [], settings: settings)
+    let made = pipeline(loaded, settings)
+    if let baseline { made.detector.resume(try BaselineFile.read(baseline)) }
+    return (made, loaded)
+  }
+  static func pipeline(_ loaded: LoadedRules, _ settings: Configuration) -> Pipeline {
     let cacheDirectory = RuleStore.defaultCacheDirectory()
     let cached = RuleStore.cachedDatabase(for: loaded, in: cacheDirectory)
-    var detector = Detector(
+    let detector = Detector(
       ruleSet: loaded.set, ruleSetHash: loaded.hash, configuration: settings.detector, engineVersion: Version.text, cachedDatabase: cached)
     report(detector.engine.diagnostics, atLeast: .warning)
     if !detector.engine.usedCachedDatabase, let database = detector.engine.serializedDatabase() {
       RuleStore.cache(database, for: loaded, in: cacheDirectory)
     }
-    if let baseline { detector.resume(try BaselineFile.read(baseline)) }
-    return (Pipeline(detector: detector), loaded)
+    return Pipeline(detector: detector)
   }
 
   /// What correlations had to forget goes into the log among the decisions: before the first one that came after it.

@@ -46,6 +46,9 @@ enum StatusView {
     }
     out += ["", heading("Rules"), "  \(s.rulesLoaded) loaded, \(s.rulesSkipped) skipped, \(s.rulesRefused) refused; set \(s.ruleSetHash.prefix(16))"]
     out += ["", heading("Response")] + response(s.response, mode: s.mode, warn: warn)
+    if s.record.isOn || !s.record.problem.isEmpty || s.record.segments > 0 {
+      out += ["", heading("Recording")] + RecordView.lines(s.record).map { "  " + (s.record.problem.isEmpty ? $0 : warn($0)) }
+    }
     out += ["", heading("Counters")] + s.counters.map { "  \($0.name): \(grouped($0.value))" }
     let lost = s.drops.filter { $0.count > 0 }
     out += ["", heading("Drops")]

@@ -16,6 +16,12 @@ struct Output {
     self.descriptor = descriptor
     buffer.reserveCapacity(1 << 16)
   }
+  /// A file that only its owner may read, written anew.
+  init(creating path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
+    self.init(descriptor: descriptor)
+  }
   /// Waits; false as soon as nobody reads standard output any more (a closed pipe), which a command that only waits would not see.
   static func waits(milliseconds: Int32) -> Bool {
     var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)

@@ -11,6 +11,7 @@ import Testing
       .confirm(session: "terminal:77:123456", began: 123_456),
       .reload, .disarm, .approve("a0123456789abcdef"), .deny("a01"), .block(CIDR("192.0.2.7")!, seconds: 600),
       .block(CIDR("2001:db8::/64")!, seconds: 604_800), .unblock(CIDR("192.0.2.0/24")!), .unblockAll, .blocks, .pending,
+      .record(true), .record(false),
     ] as [ControlRequest]) func whatIsWrittenIsRead(_ request: ControlRequest)
   {
     #expect(ControlRequest(request.line) == request)
@@ -22,7 +23,8 @@ import Testing
     "confirm " + String(repeating: "a", count: 65), "approve", "approve a;b",
     "approve " + String(repeating: "a", count: 65),
     "block", "block 192.0.2.7", "block 192.0.2.7 forever", "block 192.0.2.7 5", "block 192.0.2.7 99999999", "block 192.0.2.7 -600",
-    "block example.org 600", "unblock", "unblock x", "unblock-all x", "block 192.0.2.7 600 600", String(repeating: "status", count: 200),
+    "block example.org 600", "unblock", "unblock x", "unblock-all x", "block 192.0.2.7 600 600",
+    "record", "record on off", "record maybe", String(repeating: "status", count: 200),
   ]) func nothingElseIsARequest(_ line: String) {
     #expect(ControlRequest(line) == nil)
   }

@@ -70,6 +70,31 @@ import Testing
     }
   }
 
+  /// Two logs whose lines have the same stamps, and the sample: the order in which files are named makes no difference, nor does whether
+  /// what is known about the rules was kept from before.
+  @Test func neitherTheOrderOfFilesNorAKeptRuleDatabaseMatters() throws {
+    let d = TemporaryDirectory()
+    for attempt in 0..<12 {
+      let time = Workload.start + .seconds(Int64(attempt) * 7)
+      for (log, address) in [("a.log", "198.18.0.1"), ("b.log", "198.18.0.2"), ("c.log", "198.18.0.1")] {
+        d.append(Workload.failedLogin(time, pid: 40 + attempt, user: "root", from: address).joined(), to: log)
+      }
+    }
+    let inputs = [d["a.log"], d["b.log"], d["c.log"]] + Self.examples
+    var logs: Set<[UInt8]> = []
+    for (round, order) in [inputs, inputs.reversed(), [inputs[2], inputs[4], inputs[0], inputs[3], inputs[1]]].enumerated() {
+      let arguments = ["replay", "--rules", Product.rules, "--format", "jsonl", "--input-time", Self.time] + order
+      // The second run of each finds what the first kept.
+      for _ in 0..<2 {
+        let result = panguard(arguments, environment: ["CACHE_DIRECTORY": d["cache\(round)"], "TZ": round == 0 ? "UTC" : "Asia/Kathmandu"])
+        #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+        logs.insert(result.output)
+      }
+    }
+    #expect(logs.count == 1)
+    #expect(logs.first?.isEmpty == false)
+  }
+
   /// --output holds what --format jsonl prints, and a log can be written over.
   @Test func theOutputFileHoldsTheDecisions() throws {
     let d = TemporaryDirectory()
