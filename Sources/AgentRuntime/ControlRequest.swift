@@ -23,6 +23,8 @@ public enum ControlRequest: Equatable, Sendable {
   /// By an action's key, or the beginning of it.
   case undo(String)
   case baseline(BaselineRequest)
+  /// What a person says of a decision.
+  case mark(MarkRequest)
 
   /// Whether the agent is another one afterwards.
   public var changes: Bool {
@@ -53,6 +55,7 @@ public enum ControlRequest: Equatable, Sendable {
     case .actions: "actions"
     case .undo(let key): "undo \(key)"
     case .baseline(let request): request.line
+    case .mark(let request): request.line
     }
   }
 
@@ -92,6 +95,9 @@ public enum ControlRequest: Equatable, Sendable {
     case ("baseline", _):
       guard let request = BaselineRequest(words: words) else { return nil }
       self = .baseline(request)
+    case ("mark", _):
+      guard let request = MarkRequest(words: words) else { return nil }
+      self = .mark(request)
     default: return nil
     }
   }
