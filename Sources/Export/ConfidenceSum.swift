@@ -55,7 +55,7 @@ enum ConfidenceSum {
     writeKinds(d, &page)
     page.paragraph(
       "Evidence is in nats: the natural logarithm of how much likelier it is in an attack than without one. "
-        + "The total maps to the confidence by a fixed table; at 0 it is 0.500.")
+        + "The total maps to the confidence by the table of the confidence file.")
     guard let model else {
       page.paragraph(
         "The decision was made with another confidence file (\(d.provenance.confidenceHash.prefix(16))) than the one in use now "
