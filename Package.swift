@@ -67,7 +67,7 @@ let package = Package(
     library("RuleEngine", ["CLinux", "Primitives", "RegularExpressions", "Events", "RuleLanguage", "CUtf8proc", "CPCRE2", "COpenSSL"]),
     library(
       "RuleLinting", ["Primitives", "RegularExpressions", "Events", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "CPCRE2"]),
-    library("Scoring", ["Primitives"]),
+    library("Scoring", ["Primitives", "TypedYAML"]),
     library("NetworkDetection", ["Primitives", "Events"]),
     library("Baseline", ["Primitives", "Events"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Baseline"]),
@@ -133,7 +133,7 @@ let package = Package(
       dependencies: [
         "EngineCommand", "Supervision", "AgentRuntime", "Primitives", "Events", "LogParsers", "RuleLanguage", "RuleEngine", "RuleLinting",
         "InputJournal", "RuleImport", "RuleConversion", "Detection", "Playbooks", "Enforcement", "Export", "CaptureChannel", "CaptureReplay",
-        "LogSources", "PacketParsers", "PacketSources", "HostActions", "Baseline", "Storage", "TypedYAML", "CLinux",
+        "LogSources", "PacketParsers", "PacketSources", "HostActions", "Baseline", "Scoring", "Storage", "TypedYAML", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/panguard", swiftSettings: optimized),
 
@@ -162,7 +162,7 @@ let package = Package(
     tests(of: "RuleLanguage", ["PanguardTestKit", "Primitives", "Events"]),
     tests(of: "RuleEngine", ["Primitives", "RegularExpressions", "Events", "RuleLanguage", "CPCRE2"]),
     tests(of: "RuleLinting", ["Primitives", "RuleLanguage"]),
-    tests(of: "Scoring"),
+    tests(of: "Scoring", ["PanguardTestKit", "Primitives", "TypedYAML"]),
     tests(of: "NetworkDetection", ["PanguardTestKit", "Primitives", "Events"]),
     tests(of: "Baseline", ["PanguardTestKit", "Primitives", "Events"]),
     tests(of: "Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Baseline"]),
@@ -176,7 +176,9 @@ let package = Package(
     tests(of: "EngineCommand", ["AgentRuntime", "Confinement"]),
     tests(
       of: "AgentRuntime",
-      ["Primitives", "Events", "Detection", "Export", "LogParsers", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting"], data: ["Fixtures"]),
+      [
+        "Primitives", "Events", "Detection", "Export", "LogParsers", "Scoring", "Storage", "TypedYAML", "RuleLanguage", "RuleEngine", "RuleLinting",
+      ], data: ["Fixtures"]),
     tests(of: "Enforcement", ["PanguardTestKit", "FrameProtocol", "Primitives"]),
     tests(of: "EnforcerRuntime", ["PanguardTestKit", "Enforcement", "Primitives", "CLinux", "CNetlink", "panguard-enforcer"]),
     tests(of: "HostActions", ["FrameProtocol", "Primitives"]),
@@ -209,7 +211,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "panguard-capture", "regular-expressions-outline",
-        "AgentRuntime", "CLinux", "Detection", "Export", "PanguardTestKit", "Primitives", "Storage",
+        "AgentRuntime", "CLinux", "Detection", "Export", "PanguardTestKit", "Primitives", "Scoring", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],

@@ -7,6 +7,7 @@ import LogParsers
 import NetworkDetection
 import Primitives
 import RuleLanguage
+import Scoring
 import TypedYAML
 
 public struct Configuration: Sendable {
@@ -85,6 +86,10 @@ public struct Configuration: Sendable {
   /// In thousandths.
   public var actThreshold = 900
   public var notifyThreshold = 700
+  /// Weights, caps and table of confidences (docs/confidence.md). nil: what is built in.
+  public var confidencePath: String?
+  /// What that file says, once it is read.
+  public var confidence = ConfidenceModel.shipped
   /// Repeats of one subject and rule inside this span are one incident.
   public var incidentWindow = Nanoseconds.hours(24)
   /// Whether the agent learns what is usual on this host.
@@ -122,6 +127,8 @@ public struct Configuration: Sendable {
     settings.claimedMayBlock = claimedEvidenceMayBlock
     settings.usesBaseline = usesBaseline
     settings.network = network
+    settings.confidence = confidence
+    settings.confidence.hash = SHA256Hash.hex(of: Array(ConfidenceFile.text(confidence).utf8))
     settings.hash = hash
     return settings
   }
@@ -139,7 +146,21 @@ public struct Configuration: Sendable {
       if stat(path, &status) == 0, status.st_mode & S_IWOTH != 0 {
         return (nil, [Diagnostic(.error, SourceLocation(file: path), "anybody may write this file", hint: "chmod o-w it")])
       }
-      return bytes.withUnsafeBytes { load($0, file: path) }
+      var (configuration, diagnostics) = bytes.withUnsafeBytes { load($0, file: path) }
+      if let file = configuration?.confidencePath {
+        let (model, problems) = readConfidence(path: file)
+        diagnostics += problems
+        if let model { configuration?.confidence = model } else { configuration = nil }
+      }
+      return (configuration, diagnostics)
+    }
+  }
+
+  /// The confidence file at `path`, and what is wrong with it. nil if there is an error.
+  public static func readConfidence(path: String) -> (model: ConfidenceModel?, diagnostics: [Diagnostic]) {
+    switch readDocumentFile(path) {
+    case .failure(let failure): return (nil, [failure.diagnostic])
+    case .success(let bytes): return bytes.withUnsafeBytes { ConfidenceFile.read($0, file: path) }
     }
   }
 

@@ -207,6 +207,14 @@ public struct ConfigurationKey: Sendable {
       canonical: { "\($0.notifyThreshold)" },
       read: { section, key, configuration in if let value = readConfidence(section, key) { configuration.notifyThreshold = value } }),
     ConfigurationKey(
+      "confidence.file", "path", default: nil, example: "file: /etc/panguard/confidence.yaml",
+      [
+        "Weights, caps and the table behind every confidence, corrections for single rules and exclusions (docs/confidence.md). A file holds",
+        "what it changes; without one: rules/confidence.yaml as it is built in. `panguard calibrate` and `panguard rules tune` propose one.",
+      ],
+      canonical: { canonicalOptional($0.confidencePath) },
+      read: { section, key, configuration in configuration.confidencePath = readPath(section, key) }),
+    ConfigurationKey(
       "incident_window", "duration", default: "24h",
       ["Repeats of one subject and rule inside this span update one incident instead of making new ones."],
       canonical: { "\($0.incidentWindow.count)" },

@@ -25,6 +25,8 @@ public enum ControlRequest: Equatable, Sendable {
   case baseline(BaselineRequest)
   /// Record the input from now on, or no longer.
   case record(Bool)
+  /// What a person says of a decision.
+  case mark(MarkRequest)
 
   /// Whether the agent is another one afterwards.
   public var changes: Bool {
@@ -56,6 +58,7 @@ public enum ControlRequest: Equatable, Sendable {
     case .undo(let key): "undo \(key)"
     case .baseline(let request): request.line
     case .record(let isWanted): isWanted ? "record on" : "record off"
+    case .mark(let request): request.line
     }
   }
 
@@ -98,6 +101,9 @@ public enum ControlRequest: Equatable, Sendable {
     case ("record", 2):
       guard words[1] == "on" || words[1] == "off" else { return nil }
       self = .record(words[1] == "on")
+    case ("mark", _):
+      guard let request = MarkRequest(words: words) else { return nil }
+      self = .mark(request)
     default: return nil
     }
   }

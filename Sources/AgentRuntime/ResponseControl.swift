@@ -25,7 +25,7 @@ extension Responder {
     } else {
       outcome = perform(request, peer)
     }
-    audit("\(peer)", request.word, "\(request.line): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+    audit("\(peer)", request.word, "\(request.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
     flush()
     return outcome.json
   }
@@ -41,6 +41,7 @@ extension Responder {
     case .unblock(let network): unblock(network)
     case .unblockAll: unblockAll()
     case .undo(let key): undo(key)
+    case .mark(let wish): mark(wish, peer)
     case .status, .blocks, .pending, .actions, .reload, .baseline, .record: .refused("not asked here")
     }
   }
@@ -265,5 +266,7 @@ extension Responder {
 }
 
 extension ControlRequest {
+  /// For people: without hexadecimal.
+  fileprivate var text: String { if case .mark(let wish) = self { wish.text } else { line } }
   fileprivate var word: String { line.split(separator: " ").first.map(String.init) ?? "" }
 }

@@ -56,11 +56,14 @@ public struct Provenance: Hashable, Sendable {
   public var configurationHash: String
   /// Names what the baseline had learned before the event; "none" where it is switched off.
   public var baselineHash: String
-  public init(engineVersion: String, ruleSetHash: String, configurationHash: String, baselineHash: String) {
+  /// Names the confidence file (weights, caps, table); empty in records that are older than it.
+  public var confidenceHash: String
+  public init(engineVersion: String, ruleSetHash: String, configurationHash: String, baselineHash: String, confidenceHash: String = "") {
     self.engineVersion = engineVersion
     self.ruleSetHash = ruleSetHash
     self.configurationHash = configurationHash
     self.baselineHash = baselineHash
+    self.confidenceHash = confidenceHash
   }
 }
 

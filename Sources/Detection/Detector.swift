@@ -60,8 +60,8 @@ private struct RuleProfile {
   var message: ChainMessage
   var isAboutAgents: Bool
 
-  init(_ rule: Rule) {
-    let weight = rule.isExculpatory ? ConfidenceModel.exculpatoryWeight(of: rule.confidence) : ConfidenceModel.weight(of: rule.confidence)
+  init(_ rule: Rule, _ model: ConfidenceModel) {
+    let weight = model.weight(ofRule: rule.id, stating: rule.confidence, isExculpatory: rule.isExculpatory)
     isExculpatory = rule.isExculpatory
     claimed = Signal(name: rule.id, family: rule.family, weight: weight, isAttested: false, detail: rule.title)
     attested = claimed
@@ -110,11 +110,12 @@ public struct Detector: ~Copyable {
     self.configuration = configuration
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
     network = NetworkDetectors(configuration.network)
-    profiles = ruleSet.rules.map { RuleProfile($0) }
+    profiles = ruleSet.rules.map { RuleProfile($0, configuration.confidence) }
     activeProfiles = ruleSet.profileBits
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
-      engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, baselineHash: "none")
+      engineVersion: engineVersion, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, baselineHash: "none",
+      confidenceHash: configuration.confidence.hash)
   }
 
   /// Names the next source; its number goes into `EventOrigin.source`. Names appear in evidence and are part of the decisions.
@@ -359,10 +360,11 @@ public struct Detector: ~Copyable {
     current.lastTime = max(current.lastTime, time)
     current.scoredSignals = signalCount
     let isDue = current.matchCount >= current.nextReport || time >= current.reconsiderAt
-    let signals = liveSignals(subjectKey, of: rule, at: time)
-    let (confidence, terms) = ConfidenceModel.score(signals)
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
-    let (action, reason) = propose(confidence, signals, subject, trust, profiles[rule].severity)
+    let signals = liveSignals(subjectKey, of: rule, at: time, about: subject)
+    let context = configuration.confidence.context(severityRank: profiles[rule].severity.rank, isAttested: trust == .attested)
+    let (confidence, terms) = configuration.confidence.score(signals + context)
+    let (action, reason) = propose(confidence, signals, context, subject, trust, rule)
     // What attested evidence proposed is not taken back because claimed evidence came after it, nor put off.
     let isTakenBack = trust == .claimed && current.action == .blockIP && action == .notify && confidence >= configuration.actThreshold
     if !isTakenBack, isDue || action != current.action {
@@ -484,13 +486,19 @@ public struct Detector: ~Copyable {
 
   // MARK: Judgement
 
-  private func liveSignals(_ subject: Fingerprint, of rule: Int, at time: EventTime) -> [Signal] {
+  private func liveSignals(_ key: Fingerprint, of rule: Int, at time: EventTime, about subject: Subject) -> [Signal] {
     var signals: [Signal] = []
-    if let entries = subjects.peek(subject)?.entries {
+    if let entries = subjects.peek(key)?.entries {
       signals.reserveCapacity(entries.count)
       for entry in entries where time - entry.lastTime <= Limits.signalMemory && activeProfiles[Int(entry.rule)] & activeProfiles[rule] != 0 {
         signals.append(entry.isAttested(at: time) ? profiles[Int(entry.rule)].attested : profiles[Int(entry.rule)].claimed)
       }
+    }
+    guard !configuration.confidence.exclusions.isEmpty else { return signals }
+    for i in signals.indices {
+      guard let exclusion = configuration.confidence.exclusion(rule: signals[i].name, subject: subject.label) else { continue }
+      signals[i].weight = .zero
+      signals[i].detail += "; excluded: \(exclusion.reason)"
     }
     return signals
   }
@@ -500,9 +508,12 @@ public struct Detector: ~Copyable {
     return confidenceReasons[confidence.thousandths]
   }
   private mutating func propose(
-    _ confidence: Confidence, _ signals: [Signal], _ subject: Subject, _ trust: Trust, _ severity: Severity
+    _ confidence: Confidence, _ signals: [Signal], _ context: [Signal], _ subject: Subject, _ trust: Trust, _ rule: Int
   ) -> (ProposedAction, String) {
-    guard severity > .informational else {
+    if let exclusion = configuration.confidence.exclusion(rule: profiles[rule].id, subject: subject.label) {
+      return (.logOnly, "the confidence file excludes \(exclusion.subject) from the rule: \(exclusion.reason)")
+    }
+    guard profiles[rule].severity > .informational else {
       return (.logOnly, "the rule is informational: it adds evidence, and a rule that says more decides what is done")
     }
     let (act, notify) = (configuration.actThreshold, configuration.notifyThreshold)
@@ -524,7 +535,10 @@ public struct Detector: ~Copyable {
     guard signals.contains(where: { $0.weight.value > 0 && $0.family != ConfidenceModel.anomalyFamily }) else {
       return (.notify, "everything that speaks against the subject is unusual behaviour, and that alone never blocks")
     }
-    if !configuration.claimedMayBlock, let objection = TrustPolicy.objection(trust: trust, signals: signals, threshold: act) {
+    let model = configuration.confidence
+    if !configuration.claimedMayBlock,
+      let objection = TrustPolicy.objection(trust: trust, signals: signals + context, threshold: act, model: model)
+    {
       return (.notify, objection)
     }
     return (.blockIP, reason(confidence) { "confidence \(confidence) is at least \(act) and the rule is deterministic" })

@@ -1,6 +1,7 @@
 // What the owner decides about decisions. Part of the configuration hash.
 import NetworkDetection
 import Primitives
+import Scoring
 
 public struct DetectorConfiguration: Sendable {
   /// From here on the proposed action is `block_ip` (for a subject that has an address).
@@ -20,6 +21,8 @@ public struct DetectorConfiguration: Sendable {
   public var network = NetworkDetectionConfiguration()
   /// Whether what is usual on this host is learned, and judged by (Baseline).
   public var usesBaseline = true
+  /// How signals add up to a confidence.
+  public var confidence = ConfidenceModel()
   /// Lower-case hexadecimal; names the configuration in each decision.
   public var hash = "default"
   public init() {}

@@ -5,14 +5,18 @@ import Events
 import Glibc
 import Primitives
 
-final class AuditFile {
+public final class AuditFile {
+  private let directory: String
   private let path: String
-  private(set) var failures: UInt64 = 0
+  public private(set) var failures: UInt64 = 0
 
-  init(directory: String) { path = "\(directory)/audit.jsonl" }
+  public init(directory: String) {
+    self.directory = directory
+    path = "\(directory)/audit.jsonl"
+  }
 
   /// `event`: one of a few words, like `process_ended`. An entry that cannot be written is counted: nothing stops for it.
-  func append(actor: String, event: String, process: String, detail: String) {
+  public func append(actor: String, event: String, process: String, detail: String) {
     var json = JSONWriter()
     json.beginObject()
     json.key("time")
@@ -32,6 +36,9 @@ final class AuditFile {
       return
     }
     defer { close(descriptor) }
+    // It belongs to whom the directory belongs: a command that root runs may be the first to write.
+    var owner = stat()
+    if geteuid() == 0, stat(directory, &owner) == 0 { _ = fchown(descriptor, owner.st_uid, owner.st_gid) }
     if write(descriptor, line, line.count) != line.count { failures += 1 }
   }
 }

@@ -84,6 +84,7 @@ enum EngineConfinement {
       let path = absolute(path)
       paths.append(isDirectory(path) ? path : directory(of: path))
     }
+    if let file = settings.confidencePath { paths.append(directory(of: absolute(file))) }
     if let key = settings.atrEvents?.keyPath { paths.append(key) }
     return paths + sources(settings)
   }

@@ -108,6 +108,10 @@ public enum DecisionJSON {
     json.value(d.provenance.configurationHash)
     json.verbatim(",\"baseline\":")
     json.value(d.provenance.baselineHash)
+    if !d.provenance.confidenceHash.isEmpty {
+      json.verbatim(",\"confidence\":")
+      json.value(d.provenance.confidenceHash)
+    }
     json.endObject()
     json.endObject()
   }
@@ -239,7 +243,8 @@ public enum DecisionJSON {
       evidenceTotal: try root.integer("evidence_total"),
       provenance: Provenance(
         engineVersion: try hashes.text("engine"), ruleSetHash: try hashes.text("rules"),
-        configurationHash: try hashes.text("configuration"), baselineHash: try hashes.text("baseline")))
+        configurationHash: try hashes.text("configuration"), baselineHash: try hashes.text("baseline"),
+        confidenceHash: try hashes.optionalText("confidence") ?? ""))
     decision.profiles = try root.texts("panguard.profiles")
     decision.upstream = try root.texts("evidence.upstream_chain")
     decision.message = try root.optionalText("message") ?? ""

@@ -10,18 +10,21 @@ import Scoring
 public enum DecisionPage {
   /// The page, each line ended by a newline, about 100 columns wide; raw lines are never cut.
   /// `rule`: nil if the rule is not loaded any more. `lines`: the evidence in its order, with the raw line or nil where it is gone.
-  public static func render(_ d: Decision, rule: Rule?, lines: [(EvidenceRecord, String?)], color: Bool) -> String {
+  /// `model`: the confidence file that is in use now; sums are only mapped where the decision was made with it.
+  public static func render(
+    _ d: Decision, rule: Rule?, lines: [(EvidenceRecord, String?)], model: ConfidenceModel = ConfidenceModel(), color: Bool
+  ) -> String {
     var page = Page(style: Style(isOn: color))
     head(d, &page)
     seen(d, lines, &page)
     about(d, rule, &page)
-    sum(d, &page)
+    ConfidenceSum.write(d, model, &page)
     action(d, &page)
     provenance(d, &page)
     return page.out
   }
 
-  private struct Page {
+  struct Page {
     var style: Style
     var out = ""
     static let textColumns = 96
@@ -115,51 +118,6 @@ public enum DecisionPage {
     if !rule.author.isEmpty { page.entry("author", rule.author) }
   }
 
-  private static func sum(_ d: Decision, _ page: inout Page) {
-    page.heading("How the confidence adds up")
-    let rows: [(text: String, tone: Style.Tone?)] = d.terms.map { term in
-      let isPrior = term.signal.family == "prior"
-      let source = isPrior ? "" : " [\(term.signal.family), \(term.signal.isAttested ? "attested" : "claimed")]"
-      return (TerminalText.cut(TerminalText.escaped(term.signal.name + source), to: 44), term.contribution.value < 0 ? .cyan : nil)
-    }
-    let width = max(8, rows.reduce(0) { max($0, TerminalText.columns($1.text)) })
-    page.line(TerminalText.padded("evidence", to: width) + "     adds    total  confidence", .dim)
-    var total: Int64 = 0
-    for (row, term) in zip(rows, d.terms) {
-      total += Int64(term.contribution.value)
-      let reached = ConfidenceModel.confidence(atLogOdds: MilliNats(Int32(clamping: total)))
-      page.out += "  " + page.style.paint(TerminalText.padded(row.text, to: width), row.tone) + "  "
-      page.out += TerminalText.padded(nats(Int64(term.contribution.value)), to: 7, onTheLeft: true) + "  "
-      page.out += TerminalText.padded(nats(total), to: 7, onTheLeft: true) + "       " + reached.description + "  "
-      page.out += page.style.paint(bar(reached), row.tone) + "\n"
-      if term.contribution != term.signal.weight {
-        page.line("  (a quarter of \(nats(Int64(term.signal.weight.value))): stronger evidence of its family counts in full)", .dim)
-      }
-      if !term.signal.detail.isEmpty { page.paragraph(term.signal.detail, indent: 4) }
-    }
-    page.paragraph(
-      "Evidence is in nats: the natural logarithm of how much likelier it is in an attack than without one. "
-        + "The total maps to the confidence by a fixed table; at 0 it is 0.500.")
-    let reached = ConfidenceModel.confidence(atLogOdds: MilliNats(Int32(clamping: total)))
-    if reached != d.confidence {
-      page.line("The terms add up to \(reached), but the record says \(d.confidence): it was made by another engine or altered.", .loud)
-    }
-  }
-
-  /// "+2.197": thousandths of a nat as nats.
-  private static func nats(_ millinats: Int64) -> String {
-    var out: [UInt8] = [millinats < 0 ? 0x2d : 0x2b]
-    out.append(decimal: millinats.magnitude / 1000, minimumDigits: 1)
-    out.append(0x2e)
-    out.append(decimal: millinats.magnitude % 1000, minimumDigits: 3)
-    return String(decoding: out, as: UTF8.self)
-  }
-  /// Twenty cells for 0 to 1.
-  private static func bar(_ confidence: Confidence) -> String {
-    let full = (confidence.thousandths + 25) / 50
-    return String(repeating: "█", count: full) + String(repeating: "░", count: 20 - full)
-  }
-
   private static func action(_ d: Decision, _ page: inout Page) {
     page.heading("What would have been done, and why")
     let what =
@@ -179,6 +137,7 @@ public enum DecisionPage {
     page.entry("rules", d.provenance.ruleSetHash)
     page.entry("config", d.provenance.configurationHash)
     page.entry("baseline", d.provenance.baselineHash)
+    if !d.provenance.confidenceHash.isEmpty { page.entry("confidence", d.provenance.confidenceHash) }
     page.heading("To reproduce")
     var sources: [String] = []
     for record in d.evidence where !sources.contains(record.source) { sources.append(record.source) }

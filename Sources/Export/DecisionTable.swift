@@ -34,8 +34,9 @@ public enum DecisionTable {
   private static let gap = 2
 
   /// A header and one line for each decision, each ended by a newline; empty for no decisions.
-  /// `width`: columns of the terminal; 0 or less: lines are as long as they need to be.
-  public static func render(_ decisions: [Decision], width: Int, color: Bool) -> String {
+  /// `width`: columns of the terminal; 0 or less: lines are as long as they need to be. `marks`: what people said, by decision; where nobody
+  /// said anything of these there is no column for it.
+  public static func render(_ decisions: [Decision], marks: [String: String] = [:], width: Int, color: Bool) -> String {
     guard !decisions.isEmpty else { return "" }
     let style = Style(isOn: color)
     func cell(_ column: Column, _ d: Decision) -> String {
@@ -44,13 +45,17 @@ public enum DecisionTable {
     func natural(_ column: Column) -> Int {
       max(column.title.utf8.count, decisions.reduce(0) { max($0, TerminalText.columns(cell(column, $1))) })
     }
-    var chosen = allColumns.map { (column: $0, width: natural($0)) }
+    var columns = allColumns
+    if decisions.contains(where: { marks[$0.id] != nil }) {
+      columns.insert(Column(title: "MARK", limit: 14, dropRank: 4, text: { marks[$0.id] ?? "-" }), at: columns.count - 1)
+    }
+    var chosen = columns.map { (column: $0, width: natural($0)) }
     while width > 0, chosen.dropLast().reduce(leastForText, { $0 + $1.width + gap }) > width {
       let optional = chosen.indices.filter { chosen[$0].column.dropRank > 0 }
       guard let least = optional.min(by: { chosen[$0].column.dropRank < chosen[$1].column.dropRank }) else { break }
       chosen.remove(at: least)
     }
-    let columns = chosen.map(\.column)
+    columns = chosen.map(\.column)
     let widths = chosen.map(\.width)
     let cells = decisions.map { d in columns.map { cell($0, d) } }
     func row(_ texts: [String], tone: (Int) -> Style.Tone?) -> String {

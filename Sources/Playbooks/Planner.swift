@@ -11,6 +11,7 @@ import Detection
 import Events
 import Primitives
 import RuleLanguage
+import Scoring
 
 public struct PlannerConfiguration: Sendable {
   public var mode: ResponseMode
@@ -20,11 +21,14 @@ public struct PlannerConfiguration: Sendable {
   public var notifyThreshold: Confidence
   /// Whether the configuration vouches for evidence that any local user could have forged.
   public var claimedMayAct: Bool
+  /// How signals add up; the detector's own.
+  public var confidence: ConfidenceModel
   public init(mode: ResponseMode = .observe, claimedMayAct: Bool = false, thresholds: DetectorConfiguration = DetectorConfiguration()) {
     self.mode = mode
     actThreshold = thresholds.actThreshold
     notifyThreshold = thresholds.notifyThreshold
     self.claimedMayAct = claimedMayAct
+    confidence = thresholds.confidence
   }
 }
 
@@ -191,7 +195,9 @@ public struct Planner: ~Copyable {
       // The first term is the prior, which the score adds again.
       let threshold = min(decision.confidence, configuration.actThreshold)
       let signals = decision.terms.dropFirst().map(\.signal)
-      if let reason = TrustPolicy.objection(trust: decision.trust, signals: signals, threshold: threshold) { return .claimed(reason) }
+      if let reason = TrustPolicy.objection(trust: decision.trust, signals: signals, threshold: threshold, model: configuration.confidence) {
+        return .claimed(reason)
+      }
     }
     if kind == .blockIP, decision.confidence >= configuration.actThreshold, decision.action != .blockIP {
       return .notProposed(decision.actionReason)

@@ -47,12 +47,12 @@ public struct DecisionFacts: Hashable, Sendable {
       confidence < thresholds.notifyThreshold || severity == .informational
       ? .logOnly : confidence < thresholds.actThreshold || subject.network == nil ? .notify : .blockIP
     let signal = Signal(
-      name: rule, family: rule, weight: ConfidenceModel.weight(of: confidence), isAttested: trust == .attested, detail: "of a test")
+      name: rule, family: rule, weight: thresholds.confidence.weight(of: confidence), isAttested: trust == .attested, detail: "of a test")
     let time = EventTime(seconds: 1_767_225_600) + after  // 2026-01-01T00:00:00Z
     return Decision(
       id: "d" + Fingerprint(ofText: incident + "\0" + rule + "\0" + subject.label).description.prefix(16), revision: revision, time: time,
       subject: subject, ruleID: rule, ruleTitle: "of a test", severity: severity, category: category, techniques: techniques,
-      confidence: confidence, terms: ConfidenceModel.score([signal]).terms, trust: trust, action: action ?? proposed,
+      confidence: confidence, terms: thresholds.confidence.score([signal]).terms, trust: trust, action: action ?? proposed,
       actionReason: "the test says so", matchCount: UInt64(revision), observed: Measure(1), threshold: Measure(1), firstTime: time, lastTime: time,
       summary: "of a test", evidence: [], evidenceTotal: 0,
       provenance: Provenance(engineVersion: "test", ruleSetHash: "", configurationHash: "", baselineHash: "none"))

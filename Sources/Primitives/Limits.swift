@@ -163,6 +163,13 @@ public enum Limits {
   public static let subjects = 65_536
   /// Signals of one subject. Beyond it the one that was seen longest ago is dropped and counted.
   public static let signalsPerSubject = 32
+  /// Labels and labelled decisions of one `panguard calibrate`. More labels are refused, more decisions are left out and counted.
+  public static let calibrationLabels = 1_000_000
+  /// Marks of decisions that the store keeps; beyond it the oldest go. Bytes of the reason of one; a longer one is refused.
+  public static let decisionMarks = 100_000
+  public static let markReasonBytes = 200
+  /// Entries of `family_caps`, `rules` and `exclusions` in a confidence file, each. More are refused.
+  public static let confidenceEntries = 1024
   /// How long a signal speaks for or against its subject after it was last seen.
   public static let signalMemory = Nanoseconds.hours(24)
   /// Bytes of a user, session or host name in a decision; longer ones are cut and marked with an ellipsis.

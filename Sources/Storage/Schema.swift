@@ -8,6 +8,7 @@ enum Schema {
     migrator.registerMigration("1: decisions, checkpoints, meta", foreignKeyChecks: .immediate) { try $0.execute(sql: first) }
     migrator.registerMigration("2: latest record of each incident", foreignKeyChecks: .immediate) { try $0.execute(sql: second) }
     migrator.registerMigration("3: responses, blocks, kept lines", foreignKeyChecks: .immediate) { try $0.execute(sql: third) }
+    migrator.registerMigration("4: marks", foreignKeyChecks: .immediate) { try $0.execute(sql: marks) }
     return migrator
   }()
 

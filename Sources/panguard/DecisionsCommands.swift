@@ -13,8 +13,8 @@ import Storage
 
 struct DecisionsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "decisions", abstract: "List, show and follow decisions.", subcommands: [List.self, Show.self, Follow.self],
-    defaultSubcommand: List.self)
+    commandName: "decisions", abstract: "List, show, follow and mark decisions.",
+    subcommands: [List.self, Show.self, Follow.self, Mark.self], defaultSubcommand: List.self)
 }
 
 /// Which decisions a command shows.
@@ -119,7 +119,11 @@ extension DecisionsCommand {
           printError("no decision matches")
         } else {
           let width = isatty(STDOUT_FILENO) == 1 ? Terminal.width : 0
-          output.line(DecisionTable.render(answer.decisions, width: width, color: Terminal.usesColor(.auto)))
+          var verdicts: [String: String] = [:]
+          do { for (id, mark) in try store.latestMarks() { verdicts[id] = mark.verdict.rawValue } } catch {
+            throw CommandFailure.environment("\(error)")
+          }
+          output.line(DecisionTable.render(answer.decisions, marks: verdicts, width: width, color: Terminal.usesColor(.auto)))
         }
       case .jsonl: for decision in answer.decisions { output.line(DecisionJSON.line(decision)) }
       case .json:
@@ -244,8 +248,10 @@ struct ExplainCommand: ParsableCommand {
     let rule = loaded.set.rules.first { $0.id == decision.ruleID }
     let lines = decision.evidence.map { ($0, ExplainCommand.fetch($0)) }
     var output = Output()
-    output.line(DecisionPage.render(decision, rule: rule, lines: lines, color: Terminal.usesColor(.auto)))
-    if log == nil { try done(about: decision).forEach { output.line($0) } }
+    output.line(
+      DecisionPage.render(
+        decision, rule: rule, lines: lines, model: settings.detector.confidence, color: Terminal.usesColor(.auto)))
+    if log == nil { try (done(about: decision) + said(of: decision)).forEach { output.line($0) } }
     output.flush()
   }
 
@@ -259,6 +265,15 @@ struct ExplainCommand: ParsableCommand {
         let detail = record.detail.isEmpty ? "" : ": \(record.detail)"
         return TerminalText.escaped("  \(record.time) \(record.playbook): \(record.action): \(record.state.rawValue)\(detail)")
       }
+  }
+
+  /// What people said of it, the oldest first; the last counts.
+  private func said(of decision: Decision) throws -> [String] {
+    let marks: [DecisionMark]
+    do { marks = try openStore(selection).marks(decisionID: decision.id) } catch { throw CommandFailure.environment("\(error)") }
+    guard !marks.isEmpty else { return [] }
+    return ["", "What people said of it"]
+      + marks.map { TerminalText.escaped("  \($0.time) \($0.actor): \($0.verdict.rawValue): \($0.reason)") }
   }
 
   /// The latest record in a log whose id begins with `id`.

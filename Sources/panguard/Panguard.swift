@@ -19,7 +19,7 @@ struct Panguard: ParsableCommand {
       RunCommand.self, ReplayCommand.self, WhatIfCommand.self, StatusCommand.self, ReloadCommand.self,
       ArmCommand.self, DisarmCommand.self, ApproveCommand.self, DenyCommand.self, BlockCommand.self, UnblockCommand.self, BlocksCommand.self,
       ActionsCommand.self, UndoCommand.self, DecisionsCommand.self, ExplainCommand.self, EvidenceCommand.self, BaselineCommand.self,
-      RecordCommand.self, RulesCommand.self,
+      RecordCommand.self, CalibrateCommand.self, RulesCommand.self,
       PlaybooksCommand.self, ParseCommand.self, CaptureCommand.self, InspectCommand.self, ConfigCommand.self, DoctorCommand.self, KeysCommand.self,
       VerifyEventsCommand.self,
     ])

@@ -16,7 +16,7 @@ struct RulesCommand: ParsableCommand {
     commandName: "rules", abstract: "List, check, test and explain rules.",
     subcommands: [
       List.self, Show.self, New.self, Lint.self, Test.self, Eval.self, Explain.self, Bench.self, Cost.self, Coverage.self, ProfileCommand.self,
-      Import.self, Diff.self, Convert.self, RulesConformance.self, PrintSchema.self,
+      Import.self, Diff.self, Tune.self, Convert.self, RulesConformance.self, PrintSchema.self,
     ])
 }
 

@@ -100,7 +100,7 @@ import Testing
     (
       "_mine: 1\n",
       "c.yaml:1:1: error: unknown key '_mine'; known: sources, allowlist, state_directory, log_utc_offset, "
-        + "incident_window, warm_up_bytes, rules, policy, response, network, baseline, record, thresholds, output"
+        + "incident_window, warm_up_bytes, rules, policy, response, network, baseline, record, thresholds, confidence, output"
     ),
     ("thresholds:\n  act: high\n", "c.yaml:2:8: error: 'thresholds.act' must be a number with at most 3 decimals, not 'high'"),
     ("thresholds:\n  act: 1\n", "c.yaml:2:8: error: 'thresholds.act' is 1, but must be between 0.001 and 0.999"),

@@ -126,6 +126,36 @@ private final class Bench {
 }
 
 @Suite struct DetectorTests {
+  /// What severity and trust add is a term of its own, a corrected rule weighs as it is corrected, and the decision names the file.
+  @Test func theConfidenceFileDecidesWhatCounts() throws {
+    let bench = Bench {
+      $0.confidence.severity[3] = MilliNats(100)
+      $0.confidence.claimed = MilliNats(-50)
+      $0.confidence.rules = [.init("ATR-2026-99001", Confidence(thousandths: 800))]
+      $0.confidence.hash = "of this file"
+    }
+    for _ in 0..<5 { bench.feed("ssh_login", from: "192.0.2.7", attempts: 1) }
+    let decision = try #require(bench.last("ATR-2026-99001"))
+    #expect(decision.terms.map(\.signal.family) == ["prior", "brute-force", "severity", "trust"])
+    #expect(decision.terms.map(\.contribution.value) == [-2197, 3583, 100, -50])  // logit(0.8) - logit(0.1) = 1386 + 2197
+    #expect(decision.terms.map(\.signal.detail).suffix(2) == ["high", "claimed"])
+    #expect(decision.provenance.confidenceHash == "of this file")
+    #expect(decision.confidence == ConfidenceModel().confidence(atLogOdds: MilliNats(1436)))
+  }
+
+  @Test func anExcludedRuleSaysNothingAboutThatSubject() throws {
+    let bench = Bench {
+      $0.confidence.exclusions = [ConfidenceExclusion(rule: "ATR-2026-99001", subject: "192.0.2.0/24", reason: "our scanner")]
+    }
+    for _ in 0..<5 { bench.feed("ssh_login", from: "192.0.2.7", attempts: 1) }
+    for _ in 0..<5 { bench.feed("ssh_login", from: "198.51.100.7", attempts: 1) }
+    let excluded = try #require(bench.decisions.first { $0.subject.source == "192.0.2.7" })
+    #expect(excluded.action == .logOnly && excluded.confidence == ConfidenceModel().prior)
+    #expect(excluded.actionReason == "the confidence file excludes 192.0.2.0/24 from the rule: our scanner")
+    #expect(excluded.terms.last?.signal.detail == "Five failures; excluded: our scanner")
+    #expect(bench.decisions.first { $0.subject.source == "198.51.100.7" }?.action == .blockIP)
+  }
+
   @Test func fiveFailuresProposeABlockWithEvidence() throws {
     let bench = Bench()
     for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", user: "root", attempts: 1) }

@@ -65,7 +65,7 @@ import Testing
   @Test func theSampleAsItWouldHaveGone() {
     let vouched = panguard("playbooks", "simulate", "--claimed-may-act", "--playbooks", Self.shipped, Self.day["day.jsonl"])
     #expect(vouched.status == 0)
-    let first = "0.930 claimed 192.0.2.23: brute-force\n  would do: capture_evidence 16 lines\n  would do: block_ip 192.0.2.23/32 for 10m\n"
+    let first = "0.954 claimed 192.0.2.23: brute-force\n  would do: capture_evidence 16 lines\n  would do: block_ip 192.0.2.23/32 for 10m\n"
     #expect(vouched.text.contains(first), "\(vouched)")
     #expect(vouched.text.contains("block_ip 2001:db8:bad:1::/64 for 10m"))
     // A text file proves nothing about who wrote it: nobody is blocked, and the reason is said.

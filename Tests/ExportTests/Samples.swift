@@ -27,13 +27,13 @@ enum Sample {
   static let bruteForce: Decision = {
     let signals = [
       Signal(
-        name: "ATR-2026-90001", family: "ssh-authentication", weight: ConfidenceModel.weight(of: Confidence(thousandths: 920)),
+        name: "ATR-2026-90001", family: "ssh-authentication", weight: ConfidenceModel().weight(of: Confidence(thousandths: 920)),
         isAttested: false, detail: "12 failed attempts in 10m (threshold 5)"),
       Signal(
-        name: "ATR-2026-90004", family: "ssh-authentication", weight: ConfidenceModel.weight(of: Confidence(thousandths: 600)),
+        name: "ATR-2026-90004", family: "ssh-authentication", weight: ConfidenceModel().weight(of: Confidence(thousandths: 600)),
         isAttested: false, detail: "6 different accounts tried"),
     ]
-    let (confidence, terms) = ConfidenceModel.score(signals)
+    let (confidence, terms) = ConfidenceModel().score(signals)
     return Decision(
       id: "d3f9a1c2b4e5d607f", revision: 3, time: time("2026-01-05T00:00:19Z"), subject: Subject(source: "192.0.2.7", host: "web1"),
       ruleID: "ATR-2026-90001", ruleTitle: "SSH brute force from one address", severity: .high, category: "credential-access",
@@ -51,13 +51,14 @@ enum Sample {
   static let network: Decision = {
     let signals = [
       Signal(
-        name: "ATR-2026-90020", family: "web-injection", weight: ConfidenceModel.weight(of: Confidence(thousandths: 950)), isAttested: true,
+        name: "ATR-2026-90020", family: "web-injection", weight: ConfidenceModel().weight(of: Confidence(thousandths: 950)), isAttested: true,
         detail: "url.query matches /union\\s+select/"),
       Signal(
-        name: "ATR-2026-90050", family: "known-client", weight: ConfidenceModel.exculpatoryWeight(of: Confidence(thousandths: 800)),
+        name: "ATR-2026-90050", family: "known-client",
+        weight: ConfidenceModel().weight(ofRule: "", stating: Confidence(thousandths: 800), isExculpatory: true),
         isAttested: true, detail: "the address logged in before"),
     ]
-    let (confidence, terms) = ConfidenceModel.score(signals)
+    let (confidence, terms) = ConfidenceModel().score(signals)
     return Decision(
       id: "d00c0ffee00c0ffee", revision: 1, time: time("2026-01-05T07:30:00.123456789Z"),
       subject: Subject(source: "2001:db8:1:2::/64", user: "alice", session: "42"), ruleID: "ATR-2026-90020", ruleTitle: "SQL injection",

@@ -10,17 +10,19 @@ private func signal(_ name: String, _ family: String, _ weight: Int32) -> Signal
   @Test func aRuleAloneYieldsItsOwnConfidence() {
     for k in 1...999 {
       let stated = Confidence(thousandths: k)
-      #expect(ConfidenceModel.score([signal("r", "f", ConfidenceModel.weight(of: stated).value)]).confidence == stated)
+      #expect(ConfidenceModel().score([signal("r", "f", ConfidenceModel().weight(of: stated).value)]).confidence == stated)
     }
   }
 
   @Test func nothingSaidIsThePrior() {
-    #expect(ConfidenceModel.score([]).confidence.description == "0.100")
+    #expect(ConfidenceModel().score([]).confidence.description == "0.100")
   }
 
   /// The worked example of docs/confidence.md.
   @Test func withinAFamilyTheRestCountsAQuarter() {
-    let (confidence, terms) = ConfidenceModel.score([signal("a", "x", 2000), signal("b", "x", 3000), signal("c", "y", 1000), signal("d", "x", -400)])
+    let (confidence, terms) = ConfidenceModel().score([
+      signal("a", "x", 2000), signal("b", "x", 3000), signal("c", "y", 1000), signal("d", "x", -400),
+    ])
     #expect(terms.map(\.signal.name) == ["prior", "b", "a", "d", "c"])
     #expect(terms.map(\.contribution.value) == [-2197, 3000, 500, -400, 1000])
     #expect(confidence.description == "0.870")  // -2197 + 3000 + 500 - 400 + 1000 = 1903
@@ -35,13 +37,13 @@ private func signal(_ name: String, _ family: String, _ weight: Int32) -> Signal
     }
     for _ in 0..<5000 {
       let signals = (0..<next(8)).map { signal("s\($0)", "f\(next(3))", Int32(next(6000) - 2000)) }
-      let before = ConfidenceModel.score(signals).confidence
-      #expect(ConfidenceModel.score(signals + [signal("more", "f\(next(4))", Int32(next(5000)))]).confidence >= before)
+      let before = ConfidenceModel().score(signals).confidence
+      #expect(ConfidenceModel().score(signals + [signal("more", "f\(next(4))", Int32(next(5000)))]).confidence >= before)
     }
   }
 
   @Test func extremeWeightsStayInRange() {
-    #expect(ConfidenceModel.score((0..<100).map { signal("s", "f\($0)", .max) }).confidence.thousandths == 999)
-    #expect(ConfidenceModel.score((0..<100).map { signal("s", "f\($0)", .min + 1) }).confidence.thousandths == 1)
+    #expect(ConfidenceModel().score((0..<100).map { signal("s", "f\($0)", .max) }).confidence.thousandths == 999)
+    #expect(ConfidenceModel().score((0..<100).map { signal("s", "f\($0)", .min + 1) }).confidence.thousandths == 1)
   }
 }

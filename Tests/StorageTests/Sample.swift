@@ -15,7 +15,7 @@ enum Sample {
     evidence: Int = 8
   ) -> Decision {
     let time = EventTime(seconds: 1_767_571_200 + (seconds ?? Int64(number)))
-    let weight = ConfidenceModel.weight(of: Confidence(thousandths: confidence))
+    let weight = ConfidenceModel().weight(of: Confidence(thousandths: confidence))
     let signal = Signal(
       name: rule, family: "ssh-authentication", weight: weight, isAttested: false, detail: "12 failed attempts in 10m (threshold 5)")
     let digits = String(UInt64(truncatingIfNeeded: number) &* 0x9e37_79b9_7f4a_7c15, radix: 16)
@@ -23,7 +23,7 @@ enum Sample {
       id: "d" + String(repeating: "0", count: 16 - digits.utf8.count) + digits, revision: revision, time: time,
       subject: Subject(source: source, user: user, session: session, host: host), ruleID: rule, ruleTitle: "SSH brute force from one address",
       severity: severity, category: "credential-access", techniques: ["T1110.001"], confidence: Confidence(thousandths: confidence),
-      terms: ConfidenceModel.score([signal]).terms, trust: .claimed, action: action, actionReason: "the lines are claimed",
+      terms: ConfidenceModel().score([signal]).terms, trust: .claimed, action: action, actionReason: "the lines are claimed",
       matchCount: UInt64(revision), observed: 12, threshold: 5, firstTime: time - .seconds(60), lastTime: time,
       summary: "12 failed attempts in 10m (threshold 5)",
       evidence: (0..<evidence).map {
