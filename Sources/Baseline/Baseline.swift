@@ -39,8 +39,12 @@ public struct Baseline: ~Copyable {
     var rate: RateClass
     var subject: [UInt8]
     var hours = HourProfile()
+    /// What was asked last, and of which hour; not kept in snapshots.
+    var asked = Int64.min
+    var expected: Expectation?
   }
   private var profiles = BoundedTable<Fingerprint, Profile>(capacity: Limits.baselineProfiles)
+  private var recent = RecentSubjects()
   private var newProfilesDay = Int64.min
   private var newProfilesToday = 0
   private var sets = PairSets()
@@ -82,24 +86,30 @@ public struct Baseline: ~Copyable {
     return set
   }()
 
-  /// Writes what it thinks of the event into the event. Changes nothing else.
-  public mutating func judge(_ event: inout Event) {
+  /// Writes what it thinks of the event into the event. Changes nothing else. Returns what `learn` wants to know of the event.
+  @discardableResult
+  public mutating func judge(_ event: inout Event) -> ClassSet {
     var claimed = event.presence
     claimed.formIntersection(Baseline.fieldSet)
     if claimed != FieldSet() { for field in Baseline.fields { event.remove(field) } }
     let classes = ClassSet(of: event)
     // How much a service says is only judged when the hour is over.
-    guard classes.isMoreThanCounted else { return }
+    guard classes.isMoreThanCounted else { return classes }
     let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
     for row in classes.pairRows {
       guard let keys = keys(row, event) else { continue }
       event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
     }
     for row in classes.rateRows where row != .events {
-      guard let key = key(row, event), let profile = profiles.peek(key), let expected = profile.hours.expectation(hour: now) else { continue }
-      let before = now == hour ? profile.hours.observed : 0
+      guard let place = place(row, event) else { continue }
+      let known = profiles.modify(place.key, at: place.slot) { profile in
+        if profile.asked != now { (profile.asked, profile.expected) = (now, profile.hours.expectation(hour: now)) }
+        return (profile.expected, now == hour ? profile.hours.observed : 0)
+      }
+      guard let (expected, before) = known, let expected else { continue }
       event.set(row.field, expected.deviation(of: before + row.amount(event)))
     }
+    return classes
   }
 
   private mutating func keys(_ row: PairClass, _ event: borrowing Event) -> PairKeys? {
@@ -108,14 +118,31 @@ public struct Baseline: ~Copyable {
     guard row.write(event, subject: &subjectText, object: &objectText), !subjectText.isEmpty, !objectText.isEmpty else { return nil }
     return PairKeys(row, subject: subjectText, object: objectText)
   }
-  private mutating func key(_ row: RateClass, _ event: borrowing Event) -> Fingerprint? {
+  /// Where the profile lies that the event is about; -1: there is none. nil: the event is about none.
+  private mutating func place(_ row: RateClass, _ event: borrowing Event) -> (key: Fingerprint, slot: Int32)? {
+    // A service is one of its host.
+    let host = row == .events ? event.text(.hostName) : nil
+    guard let name = event.text(row.subject), !name.isEmpty else {
+      guard let key = key(row, event, host) else { return nil }
+      return (key, profiles.place(of: key) ?? -1)
+    }
+    let index = recent.index(row, name)
+    if let found = recent.find(at: index, name, host), profiles.holds(found.key, at: found.slot) { return found }
+    guard let key = key(row, event, host) else { return nil }
+    let slot = profiles.place(of: key) ?? -1
+    recent.keep(subjectText, key, slot: slot, at: index)
+    return (key, slot)
+  }
+  /// The name of the subject, which is in `subjectText` then.
+  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ host: Bytes?) -> Fingerprint? {
     subjectText.removeAll(keepingCapacity: true)
     guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
-    // A service is one of its host.
-    if row == .events, event.has(.hostName) {
+    if let host {
       subjectText.append(0x20)
-      _ = event.appendText(of: .hostName, to: &subjectText)
+      subjectText.append(host)
     }
+    // As it is kept and written: what differs behind that is one subject, also after a restart.
+    if subjectText.count > Limits.baselineLabelBytes { subjectText.removeSubrange(Limits.baselineLabelBytes...) }
     return Baseline.key(row, subjectText)
   }
   private static func key(_ row: RateClass, _ subject: [UInt8]) -> Fingerprint {
@@ -133,6 +160,7 @@ public struct Baseline: ~Copyable {
     let (ended, endsDay, learns) = (hour, floorDivide(now, 24) > floorDivide(hour, 24), !isFrozen)
     var findings: [BaselineFinding] = []
     profiles.modifyOldestFirst { _, profile in
+      profile.asked = .min
       for change in profile.hours.close(hour: ended, learns: learns) { findings.append(BaselineFinding(change, profile.rate, profile.subject)) }
       if endsDay, let change = profile.hours.closeDay(learns: learns) {
         findings.append(BaselineFinding(change, profile.rate, profile.subject))
@@ -148,7 +176,7 @@ public struct Baseline: ~Copyable {
 
   // MARK: Learning
 
-  /// Takes up the event, whose classes are `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
+  /// Takes up the event, of which `judge` said `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
   /// open incident.
   public mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isClean: Bool) {
     if time > newest { newest = time }
@@ -167,16 +195,16 @@ public struct Baseline: ~Copyable {
   }
   private mutating func count(_ row: RateClass, _ event: borrowing Event, day: Int64, _ isClean: Bool) {
     let amount = row.amount(event)
-    guard amount > 0, let key = key(row, event) else { return }
-    if profiles.updateExisting(key, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
+    guard amount > 0, let place = place(row, event) else { return }
+    if profiles.updateExisting(place.key, at: place.slot, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
     if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
     guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
       refusedProfiles &+= 1
       return
     }
     newProfilesToday += 1
-    let subject = Array(subjectText.prefix(Limits.baselineLabelBytes))
-    profiles.update(key, make: { Profile(rate: row, subject: subject) }) { $0.hours.add(amount, isClean: isClean) }
+    let subject = subjectText
+    profiles.update(place.key, make: { Profile(rate: row, subject: subject) }) { $0.hours.add(amount, isClean: isClean) }
   }
 
   private mutating func link(_ write: (inout SnapshotWriter) -> Void) {
