@@ -48,6 +48,7 @@ public struct Baseline: ~Copyable {
   private var newProfilesDay = Int64.min
   private var newProfilesToday = 0
   private var sets = PairSets()
+  private var measures = Measures()
   /// Hours since 1970 of the newest event; .min: none came yet.
   private var hour = Int64.min
   /// The newest event that was taken up, learned or not.
@@ -60,7 +61,8 @@ public struct Baseline: ~Copyable {
   /// Events that were not learned because a rule or an incident spoke against them.
   public private(set) var quarantinedEvents: UInt64 = 0
   /// Profiles that had to wait for another day.
-  public private(set) var refusedProfiles: UInt64 = 0
+  private var refusedRates: UInt64 = 0
+  public var refusedProfiles: UInt64 { refusedRates + measures.refused }
   /// Findings of this run that had no room among those of their hour.
   public private(set) var untoldFindings: UInt64 = 0
   private var subjectText: [UInt8] = []
@@ -79,7 +81,9 @@ public struct Baseline: ~Copyable {
 
   // MARK: Judging
 
-  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field)
+  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + [
+    .baselineTriedUsers, .baselineDestinations, .baselineSentShare, .baselineUploadSize, .baselineFlowDuration, .baselineResponseSize,
+  ]
   private static let fieldSet: FieldSet = {
     var set = FieldSet()
     for field in fields { set.insert(field) }
@@ -109,6 +113,7 @@ public struct Baseline: ~Copyable {
       guard let (expected, before) = known, let expected else { continue }
       event.set(row.field, expected.deviation(of: before + row.amount(event)))
     }
+    if !classes.measures.isEmpty { measures.judge(&event, classes.measures) }
     return classes
   }
 
@@ -166,6 +171,7 @@ public struct Baseline: ~Copyable {
         findings.append(BaselineFinding(change, profile.rate, profile.subject))
       }
     }
+    if endsDay { measures.closeDay(learns: learns) }
     link { $0.put(ended) }
     if findings.count > Limits.baselineFindings {
       untoldFindings &+= UInt64(findings.count - Limits.baselineFindings)
@@ -185,7 +191,9 @@ public struct Baseline: ~Copyable {
     if isClean { learnedEvents &+= 1 } else { quarantinedEvents &+= 1 }
     // An hour that is over is not opened again.
     if now == hour { for row in classes.rateRows { count(row, event, day: floorDivide(now, 24), isClean) } }
-    guard classes.pairs != 0, !isFrozen else { return }
+    guard !isFrozen else { return }
+    if !classes.measures.isEmpty { measures.learn(event, classes.measures, day: floorDivide(now, 24), isClean: isClean) }
+    guard classes.pairs != 0 else { return }
     for row in classes.pairRows {
       guard let keys = keys(row, event) else { continue }
       let (subject, object) = (subjectText, objectText)
@@ -199,7 +207,7 @@ public struct Baseline: ~Copyable {
     if profiles.updateExisting(place.key, at: place.slot, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
     if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
     guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
-      refusedProfiles &+= 1
+      refusedRates &+= 1
       return
     }
     newProfilesToday += 1
@@ -225,8 +233,16 @@ public struct Baseline: ~Copyable {
   public func forEachRate(_ body: (_ rate: RateClass, _ subject: [UInt8], _ hours: HourSummary) -> Void) {
     profiles.forEachOldestFirst { _, profile in body(profile.rate, profile.subject, HourSummary(profile.hours, hour: hour)) }
   }
+  /// Pairs of a class that the other one does not have.
+  func pairs(_ row: PairClass, notIn other: borrowing Baseline) -> Int {
+    var count = 0
+    sets.forEachPair(row) { if other.sets.days(row, $0) == nil { count += 1 } }
+    return count
+  }
   public var profileCount: Int { profiles.count }
-  public var evictions: UInt64 { profiles.evictions + sets.evictions }
+  /// Counts, sums and sizes: machines and servers from the longest silent to the newest, then the largest first.
+  public func forEachMeasure(_ body: (MeasureSummary) -> Void) { measures.forEach(body) }
+  public var evictions: UInt64 { profiles.evictions + sets.evictions + measures.evictions }
 
   /// Days since 1970 on which the pair was first and last seen.
   public func days(_ row: PairClass, subject: [UInt8], object: [UInt8]) -> (first: Int64, last: Int64)? {
@@ -245,6 +261,7 @@ public struct Baseline: ~Copyable {
   public mutating func forget(subject: [UInt8]) -> Int {
     var count = 0
     for row in PairClass.allCases { count += sets.forget(row, PairKeys(row, subject: subject, object: []).subject) ? 1 : 0 }
+    count += measures.forget(subject)
     for row in RateClass.allCases { count += profiles.removeValue(for: Baseline.key(row, subject)) == nil ? 0 : 1 }
     link { $0.put(subject) }
     return count
@@ -252,7 +269,9 @@ public struct Baseline: ~Copyable {
 
   // MARK: Snapshot
 
-  private static let magic = Array("panguard-baseline 1\n".utf8)
+  private static let magic = Array("panguard-baseline 2\n".utf8)
+  /// Without measures: they begin empty.
+  private static let earlier = Array("panguard-baseline 1\n".utf8)
 
   /// The whole state. The last 16 bytes are a fingerprint of what stands before them: it finds damage, not forgery.
   public func snapshot() -> [UInt8] {
@@ -263,7 +282,7 @@ public struct Baseline: ~Copyable {
     out.put(chain)
     out.put(learnedEvents)
     out.put(quarantinedEvents)
-    out.put(refusedProfiles)
+    out.put(refusedRates)
     out.put(newProfilesDay)
     out.put(newProfilesToday)
     out.put(UInt64(PairClass.allCases.count))
@@ -274,6 +293,7 @@ public struct Baseline: ~Copyable {
       out.put(profile.subject)
       profile.hours.write(to: &out)
     }
+    measures.write(to: &out)
     var bytes = Baseline.magic + out.bytes
     let check = bytes.withUnsafeBytes { Fingerprint(of: $0) }
     var tail = SnapshotWriter()
@@ -283,7 +303,8 @@ public struct Baseline: ~Copyable {
   }
 
   public init(snapshot bytes: [UInt8]) throws(BaselineSnapshotError) {
-    guard bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
+    let isEarlier = bytes.starts(with: Baseline.earlier)
+    guard isEarlier || bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
       throw BaselineSnapshotError(description: "this is no baseline of a kind that this version knows")
     }
     let body = Array(bytes.dropLast(16))
@@ -298,7 +319,7 @@ public struct Baseline: ~Copyable {
     chain = try reader.fingerprint()
     learnedEvents = try reader.unsigned()
     quarantinedEvents = try reader.unsigned()
-    refusedProfiles = try reader.unsigned()
+    refusedRates = try reader.unsigned()
     newProfilesDay = try reader.signed()
     newProfilesToday = Int(try reader.signed(in: 0...1 << 20))
     // Classes that this version has and that one had not begin empty.
@@ -311,6 +332,7 @@ public struct Baseline: ~Copyable {
       guard !profiles.contains(key) else { throw reader.fail("a rate comes twice") }
       profiles.update(key, make: { profile }) { _ in }
     }
+    if !isEarlier { measures = try Measures(from: &reader) }
     guard reader.isAtEnd else { throw reader.fail("there is more than a baseline") }
   }
 }

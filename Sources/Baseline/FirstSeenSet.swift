@@ -233,6 +233,8 @@ struct FirstSeenSet: ~Copyable {
     entries.peek(key).map { (Int64($0.firstDay), Int64($0.lastDay)) }
   }
 
+  func forEachPair(_ body: (Fingerprint) -> Void) { entries.forEachOldestFirst { key, entry in if entry.isPair { body(key) } } }
+
   // MARK: Snapshot
 
   func write(to out: inout SnapshotWriter) {

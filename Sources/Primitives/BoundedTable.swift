@@ -105,6 +105,14 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     return value
   }
 
+  /// Forgets everything, and keeps the memory.
+  public mutating func removeAll() {
+    index.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
+    free.removeAll(keepingCapacity: true)
+    (oldest, newest) = (-1, -1)
+  }
+
   /// The entry that was touched longest ago.
   public var oldestEntry: (key: Key, value: Value)? {
     guard oldest >= 0 else { return nil }

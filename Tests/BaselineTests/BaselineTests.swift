@@ -314,6 +314,8 @@ final class Host {
     let host = Host()
     host.live(days: 0..<20)
     for n in 0..<100 { host.resolve("n\(n).example", at: Host.at(day: 20, hour: 5), isClean: n % 2 == 0) }
+    host.browse(days: 20..<21)
+    for n in 0..<60 { host.fail("user\(n)", from: "203.0.113.9", at: Host.at(day: 20, hour: 18)) }
     return host
   }
 
