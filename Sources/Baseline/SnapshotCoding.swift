@@ -28,7 +28,7 @@ struct SnapshotWriter {
     bytes.append(contentsOf: value)
   }
   mutating func put(_ value: Fingerprint) {
-    for half in [value.high, value.low] { for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(half >> UInt64(shift) & 0xff)) } }
+    withUnsafeBytes(of: (value.high.bigEndian, value.low.bigEndian)) { bytes.append(contentsOf: $0) }
   }
 }
 
@@ -42,7 +42,16 @@ struct SnapshotReader {
   var isAtEnd: Bool { at == bytes.count }
   func fail(_ what: String) -> BaselineSnapshotError { BaselineSnapshotError(description: "\(what) at byte \(at) of the baseline's snapshot") }
 
+  @inline(__always)
   mutating func unsigned() throws(BaselineSnapshotError) -> UInt64 {
+    // Most are small.
+    if at < bytes.count, bytes[at] < 0x80 {
+      defer { at += 1 }
+      return UInt64(bytes[at])
+    }
+    return try unsignedOfMany()
+  }
+  private mutating func unsignedOfMany() throws(BaselineSnapshotError) -> UInt64 {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while true {
@@ -84,10 +93,10 @@ struct SnapshotReader {
   }
   mutating func fingerprint() throws(BaselineSnapshotError) -> Fingerprint {
     guard bytes.count - at >= 16 else { throw fail("a fingerprint is cut off") }
-    var halves: (UInt64, UInt64) = (0, 0)
-    for i in 0..<8 { halves.0 = halves.0 << 8 | UInt64(bytes[at + i]) }
-    for i in 8..<16 { halves.1 = halves.1 << 8 | UInt64(bytes[at + i]) }
+    let (high, low) = bytes.withUnsafeBytes {
+      ($0.loadUnaligned(fromByteOffset: at, as: UInt64.self), $0.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
+    }
     at += 16
-    return Fingerprint(high: halves.0, low: halves.1)
+    return Fingerprint(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
   }
 }

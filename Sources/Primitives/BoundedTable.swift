@@ -25,6 +25,11 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     self.capacity = capacity
   }
 
+  /// Makes room for so many entries at once.
+  public mutating func reserve(_ count: Int) {
+    index.reserveCapacity(min(count, capacity))
+    slots.reserveCapacity(min(count, capacity))
+  }
   public func contains(_ key: Key) -> Bool { index[key] != nil }
 
   /// The value without touching it.

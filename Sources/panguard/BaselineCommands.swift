@@ -15,7 +15,7 @@ struct BaselineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "baseline", abstract: "What is usual on this host: show, teach, correct.",
     subcommands: [
-      Show.self, Explain.self, Difference.self, Promote.self, Forget.self, Freeze.self, Thaw.self, Learn.self, Export.self, Import.self,
+      Show.self, Explain.self, Difference.self, Promote.self, Forget.self, Freeze.self, Thaw.self, Learn.self, Export.self, Import.self, Bench.self,
     ], defaultSubcommand: Show.self)
 }
 
@@ -164,8 +164,8 @@ extension BaselineCommand {
   fileprivate static func explain(_ baseline: borrowing Baseline, _ subject: String, _ object: String?, _ output: inout Output) throws {
     var isKnown = false
     for row in PairClass.allCases {
-      let subject = Array(subject.utf8)
-      let days = object.map { baseline.days(row, subject: subject, object: Array($0.utf8)) } ?? baseline.days(row, subject: subject)
+      let name = Array(subject.utf8)
+      let days = object.map { baseline.days(row, subject: name, object: Array($0.utf8)) } ?? baseline.days(row, subject: name)
       if let days {
         isKnown = true
         output.line("\(row.name.padding(to: 16))first seen \(date(days.first)), last \(date(days.last))")

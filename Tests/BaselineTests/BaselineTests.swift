@@ -160,6 +160,19 @@ final class Host {
     #expect(host.baseline.state(of: .dnsDomain).pending == [])
   }
 
+  /// It was clean until a rule had seen enough of it.
+  @Test func aContactThatIsFlaggedLaterIsTakenBack() {
+    let host = learned()
+    #expect(host.resolve("evil.example", at: Host.at(day: 14, hour: 0)) == "new")
+    #expect(host.resolve("evil.example", at: Host.at(day: 14, hour: 1)) == "recent")
+    #expect(host.resolve("evil.example", at: Host.at(day: 15, hour: 1), isClean: false) == "recent")
+    for day in 15..<40 as Range<Int64> { #expect(host.resolve("evil.example", at: Host.at(day: day, hour: 2)) == "new") }
+    #expect(host.baseline.state(of: .dnsDomain).pending.map(\.cause) == [.flagged])
+    // What was known for long is not taken from its owner by one match.
+    host.resolve("example.org", at: Host.at(day: 40, hour: 3), isClean: false)
+    #expect(host.resolve("example.org", at: Host.at(day: 40, hour: 4)) == "known")
+  }
+
   @Test func aFloodOfNoveltiesNeitherFillsTheSetNorHidesOne() {
     let host = learned()
     let before = host.baseline.state(of: .dnsDomain).entries
