@@ -3,7 +3,7 @@
 // last, if nothing spoke against it. Event time only; the hour ends when a later event arrives, and hours in which nothing arrived at all are
 // left out: a host that is switched off teaches nothing.
 // What must stay true: pure and total; the same events in the same order give the same bytes. Nobody but this module writes the fields:
-// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, about 8 MB when everything is full.
+// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 13 MB when everything is full.
 import Events
 import Primitives
 
@@ -55,7 +55,7 @@ public struct Baseline: ~Copyable {
   public private(set) var newest = EventTime.distantPast
   /// Nothing is learned while it is true; judging goes on.
   public var isFrozen = false
-  /// Names everything that was learned, in its order.
+  /// Names what was learned, in its order: pairs at once, amounts at the end of their hour, measures at the end of their day.
   private var chain = Fingerprint(high: 0, low: 0)
   public private(set) var learnedEvents: UInt64 = 0
   /// Events that were not learned because a rule or an incident spoke against them.
@@ -81,9 +81,7 @@ public struct Baseline: ~Copyable {
 
   // MARK: Judging
 
-  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + [
-    .baselineTriedUsers, .baselineDestinations, .baselineSentShare, .baselineUploadSize, .baselineFlowDuration, .baselineResponseSize,
-  ]
+  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + Measures.fields
   private static let fieldSet: FieldSet = {
     var set = FieldSet()
     for field in fields { set.insert(field) }
@@ -164,15 +162,26 @@ public struct Baseline: ~Copyable {
     guard hour != .min else { return [] }
     let (ended, endsDay, learns) = (hour, floorDivide(now, 24) > floorDivide(hour, 24), !isFrozen)
     var findings: [BaselineFinding] = []
-    profiles.modifyOldestFirst { _, profile in
+    var amounts = SnapshotWriter()
+    profiles.modifyOldestFirst { key, profile in
+      if profile.hours.observed > 0 {
+        amounts.put(key)
+        amounts.put(profile.hours.observed)
+      }
       profile.asked = .min
       for change in profile.hours.close(hour: ended, learns: learns) { findings.append(BaselineFinding(change, profile.rate, profile.subject)) }
       if endsDay, let change = profile.hours.closeDay(learns: learns) {
         findings.append(BaselineFinding(change, profile.rate, profile.subject))
       }
     }
-    if endsDay { measures.closeDay(learns: learns) }
-    link { $0.put(ended) }
+    if endsDay {
+      measures.write(to: &amounts)
+      measures.closeDay(learns: learns)
+    }
+    link {
+      $0.put(ended)
+      $0.put(amounts.bytes.withUnsafeBytes { Fingerprint(of: $0) })
+    }
     if findings.count > Limits.baselineFindings {
       untoldFindings &+= UInt64(findings.count - Limits.baselineFindings)
       findings.removeSubrange(Limits.baselineFindings...)

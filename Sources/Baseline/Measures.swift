@@ -60,6 +60,9 @@ struct Measures: ~Copyable {
   private(set) var refused: UInt64 = 0
   var evictions: UInt64 { machines.evictions + sources.evictions + servers.evictions }
 
+  static let fields: [Field] = [
+    .baselineTriedUsers, .baselineDestinations, .baselineSentShare, .baselineUploadSize, .baselineFlowDuration, .baselineResponseSize,
+  ]
   init() {}
 
   // MARK: Names

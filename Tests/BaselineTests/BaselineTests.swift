@@ -353,6 +353,15 @@ final class Host {
     a.login("carol", from: "192.0.2.1", at: Host.at(day: 21, hour: 1))
     b.login("carol", from: "198.51.100.1", at: Host.at(day: 21, hour: 1))
     #expect(a.baseline.hash != b.baseline.hash)
+    // Also amounts alone, once their hour is over.
+    let (c, d) = (sample(), sample())
+    for (host, more) in [(c, 3), (d, 4)] as [(Host, Int64)] {
+      host.begin("ssh-login", "sshd", at: Host.at(day: 21, hour: 1))
+      host.event.set(.attemptCount, more)
+      host.take()
+      host.live(days: 22..<23)
+    }
+    #expect(c.baseline.learnedEvents == d.baseline.learnedEvents && c.baseline.hash != d.baseline.hash)
   }
 
   @Test func damagedOnesAreRefused() {

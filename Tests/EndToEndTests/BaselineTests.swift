@@ -113,6 +113,8 @@ import Testing
     d.write(Self.strange("2026-02-02T02"), to: "today.log")
     #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["a"], d["month.log"]).status == 0)
     #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["b"], "--baseline", d["a"], d["today.log"]).status == 0)
+    let bench = panguard("baseline", "bench", "--keys", "1500")
+    #expect(bench.status == 0 && bench.text.contains(", the same"), "\(bench)")
     let same = panguard("baseline", "diff", d["a"], d["a"])
     #expect(same.status == 0 && same.lines.count == 1, "\(same)")
     let differs = panguard("baseline", "diff", d["a"], d["b"])
