@@ -67,7 +67,7 @@ public struct BaselineDifference: Sendable {
     baseline.forEachMeasure { measure in
       switch measure.kind {
       case .triedUsers: break
-      case .sent, .failed: out.append((Named(what: measure.kind.rawValue, name: measure.name), measure.observed))
+      case .sent: out.append((Named(what: measure.kind.rawValue, name: measure.name), measure.observed))
       case .destinations, .uploads, .durations, .responses:
         if let usual = measure.usual { out.append((Named(what: measure.kind.rawValue, name: measure.name), usual)) }
       }

@@ -1,18 +1,16 @@
-// Who makes most of something: the 64 names with the largest sums, and bounds on all others, by Space-Saving (Metwally, Agrawal, El Abbadi 2005,
-// "Efficient computation of frequent and top-k elements in data streams"): a name that is not among them takes the place of the smallest, and
+// Who makes most of something: the 64 networks with the largest sums, and bounds on all others, by Space-Saving (Metwally, Agrawal, El Abbadi 2005,
+// "Efficient computation of frequent and top-k elements in data streams"): one that is not among them takes the place of the smallest, and
 // its sum as its error.
 // Each day all sums shrink by a fourteenth, so that what counts is the last fortnight.
 // Error: no sum is too small, and none is too large by more than total / 64 (and what rounding adds: 1 a day); whoever has more than that is
-// among them. Memory: 64 entries of
-// about 180 bytes.
+// among them. Memory: 2 KiB.
 // What must stay true: integers only; ties go to the place that comes first.
 import Primitives
 
 struct HeavyHitters: Equatable {
   struct Entry: Equatable {
-    var key: Fingerprint
-    var name: [UInt8]
-    /// Not below what the name has, and above it by `error` at most.
+    var key: IPAddress
+    /// Not below what the network has, and above it by `error` at most.
     var count: Int64
     var error: Int64
   }
@@ -23,25 +21,24 @@ struct HeavyHitters: Equatable {
   private(set) var days: Int64 = 0
   private(set) var evictions: UInt64 = 0
 
-  /// `name` is asked for where the key is not among the entries.
-  mutating func add(_ amount: Int64, to key: Fingerprint, name: () -> [UInt8]) {
+  mutating func add(_ amount: Int64, to key: IPAddress) {
     guard amount > 0, total <= HeavyHitters.largest - min(amount, HeavyHitters.largest) else { return }
     total += amount
     if let at = entries.firstIndex(where: { $0.key == key }) {
       entries[at].count += amount
     } else if entries.count < HeavyHitters.capacity {
-      entries.append(Entry(key: key, name: Array(name().prefix(Limits.baselineLabelBytes)), count: amount, error: 0))
+      entries.append(Entry(key: key, count: amount, error: 0))
     } else {
       var least = 0
       for i in entries.indices where entries[i].count < entries[least].count { least = i }
       let error = entries[least].count
-      entries[least] = Entry(key: key, name: Array(name().prefix(Limits.baselineLabelBytes)), count: error + amount, error: error)
+      entries[least] = Entry(key: key, count: error + amount, error: error)
       evictions &+= 1
     }
   }
 
   /// The most that the key may have of everything, in thousandths, rounded up; nil while nothing was counted.
-  func shareThousandths(of key: Fingerprint) -> Int64? {
+  func shareThousandths(of key: IPAddress) -> Int64? {
     guard total > 0 else { return nil }
     let count = entries.first { $0.key == key }?.count ?? (entries.count < HeavyHitters.capacity ? 0 : entries.map(\.count).min() ?? 0)
     return Int64((Int128(count) * 1000 + Int128(total) - 1) / Int128(total))
@@ -63,7 +60,7 @@ struct HeavyHitters: Equatable {
   /// The largest first; of equal ones the one that came first.
   var ranking: [Entry] { entries.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }.map(\.element) }
 
-  mutating func remove(_ key: Fingerprint) -> Bool {
+  mutating func remove(_ key: IPAddress) -> Bool {
     guard let at = entries.firstIndex(where: { $0.key == key }) else { return false }
     total -= entries[at].count
     entries.remove(at: at)
@@ -77,7 +74,6 @@ struct HeavyHitters: Equatable {
     out.put(UInt64(entries.count))
     for entry in entries {
       out.put(entry.key)
-      out.put(entry.name)
       out.put(entry.count)
       out.put(entry.error)
     }
@@ -86,11 +82,10 @@ struct HeavyHitters: Equatable {
   init(from reader: inout SnapshotReader) throws(BaselineSnapshotError) {
     days = try reader.signed(in: 0...(1 << 20))
     for _ in 0..<(try reader.count(atMost: HeavyHitters.capacity)) {
-      let key = try reader.fingerprint()
-      let name = try reader.text(atMost: Limits.baselineLabelBytes)
+      let key = try reader.address()
       let count = try reader.signed(in: 1...HeavyHitters.largest)
-      let entry = Entry(key: key, name: name, count: count, error: try reader.signed(in: 0...count))
-      guard !entries.contains(where: { $0.key == key }) else { throw reader.fail("a name comes twice") }
+      let entry = Entry(key: key, count: count, error: try reader.signed(in: 0...count))
+      guard !entries.contains(where: { $0.key == key }) else { throw reader.fail("a network comes twice") }
       entries.append(entry)
       total += count
     }

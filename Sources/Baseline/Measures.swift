@@ -3,7 +3,7 @@
 // destinations is learned at the end of each day that was clean; sums and sizes are learned of each clean event, and a single event may not
 // weigh more than a 64th of everything (winsorised).
 // What must stay true: judging changes nothing; the tables are bounded, and those that any stranger can fill (sources) are not those of the
-// host's own (machines, servers). Memory, all full: machines 128 x 6.3 KiB, sources 512 x 1.3 KiB, servers 64 x 2.6 KiB, sums 2 x 12 KiB.
+// host's own (machines, servers). Memory, all full: machines 128 x 6.3 KiB, sources 512 x 1.3 KiB, servers 64 x 2.6 KiB, sums 2 KiB.
 import Events
 import Primitives
 
@@ -21,7 +21,7 @@ public struct MeasureSet: OptionSet, Sendable {
 
 /// One subject of the measures, for people.
 public struct MeasureSummary: Hashable, Sendable {
-  public enum Kind: String, Sendable { case triedUsers = "tried_users", destinations, uploads, durations, responses, sent, failed }
+  public enum Kind: String, Sendable { case triedUsers = "tried_users", destinations, uploads, durations, responses, sent }
   public var kind: Kind
   public var name: [UInt8]
   /// So far today (counts), in the last fortnight (sums); 0 for sizes.
@@ -32,7 +32,6 @@ public struct MeasureSummary: Hashable, Sendable {
 
 struct Measures: ~Copyable {
   private struct Machine {
-    var name: [UInt8]
     var reached = DistinctCount()
     var isDayClean = true
     /// Destinations in a day.
@@ -41,20 +40,16 @@ struct Measures: ~Copyable {
     var uploads = SizeQuantiles()
     var durations = SizeQuantiles()
   }
-  private struct Source {
-    var name: [UInt8]
-    var tried = DistinctCount()
-  }
   private struct Server {
     var name: [UInt8]
     var responses = SizeQuantiles()
   }
-  private var machines = BoundedTable<Fingerprint, Machine>(capacity: Limits.baselineMachines)
-  private var sources = BoundedTable<Fingerprint, Source>(capacity: Limits.baselineSources)
+  private var machines = BoundedTable<IPAddress, Machine>(capacity: Limits.baselineMachines)
+  /// The names that each tried today.
+  private var sources = BoundedTable<IPAddress, DistinctCount>(capacity: Limits.baselineSources)
   private var servers = BoundedTable<Fingerprint, Server>(capacity: Limits.baselineServers)
-  /// Bytes sent to a network, and failed logins from one.
+  /// Bytes sent to a network.
   private var sent = HeavyHitters()
-  private var failed = HeavyHitters()
   private var newDay = Int64.min
   private var newToday = 0
   private(set) var refused: UInt64 = 0
@@ -67,22 +62,21 @@ struct Measures: ~Copyable {
 
   // MARK: Names
 
-  private static func key(_ kind: UInt64, _ name: [UInt8]) -> Fingerprint {
-    name.withUnsafeBytes { Fingerprint(of: $0, key: (0x6d65_6173, kind)) }
-  }
-  private static func name(of address: IPAddress) -> [UInt8] {
+  /// An IPv6 host has 2^64 addresses.
+  private static func subject(_ address: IPAddress) -> IPAddress { address.isV4 ? address : address.masked(64) }
+  private static func network(_ address: IPAddress) -> IPAddress { address.masked(address.isV4 ? 24 : 48) }
+  private static func text(_ address: IPAddress) -> [UInt8] {
     var out: [UInt8] = []
-    (address.isV4 ? address : address.masked(64)).append(to: &out)
+    address.append(to: &out)
     return out
   }
-  private static func network(of address: IPAddress) -> [UInt8] {
-    var out: [UInt8] = []
-    let length = address.isV4 ? 24 : 48
-    address.masked(length).append(to: &out)
+  private static func networkText(_ address: IPAddress) -> [UInt8] {
+    var out = text(address)
     out.append(0x2f)
-    out.append(decimal: Int64(length))
+    out.append(decimal: Int64(address.isV4 ? 24 : 48))
     return out
   }
+  private static func key(_ server: [UInt8]) -> Fingerprint { server.withUnsafeBytes { Fingerprint(of: $0, key: (0x6d65_6173, 2)) } }
   /// "nginx web01"; nil: it does not say who it is.
   private static func server(_ event: borrowing Event) -> [UInt8]? {
     var out: [UInt8] = []
@@ -95,9 +89,9 @@ struct Measures: ~Copyable {
     return out
   }
   /// What the machine itself does: a connection that comes from outside is another's.
-  private static func machine(_ event: borrowing Event) -> [UInt8]? {
+  private static func machine(_ event: borrowing Event) -> IPAddress? {
     guard let address = event.address(.sourceIP), event.text(.networkDirection)?.equals("inbound") != true else { return nil }
-    return name(of: address)
+    return subject(address)
   }
   private static func responseBytes(_ event: borrowing Event) -> Int64? {
     event.integer(.httpResponseBodyBytes).flatMap { $0 >= Limits.baselineResponseBytes ? $0 : nil }
@@ -107,25 +101,25 @@ struct Measures: ~Copyable {
 
   mutating func judge(_ event: inout Event, _ set: MeasureSet) {
     if set.contains(.triedUsers), let address = event.address(.sourceIP) {
-      let count = sources.modify(Measures.key(0, Measures.name(of: address))) { $0.tried.count() }
+      let count = sources.modify(Measures.subject(address)) { $0.count() }
       event.set(.baselineTriedUsers, count ?? 0)
     }
     if set.contains(.flows) { judgeFlow(&event) }
     if set.contains(.responses), let bytes = Measures.responseBytes(event), let name = Measures.server(event),
-      let excess = servers.modify(Measures.key(2, name), { $0.responses.excess(of: bytes) }), let excess
+      let excess = servers.modify(Measures.key(name), { $0.responses.excess(of: bytes) }), let excess
     {
       event.set(.baselineResponseSize, excess)
     }
   }
   private mutating func judgeFlow(_ event: inout Event) {
-    guard let name = Measures.machine(event) else { return }
+    guard let address = Measures.machine(event) else { return }
     if let target = event.address(.destinationIP), sent.days >= Limits.baselineDays,
-      let share = sent.shareThousandths(of: Measures.key(3, Measures.network(of: target)))
+      let share = sent.shareThousandths(of: Measures.network(target))
     {
       event.set(.baselineSentShare, share)
     }
     let (bytes, milliseconds) = (event.integer(.sourceBytes), event.integer(.eventDuration).map { $0 / 1_000_000 })
-    let said = machines.modify(Measures.key(1, name)) { machine in
+    let said = machines.modify(address) { machine in
       (
         destinations: machine.daily.count >= Limits.baselineDays ? machine.daily.expectation.deviation(of: machine.reached.count()) : nil,
         upload: bytes.flatMap { machine.uploads.excess(of: $0) }, duration: milliseconds.flatMap { machine.durations.excess(of: $0) }
@@ -140,32 +134,25 @@ struct Measures: ~Copyable {
   // MARK: Learning
 
   mutating func learn(_ event: borrowing Event, _ set: MeasureSet, day: Int64, isClean: Bool) {
-    if set.contains(.triedUsers), let address = event.address(.sourceIP) {
-      if let user = event.text(.userName), !user.isEmpty {
-        let name = Measures.name(of: address)
-        sources.update(Measures.key(0, name), make: { Source(name: name) }) { $0.tried.insert(user) }
-      }
-      if isClean, let count = event.integer(.attemptCount) { Measures.add(count, address, to: &failed) }
+    if set.contains(.triedUsers), let address = event.address(.sourceIP), let user = event.text(.userName), !user.isEmpty {
+      sources.update(Measures.subject(address), make: { DistinctCount() }) { $0.insert(user) }
     }
     if set.contains(.flows) { learnFlow(event, day, isClean) }
     if set.contains(.responses), isClean, let bytes = Measures.responseBytes(event), let name = Measures.server(event) {
-      let key = Measures.key(2, name)
+      let key = Measures.key(name)
       guard hasRoom(day, isKnown: servers.contains(key)) else { return }
       servers.update(key, make: { Server(name: name) }) { $0.responses.add(bytes, day: day) }
     }
   }
   private mutating func learnFlow(_ event: borrowing Event, _ day: Int64, _ isClean: Bool) {
-    guard let name = Measures.machine(event) else { return }
-    let key = Measures.key(1, name)
-    if isClean, let target = event.address(.destinationIP), let bytes = event.integer(.sourceBytes) { Measures.add(bytes, target, to: &sent) }
-    guard hasRoom(day, isKnown: machines.contains(key)) else { return }
+    guard let address = Measures.machine(event) else { return }
+    if isClean, let target = event.address(.destinationIP), let bytes = event.integer(.sourceBytes) { weigh(bytes, to: target) }
+    guard hasRoom(day, isKnown: machines.contains(address)) else { return }
     let target = event.address(.destinationIP)
     let (bytes, duration) = (event.integer(.sourceBytes), event.integer(.eventDuration))
-    machines.update(key, make: { Machine(name: name) }) { machine in
+    machines.update(address, make: { Machine() }) { machine in
       if let target {
-        var text: [UInt8] = []
-        target.append(to: &text)
-        text.withUnsafeBytes { machine.reached.insert($0) }
+        withUnsafeBytes(of: (target.high.littleEndian, target.low.littleEndian, target.isV4)) { machine.reached.insert(Bytes(rebasing: $0[..<17])) }
       }
       machine.isDayClean = machine.isDayClean && isClean
       guard isClean else { return }
@@ -173,10 +160,9 @@ struct Measures: ~Copyable {
       if let duration { machine.durations.add(duration / 1_000_000, day: day) }
     }
   }
-  private static func add(_ amount: Int64, _ address: IPAddress, to sums: inout HeavyHitters) {
-    let bound = sums.days >= Limits.baselineDays ? max(1, sums.total / 64) : HeavyHitters.largest / 4096
-    let name = Measures.network(of: address)
-    sums.add(min(amount, bound), to: Measures.key(3, name)) { name }
+  private mutating func weigh(_ bytes: Int64, to target: IPAddress) {
+    let bound = sent.days >= Limits.baselineDays ? max(1, sent.total / 64) : HeavyHitters.largest / 4096
+    sent.add(min(bytes, bound), to: Measures.network(target))
   }
   private mutating func hasRoom(_ day: Int64, isKnown: Bool) -> Bool {
     if isKnown { return true }
@@ -197,42 +183,41 @@ struct Measures: ~Copyable {
       (machine.reached, machine.isDayClean) = (DistinctCount(), true)
     }
     sources.removeAll()
-    guard learns else { return }
-    if sent.total > 0 { sent.closeDay() }
-    if failed.total > 0 { failed.closeDay() }
+    if learns, sent.total > 0 { sent.closeDay() }
   }
 
   // MARK: Operators
 
   mutating func forget(_ name: [UInt8]) -> Int {
-    var count = machines.removeValue(for: Measures.key(1, name)) == nil ? 0 : 1
-    count += sources.removeValue(for: Measures.key(0, name)) == nil ? 0 : 1
-    count += servers.removeValue(for: Measures.key(2, name)) == nil ? 0 : 1
-    count += sent.remove(Measures.key(3, name)) ? 1 : 0
-    count += failed.remove(Measures.key(3, name)) ? 1 : 0
+    var count = servers.removeValue(for: Measures.key(name)) == nil ? 0 : 1
+    guard let network = CIDR(String(decoding: name, as: UTF8.self)) else { return count }
+    let address = Measures.subject(network.base)
+    count += machines.removeValue(for: address) == nil ? 0 : 1
+    count += sources.removeValue(for: address) == nil ? 0 : 1
+    count += sent.remove(network.base) ? 1 : 0
     return count
   }
   /// Machines and servers from the longest silent to the newest, then sums and tried names from the largest.
   func forEach(_ body: (MeasureSummary) -> Void) {
-    machines.forEachOldestFirst { _, machine in
+    machines.forEachOldestFirst { address, machine in
+      let name = Measures.text(address)
       var reached = machine.reached
       let usual = machine.daily.count >= Limits.baselineDays ? machine.daily.expectation.level / 256 : nil
-      body(MeasureSummary(kind: .destinations, name: machine.name, observed: reached.count(), usual: usual))
-      body(MeasureSummary(kind: .uploads, name: machine.name, observed: 0, usual: machine.uploads.known))
-      body(MeasureSummary(kind: .durations, name: machine.name, observed: 0, usual: machine.durations.known))
+      body(MeasureSummary(kind: .destinations, name: name, observed: reached.count(), usual: usual))
+      body(MeasureSummary(kind: .uploads, name: name, observed: 0, usual: machine.uploads.known))
+      body(MeasureSummary(kind: .durations, name: name, observed: 0, usual: machine.durations.known))
     }
     servers.forEachOldestFirst { _, server in
       body(MeasureSummary(kind: .responses, name: server.name, observed: 0, usual: server.responses.known))
     }
-    for (kind, sums) in [(MeasureSummary.Kind.sent, sent), (.failed, failed)] {
-      for entry in sums.ranking {
-        body(MeasureSummary(kind: kind, name: entry.name, observed: entry.count, usual: sums.shareThousandths(of: entry.key)))
-      }
+    for entry in sent.ranking {
+      let share = sent.shareThousandths(of: entry.key)
+      body(MeasureSummary(kind: .sent, name: Measures.networkText(entry.key), observed: entry.count, usual: share))
     }
     var tried: [(name: [UInt8], count: Int64)] = []
-    sources.forEachOldestFirst { _, source in
-      var names = source.tried
-      tried.append((source.name, names.count()))
+    sources.forEachOldestFirst { address, names in
+      var names = names
+      tried.append((Measures.text(address), names.count()))
     }
     for (_, source) in tried.enumerated().sorted(by: { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }) {
       body(MeasureSummary(kind: .triedUsers, name: source.name, observed: source.count, usual: nil))
@@ -246,8 +231,8 @@ struct Measures: ~Copyable {
     out.put(newToday)
     out.put(refused)
     out.put(UInt64(machines.count))
-    machines.forEachOldestFirst { _, machine in
-      out.put(machine.name)
+    machines.forEachOldestFirst { address, machine in
+      out.put(address)
       machine.reached.write(to: &out)
       out.put(machine.isDayClean)
       machine.daily.write(to: &out)
@@ -255,9 +240,9 @@ struct Measures: ~Copyable {
       machine.durations.write(to: &out)
     }
     out.put(UInt64(sources.count))
-    sources.forEachOldestFirst { _, source in
-      out.put(source.name)
-      source.tried.write(to: &out)
+    sources.forEachOldestFirst { address, names in
+      out.put(address)
+      names.write(to: &out)
     }
     out.put(UInt64(servers.count))
     servers.forEachOldestFirst { _, server in
@@ -265,36 +250,33 @@ struct Measures: ~Copyable {
       server.responses.write(to: &out)
     }
     sent.write(to: &out)
-    failed.write(to: &out)
   }
   init(from reader: inout SnapshotReader) throws(BaselineSnapshotError) {
     newDay = try reader.signed()
     newToday = Int(try reader.signed(in: 0...Int64(Limits.baselineProfilesPerDay)))
     refused = try reader.unsigned()
     for _ in 0..<(try reader.count(atMost: Limits.baselineMachines)) {
-      var machine = Machine(name: try reader.text(atMost: Limits.baselineLabelBytes))
+      let address = try reader.address()
+      var machine = Machine()
       machine.reached = try DistinctCount(from: &reader)
       machine.isDayClean = try reader.flag()
       machine.daily = try Level(from: &reader)
       machine.uploads = try SizeQuantiles(from: &reader)
       machine.durations = try SizeQuantiles(from: &reader)
-      let key = Measures.key(1, machine.name)
-      guard !machines.contains(key) else { throw reader.fail("a machine comes twice") }
-      machines.update(key, make: { machine }) { _ in }
+      guard !machines.contains(address) else { throw reader.fail("a machine comes twice") }
+      machines.update(address, make: { machine }) { _ in }
     }
     for _ in 0..<(try reader.count(atMost: Limits.baselineSources)) {
-      let source = Source(name: try reader.text(atMost: Limits.baselineLabelBytes), tried: try DistinctCount(from: &reader))
-      let key = Measures.key(0, source.name)
-      guard !sources.contains(key) else { throw reader.fail("a source comes twice") }
-      sources.update(key, make: { source }) { _ in }
+      let (address, names) = (try reader.address(), try DistinctCount(from: &reader))
+      guard !sources.contains(address) else { throw reader.fail("a source comes twice") }
+      sources.update(address, make: { names }) { _ in }
     }
     for _ in 0..<(try reader.count(atMost: Limits.baselineServers)) {
       let server = Server(name: try reader.text(atMost: Limits.baselineLabelBytes), responses: try SizeQuantiles(from: &reader))
-      let key = Measures.key(2, server.name)
+      let key = Measures.key(server.name)
       guard !servers.contains(key) else { throw reader.fail("a server comes twice") }
       servers.update(key, make: { server }) { _ in }
     }
     sent = try HeavyHitters(from: &reader)
-    failed = try HeavyHitters(from: &reader)
   }
 }

@@ -27,6 +27,7 @@ struct SnapshotWriter {
     put(UInt64(value.count))
     bytes.append(contentsOf: value)
   }
+  mutating func put(_ value: IPAddress) { put(Fingerprint(high: value.high, low: value.isV4 ? value.low | 0xffff << 32 : value.low)) }
   mutating func put(_ value: Fingerprint) {
     withUnsafeBytes(of: (value.high.bigEndian, value.low.bigEndian)) { bytes.append(contentsOf: $0) }
   }
@@ -90,6 +91,10 @@ struct SnapshotReader {
     guard count <= bytes.count - at else { throw fail("a text is cut off") }
     defer { at += count }
     return Array(bytes[at..<at + count])
+  }
+  mutating func address() throws(BaselineSnapshotError) -> IPAddress {
+    let halves = try fingerprint()
+    return IPAddress(v6High: halves.high, low: halves.low)
   }
   mutating func fingerprint() throws(BaselineSnapshotError) -> Fingerprint {
     guard bytes.count - at >= 16 else { throw fail("a fingerprint is cut off") }

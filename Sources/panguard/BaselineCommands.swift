@@ -203,7 +203,6 @@ extension BaselineCommand {
     case .durations: usual.map { "99 % of its connections last up to \($0) ms" } ?? "durations: learning"
     case .responses: usual.map { "99 % of its large answers have up to \($0) bytes" } ?? "answers: learning"
     case .sent: "\(grouped(UInt64(clamping: measure.observed))) bytes sent there lately, \(percent(measure.usual ?? 0)) of all"
-    case .failed: "\(grouped(UInt64(clamping: measure.observed))) failed logins from there lately, \(percent(measure.usual ?? 0)) of all"
     }
   }
 
