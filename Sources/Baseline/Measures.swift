@@ -50,6 +50,8 @@ struct Measures: ~Copyable {
   private var servers = BoundedTable<Fingerprint, Server>(capacity: Limits.baselineServers)
   /// Bytes sent to a network.
   private var sent = HeavyHitters()
+  /// Where the source lies that was judged last: what is learned next is about it.
+  private var judgedSource: Int32 = -1
   private var newDay = Int64.min
   private var newToday = 0
   private(set) var refused: UInt64 = 0
@@ -101,8 +103,9 @@ struct Measures: ~Copyable {
 
   mutating func judge(_ event: inout Event, _ set: MeasureSet) {
     if set.contains(.triedUsers), let address = event.address(.sourceIP) {
-      let count = sources.modify(Measures.subject(address)) { $0.count() }
-      event.set(.baselineTriedUsers, count ?? 0)
+      let subject = Measures.subject(address)
+      judgedSource = sources.place(of: subject) ?? -1
+      event.set(.baselineTriedUsers, sources.modify(subject, at: judgedSource) { $0.count() } ?? 0)
     }
     if set.contains(.flows) { judgeFlow(&event) }
     if set.contains(.responses), let bytes = Measures.responseBytes(event), let name = Measures.server(event),
@@ -135,7 +138,10 @@ struct Measures: ~Copyable {
 
   mutating func learn(_ event: borrowing Event, _ set: MeasureSet, day: Int64, isClean: Bool) {
     if set.contains(.triedUsers), let address = event.address(.sourceIP), let user = event.text(.userName), !user.isEmpty {
-      sources.update(Measures.subject(address), make: { DistinctCount() }) { $0.insert(user) }
+      let subject = Measures.subject(address)
+      if sources.updateExisting(subject, at: judgedSource, { $0.insert(user) }) == nil {
+        sources.update(subject, make: { DistinctCount() }) { $0.insert(user) }
+      }
     }
     if set.contains(.flows) { learnFlow(event, day, isClean) }
     if set.contains(.responses), isClean, let bytes = Measures.responseBytes(event), let name = Measures.server(event) {
