@@ -7,7 +7,7 @@ PROGRAMS = panguardd panguard-enforcer panguard-uplink panguard-responder pangua
 LINKING = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 RELEASE = -c release $(LINKING)
 
-.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-net score-network bench-capture bench-response bench-blocks differential completions man deb test-package schema lint clean
+.PHONY: help run test setup setup-tests setup-package setup-package-tests build bench bench-net score-network score-baseline bench-capture bench-response bench-blocks differential completions man deb test-package schema lint clean
 
 help: ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,6 +48,9 @@ bench-net: setup build ## The same for captures, with detection: packets per CPU
 
 score-network: setup build ## Detection on 20 generated captures with ground truth: attack by attack, and who was flagged wrongly (PANGUARD_SHARED)
 	@scripts/score-network --clean
+
+score-baseline: setup build ## Precision and recall with and without the baseline, on logs with ground truth (PANGUARD_SHARED)
+	@scripts/score-baseline
 
 bench-capture: setup-tests ## 100,000 packets a second for 10 s over a cable of its own: what the capture loses and costs (needs root)
 	@scripts/bench-capture

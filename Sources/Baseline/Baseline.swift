@@ -3,7 +3,7 @@
 // last, if nothing spoke against it. Event time only; the hour ends when a later event arrives, and hours in which nothing arrived at all are
 // left out: a host that is switched off teaches nothing.
 // What must stay true: pure and total; the same events in the same order give the same bytes. Nobody but this module writes the fields:
-// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, about 8 MB when everything is full.
+// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 13 MB when everything is full.
 import Events
 import Primitives
 
@@ -39,24 +39,30 @@ public struct Baseline: ~Copyable {
     var rate: RateClass
     var subject: [UInt8]
     var hours = HourProfile()
+    /// What was asked last, and of which hour; not kept in snapshots.
+    var asked = Int64.min
+    var expected: Expectation?
   }
   private var profiles = BoundedTable<Fingerprint, Profile>(capacity: Limits.baselineProfiles)
+  private var recent = RecentSubjects()
   private var newProfilesDay = Int64.min
   private var newProfilesToday = 0
   private var sets = PairSets()
+  private var measures = Measures()
   /// Hours since 1970 of the newest event; .min: none came yet.
   private var hour = Int64.min
   /// The newest event that was taken up, learned or not.
   public private(set) var newest = EventTime.distantPast
   /// Nothing is learned while it is true; judging goes on.
   public var isFrozen = false
-  /// Names everything that was learned, in its order.
+  /// Names what was learned, in its order: pairs at once, amounts at the end of their hour, measures at the end of their day.
   private var chain = Fingerprint(high: 0, low: 0)
   public private(set) var learnedEvents: UInt64 = 0
   /// Events that were not learned because a rule or an incident spoke against them.
   public private(set) var quarantinedEvents: UInt64 = 0
   /// Profiles that had to wait for another day.
-  public private(set) var refusedProfiles: UInt64 = 0
+  private var refusedRates: UInt64 = 0
+  public var refusedProfiles: UInt64 { refusedRates + measures.refused }
   /// Findings of this run that had no room among those of their hour.
   public private(set) var untoldFindings: UInt64 = 0
   private var subjectText: [UInt8] = []
@@ -75,31 +81,38 @@ public struct Baseline: ~Copyable {
 
   // MARK: Judging
 
-  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field)
+  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + Measures.fields
   private static let fieldSet: FieldSet = {
     var set = FieldSet()
     for field in fields { set.insert(field) }
     return set
   }()
 
-  /// Writes what it thinks of the event into the event. Changes nothing else.
-  public mutating func judge(_ event: inout Event) {
+  /// Writes what it thinks of the event into the event. Changes nothing else. Returns what `learn` wants to know of the event.
+  @discardableResult
+  public mutating func judge(_ event: inout Event) -> ClassSet {
     var claimed = event.presence
     claimed.formIntersection(Baseline.fieldSet)
     if claimed != FieldSet() { for field in Baseline.fields { event.remove(field) } }
     let classes = ClassSet(of: event)
     // How much a service says is only judged when the hour is over.
-    guard classes.isMoreThanCounted else { return }
+    guard classes.isMoreThanCounted else { return classes }
     let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
     for row in classes.pairRows {
       guard let keys = keys(row, event) else { continue }
       event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
     }
     for row in classes.rateRows where row != .events {
-      guard let key = key(row, event), let profile = profiles.peek(key), let expected = profile.hours.expectation(hour: now) else { continue }
-      let before = now == hour ? profile.hours.observed : 0
+      guard let place = place(row, event) else { continue }
+      let known = profiles.modify(place.key, at: place.slot) { profile in
+        if profile.asked != now { (profile.asked, profile.expected) = (now, profile.hours.expectation(hour: now)) }
+        return (profile.expected, now == hour ? profile.hours.observed : 0)
+      }
+      guard let (expected, before) = known, let expected else { continue }
       event.set(row.field, expected.deviation(of: before + row.amount(event)))
     }
+    if !classes.measures.isEmpty { measures.judge(&event, classes.measures) }
+    return classes
   }
 
   private mutating func keys(_ row: PairClass, _ event: borrowing Event) -> PairKeys? {
@@ -108,14 +121,31 @@ public struct Baseline: ~Copyable {
     guard row.write(event, subject: &subjectText, object: &objectText), !subjectText.isEmpty, !objectText.isEmpty else { return nil }
     return PairKeys(row, subject: subjectText, object: objectText)
   }
-  private mutating func key(_ row: RateClass, _ event: borrowing Event) -> Fingerprint? {
+  /// Where the profile lies that the event is about; -1: there is none. nil: the event is about none.
+  private mutating func place(_ row: RateClass, _ event: borrowing Event) -> (key: Fingerprint, slot: Int32)? {
+    // A service is one of its host.
+    let host = row == .events ? event.text(.hostName) : nil
+    guard let name = event.text(row.subject), !name.isEmpty else {
+      guard let key = key(row, event, host) else { return nil }
+      return (key, profiles.place(of: key) ?? -1)
+    }
+    let index = recent.index(row, name)
+    if let found = recent.find(at: index, name, host), profiles.holds(found.key, at: found.slot) { return found }
+    guard let key = key(row, event, host) else { return nil }
+    let slot = profiles.place(of: key) ?? -1
+    recent.keep(subjectText, key, slot: slot, at: index)
+    return (key, slot)
+  }
+  /// The name of the subject, which is in `subjectText` then.
+  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ host: Bytes?) -> Fingerprint? {
     subjectText.removeAll(keepingCapacity: true)
     guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
-    // A service is one of its host.
-    if row == .events, event.has(.hostName) {
+    if let host {
       subjectText.append(0x20)
-      _ = event.appendText(of: .hostName, to: &subjectText)
+      subjectText.append(host)
     }
+    // As it is kept and written: what differs behind that is one subject, also after a restart.
+    if subjectText.count > Limits.baselineLabelBytes { subjectText.removeSubrange(Limits.baselineLabelBytes...) }
     return Baseline.key(row, subjectText)
   }
   private static func key(_ row: RateClass, _ subject: [UInt8]) -> Fingerprint {
@@ -132,13 +162,26 @@ public struct Baseline: ~Copyable {
     guard hour != .min else { return [] }
     let (ended, endsDay, learns) = (hour, floorDivide(now, 24) > floorDivide(hour, 24), !isFrozen)
     var findings: [BaselineFinding] = []
-    profiles.modifyOldestFirst { _, profile in
+    var amounts = SnapshotWriter()
+    profiles.modifyOldestFirst { key, profile in
+      if profile.hours.observed > 0 {
+        amounts.put(key)
+        amounts.put(profile.hours.observed)
+      }
+      profile.asked = .min
       for change in profile.hours.close(hour: ended, learns: learns) { findings.append(BaselineFinding(change, profile.rate, profile.subject)) }
       if endsDay, let change = profile.hours.closeDay(learns: learns) {
         findings.append(BaselineFinding(change, profile.rate, profile.subject))
       }
     }
-    link { $0.put(ended) }
+    if endsDay {
+      measures.write(to: &amounts)
+      measures.closeDay(learns: learns)
+    }
+    link {
+      $0.put(ended)
+      $0.put(amounts.bytes.withUnsafeBytes { Fingerprint(of: $0) })
+    }
     if findings.count > Limits.baselineFindings {
       untoldFindings &+= UInt64(findings.count - Limits.baselineFindings)
       findings.removeSubrange(Limits.baselineFindings...)
@@ -148,7 +191,7 @@ public struct Baseline: ~Copyable {
 
   // MARK: Learning
 
-  /// Takes up the event, whose classes are `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
+  /// Takes up the event, of which `judge` said `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
   /// open incident.
   public mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isClean: Bool) {
     if time > newest { newest = time }
@@ -157,7 +200,9 @@ public struct Baseline: ~Copyable {
     if isClean { learnedEvents &+= 1 } else { quarantinedEvents &+= 1 }
     // An hour that is over is not opened again.
     if now == hour { for row in classes.rateRows { count(row, event, day: floorDivide(now, 24), isClean) } }
-    guard classes.pairs != 0, !isFrozen else { return }
+    guard !isFrozen else { return }
+    if !classes.measures.isEmpty { measures.learn(event, classes.measures, day: floorDivide(now, 24), isClean: isClean) }
+    guard classes.pairs != 0 else { return }
     for row in classes.pairRows {
       guard let keys = keys(row, event) else { continue }
       let (subject, object) = (subjectText, objectText)
@@ -167,16 +212,16 @@ public struct Baseline: ~Copyable {
   }
   private mutating func count(_ row: RateClass, _ event: borrowing Event, day: Int64, _ isClean: Bool) {
     let amount = row.amount(event)
-    guard amount > 0, let key = key(row, event) else { return }
-    if profiles.updateExisting(key, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
+    guard amount > 0, let place = place(row, event) else { return }
+    if profiles.updateExisting(place.key, at: place.slot, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
     if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
     guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
-      refusedProfiles &+= 1
+      refusedRates &+= 1
       return
     }
     newProfilesToday += 1
-    let subject = Array(subjectText.prefix(Limits.baselineLabelBytes))
-    profiles.update(key, make: { Profile(rate: row, subject: subject) }) { $0.hours.add(amount, isClean: isClean) }
+    let subject = subjectText
+    profiles.update(place.key, make: { Profile(rate: row, subject: subject) }) { $0.hours.add(amount, isClean: isClean) }
   }
 
   private mutating func link(_ write: (inout SnapshotWriter) -> Void) {
@@ -197,8 +242,16 @@ public struct Baseline: ~Copyable {
   public func forEachRate(_ body: (_ rate: RateClass, _ subject: [UInt8], _ hours: HourSummary) -> Void) {
     profiles.forEachOldestFirst { _, profile in body(profile.rate, profile.subject, HourSummary(profile.hours, hour: hour)) }
   }
+  /// Pairs of a class that the other one does not have.
+  func pairs(_ row: PairClass, notIn other: borrowing Baseline) -> Int {
+    var count = 0
+    sets.forEachPair(row) { if other.sets.days(row, $0) == nil { count += 1 } }
+    return count
+  }
   public var profileCount: Int { profiles.count }
-  public var evictions: UInt64 { profiles.evictions + sets.evictions }
+  /// Counts, sums and sizes: machines and servers from the longest silent to the newest, then the largest first.
+  public func forEachMeasure(_ body: (MeasureSummary) -> Void) { measures.forEach(body) }
+  public var evictions: UInt64 { profiles.evictions + sets.evictions + measures.evictions }
 
   /// Days since 1970 on which the pair was first and last seen.
   public func days(_ row: PairClass, subject: [UInt8], object: [UInt8]) -> (first: Int64, last: Int64)? {
@@ -217,6 +270,7 @@ public struct Baseline: ~Copyable {
   public mutating func forget(subject: [UInt8]) -> Int {
     var count = 0
     for row in PairClass.allCases { count += sets.forget(row, PairKeys(row, subject: subject, object: []).subject) ? 1 : 0 }
+    count += measures.forget(subject)
     for row in RateClass.allCases { count += profiles.removeValue(for: Baseline.key(row, subject)) == nil ? 0 : 1 }
     link { $0.put(subject) }
     return count
@@ -224,7 +278,9 @@ public struct Baseline: ~Copyable {
 
   // MARK: Snapshot
 
-  private static let magic = Array("panguard-baseline 1\n".utf8)
+  private static let magic = Array("panguard-baseline 2\n".utf8)
+  /// Without measures: they begin empty.
+  private static let earlier = Array("panguard-baseline 1\n".utf8)
 
   /// The whole state. The last 16 bytes are a fingerprint of what stands before them: it finds damage, not forgery.
   public func snapshot() -> [UInt8] {
@@ -235,7 +291,7 @@ public struct Baseline: ~Copyable {
     out.put(chain)
     out.put(learnedEvents)
     out.put(quarantinedEvents)
-    out.put(refusedProfiles)
+    out.put(refusedRates)
     out.put(newProfilesDay)
     out.put(newProfilesToday)
     out.put(UInt64(PairClass.allCases.count))
@@ -246,6 +302,7 @@ public struct Baseline: ~Copyable {
       out.put(profile.subject)
       profile.hours.write(to: &out)
     }
+    measures.write(to: &out)
     var bytes = Baseline.magic + out.bytes
     let check = bytes.withUnsafeBytes { Fingerprint(of: $0) }
     var tail = SnapshotWriter()
@@ -255,7 +312,8 @@ public struct Baseline: ~Copyable {
   }
 
   public init(snapshot bytes: [UInt8]) throws(BaselineSnapshotError) {
-    guard bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
+    let isEarlier = bytes.starts(with: Baseline.earlier)
+    guard isEarlier || bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
       throw BaselineSnapshotError(description: "this is no baseline of a kind that this version knows")
     }
     let body = Array(bytes.dropLast(16))
@@ -270,7 +328,7 @@ public struct Baseline: ~Copyable {
     chain = try reader.fingerprint()
     learnedEvents = try reader.unsigned()
     quarantinedEvents = try reader.unsigned()
-    refusedProfiles = try reader.unsigned()
+    refusedRates = try reader.unsigned()
     newProfilesDay = try reader.signed()
     newProfilesToday = Int(try reader.signed(in: 0...1 << 20))
     // Classes that this version has and that one had not begin empty.
@@ -283,6 +341,7 @@ public struct Baseline: ~Copyable {
       guard !profiles.contains(key) else { throw reader.fail("a rate comes twice") }
       profiles.update(key, make: { profile }) { _ in }
     }
+    if !isEarlier { measures = try Measures(from: &reader) }
     guard reader.isAtEnd else { throw reader.fail("there is more than a baseline") }
   }
 }

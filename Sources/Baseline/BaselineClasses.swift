@@ -7,7 +7,7 @@ import Primitives
 /// Pairs whose first appearance matters.
 public enum PairClass: UInt8, CaseIterable, Sendable {
   case loginNetwork, loginMethod, loginHost, loginHour, sudoCommand, switchedUser, cronCommand, service, processParent, servicePort
-  case dnsDomain, tlsClient
+  case dnsDomain, tlsClient, processPort, listener, processTLS
 
   /// Where rules find what was judged: learning, known, recent, new or new-subject.
   public var field: Field { definition.field }
@@ -36,6 +36,9 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .servicePort: (.baselineServicePort, "address", "port", true)
     case .dnsDomain: (.baselineDNSDomain, "host", "domain", true)
     case .tlsClient: (.baselineTLSClient, "host", "JA4", true)
+    case .processPort: (.baselineProcessPort, "program", "port", false)
+    case .listener: (.baselineListener, "program", "port", false)
+    case .processTLS: (.baselineProcessTLS, "program", "JA4", false)
     }
   }
 
@@ -63,13 +66,21 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .processParent:
       return (event.appendText(of: .processParentExecutable, to: &subject) || event.appendText(of: .processParentName, to: &subject))
         && (event.appendText(of: .processExecutable, to: &object) || event.appendText(of: .processName, to: &object))
-    case .servicePort:
-      guard event.appendText(of: .destinationIP, to: &subject), event.appendText(of: .destinationPort, to: &object) else { return false }
-      object.append(0x2f)
-      return event.appendText(of: .networkTransport, to: &object)
+    case .servicePort: return event.appendText(of: .destinationIP, to: &subject) && port(event, &object) && event.has(.networkTransport)
     case .dnsDomain: return host(event, &subject) && event.appendText(of: .dnsQuestionRegisteredDomain, to: &object)
     case .tlsClient: return host(event, &subject) && event.appendText(of: .tlsClientJA4, to: &object)
+    case .processPort: return event.appendText(of: .processExecutable, to: &subject) && port(event, &object)
+    case .listener:
+      return (event.appendText(of: .processExecutable, to: &subject) || event.appendText(of: .processName, to: &subject)) && port(event, &object)
+    case .processTLS: return event.appendText(of: .processExecutable, to: &subject) && event.appendText(of: .tlsClientJA4, to: &object)
     }
+  }
+  /// "443/tcp"; a log that does not say the transport means TCP.
+  private func port(_ event: borrowing Event, _ out: inout [UInt8]) -> Bool {
+    guard event.appendText(of: .destinationPort, to: &out) else { return false }
+    out.append(0x2f)
+    if !event.appendText(of: .networkTransport, to: &out) { out.append("tcp" as StaticString) }
+    return true
   }
   /// The machine that asks: by name where the event has one, else by address.
   private func host(_ event: borrowing Event, _ out: inout [UInt8]) -> Bool {
@@ -114,8 +125,10 @@ let nanosecondsPerHour: Int64 = 3_600_000_000_000
 public struct ClassSet: Equatable, Sendable {
   var pairs: UInt32 = 0
   var rates: UInt32 = 0
-  var isEmpty: Bool { pairs | rates == 0 }
-  init(_ pairs: [PairClass] = [], _ rates: [RateClass] = []) {
+  var measures = MeasureSet()
+  var isEmpty: Bool { pairs | rates == 0 && measures.isEmpty }
+  init(_ pairs: [PairClass] = [], _ rates: [RateClass] = [], _ measures: MeasureSet = []) {
+    self.measures = measures
     for row in pairs { self.pairs |= 1 << UInt32(row.rawValue) }
     for row in rates { self.rates |= 1 << UInt32(row.rawValue) }
   }
@@ -130,11 +143,16 @@ public struct ClassSet: Equatable, Sendable {
     ("service-started", true, ClassSet([.service])),
     ("dns-query", false, ClassSet([.dnsDomain])),
     ("tls-client-hello", false, ClassSet([.tlsClient])),
-    ("network_flow", false, ClassSet([.servicePort], [.requestBytes])),
+    ("network_flow", false, ClassSet([.servicePort], [.requestBytes], .flows)),
+    ("ssh-listening", false, ClassSet([.listener])),
+    ("process-listening", false, ClassSet([.listener])),
   ]
   private static let everything = ClassSet([], [.events])
   private static let parents = ClassSet([.processParent])
-  private static let attempts = ClassSet([], [.attempts])
+  private static let attempts = ClassSet([], [.attempts], .triedUsers)
+  private static let responses = ClassSet([], [], .responses)
+  private static let ports = ClassSet([.processPort])
+  private static let tls = ClassSet([.processTLS])
 
   public init(of event: borrowing Event) {
     self = event.has(.eventProvider) ? ClassSet.everything : ClassSet()
@@ -145,6 +163,14 @@ public struct ClassSet: Equatable, Sendable {
     }
     if event.has(.attemptCount) { formUnion(ClassSet.attempts) }
     if event.has(.processParentExecutable) || event.has(.processParentName) { formUnion(ClassSet.parents) }
+    if event.has(.httpResponseBodyBytes), (event.integer(.httpResponseBodyBytes) ?? 0) >= Limits.baselineResponseBytes {
+      formUnion(ClassSet.responses)
+    }
+    // Not by `process.name`: that may be who wrote the line.
+    if event.has(.processExecutable) {
+      if event.has(.destinationPort), event.has(.destinationIP), pairs & 1 << UInt32(PairClass.listener.rawValue) == 0 { formUnion(ClassSet.ports) }
+      if event.has(.tlsClientJA4) { formUnion(ClassSet.tls) }
+    }
     // A port that did not answer is no service.
     if event.has(.flowState), let state = event.text(.flowState), !ClassSet.answered.contains(where: { state.equals($0) }) {
       pairs &= ~(1 << UInt32(PairClass.servicePort.rawValue))
@@ -154,9 +180,10 @@ public struct ClassSet: Equatable, Sendable {
   mutating func formUnion(_ other: ClassSet) {
     pairs |= other.pairs
     rates |= other.rates
+    measures.formUnion(other.measures)
   }
   /// Something besides a line of its service: what is learned of it depends on whose it is.
-  public var isMoreThanCounted: Bool { pairs != 0 || rates & ~ClassSet.counted != 0 }
+  public var isMoreThanCounted: Bool { pairs != 0 || rates & ~ClassSet.counted != 0 || !measures.isEmpty }
   private static let counted: UInt32 = 1 << UInt32(RateClass.events.rawValue)
   var pairRows: Rows<PairClass> { Rows(rest: pairs) }
   var rateRows: Rows<RateClass> { Rows(rest: rates) }

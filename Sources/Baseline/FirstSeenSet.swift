@@ -5,6 +5,7 @@
 // whoever makes many new things could switch the class off.
 // Learning is capped: at most `newPerDay` pairs each day enter the set once it is learned. The rest, and what was not clean, waits in the
 // pending list, which people see; what waits for a cap enters when it comes again on another day that has room.
+// What was not clean and came in within `baselineRecentDays` before is taken back.
 // Parameters: `Limits.baseline...`. Memory: about 90 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
 // forgotten and counted, and would be new again. Error: two pairs are confused with probability 2^-128 (SipHash-2-4-128; the key is fixed,
 // so that snapshots mean the same on every machine). Exact otherwise.
@@ -125,8 +126,14 @@ struct FirstSeenSet: ~Copyable {
     let day = floorDivide(hour, 24)
     let known = isKnown(subject, day) && isKnown(pair, day)
     guard isClean else {
-      // What is known already is neither confirmed nor kept alive by it.
-      if !known { wait(subject, pair, day, .flagged, label) }
+      // What is known already is neither confirmed nor kept alive by it; what came in only lately, before any rule spoke of it, is taken back:
+      // a contact that is flagged at its twelfth time was clean at its first.
+      if known, let entry = entries.peek(pair), day - Int64(entry.firstDay) < Limits.baselineRecentDays {
+        _ = forget(pair)
+        wait(subject, pair, day, .flagged, label)
+      } else if !known {
+        wait(subject, pair, day, .flagged, label)
+      }
       return false
     }
     if known {
@@ -233,6 +240,8 @@ struct FirstSeenSet: ~Copyable {
     entries.peek(key).map { (Int64($0.firstDay), Int64($0.lastDay)) }
   }
 
+  func forEachPair(_ body: (Fingerprint) -> Void) { entries.forEachOldestFirst { key, entry in if entry.isPair { body(key) } } }
+
   // MARK: Snapshot
 
   func write(to out: inout SnapshotWriter) {
@@ -274,15 +283,14 @@ struct FirstSeenSet: ~Copyable {
     let count = try reader.count(atMost: capacity)
     var table = SnapshotReader(try reader.text(atMost: capacity * 32), from: 0)
     let days = Int64(Int32.min)...Int64(Int32.max)
-    for _ in 0..<count {
+    entries.reserve(count)
+    for number in 0..<count {
       let key = try table.fingerprint()
-      let entry = Entry(firstDay: Int32(try table.signed(in: days)), lastDay: Int32(try table.signed(in: days)), count: 0, isPair: false)
-      let rest = try table.unsigned()
-      guard rest <= 5, !entries.contains(key) else { throw table.fail("an entry is no entry") }
-      entries.update(key, make: { entry }) {
-        $0.count = UInt8(rest >> 1)
-        $0.isPair = rest & 1 == 1
-      }
+      let (first, last, rest) = (try table.signed(in: days), try table.signed(in: days), try table.unsigned())
+      guard rest <= 5 else { throw table.fail("an entry is no entry") }
+      let entry = Entry(firstDay: Int32(first), lastDay: Int32(last), count: UInt8(rest >> 1), isPair: rest & 1 == 1)
+      entries.update(key, make: { entry }) { _ in }
+      guard entries.count == number + 1 else { throw table.fail("an entry comes twice") }
     }
     guard table.isAtEnd else { throw table.fail("a table goes on behind its end") }
     for _ in 0..<(try reader.count(atMost: Limits.baselinePending)) {

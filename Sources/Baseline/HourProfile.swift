@@ -20,32 +20,47 @@ struct Expectation: Hashable {
   }
 }
 
+/// How much something usually is: level and mean absolute deviation in 1/256, of at most eight samples' weight.
+struct Level: Equatable {
+  private(set) var level: Int64 = 0
+  private(set) var deviation: Int64 = 0
+  /// Samples, at most 8.
+  private(set) var count: Int64 = 0
+
+  var expectation: Expectation {
+    Expectation(level: level, spread: max(deviation, integerSquareRoot(level * 256), 64))
+  }
+  mutating func learn(_ sample: Int64) {
+    var value = min(sample, HourProfile.largest) * 256
+    if count >= 3 {
+      let spread = 3 * expectation.spread
+      value = max(level - spread, min(level + spread, value))
+    }
+    count = min(count + 1, 8)
+    let residual = value - level
+    level += residual / count
+    // The first residual is from nothing: it says nothing about spread.
+    if count > 1 { deviation += (abs(residual) - deviation) / (count == 2 ? 1 : count) }
+  }
+
+  func write(to out: inout SnapshotWriter) {
+    out.put(level)
+    out.put(deviation)
+    out.put(count)
+  }
+  init() {}
+  init(from reader: inout SnapshotReader) throws(BaselineSnapshotError) {
+    let amount: ClosedRange<Int64> = 0...(HourProfile.largest * 256)
+    level = try reader.signed(in: amount)
+    deviation = try reader.signed(in: amount)
+    count = try reader.signed(in: 0...8)
+  }
+}
+
 struct HourProfile {
   static let largest: Int64 = 1 << 40
-  private struct Bucket: Equatable {
-    var level: Int64 = 0
-    var deviation: Int64 = 0
-    /// Samples, at most 8.
-    var count: Int64 = 0
-
-    var expectation: Expectation {
-      Expectation(level: level, spread: max(deviation, integerSquareRoot(level * 256), 64))
-    }
-    mutating func learn(_ sample: Int64) {
-      var value = min(sample, HourProfile.largest) * 256
-      if count >= 3 {
-        let spread = 3 * expectation.spread
-        value = max(level - spread, min(level + spread, value))
-      }
-      count = min(count + 1, 8)
-      let residual = value - level
-      level += residual / count
-      // The first residual is from nothing: it says nothing about spread.
-      if count > 1 { deviation += (abs(residual) - deviation) / (count == 2 ? 1 : count) }
-    }
-  }
-  private var week = [Bucket](repeating: Bucket(), count: 168)
-  private var day = [Bucket](repeating: Bucket(), count: 24)
+  private var week = [Level](repeating: Level(), count: 168)
+  private var day = [Level](repeating: Level(), count: 24)
 
   /// Of the hour that runs.
   private(set) var observed: Int64 = 0
@@ -131,11 +146,7 @@ struct HourProfile {
   // MARK: Snapshot
 
   func write(to out: inout SnapshotWriter) {
-    for bucket in week + day {
-      out.put(bucket.level)
-      out.put(bucket.deviation)
-      out.put(bucket.count)
-    }
+    for bucket in week + day { bucket.write(to: &out) }
     for value in [observed, clean, high, low, total, fast, slow, days] { out.put(value) }
     for flag in [isSilent, isDayClean, hasDrifted] { out.put(flag) }
   }
@@ -143,7 +154,7 @@ struct HourProfile {
   init(from reader: inout SnapshotReader) throws(BaselineSnapshotError) {
     let amount: ClosedRange<Int64> = 0...(HourProfile.largest * 256)
     for i in 0..<192 {
-      let bucket = Bucket(level: try reader.signed(in: amount), deviation: try reader.signed(in: amount), count: try reader.signed(in: 0...8))
+      let bucket = try Level(from: &reader)
       if i < 168 { week[i] = bucket } else { day[i - 168] = bucket }
     }
     observed = try reader.signed(in: 0...HourProfile.largest)

@@ -33,6 +33,7 @@ struct PairSets: ~Copyable {
     let set = at(row)
     return (set.pointee.state, set.pointee.count, set.pointee.pending, set.pointee.droppedPending, set.pointee.evictions)
   }
+  func forEachPair(_ row: PairClass, _ body: (Fingerprint) -> Void) { at(row).pointee.forEachPair(body) }
   var evictions: UInt64 { PairClass.allCases.reduce(0) { $0 + at($1).pointee.evictions } }
   func write(_ row: PairClass, to out: inout SnapshotWriter) { at(row).pointee.write(to: &out) }
 }

@@ -27,8 +27,9 @@ struct SnapshotWriter {
     put(UInt64(value.count))
     bytes.append(contentsOf: value)
   }
+  mutating func put(_ value: IPAddress) { put(Fingerprint(high: value.high, low: value.isV4 ? value.low | 0xffff << 32 : value.low)) }
   mutating func put(_ value: Fingerprint) {
-    for half in [value.high, value.low] { for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(half >> UInt64(shift) & 0xff)) } }
+    withUnsafeBytes(of: (value.high.bigEndian, value.low.bigEndian)) { bytes.append(contentsOf: $0) }
   }
 }
 
@@ -42,7 +43,16 @@ struct SnapshotReader {
   var isAtEnd: Bool { at == bytes.count }
   func fail(_ what: String) -> BaselineSnapshotError { BaselineSnapshotError(description: "\(what) at byte \(at) of the baseline's snapshot") }
 
+  @inline(__always)
   mutating func unsigned() throws(BaselineSnapshotError) -> UInt64 {
+    // Most are small.
+    if at < bytes.count, bytes[at] < 0x80 {
+      defer { at += 1 }
+      return UInt64(bytes[at])
+    }
+    return try unsignedOfMany()
+  }
+  private mutating func unsignedOfMany() throws(BaselineSnapshotError) -> UInt64 {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while true {
@@ -82,12 +92,16 @@ struct SnapshotReader {
     defer { at += count }
     return Array(bytes[at..<at + count])
   }
+  mutating func address() throws(BaselineSnapshotError) -> IPAddress {
+    let halves = try fingerprint()
+    return IPAddress(v6High: halves.high, low: halves.low)
+  }
   mutating func fingerprint() throws(BaselineSnapshotError) -> Fingerprint {
     guard bytes.count - at >= 16 else { throw fail("a fingerprint is cut off") }
-    var halves: (UInt64, UInt64) = (0, 0)
-    for i in 0..<8 { halves.0 = halves.0 << 8 | UInt64(bytes[at + i]) }
-    for i in 8..<16 { halves.1 = halves.1 << 8 | UInt64(bytes[at + i]) }
+    let (high, low) = bytes.withUnsafeBytes {
+      ($0.loadUnaligned(fromByteOffset: at, as: UInt64.self), $0.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
+    }
     at += 16
-    return Fingerprint(high: halves.0, low: halves.1)
+    return Fingerprint(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
   }
 }

@@ -93,6 +93,8 @@ public struct Detector: ~Copyable {
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
   private var matches: [RuleMatch] = []
+  /// Whether a signal was ever about a user.
+  private var accusesUsers = false
   /// The address whose key was asked for last: matches of one event, and of one attack, share it.
   private var lastSource: (address: IPAddress, key: Fingerprint)?
   /// By thousandths: the reason that depends on nothing but the confidence.
@@ -178,13 +180,17 @@ public struct Detector: ~Copyable {
   /// Lets the baseline write into the event what it thinks of it, for the rules to read, and feeds it.
   @inline(__always)
   public mutating func process(judging event: inout Event, isWarmUp: Bool = false) -> [Decision] {
-    if configuration.usesBaseline { baseline.judge(&event) }
-    return process(event, isWarmUp: isWarmUp)
+    let classes = configuration.usesBaseline ? baseline.judge(&event) : nil
+    return process(event, classes, isWarmUp: isWarmUp)
   }
 
   /// Feeds one event. With `isWarmUp` it only rebuilds what the detector remembers (windows, signals, clocks) and decides nothing:
   /// for lines that were decided before a restart.
   public mutating func process(_ event: borrowing Event, isWarmUp: Bool = false) -> [Decision] {
+    process(event, configuration.usesBaseline ? ClassSet(of: event) : nil, isWarmUp: isWarmUp)
+  }
+  /// `classes`: what the baseline learns of the event; nil: nothing.
+  private mutating func process(_ event: borrowing Event, _ classes: ClassSet?, isWarmUp: Bool) -> [Decision] {
     let isReport = event.has(.networkCommunityID) && event.text(.eventAction)?.equals("network_flow") == true
     let reading = clock.observe(event.time, source: event.origin.source, isReport: isReport)
     if !isWarmUp {
@@ -193,7 +199,7 @@ public struct Detector: ~Copyable {
       if event.has(.isAmbiguous) { counters.ambiguousEvents &+= 1 }
     }
     var decisions: [Decision] = []
-    let isLearning = configuration.usesBaseline && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
+    let isLearning = classes != nil && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
     // A stamp that lies far ahead, and may be wrong, must not end hours: it is learned where its source's clock is.
     let settled = isLearning ? clock.newest(source: event.origin.source) : reading.time
     if isLearning { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
@@ -208,7 +214,7 @@ public struct Detector: ~Copyable {
         isFlagged = true
       }
     }
-    if isLearning { learn(event, at: settled, isFlagged: isFlagged) }
+    if isLearning, let classes { learn(event, classes, at: settled, isFlagged: isFlagged) }
     return decisions
   }
 
@@ -241,8 +247,7 @@ public struct Detector: ~Copyable {
   /// What such a rule speaks of is no ordinary event: it is never learned, whether or not its match became a record.
   private func isAccusing(rule: Int) -> Bool { !profiles[rule].isExculpatory && profiles[rule].severity > .informational }
 
-  private mutating func learn(_ event: borrowing Event, at time: EventTime, isFlagged: Bool) {
-    let classes = ClassSet(of: event)
+  private mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isFlagged: Bool) {
     // For the mere number of a service's lines the subject is not worth looking up.
     let isClean = !isFlagged && !(classes.isMoreThanCounted && isUnderSuspicion(event, at: time))
     baseline.learn(event, classes, at: time, isClean: isClean)
@@ -251,6 +256,7 @@ public struct Detector: ~Copyable {
   private mutating func isUnderSuspicion(_ event: borrowing Event, at time: EventTime) -> Bool {
     if let address = event.address(.sourceIP), isSuspect(sourceKey(address), at: time) { return true }
     guard let user = event.text(.userName) else { return false }
+    guard accusesUsers else { return false }
     return isSuspect(Detector.key(label: "user") { $0.append(clipped(user.slice(0, Limits.subjectBytes + 4).string)) }, at: time)
   }
   private func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
@@ -324,6 +330,7 @@ public struct Detector: ~Copyable {
   ) {
     let (subjectKey, groupSubject) = subjectKey(of: matches[matchIndex], event)
     let trust = matches[matchIndex].trust
+    if groupSubject?.source == nil, groupSubject?.user != nil { accusesUsers = true }
     let (signalCount, isNewSignal, dropped) = subjects.update(subjectKey, make: { SubjectSignals() }) { signals in
       let noted = signals.note(rule: Int32(rule), isAttested: trust == .attested, at: time, isUnconfirmed: isUnconfirmed)
       return (signals.entries.count, noted.isNew, noted.dropped)

@@ -53,6 +53,8 @@ import Primitives
   case baselineLoginNetwork, baselineLoginMethod, baselineLoginHost, baselineLoginHour, baselineSudoCommand, baselineSwitchedUser
   case baselineCronCommand, baselineService, baselineProcessParent, baselineServicePort, baselineDNSDomain, baselineTLSClient
   case baselineLogins, baselineAttempts, baselineCommands, baselineEvents, baselineSentBytes
+  case baselineProcessPort, baselineListener, baselineProcessTLS, baselineTriedUsers, baselineDestinations, baselineSentShare
+  case baselineUploadSize, baselineFlowDuration, baselineResponseSize
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -247,6 +249,15 @@ import Primitives
     case .baselineCommands: ("baseline.commands", .integer)
     case .baselineEvents: ("baseline.events", .integer)
     case .baselineSentBytes: ("baseline.sent_bytes", .integer)
+    case .baselineProcessPort: ("baseline.process_port", .text)
+    case .baselineListener: ("baseline.listener", .text)
+    case .baselineProcessTLS: ("baseline.process_tls", .text)
+    case .baselineTriedUsers: ("baseline.tried_users", .integer)
+    case .baselineDestinations: ("baseline.destinations", .integer)
+    case .baselineSentShare: ("baseline.sent_share", .integer)
+    case .baselineUploadSize: ("baseline.upload_size", .integer)
+    case .baselineFlowDuration: ("baseline.flow_duration", .integer)
+    case .baselineResponseSize: ("baseline.response_size", .integer)
     }
   }
 }

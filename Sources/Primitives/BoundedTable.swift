@@ -25,6 +25,11 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     self.capacity = capacity
   }
 
+  /// Makes room for so many entries at once.
+  public mutating func reserve(_ count: Int) {
+    index.reserveCapacity(min(count, capacity))
+    slots.reserveCapacity(min(count, capacity))
+  }
   public func contains(_ key: Key) -> Bool { index[key] != nil }
 
   /// The value without touching it.
@@ -69,6 +74,29 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     return body(&slots[Int(slot)].value)
   }
 
+  /// Where an entry lies, for `updateExisting(_:at:_:)`: for keys that are asked for again and again.
+  public func place(of key: Key) -> Int32? { index[key] }
+  /// Runs `body` on the value of `key` if it still lies at `place`; it becomes the most recently used. nil: it does not.
+  @inline(__always)
+  public mutating func updateExisting<Result>(_ key: Key, at place: Int32, _ body: (inout Value) -> Result) -> Result? {
+    guard holds(key, at: place) else { return nil }
+    touch(place)
+    return body(&slots[Int(place)].value)
+  }
+  /// The same without touching its age.
+  @inline(__always)
+  public mutating func modify<Result>(_ key: Key, at place: Int32, _ body: (inout Value) -> Result) -> Result? {
+    guard holds(key, at: place) else { return nil }
+    return body(&slots[Int(place)].value)
+  }
+  /// Whether the value of `key` still lies at `place`.
+  @inline(__always)
+  public func holds(_ key: Key, at place: Int32) -> Bool {
+    slots.indices.contains(Int(place)) && slots[Int(place)].older != BoundedTable.removed && slots[Int(place)].key == key
+  }
+  /// In `older` of a slot that holds nothing.
+  private static var removed: Int32 { -2 }
+
   /// Runs `body` on an existing value, without touching its age; nil if there is none.
   public mutating func modify<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
     guard let slot = index[key] else { return nil }
@@ -80,6 +108,14 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
     let value = slots[Int(slot)].value
     remove(slot: slot)
     return value
+  }
+
+  /// Forgets everything, and keeps the memory.
+  public mutating func removeAll() {
+    index.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
+    free.removeAll(keepingCapacity: true)
+    (oldest, newest) = (-1, -1)
   }
 
   /// The entry that was touched longest ago.
@@ -123,6 +159,7 @@ public struct BoundedTable<Key: Hashable & Sendable, Value>: ~Copyable {
   private mutating func remove(slot: Int32) {
     unlink(slot)
     index[slots[Int(slot)].key] = nil
+    slots[Int(slot)].older = BoundedTable.removed
     free.append(slot)
   }
 }

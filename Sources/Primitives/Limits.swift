@@ -91,6 +91,14 @@ public enum Limits {
   /// counted, beyond the second new ones are, until the next day.
   public static let baselineProfiles = 512
   public static let baselineProfilesPerDay = 64
+  /// Machines whose destinations and sizes are known (6.3 KiB each), sources whose tried names are counted today (1.3 KiB), and servers whose
+  /// answers are measured (2.6 KiB). Beyond each the longest-silent one is forgotten and counted.
+  public static let baselineMachines = 128
+  public static let baselineSources = 512
+  public static let baselineServers = 64
+  /// Values without which a 99th percentile says nothing; and what a server's answer must have to be measured: smaller ones are no theft.
+  public static let baselineValues: Int64 = 500
+  public static let baselineResponseBytes: Int64 = 16_384
   /// Bytes of a subject's name, and of what a pending pair is called. Longer ones are cut.
   public static let baselineLabelBytes = 128
   /// Samples of an hour of the week that make an expectation (weeks), and of an hour of the day while the week is too young.

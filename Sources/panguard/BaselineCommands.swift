@@ -16,23 +16,30 @@ struct BaselineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "baseline", abstract: "What is usual on this host: show, teach, correct.",
     subcommands: [
-      Show.self, Explain.self, Promote.self, Forget.self, Freeze.self, Thaw.self, Learn.self, Export.self, Import.self,
+      Show.self, Explain.self, Difference.self, Promote.self, Forget.self, Freeze.self, Thaw.self, Learn.self, Export.self, Import.self, Bench.self,
     ], defaultSubcommand: Show.self)
 }
 
 /// A snapshot in a file.
 enum BaselineFile {
-  static func read(_ path: String) throws -> Baseline {
+  static func read(_ path: String) throws -> Baseline { try decode(try open(path).snapshot, path) }
+  /// The snapshot in the file and who signed it; nil: nobody. A signature that is not valid is an error.
+  static func open(_ path: String) throws -> (snapshot: [UInt8], signer: VerifyingKey?) {
     switch readDocumentFile(path, limit: Limits.baselineFileBytes) {
     case .failure(let failure): throw CommandFailure.environment(failure.diagnostic.description)
-    case .success(let bytes): return try decode(bytes, path)
+    case .success(let bytes):
+      guard SignedBaseline.isSigned(bytes) else { return (bytes, nil) }
+      do {
+        let signed = try SignedBaseline(bytes)
+        return (signed.snapshot, signed.signer)
+      } catch { throw CommandFailure.environment("\(path): \(error)") }
     }
   }
   static func decode(_ bytes: [UInt8], _ name: String) throws -> Baseline {
     do { return try Baseline(snapshot: bytes) } catch { throw CommandFailure.environment("\(name): \(error)") }
   }
   static func write(_ bytes: [UInt8], _ path: String) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     var rest = bytes[...]
@@ -40,6 +47,29 @@ enum BaselineFile {
       let n = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
       guard n > 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
       rest = rest.dropFirst(n)
+    }
+  }
+}
+
+/// With which key a baseline is signed, and whose signature is believed: that of ATR events, unless told otherwise.
+struct BaselineSigning: ParsableArguments {
+  @Option(name: .long, help: "An Ed25519 key (PEM; `panguard keys new`). Default: atr_events.key of the configuration.", completion: .file())
+  var key: String?
+
+  func path(_ selection: StateSelection) throws -> String? { try key ?? selection.configuration().atrEvents?.keyPath }
+  /// What to write: signed if there is a key.
+  static func sealed(_ snapshot: [UInt8], _ path: String?) throws -> (bytes: [UInt8], signer: VerifyingKey?) {
+    guard let path else { return (snapshot, nil) }
+    do {
+      let key = try SigningKey(file: path)
+      return (try SignedBaseline.encode(snapshot, key: key), key.verifyingKey)
+    } catch { throw CommandFailure.environment("\(error)") }
+  }
+  /// The public half: of the key itself, or a file of its own.
+  func trusted(_ selection: StateSelection) throws -> VerifyingKey? {
+    guard let path = try path(selection) else { return nil }
+    do { return try VerifyingKey(file: path) } catch {
+      do { return try SigningKey(file: path).verifyingKey } catch { throw CommandFailure.environment("\(error)") }
     }
   }
 }
@@ -72,12 +102,19 @@ private func percent(_ thousandths: Int64) -> String { "\(thousandths / 10).\(th
 
 extension BaselineCommand {
   struct Show: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "How far each class has come, what waits, and what is usual in an hour.")
+    static let configuration = CommandConfiguration(
+      abstract: "How far each class has come, what waits, and what is usual in an hour and in a day.",
+      discussion: "With a user, host, address, network or program: what is known of it alone.")
     @OptionGroup var selection: BaselineSelection
+    @Argument(help: "Only this user, host, address, network or program.") var subject: String?
 
     func run() throws {
       let baseline = try selection.load()
       var output = Output()
+      if let subject {
+        try BaselineCommand.explain(baseline, subject, nil, &output)
+        return
+      }
       let state = baseline.isFrozen ? ", frozen" : ""
       output.line("baseline \(baseline.hash.prefix(16)) up to \(baseline.newest), \(grouped(baseline.learnedEvents)) events learned\(state)")
       output.line("")
@@ -92,8 +129,7 @@ extension BaselineCommand {
       }
       for row in PairClass.allCases {
         for pair in baseline.state(of: row).pending {
-          let when = "\(pair.count) times, \(date(pair.firstDay)) to \(date(pair.lastDay))"
-          output.line("waits: \(row.name) \(text(pair.label)) (\(pair.cause.name), \(when))")
+          output.line("waits: \(row.name) \(text(pair.label)) (\(BaselineCommand.waiting(pair)))")
         }
       }
       output.line("")
@@ -104,6 +140,9 @@ extension BaselineCommand {
           rate.name.padding(to: 12) + "\(hours.observed)".padding(to: 11) + usual.padding(to: 16) + "\(hours.days)".padding(to: 6)
             + "\(hours.fast), \(hours.slow)".padding(to: 20) + text(subject))
       }
+      output.line("")
+      output.line("MEASURE".padding(to: 14) + "WHAT IS KNOWN".padding(to: 66) + "OF")
+      baseline.forEachMeasure { output.line($0.kind.rawValue.padding(to: 14) + BaselineCommand.meaning($0).padding(to: 66) + text($0.name)) }
       output.flush()
     }
   }
@@ -119,22 +158,87 @@ extension BaselineCommand {
     func run() throws {
       let baseline = try selection.load()
       var output = Output()
-      var isKnown = false
-      for row in PairClass.allCases {
-        let subject = Array(subject.utf8)
-        let days = object.map { baseline.days(row, subject: subject, object: Array($0.utf8)) } ?? baseline.days(row, subject: subject)
-        guard let days else { continue }
+      try BaselineCommand.explain(baseline, subject, object, &output)
+    }
+  }
+
+  fileprivate static func explain(_ baseline: borrowing Baseline, _ subject: String, _ object: String?, _ output: inout Output) throws {
+    var isKnown = false
+    for row in PairClass.allCases {
+      let name = Array(subject.utf8)
+      let days = object.map { baseline.days(row, subject: name, object: Array($0.utf8)) } ?? baseline.days(row, subject: name)
+      if let days {
         isKnown = true
         output.line("\(row.name.padding(to: 16))first seen \(date(days.first)), last \(date(days.last))")
       }
-      baseline.forEachRate { rate, about, hours in
-        guard object == nil, about.elementsEqual(subject.utf8) || about.starts(with: Array("\(subject) ".utf8)) else { return }
+      let label = Array((object.map { "\(subject) \($0)" } ?? "\(subject) ").utf8)
+      for pair in baseline.state(of: row).pending where pair.label.starts(with: label) && (object == nil || pair.label == label) {
         isKnown = true
-        let usual = hours.expected.map { "usually \($0) +- \(hours.spread ?? 0)" } ?? "not learned for this hour"
-        output.line("\(rate.name.padding(to: 16))\(hours.observed) in this hour, \(usual); \(hours.days) days")
+        output.line("\(row.name.padding(to: 16))waits: \(text(pair.label)) (\(waiting(pair)))")
       }
+    }
+    func isAbout(_ name: [UInt8]) -> Bool { object == nil && (name.elementsEqual(subject.utf8) || name.starts(with: Array("\(subject) ".utf8))) }
+    baseline.forEachRate { rate, about, hours in
+      guard isAbout(about) else { return }
+      isKnown = true
+      let usual = hours.expected.map { "usually \($0) +- \(hours.spread ?? 0)" } ?? "not learned for this hour"
+      output.line("\(rate.name.padding(to: 16))\(hours.observed) in this hour, \(usual); \(hours.days) days")
+    }
+    baseline.forEachMeasure { measure in
+      guard isAbout(measure.name) else { return }
+      isKnown = true
+      output.line("\(measure.kind.rawValue.padding(to: 16))\(BaselineCommand.meaning(measure))")
+    }
+    output.flush()
+    if !isKnown { throw CommandFailure(status: .findings, message: "nothing is known about it") }
+  }
+  fileprivate static func waiting(_ pair: PendingPair) -> String {
+    "\(pair.cause.name), \(pair.count) times, \(date(pair.firstDay)) to \(date(pair.lastDay))"
+  }
+  fileprivate static func meaning(_ measure: MeasureSummary) -> String {
+    let usual = measure.usual.map { grouped(UInt64(clamping: $0)) }
+    return switch measure.kind {
+    case .triedUsers: "\(measure.observed) user names tried today"
+    case .destinations: "\(measure.observed) addresses reached today, \(usual.map { "usually \($0) a day" } ?? "learning")"
+    case .uploads: usual.map { "99 % of its connections send up to \($0) bytes" } ?? "sizes: learning"
+    case .durations: usual.map { "99 % of its connections last up to \($0) ms" } ?? "durations: learning"
+    case .responses: usual.map { "99 % of its large answers have up to \($0) bytes" } ?? "answers: learning"
+    case .sent: "\(grouped(UInt64(clamping: measure.observed))) bytes sent there lately, \(percent(measure.usual ?? 0)) of all"
+    }
+  }
+
+  struct Difference: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "diff", abstract: "What is new, gone and changed from one baseline to another.",
+      discussion: "With one file: from it to what the agent stored last. Exit 1 if anything differs. Pairs have no names: their numbers are told.")
+    @OptionGroup var selection: StateSelection
+    @Argument(help: "The earlier one, a file.", completion: .file()) var before: String
+    @Argument(help: "The later one, a file.", completion: .file()) var after: String?
+
+    func run() throws {
+      let old = try BaselineFile.read(before)
+      let new = try after.map { try BaselineFile.read($0) } ?? BaselineFile.decode(BaselineSelection.stored(selection), "the store")
+      let difference = BaselineDifference(from: old, to: new)
+      var output = Output()
+      output.line("from \(old.hash.prefix(16)) (\(old.newest)) to \(new.hash.prefix(16)) (\(new.newest))")
+      for change in difference.pairs {
+        let learned = change.wasLearned == change.isLearned ? "" : change.isLearned ? ", learned now" : ", learning again"
+        output.line("pairs  \(change.row.name.padding(to: 16))\(change.added) new, \(change.gone) gone\(learned)")
+      }
+      for change in difference.changes {
+        let what =
+          switch (change.before, change.after) {
+          case (nil, let after?): "new: \(after)"
+          case (let before?, nil): "gone: was \(before)"
+          case (let before?, let after?): "changed: \(before) to \(after)"
+          case (nil, nil): ""
+          }
+        output.line("usual  \(change.what.padding(to: 16))\(what.padding(to: 34))\(text(change.name))")
+      }
+      for label in difference.waitsNow { output.line("waits  \(text(label))") }
+      for label in difference.waitsNoMore { output.line("waits no more  \(text(label))") }
       output.flush()
-      if !isKnown { throw CommandFailure(status: .findings, message: "nothing is known about it") }
+      if !difference.isEmpty { throw CommandFailure.findings }
     }
   }
 
@@ -190,6 +294,7 @@ extension BaselineCommand {
     @Option(name: .long, help: "The configuration file.", completion: .file()) var config: String?
     @Option(name: [.short, .long], help: "Where the baseline goes.", completion: .file()) var output: String
     @Option(name: .long, help: "Begin with this one.", completion: .file()) var baseline: String?
+    @Option(name: .long, help: "Sign it with this key (PEM). Default: atr_events.key of the configuration.", completion: .file()) var key: String?
     @Option(name: .long, help: "The logs' format: \(LogFormat.allCases.map(\.rawValue).joined(separator: ", ")).") var logFormat: LogFormat = .auto
     @Option(name: .long, help: "Stands for the files' modification time (RFC 3339).") var inputTime: String?
     @Flag(name: .long, help: "No progress bar.") var quiet = false
@@ -217,7 +322,8 @@ extension BaselineCommand {
       let statistics = replay.run(progress: { progress.update($0, of: $1) }) { _ in }
       progress.finish()
       for problem in replay.damagedInputs { printError("panguard: \(problem)") }
-      try BaselineFile.write(pipeline.detector.baseline.snapshot(), output)
+      let sealed = try BaselineSigning.sealed(pipeline.detector.baseline.snapshot(), key ?? settings.atrEvents?.keyPath)
+      try BaselineFile.write(sealed.bytes, output)
       let learned = PairClass.allCases.filter { pipeline.detector.baseline.state(of: $0).learning.isLearned }.map(\.name)
       let frames = pcap.isEmpty ? "" : ", \(grouped(statistics.frames)) frames"
       print("\(grouped(statistics.lines)) lines\(frames); learned: \(learned.isEmpty ? "nothing yet" : learned.joined(separator: ", "))")
@@ -228,18 +334,27 @@ extension BaselineCommand {
   struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Write what the agent stored last into a file.")
     @OptionGroup var selection: StateSelection
+    @OptionGroup var signing: BaselineSigning
     @Argument(help: "The file.", completion: .file()) var file: String
     func run() throws {
-      try BaselineFile.write(try BaselineSelection.stored(selection), file)
+      let sealed = try BaselineSigning.sealed(try BaselineSelection.stored(selection), try signing.path(selection))
+      try BaselineFile.write(sealed.bytes, file)
+      let unsigned = "not signed; `--key FILE` signs it, and `import` takes it with --unsigned only"
+      print("\(file): \(sealed.signer.map { "signed by \($0.id)" } ?? unsigned)")
     }
   }
   struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Give the agent a baseline from a file, instead of its own.", discussion: "The agent must not run: it would go on with its own.")
     @OptionGroup var selection: StateSelection
+    @OptionGroup var signing: BaselineSigning
+    @Flag(name: .long, help: "Take one that nobody signed.") var unsigned = false
+    @Flag(name: .long, help: "Take one that somebody else signed.") var foreign = false
     @Argument(help: "The file.", completion: .file()) var file: String
     func run() throws {
-      let baseline = try BaselineFile.read(file)
+      let (snapshot, signer) = try BaselineFile.open(file)
+      let origin = try origin(signer)
+      let baseline = try BaselineFile.decode(snapshot, file)
       do {
         let store = try DecisionStore(directory: try selection.directory())
         defer { store.close() }
@@ -247,7 +362,20 @@ extension BaselineCommand {
         batch.response.state.append((Agent.baselineKey, baseline.snapshot()))
         _ = try store.commit(batch)
       } catch let error as StorageError { throw CommandFailure.environment("\(error)") }
-      print("taken: \(grouped(baseline.learnedEvents)) events up to \(baseline.newest)")
+      print("taken: \(grouped(baseline.learnedEvents)) events up to \(baseline.newest), \(origin)")
+    }
+    /// By whom it is, or why it is not taken.
+    private func origin(_ signer: VerifyingKey?) throws -> String {
+      guard let signer else {
+        guard unsigned else { throw CommandFailure.environment("\(file): nobody signed it; --unsigned takes it all the same") }
+        return "not signed"
+      }
+      let trusted = try signing.trusted(selection)
+      guard signer == trusted || foreign else {
+        let whose = trusted.map { "not by \($0.id)" } ?? "and there is no key to believe (--key)"
+        throw CommandFailure.environment("\(file): signed by \(signer.id), \(whose); --foreign takes it all the same")
+      }
+      return "signed by \(signer.id)\(signer == trusted ? "" : ", a foreign key")"
     }
   }
 }

@@ -160,6 +160,19 @@ final class Host {
     #expect(host.baseline.state(of: .dnsDomain).pending == [])
   }
 
+  /// It was clean until a rule had seen enough of it.
+  @Test func aContactThatIsFlaggedLaterIsTakenBack() {
+    let host = learned()
+    #expect(host.resolve("evil.example", at: Host.at(day: 14, hour: 0)) == "new")
+    #expect(host.resolve("evil.example", at: Host.at(day: 14, hour: 1)) == "recent")
+    #expect(host.resolve("evil.example", at: Host.at(day: 15, hour: 1), isClean: false) == "recent")
+    for day in 15..<40 as Range<Int64> { #expect(host.resolve("evil.example", at: Host.at(day: day, hour: 2)) == "new") }
+    #expect(host.baseline.state(of: .dnsDomain).pending.map(\.cause) == [.flagged])
+    // What was known for long is not taken from its owner by one match.
+    host.resolve("example.org", at: Host.at(day: 40, hour: 3), isClean: false)
+    #expect(host.resolve("example.org", at: Host.at(day: 40, hour: 4)) == "known")
+  }
+
   @Test func aFloodOfNoveltiesNeitherFillsTheSetNorHidesOne() {
     let host = learned()
     let before = host.baseline.state(of: .dnsDomain).entries
@@ -314,6 +327,8 @@ final class Host {
     let host = Host()
     host.live(days: 0..<20)
     for n in 0..<100 { host.resolve("n\(n).example", at: Host.at(day: 20, hour: 5), isClean: n % 2 == 0) }
+    host.browse(days: 20..<21)
+    for n in 0..<60 { host.fail("user\(n)", from: "203.0.113.9", at: Host.at(day: 20, hour: 18)) }
     return host
   }
 
@@ -338,6 +353,15 @@ final class Host {
     a.login("carol", from: "192.0.2.1", at: Host.at(day: 21, hour: 1))
     b.login("carol", from: "198.51.100.1", at: Host.at(day: 21, hour: 1))
     #expect(a.baseline.hash != b.baseline.hash)
+    // Also amounts alone, once their hour is over.
+    let (c, d) = (sample(), sample())
+    for (host, more) in [(c, 3), (d, 4)] as [(Host, Int64)] {
+      host.begin("ssh-login", "sshd", at: Host.at(day: 21, hour: 1))
+      host.event.set(.attemptCount, more)
+      host.take()
+      host.live(days: 22..<23)
+    }
+    #expect(c.baseline.learnedEvents == d.baseline.learnedEvents && c.baseline.hash != d.baseline.hash)
   }
 
   @Test func damagedOnesAreRefused() {

@@ -101,6 +101,52 @@ private let rules = """
       - {field: event.action, operator: exact, value: bad-client}
     condition: any
   response: {actions: [alert]}
+  ---
+  title: A new domain again and again
+  id: ATR-2026-99105
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: medium
+  maturity: test
+  confidence: 45
+  tags: {category: command-and-control}
+  agent_source: {type: host_log}
+  panguard: {family: anomaly}
+  detection:
+    method: behavioral
+    conditions: []
+    condition: any
+    behavioral:
+      metric: questions
+      aggregation: count
+      window: 24h
+      operator: gte
+      threshold: 12
+      group_by: [dns.question.registered_domain]
+      filter: {event.action: dns-query, baseline.dns_domain: [new, new-subject, recent]}
+  response: {actions: [alert]}
+  ---
+  title: What is usual has changed
+  id: ATR-2026-99106
+  status: experimental
+  description: test
+  author: test
+  date: 2026/01/01
+  schema_version: "1.0"
+  severity: low
+  maturity: test
+  confidence: 35
+  tags: {category: defense-evasion}
+  agent_source: {type: host_log}
+  panguard: {family: anomaly}
+  detection:
+    conditions:
+      - {field: event.action, operator: exact, value: baseline-drift}
+    condition: any
+  response: {actions: [alert]}
   """
 
 private final class Host {
@@ -122,7 +168,7 @@ private final class Host {
 
   func feed(
     _ action: StaticString, _ user: String? = nil, from address: String? = nil, provider: StaticString = "sshd", at time: EventTime,
-    isWarmUp: Bool = false
+    isWarmUp: Bool = false, more: (inout Event) -> Void = { _ in }
   ) {
     offset += 100
     var line = "line \(offset)"
@@ -135,6 +181,7 @@ private final class Host {
     event.set(.hostName, "web01")
     if var user { user.withUTF8 { event.set(.userName, Bytes($0)) } }
     if let address { event.set(.sourceIP, IPAddress(address)!) }
+    more(&event)
     decisions += detector.process(judging: &event, isWarmUp: isWarmUp)
   }
   /// Each hour a web server's line, and on its own minute a login.
@@ -250,5 +297,112 @@ private final class Host {
     #expect(host.decisions == [] && !host.event.has(.baselineLoginNetwork))
     host.feed("bad-client", from: "198.51.100.9", at: Host.at(14, 4))
     #expect(try #require(host.decisions.first).provenance.baselineHash == "none")
+  }
+}
+
+/// Attacks on learning, played against the whole detector: rules, incidents, baseline.
+@Suite struct PlayedAttackTests {
+  private func resolve(_ host: Host, _ domain: String, at time: EventTime) -> String? {
+    host.feed("dns-query", provider: "panguard-capture", at: time) { event in
+      var copy = domain
+      copy.withUTF8 { event.set(.dnsQuestionRegisteredDomain, Bytes($0)) }
+    }
+    return host.event.text(.baselineDNSDomain)?.string
+  }
+  private func browsing(_ host: Host, _ days: Range<Int64>) {
+    for day in days {
+      for hour in 0..<24 as Range<Int64> { for name in ["example.org", "example.net"] { _ = resolve(host, name, at: Host.at(day, hour, 30)) } }
+    }
+  }
+
+  /// A C2 contact every half hour for three weeks: told on the first day, quarantined while its incident is open, most of it without a
+  /// record, and as new on the last day as on the second.
+  @Test func aContactThatRepeatsUntilItShouldLookNormal() throws {
+    let host = Host()
+    browsing(host, 0..<14)
+    #expect(host.decisions == [])
+    var said: Set<String> = []
+    for day in 14..<35 as Range<Int64> {
+      browsing(host, day..<day + 1)
+      for hour in 0..<24 as Range<Int64> {
+        for minute in [5, 35] as [Int64] {
+          let word = resolve(host, "evil.example", at: Host.at(day, hour, minute))
+          if day > 14 { said.insert(try #require(word)) }
+        }
+      }
+    }
+    #expect(said == ["new"])
+    #expect(host.count("ATR-2026-99105") >= 1 && host.decisions.count < 50)
+    #expect(host.decisions.allSatisfy { $0.ruleID == "ATR-2026-99105" && $0.action != .blockIP })
+    let pending = host.detector.baseline.state(of: .dnsDomain).pending
+    #expect(pending.map { String(decoding: $0.label, as: UTF8.self) } == ["web01 evil.example"] && pending.map(\.cause) == [.flagged])
+    #expect(resolve(host, "example.org", at: Host.at(35, 1)) == "known")
+  }
+
+  /// Failed logins that grow from 10 to 60 an hour within 30 days, a little more each day.
+  @Test func aBoilingFrogBecomesADecision() throws {
+    let host = Host()
+    func day(_ day: Int64, _ perHour: Int64) {
+      for hour in 0..<24 as Range<Int64> {
+        host.feed("ssh-login", at: Host.at(day, hour)) { event in
+          event.set(.eventOutcome, "failure")
+          event.set(.attemptCount, perHour)
+        }
+      }
+    }
+    for n in 0..<60 as Range<Int64> { day(n, 10 + n % 3) }
+    #expect(host.decisions == [])
+    for n in 60..<90 as Range<Int64> { day(n, 10 + n % 3 + (n - 59) * 5 / 3) }
+    let decision = try #require(host.decisions.first { $0.ruleID == "ATR-2026-99106" })
+    #expect(decision.subject.host == "web01" && decision.time < Host.at(90, 0))
+  }
+
+  /// A thousand first logins from a thousand networks, and one that matters among them.
+  @Test func aFloodOfNoveltiesHidesNothing() {
+    let host = Host()
+    host.live(0..<14)
+    for n in 0..<1000 as Range<Int64> {
+      if n == 700 { host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 3, n / 20)) }
+      host.feed("ssh-login", "user\(n)", from: "10.\(n / 250).\(n % 250).1", at: Host.at(14, 3, n / 20))
+    }
+    #expect(host.decisions.contains { $0.ruleID == "ATR-2026-99101" && $0.subject.source == "198.51.100.9" })
+    // None of it was learned, neither then nor when it comes again.
+    for hour in 4..<8 as Range<Int64> {
+      host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, hour))
+      #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+    }
+    host.feed("ssh-login", "alice", from: "192.0.2.10", at: Host.at(14, 9))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "known")
+  }
+
+  /// An attacker that is there from the first day on, and is told by another rule each day.
+  @Test func anAttackDuringLearningStaysNew() {
+    let host = Host()
+    for day in 0..<14 as Range<Int64> {
+      host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(day, 0))
+      host.feed("bad-client", from: "198.51.100.9", at: Host.at(day, 0, 1))
+      for hour in 1..<24 as Range<Int64> { host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(day, hour, 1)) }
+      host.live(day..<day + 1)
+    }
+    host.feed("ssh-login", "alice", from: "192.0.2.10", at: Host.at(14, 1))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "known")
+    host.feed("ssh-login", "alice", from: "198.51.100.9", at: Host.at(14, 1))
+    #expect(host.event.text(.baselineLoginNetwork)?.string == "new")
+  }
+
+  /// Restarted each day: the days add up.
+  @Test func learningGoesOnAcrossRestarts() throws {
+    let whole = Host()
+    var parts = Host()
+    for day in 0..<14 as Range<Int64> {
+      whole.live(day..<day + 1)
+      parts.live(day..<day + 1)
+      let next = Host()
+      next.detector.resume(try Baseline(snapshot: parts.detector.baseline.snapshot()))
+      parts = next
+    }
+    let (one, other) = (whole.detector.baseline.state(of: .loginNetwork).learning, parts.detector.baseline.state(of: .loginNetwork).learning)
+    #expect(one == other && one.isLearned && one.days == 14)
+    #expect(parts.detector.baseline.hash == whole.detector.baseline.hash)
   }
 }

@@ -80,6 +80,51 @@ import Testing
     #expect(panguard("baseline", "explain", "--file", d["b"], "mallory").status == 1)
   }
 
+  @Test func aFileSaysWhoseItIs() {
+    let d = TemporaryDirectory()
+    d.write(Self.month(), to: "month.log")
+    #expect(panguard("keys", "new", d["mine"]).status == 0 && panguard("keys", "new", d["theirs"]).status == 0)
+    let learned = panguard("baseline", "learn", "--rules", Product.rules, "-o", d["b"], "--key", d["mine"], d["month.log"])
+    #expect(learned.status == 0, "\(learned)")
+    func take(_ file: String, _ more: String...) -> Finished {
+      panguard(["baseline", "import", d[file], "--state", d["state"]] + more)
+    }
+    #expect(take("b").status == 3, "no key to believe")
+    let foreign = take("b", "--key", d["theirs.pub"])
+    #expect(foreign.status == 3 && foreign.errors.contains("signed by kid:"), "\(foreign)")
+    #expect(take("b", "--unsigned").status == 3)
+    let taken = take("b", "--key", d["mine.pub"])
+    #expect(taken.status == 0 && taken.text.contains("signed by kid:") && !taken.text.contains("foreign"), "\(taken)")
+    #expect(take("b", "--key", d["mine"]).status == 0)
+    #expect(take("b", "--foreign").text.contains("a foreign key"))
+    #expect(panguard("baseline", "export", d["c"], "--state", d["state"], "--key", d["mine"]).text.contains("signed by"))
+    #expect(d.contents("b") == d.contents("c"))
+    // Changed anywhere: not even shown.
+    for place in [40, 100, 4000] {
+      let cut = bash("(head -c \(place) '\(d["b"])'; printf X; tail -c +\(place + 2) '\(d["b"])') > '\(d["x"])'", d)
+      #expect(cut.status == 0)
+      #expect(take("x", "--foreign", "--unsigned").status == 3 && panguard("baseline", "show", "--file", d["x"]).status == 3)
+    }
+  }
+
+  @Test func whatIsNewFromOneToTheOther() {
+    let d = TemporaryDirectory()
+    d.write(Self.month(), to: "month.log")
+    d.write(Self.strange("2026-02-02T02"), to: "today.log")
+    #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["a"], d["month.log"]).status == 0)
+    #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["b"], "--baseline", d["a"], d["today.log"]).status == 0)
+    let bench = panguard("baseline", "bench", "--keys", "1500")
+    #expect(bench.status == 0 && bench.text.contains(", the same"), "\(bench)")
+    let same = panguard("baseline", "diff", d["a"], d["a"])
+    #expect(same.status == 0 && same.lines.count == 1, "\(same)")
+    let differs = panguard("baseline", "diff", d["a"], d["b"])
+    #expect(differs.status == 1 && differs.text.contains("waits  login_network alice 203.0.113.0/24"), "\(differs)")
+    let back = panguard("baseline", "diff", d["b"], d["a"])
+    #expect(back.text.contains("waits no more  login_network alice 203.0.113.0/24"), "\(back)")
+    let shown = panguard("baseline", "show", "--file", d["b"], "alice")
+    #expect(shown.status == 0 && shown.text.contains("waits: alice 203.0.113.0/24 (flagged, 1 times"), "\(shown)")
+  }
+
   @Test func itSurvivesARestartAndIsCorrectedWhileItRuns() throws {
     let d = TemporaryDirectory()
     d.write(Self.month(), to: "auth.log")
@@ -108,11 +153,12 @@ import Testing
     #expect(panguard("baseline", "explain", "alice", "203.0.113.0/24", "--state", agent.state).status == 0)
     #expect(panguard("baseline", "explain", "carol", "--state", agent.state).status == 1)
     #expect(change("export", d["b"]).status == 0)
-    #expect(change("import", d["b"]).status == 3, "it would be overwritten")
+    #expect(change("import", d["b"], "--unsigned").status == 3, "it would be overwritten")
     #expect(agent.stop() == 0)
     // Moved to another host.
     #expect(change("export", d["b"]).status == 0)
-    #expect(panguard("baseline", "import", d["b"], "--state", d["other"]).status == 0)
+    #expect(panguard("baseline", "import", d["b"], "--state", d["other"]).status == 3, "nobody signed it")
+    #expect(panguard("baseline", "import", d["b"], "--unsigned", "--state", d["other"]).status == 0)
     #expect(panguard("baseline", "--state", d["other"]).lines.dropFirst() == panguard("baseline", "--state", agent.state).lines.dropFirst())
   }
 }
