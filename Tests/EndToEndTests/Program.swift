@@ -194,8 +194,8 @@ struct Finished: CustomStringConvertible {
 func run(_ arguments: [String], input: String? = nil, environment: [String: String] = [:]) -> Finished {
   let directory = TemporaryDirectory()
   let child = Child(arguments, input: input, output: directory["out"], errors: directory["err"], environment: environment)
-  // Whatever does not end within two minutes does not end.
-  let status = child.wait(seconds: 120) ?? -1
+  // Whatever does not end within a quarter of an hour, on a machine with other work, does not end.
+  let status = child.wait(seconds: 900) ?? -1
   return Finished(status: status, output: directory.contents("out"), errors: String(decoding: directory.contents("err"), as: UTF8.self))
 }
 func panguard(_ arguments: String..., input: String? = nil, environment: [String: String] = [:]) -> Finished {
