@@ -15,7 +15,12 @@ extension Configuration {
         sections.append((key.section, [(key.name, schema(of: key))]))
       }
     }
-    root += sections.map { ($0.name, Schema.object($0.keys)) }
+    // A section whose keys are all commented out is there, and empty.
+    let orEmpty = ("type", SchemaValue.array([.text("object"), .text("null")]))
+    root += sections.map { section in
+      guard case .object(let members) = Schema.object(section.keys) else { return (section.name, Schema.anything) }
+      return (section.name, .object(members.map { $0.0 == "type" ? orEmpty : $0 }))
+    }
     // An empty file is a configuration.
     return Schema.document(
       "Configuration of Panguard",

@@ -7,7 +7,7 @@ import Primitives
 /// Pairs whose first appearance matters.
 public enum PairClass: UInt8, CaseIterable, Sendable {
   case loginNetwork, loginMethod, loginHost, loginHour, sudoCommand, switchedUser, cronCommand, service, processParent, servicePort
-  case dnsDomain, tlsClient, processPort, listener, processTLS
+  case dnsDomain, tlsClient, processPort, listener, processTLS, sshClient
 
   /// Where rules find what was judged: learning, known, recent, new or new-subject.
   public var field: Field { definition.field }
@@ -39,6 +39,7 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .processPort: (.baselineProcessPort, "program", "port", false)
     case .listener: (.baselineListener, "program", "port", false)
     case .processTLS: (.baselineProcessTLS, "program", "JA4", false)
+    case .sshClient: (.baselineSSHClient, "host", "HASSH", true)
     }
   }
 
@@ -73,6 +74,7 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .listener:
       return (event.appendText(of: .processExecutable, to: &subject) || event.appendText(of: .processName, to: &subject)) && port(event, &object)
     case .processTLS: return event.appendText(of: .processExecutable, to: &subject) && event.appendText(of: .tlsClientJA4, to: &object)
+    case .sshClient: return host(event, &subject) && event.appendText(of: .sshClientHASSH, to: &object)
     }
   }
   /// "443/tcp"; a log that does not say the transport means TCP.
@@ -143,6 +145,7 @@ public struct ClassSet: Equatable, Sendable {
     ("service-started", true, ClassSet([.service])),
     ("dns-query", false, ClassSet([.dnsDomain])),
     ("tls-client-hello", false, ClassSet([.tlsClient])),
+    ("ssh-key-exchange", false, ClassSet([.sshClient])),
     ("network_flow", false, ClassSet([.servicePort], [.requestBytes], .flows)),
     ("ssh-listening", false, ClassSet([.listener])),
     ("process-listening", false, ClassSet([.listener])),

@@ -54,7 +54,7 @@ import Primitives
   case baselineCronCommand, baselineService, baselineProcessParent, baselineServicePort, baselineDNSDomain, baselineTLSClient
   case baselineLogins, baselineAttempts, baselineCommands, baselineEvents, baselineSentBytes
   case baselineProcessPort, baselineListener, baselineProcessTLS, baselineTriedUsers, baselineDestinations, baselineSentShare
-  case baselineUploadSize, baselineFlowDuration, baselineResponseSize
+  case baselineUploadSize, baselineFlowDuration, baselineResponseSize, baselineSSHClient
 
   @frozen public enum Kind: Sendable { case text, integer, address }
 
@@ -258,6 +258,7 @@ import Primitives
     case .baselineUploadSize: ("baseline.upload_size", .integer)
     case .baselineFlowDuration: ("baseline.flow_duration", .integer)
     case .baselineResponseSize: ("baseline.response_size", .integer)
+    case .baselineSSHClient: ("baseline.ssh_client", .text)
     }
   }
 }

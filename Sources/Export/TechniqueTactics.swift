@@ -36,6 +36,7 @@ enum Tactic: Int, CaseIterable {
     ("T1003", [.credentialAccess]), ("T1016", [.discovery]), ("T1018", [.discovery]), ("T1020", [.exfiltration]), ("T1021", [.lateralMovement]),
     ("T1027", [.defenseEvasion]), ("T1030", [.exfiltration]), ("T1036", [.defenseEvasion]), ("T1040", [.credentialAccess, .discovery]),
     ("T1041", [.exfiltration]), ("T1046", [.discovery]), ("T1048", [.exfiltration]), ("T1053", [.execution, .persistence, .privilegeEscalation]),
+    ("T1055", [.defenseEvasion, .privilegeEscalation]),
     ("T1056", [.credentialAccess, .collection]), ("T1059", [.execution]), ("T1068", [.privilegeEscalation]), ("T1070", [.defenseEvasion]),
     ("T1071", [.commandAndControl]), ("T1078", [.initialAccess, .persistence, .privilegeEscalation, .defenseEvasion]), ("T1082", [.discovery]),
     ("T1083", [.discovery]), ("T1087", [.discovery]), ("T1090", [.commandAndControl]), ("T1095", [.commandAndControl]),

@@ -60,12 +60,13 @@ import Testing
     #expect(order.count == 3 && order == order.sorted(), "\(found)")
   }
 
-  /// A baseline is learned from captures, and a TLS client (JA4) that the machine never used is told by it, without one nothing.
-  @Test func aNewTLSClientIsToldByABaselineOfCaptures() throws {
+  /// A baseline is learned from captures, and a client of TLS (JA4) or ssh (HASSH) that a machine never used is told by it, without one nothing.
+  @Test func aNewClientIsToldByABaselineOfCaptures() throws {
     let d = TemporaryDirectory()
     var fortnight = CaptureBuilder()
     for _ in 0..<56 {
       fortnight.tls(from: "10.0.0.5", to: "203.0.113.7")
+      fortnight.ssh(from: "10.0.0.6", to: "10.0.0.5")
       fortnight.wait(seconds: 6 * 3600)
     }
     d.append(fortnight.pcap, to: "fortnight.pcap")
@@ -77,9 +78,11 @@ import Testing
     today.tls(from: "10.0.0.5", to: "203.0.113.7")
     today.wait(seconds: 60)
     today.tls(from: "10.0.0.5", to: "203.0.113.7", hello: HelloBuilder(extensions: [0, 10, 11, 13, 16, 43, 51]))
+    today.wait(seconds: 60)
+    today.ssh(from: "10.0.0.6", to: "10.0.0.5", lists: SSHBuilder.lists.map { $0 + ",x" })
     d.append(today.pcap, to: "today.pcap")
     let knowing = try panguard(Self.arguments + ["--baseline", d["b"], "--pcap", d["today.pcap"]]).decisions
-    #expect(knowing.filter { $0.ruleID == "ATR-2026-90920" }.count == 1, "\(knowing.map(\.ruleID))")
+    for rule in ["ATR-2026-90920", "ATR-2026-90929"] { #expect(knowing.count { $0.ruleID == rule } == 1, "\(knowing.map(\.ruleID))") }
     #expect(try !panguard(Self.arguments + ["--pcap", d["today.pcap"]]).decisions.contains { $0.ruleID == "ATR-2026-90920" })
     #expect(panguard("baseline", "learn", "-o", d["c"]).status == 2)
   }

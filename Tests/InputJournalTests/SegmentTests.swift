@@ -133,7 +133,7 @@ import Testing
     let (path, lengths) = try Self.write(d, blocks: 2)
     let bytes = Folder.contents(path)
     let all = try Self.read(path).words
-    let counts = [3, 55, 107]
+    let counts = [4, 56, 108]
     for length in stride(from: Int(lengths[0]), through: bytes.count, by: 1) {
       d.write(Array(bytes[..<length]), to: "torn")
       let whole = lengths.lastIndex { $0 <= UInt64(length) } ?? 0
