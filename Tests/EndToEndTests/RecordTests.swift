@@ -135,9 +135,9 @@ import Testing
     agent.start()
     #expect(agent.isUp() && agent.acknowledges(written), "\(agent.errors)")
     #expect(agent.stop() == 0)
-    // A block that was written in part, in the first recording that there is: an engine that is killed early begins none.
-    let first = try #require((1...9).map { "state/input-000000000\($0)" }.first { d.contents($0).count > 100 })
-    d.append([1, 2, 3], to: first)
+    // A block that was written in part, in the longest recording: an engine that is killed early has not begun one, or has said nothing in it.
+    let longest = try #require((1...9).map { "state/input-000000000\($0)" }.max { d.contents($0).count < d.contents($1).count })
+    d.append([1, 2, 3], to: longest)
     let verified = verify(agent)
     let count = try records(agent).count
     #expect(verified.status == 0 && verified.text.hasPrefix("verified: \(count) decisions"), "\(verified)")
