@@ -142,9 +142,10 @@ enum WhatIfView {
     for row in c.rows {
       guard let incident = row.incident else { continue }
       let d = incident.latest
+      let second = EventTime(seconds: (d.firstTime - .zero).wholeSeconds)
       out.append(
         TerminalText.escaped(
-          row.change.rawValue.padding(to: 10) + "\(d.firstTime)".padding(to: 22) + "\(d.confidence)".padding(to: 7)
+          row.change.rawValue.padding(to: 10) + "\(second)".padding(to: 22) + "\(d.confidence)".padding(to: 7)
             + incident.action.rawValue.padding(to: 10) + d.ruleID.padding(to: 25) + d.subject.label))
       out += row.details.map { "          " + TerminalText.escaped($0) }
     }
