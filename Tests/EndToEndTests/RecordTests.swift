@@ -135,13 +135,14 @@ import Testing
     agent.start()
     #expect(agent.isUp() && agent.acknowledges(written), "\(agent.errors)")
     #expect(agent.stop() == 0)
-    // A block that was written in part, in the longest recording: an engine that is killed early has not begun one, or has said nothing in it.
-    let longest = try #require((1...9).map { "state/input-000000000\($0)" }.max { d.contents($0).count < d.contents($1).count })
-    d.append([1, 2, 3], to: longest)
+    // A block that was written in part, in each: which of them have input that could decide, and so are asked, depends on when they were killed.
+    for number in 1...9 where d.contents("state/input-000000000\(number)").count > 100 {
+      d.append([1, 2, 3], to: "state/input-000000000\(number)")
+    }
     let verified = verify(agent)
     let count = try records(agent).count
     #expect(verified.status == 0 && verified.text.hasPrefix("verified: \(count) decisions"), "\(verified)")
-    #expect(verified.text.contains("3 bytes at the end of a recording were written in part"), "\(verified)")
+    #expect(verified.text.contains(" bytes at the end of a recording were written in part"), "\(verified)")
   }
 
   @Test func anOperatorBeginsAndEndsIt() throws {
