@@ -384,9 +384,8 @@ public final class Agent {
       if isDirty, isUrgent || pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     hooks.moment(.stopping)
-    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
-    if storeProblem == nil { recorder?.segment.finish() }
-    if storeProblem == nil { responder.finish() }
+    commitRest()
+    if storeProblem == nil { finish() }
     syslog?.flush()
     if let storeProblem {
       report(.warning("\(pending.count) decisions were not stored (\(storeProblem)); their lines will be read again at the next start"))
@@ -422,13 +421,17 @@ public final class Agent {
 
   /// False: the store fails, and this agent goes on.
   private func makeWay(for input: AgentInput) -> Bool {
-    if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) }
+    commitRest()
     guard storeProblem == nil else { return false }
-    recorder?.segment.finish()
-    responder.finish()
+    finish()
     syslog?.flush()
     next = input
     return true
+  }
+  private func commitRest() { if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) } }
+  private func finish() {
+    recorder?.segment.finish()
+    responder.finish()
   }
 
   // MARK: Recording
@@ -439,7 +442,7 @@ public final class Agent {
     guard isOn != isWanted else { return .refused(isWanted ? "the input is recorded already" : "the input is not recorded") }
     hooks.recording.isOn = isWanted
     if isWanted {
-      guard makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) else {
+      guard makeWayForItsLike() else {
         hooks.recording.isOn = false
         return .refused("not begun: \(storeProblem ?? "")")
       }
@@ -454,8 +457,9 @@ public final class Agent {
   private func tickRecorder() {
     guard let tick = recorder?.tick(wallClock()) else { return }
     if let problem = tick.problem { report(.warning(problem)) }
-    if tick.isDue, next == nil { _ = makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) }
+    if tick.isDue, next == nil { _ = makeWayForItsLike() }
   }
+  private func makeWayForItsLike() -> Bool { makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) }
   private var recordStatus: RecordStatus {
     var status = recorder?.status ?? RecordStatus()
     let segments = InputJournalFiles(state: options.stateDirectory).segments
@@ -501,12 +505,11 @@ public final class Agent {
       let outcome = configuration.usesBaseline ? pipeline.perform(wish) : .refused("baseline.enabled is false")
       // Stored with the next commit, which is now: it must survive a crash.
       if outcome.isDone { commit(isLast: true) }
-      responder.audit("\(peer)", "baseline", "\(wish.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+      responder.audit("\(peer)", "baseline", "\(wish.text): \(outcome.told)", isOperator: true)
       return outcome.json
     case .record(let isWanted):
       let outcome = record(isWanted)
-      responder.audit(
-        "\(peer)", "record", "\(request.line): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+      responder.audit("\(peer)", "record", "\(request.line): \(outcome.told)", isOperator: true)
       return outcome.json
     default: return responder.answer(request, peer, storeProblem: storeProblem)
     }

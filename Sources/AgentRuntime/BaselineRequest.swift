@@ -15,8 +15,8 @@ public enum BaselineRequest: Equatable, Sendable {
     switch self {
     case .freeze: "baseline freeze"
     case .thaw: "baseline thaw"
-    case .promote(let row, let subject, let object): "baseline promote \(row.name) \(hexadecimal(subject)) \(hexadecimal(object))"
-    case .forget(let subject): "baseline forget \(hexadecimal(subject))"
+    case .promote(let row, let subject, let object): "baseline promote \(row.name) \(HexadecimalWord.of(subject)) \(HexadecimalWord.of(object))"
+    case .forget(let subject): "baseline forget \(HexadecimalWord.of(subject))"
     }
   }
   /// For people and for the audit log; it may hold text from logs.
@@ -33,10 +33,12 @@ public enum BaselineRequest: Equatable, Sendable {
     case ("freeze", 2): self = .freeze
     case ("thaw", 2): self = .thaw
     case ("promote", 5):
-      guard let row = PairClass(name: words[2]), let subject = bytes(words[3]), let object = bytes(words[4]) else { return nil }
+      guard let row = PairClass(name: words[2]), let subject = HexadecimalWord.bytes(words[3]), let object = HexadecimalWord.bytes(words[4]) else {
+        return nil
+      }
       self = .promote(row, subject: subject, object: object)
     case ("forget", 3):
-      guard let subject = bytes(words[2]) else { return nil }
+      guard let subject = HexadecimalWord.bytes(words[2]) else { return nil }
       self = .forget(subject: subject)
     default: return nil
     }
@@ -57,15 +59,4 @@ public enum BaselineRequest: Equatable, Sendable {
       return count > 0 ? .done("forgot it in \(count) of its tables") : .refused("nothing is known about it")
     }
   }
-}
-
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-  let digits = Array("0123456789abcdef".utf8)
-  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-}
-/// nil: not an even number of digits, or none.
-private func bytes(_ text: String) -> [UInt8]? {
-  let digits = text.utf8.map { hexDigit($0) }
-  guard !digits.isEmpty, digits.count % 2 == 0, !digits.contains(where: { $0 == nil }) else { return nil }
-  return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
 }

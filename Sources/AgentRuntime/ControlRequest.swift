@@ -133,6 +133,8 @@ public struct ControlOutcome: Sendable, Equatable {
     self.isDone = isDone
     self.message = message
   }
+  /// For the audit log.
+  public var told: String { (isDone ? "done: " : "refused: ") + message }
   public static func done(_ message: String) -> ControlOutcome { ControlOutcome(isDone: true, message: message) }
   public static func refused(_ message: String) -> ControlOutcome { ControlOutcome(isDone: false, message: message) }
 
@@ -156,5 +158,19 @@ public struct ControlOutcome: Sendable, Equatable {
       default: break
       }
     }
+  }
+}
+
+/// Anybody's text as a word of a request.
+enum HexadecimalWord {
+  static func of(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+  /// nil: not an even number of digits, or none.
+  static func bytes(_ text: String) -> [UInt8]? {
+    let digits = text.utf8.map { hexDigit($0) }
+    guard !digits.isEmpty, digits.count % 2 == 0, !digits.contains(where: { $0 == nil }) else { return nil }
+    return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
   }
 }

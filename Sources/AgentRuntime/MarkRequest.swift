@@ -16,18 +16,13 @@ public struct MarkRequest: Equatable, Sendable {
     (self.id, self.verdict, self.reason) = (id, verdict, reason)
   }
 
-  var line: String {
-    let digits = Array("0123456789abcdef".utf8)
-    return "mark \(id) \(verdict.rawValue) " + String(decoding: reason.utf8.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
+  var line: String { "mark \(id) \(verdict.rawValue) \(HexadecimalWord.of(Array(reason.utf8)))" }
   /// For people and for the audit log.
   public var text: String { "mark \(id) \(verdict.rawValue) (\(reason))" }
   init?(words: [String]) {
-    guard words.count == 4, let verdict = DecisionMark.Verdict(rawValue: words[2]) else { return nil }
-    let digits = words[3].utf8.map { hexDigit($0) }
-    guard digits.count % 2 == 0, !digits.contains(where: { $0 == nil }) else { return nil }
-    let bytes = stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
-    guard let reason = String(validating: bytes, as: UTF8.self) else { return nil }
+    guard words.count == 4, let verdict = DecisionMark.Verdict(rawValue: words[2]), let bytes = HexadecimalWord.bytes(words[3]),
+      let reason = String(validating: bytes, as: UTF8.self)
+    else { return nil }
     self.init(id: words[1], verdict: verdict, reason: reason)
   }
 

@@ -25,7 +25,7 @@ extension Responder {
     } else {
       outcome = perform(request, peer)
     }
-    audit("\(peer)", request.word, "\(request.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)", isOperator: true)
+    audit("\(peer)", request.word, "\(request.text): \(outcome.told)", isOperator: true)
     flush()
     return outcome.json
   }

@@ -57,7 +57,7 @@ extension DecisionsCommand {
       }
       AuditFile(directory: directory).append(
         actor: "uid \(getuid()), pid \(getpid())", event: "mark", process: "panguard",
-        detail: "\(request.text): \(outcome.isDone ? "done" : "refused"): \(outcome.message)")
+        detail: "\(request.text): \(outcome.told)")
       var output = Output()
       if format != .table { output.line(outcome.json) } else if outcome.isDone { output.line(TerminalText.escaped(outcome.message)) }
       output.flush()
