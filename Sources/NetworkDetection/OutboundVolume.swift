@@ -1,6 +1,7 @@
 // What leaves in volume: more than this network's flows ever send, to somebody who was not there before, who sends little back.
 // Sources: producer-consumer ratio (out - in) / (out + in) > 0.5 (Gerth and Bullard 2014); a flow's bytes as a robust z value of their
-// logarithm, (x - median) / (1.4826 MAD) > 5, from a histogram in quarter octaves (measured on generated traffic); an optional budget for each client and day.
+// logarithm, (x - median) / (1.4826 MAD) > 5, from a histogram in quarter octaves (measured on generated traffic); an
+// optional budget for each client and day.
 //   large-upload   1 MiB in flows with z > 5
 //   steady-upload  1 MiB, nine tenths of all bytes, in at least 12 flows over at least 4 hours: a thief with patience
 // Nothing is judged before 4 hours and 100 flows have shown what is usual; whoever received until then is known, and not told.
