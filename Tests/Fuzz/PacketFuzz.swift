@@ -6,7 +6,9 @@ import Primitives
 private final class Counting: PacketSink {
   var flows: UInt64 = 0
   func message(_ message: borrowing ApplicationMessage, flow: Flow, time: EventTime) {
-    precondition(message.frame > 0)
+    // Not in the condition itself: `message` is borrowed, and an autoclosure would outlive that.
+    let frame = message.frame
+    precondition(frame > 0)
   }
   func flow(_ record: FlowRecord) {
     precondition(record.flow.toResponder.packets + record.flow.toOriginator.packets > 0)
