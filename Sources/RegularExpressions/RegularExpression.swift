@@ -159,8 +159,8 @@ public struct ASCIIFacts: Sendable, Equatable {
 /// Each match contains at least one of `literals`.
 public struct Requirement: Sendable, Equatable {
   public struct Literal: Hashable, Sendable {
-    /// UTF-8, ASCII letters in lower case: compared with a text whose ASCII letters are lower-cased too. Never contains a character
-    /// beyond ASCII that has another case where the pattern ignores case.
+    /// UTF-8 in the scan form (ScanForm), ASCII letters in lower case: compared with a text in that form whose ASCII letters are
+    /// lower-cased too. Never contains a character beyond ASCII that has another case where the pattern ignores case.
     public var bytes: [UInt8]
     /// How far before the literal a match can begin, at most; nil: any number.
     public var longestBefore: Reach?

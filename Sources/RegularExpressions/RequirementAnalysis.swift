@@ -57,6 +57,8 @@ struct LengthBounds: Equatable {
 struct RequirementAnalysis {
   /// Texts that one part spells, and literals of a set that must be met beside another.
   static let mostLiterals = 32
+  /// Of texts that one part spells with white space in them: what many patterns share is worth more than what is longer.
+  static let mostPhrases = 8
   /// Literals of the set whose places say where a match can be. Looking for more costs a scan next to nothing.
   static let mostAlternatives = 192
   static let longestLiteral = 24
@@ -74,11 +76,15 @@ struct RequirementAnalysis {
       var cost: UInt64 = 0
       for literal in literals {
         guard RequirementAnalysis.isUsable(literal.bytes) else { return nil }
-        cost += Rarity.cost(literal.bytes)
+        cost += max(Rarity.cost(literal.bytes), Candidate.leastCost)
       }
       self.literals = literals
       self.cost = cost
     }
+    /// What one more literal costs, however rare it is: it is looked for in each text.
+    static let leastCost: UInt64 = 1 << 10
+    /// None of its literals could be rarer to any use.
+    var isRarest: Bool { cost <= Candidate.leastCost * UInt64(literals.count) }
     func moved(by before: Reach?) -> Candidate {
       var copy = self
       for index in literals.indices { copy.literals[index].longestBefore = Reach.sum(literals[index].longestBefore, before) }
@@ -141,7 +147,7 @@ struct RequirementAnalysis {
   }
 
   struct Facts {
-    /// All texts, folded, that the part can match, if they are few.
+    /// All texts, in the scan form, that the part can match, if they are few.
     var exact: [[UInt8]]?
     /// Not from `exact`, which its user makes into one when it knows what stands beside it.
     var best: Candidate?
@@ -233,11 +239,15 @@ struct RequirementAnalysis {
   private static let letters = (0..<0x80).map { letter($0, false) }
   private static let foldedLetters = (0..<0x80).map { letter($0, true) }
 
-  /// The members' bytes after folding; nil: too many, or some that texts keep in either case.
+  /// The members' bytes in the scan form; nil: too many, or some that texts keep in either case.
   private static func spellings(_ set: CharacterClass) -> [[UInt8]]? {
-    guard !set.isNegated, set.shorthands.isEmpty, let members = CodePointSet(set.ranges).members(limit: 16) else { return nil }
-    var result: [[UInt8]] = []
+    guard !set.isNegated, set.shorthands.allSatisfy({ $0 == .space }), let members = CodePointSet(set.ranges).members(limit: 16) else { return nil }
+    var result: [[UInt8]] = set.shorthands.isEmpty ? [] : [blank]
     for point in members {
+      if ScanForm.isBlank(point) {
+        if !result.contains(blank) { result.append(blank) }
+        continue
+      }
       if set.ignoresCase, point >= 0x80, CaseTable.hasOthers(point), CaseTable.folded(point) == point { return nil }
       // Members that are one but for case fold to one; the rest of an ASCII letter's cases fold to it too.
       let bytes = utf8(CaseTable.folded(point))
@@ -245,6 +255,8 @@ struct RequirementAnalysis {
     }
     return result.isEmpty || result.count > 10 ? nil : result
   }
+  /// White space, however much: in the scan form it is one space.
+  private static let blank = [ScanForm.blank]
   private static func utf8(_ point: UInt32) -> [UInt8] { Unicode.Scalar(point).map { Array(String(Character($0)).utf8) } ?? [] }
 
   private static func bounds(_ set: CharacterClass) -> LengthBounds {
@@ -282,8 +294,18 @@ struct RequirementAnalysis {
   }
   private static func product(_ a: [[UInt8]], _ b: [[UInt8]]) -> [[UInt8]]? {
     guard a.count * b.count <= mostLiterals * 2 else { return nil }
-    if a.count == 1, b.count == 1 { return a[0].count + b[0].count <= longestLiteral ? [a[0] + b[0]] : nil }
-    return distinct(a.flatMap { head in b.map { head + $0 } })
+    if a.count == 1, b.count == 1 { return a[0].count + b[0].count <= longestLiteral ? [joined(a[0], b[0])] : nil }
+    return distinct(a.flatMap { head in b.map { joined(head, $0) } })
+  }
+  /// More literals only where they are rarer than fewer.
+  private static func isWorthJoining(_ run: [[UInt8]], _ exact: [[UInt8]]) -> Bool {
+    if exact.count == 1 { return true }
+    if run.count * exact.count > mostPhrases, (run + exact).contains(where: { $0.contains(ScanForm.blank) }) { return false }
+    return Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }).map { !$0.isRarest } ?? true
+  }
+  /// Runs of white space that meet are one.
+  private static func joined(_ head: [UInt8], _ tail: [UInt8]) -> [UInt8] {
+    head.last == ScanForm.blank && tail.first == ScanForm.blank ? head + tail.dropFirst() : head + tail
   }
 
   private static func sequence(_ items: [Node]) -> Facts {
@@ -291,6 +313,8 @@ struct RequirementAnalysis {
     var run: [[UInt8]] = [[]]  // what the items since `runStart` spell
     var runBefore: Reach? = .zero
     var isExact = true
+    // How far may stand before the white space that ends here; nil: none does.
+    var blankBefore: Reach??
     var best: Candidate?
     var sets: [Candidate] = []
     // What all ways have in common, and the ways of each part that has several.
@@ -299,7 +323,7 @@ struct RequirementAnalysis {
     var bytes: [ByteAnalysis.WeighedSet] = []
     func flush() {
       if run.contains(where: { $0.isEmpty }) { return }
-      let candidate = Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) })
+      let candidate = Candidate(withoutCovered(run.map { Requirement.Literal(bytes: $0, longestBefore: runBefore) }))
       best = Candidate.better(best, candidate)
       add(candidate, to: &sets)
       common.add(candidate)
@@ -311,14 +335,21 @@ struct RequirementAnalysis {
         for set in all.sets { add(set, to: &sets) }
         for one in all.bytes { add(one, to: &bytes) }
         if facts.clauses.isEmpty { common = common.and(all) } else { ways.append((facts.clauses.map { $0.moved(by: bounds.high) }, all)) }
-        if let exact = facts.exact, let joined = product(run, exact) {
+        if let exact = facts.exact, let joined = isWorthJoining(run, exact) ? product(run, exact) : nil {
           run = joined
         } else {
           flush()
           isExact = false
-          run = facts.exact ?? [[]]
-          runBefore = facts.exact == nil ? Reach.sum(bounds.high, facts.bounds.high) : bounds.high
+          if let exact = facts.exact, let before = blankBefore, let joined = product([blank], exact) {
+            // The white space belongs to what it ends and to what it begins.
+            run = joined
+            runBefore = before
+          } else {
+            run = facts.exact ?? [[]]
+            runBefore = facts.exact == nil ? Reach.sum(bounds.high, facts.bounds.high) : bounds.high
+          }
         }
+        blankBefore = facts.exact == [blank] ? .some(bounds.high) : nil
         bounds = bounds + facts.bounds
       }
     }
@@ -349,10 +380,10 @@ struct RequirementAnalysis {
   private static func unrolled(_ item: Node) -> [Facts] {
     guard case .repeat(let inner, let low, let high, _) = item else { return [facts(item)] }
     let one = facts(inner)
-    let blank = isBlank(inner)
-    guard low >= 1, low != high, one.exact != nil else { return [repetition(one, low, high, isBlank: blank)] }
-    let middle = Facts(exact: nil, best: nil, bounds: times(one.bounds, 0, high.map { $0 - low }, isBlank: blank))
-    if low > 1 { return [repetition(one, low - 1, low - 1, isBlank: blank), middle, one] }
+    let isBlank = isBlank(inner)
+    guard low >= 1, low != high, let exact = one.exact, exact != [blank] else { return [repetition(one, low, high, isBlank: isBlank)] }
+    let middle = Facts(exact: nil, best: nil, bounds: times(one.bounds, 0, high.map { $0 - low }, isBlank: isBlank))
+    if low > 1 { return [repetition(one, low - 1, low - 1, isBlank: isBlank), middle, one] }
     // One copy is both first and last: as the first it counts without length, so that nothing is counted twice.
     return [Facts(exact: one.exact, best: one.best, sets: one.sets, bytes: one.bytes, bounds: .zero), middle, one]
   }
@@ -437,7 +468,9 @@ struct RequirementAnalysis {
         other != index && kept[other].bytes.count < long.bytes.count && offset(of: kept[other].bytes, in: long.bytes) != nil
       }
       if let cover, let shift = offset(of: kept[cover].bytes, in: long.bytes) {
-        kept[cover].longestBefore = Reach.max(kept[cover].longestBefore, Reach.sum(long.longestBefore, Reach(bytes: shift)))
+        // Each space before it may be a longer run.
+        let between = Reach(bytes: shift, blanks: long.bytes.prefix(shift).count { $0 == ScanForm.blank })
+        kept[cover].longestBefore = Reach.max(kept[cover].longestBefore, Reach.sum(long.longestBefore, between))
         kept.remove(at: index)  // what was looked at before is covered by nothing that stands here still
       } else {
         index += 1
@@ -473,7 +506,9 @@ struct RequirementAnalysis {
       exact: nil, best: low > 0 ? one.required : nil, sets: low > 0 ? one.requiredSets : [], bytes: low > 0 ? one.bytes : [],
       clauses: low > 0 && !one.clauses.isEmpty ? one.requiredClauses : [], bounds: times(one.bounds, low, high, isBlank: isBlank))
     guard let exact = one.exact else { return result }
-    if low == 0, high == 1 {
+    if exact == [blank] {
+      result.exact = low == 0 ? [[], blank] : [blank]
+    } else if low == 0, high == 1 {
       result.exact = distinct(exact + [[]])
     } else if low == high, low <= longestLiteral {
       var power: [[UInt8]]? = [[]]

@@ -13,7 +13,7 @@ private struct EventText {
   var base: UnsafePointer<UInt8>
   var count = 0
   var isASCII = true
-  /// The places of literals are places in this text.
+  /// How far a match can begin before a literal is known.
   var hasPlaces = true
   /// The normalised form, if it is another; and, for it, the text that it is of.
   var other: Int32 = -1
@@ -62,6 +62,8 @@ final class EventTexts {
   private var costly = 0
   private let codes: UnsafeMutablePointer<PatternCode>
   private let nothing: UnsafeMutablePointer<UInt8>
+  /// Working memory: clauses whose heads hold.
+  private let heldClauses: UnsafeMutablePointer<Int32>
   /// The table's lists, where reading them takes no reference count.
   private let sets: UnsafeMutablePointer<ByteMask>
   private let runs: UnsafeMutablePointer<(set: Int32, count: Int)>
@@ -80,6 +82,8 @@ final class EventTexts {
     texts = .allocate(capacity: capacity)
     nothing = .allocate(capacity: 1)
     nothing.initialize(to: 0)
+    heldClauses = .allocate(capacity: max(1, table.headTotal))
+    heldClauses.initialize(repeating: 0, count: max(1, table.headTotal))
     func flat<T>(_ list: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
       copy.initialize(from: list, count: list.count)
@@ -104,6 +108,7 @@ final class EventTexts {
     }
     texts.deallocate()
     nothing.deallocate()
+    heldClauses.deallocate()
     sets.deallocate()
     runs.deallocate()
     runSets.deallocate()
@@ -129,12 +134,14 @@ final class EventTexts {
   /// The number of a text, which is scanned if it is new. The bytes must stay where they are until `clear`.
   @inline(__always)
   func number(_ given: Bytes) -> Int32 {
-    for i in 0..<Int(count)
-    where texts[i].given.baseAddress == given.baseAddress && texts[i].given.count == given.count
-      && texts[i].owner == Int32(i)
-    { return Int32(i) }
+    for i in 0..<Int(count) where texts[i].given.count == given.count && texts[i].owner == Int32(i) {
+      // An agent's event shows one text in several fields; comparing it costs far less than scanning it again.
+      if texts[i].given.baseAddress == given.baseAddress || i < EventTexts.comparedTexts && texts[i].given.equals(given) { return Int32(i) }
+    }
     return add(given)
   }
+  /// Texts that a new one is compared with, byte by byte: the first ones of an event.
+  private static let comparedTexts = 8
   /// The same for bytes that do not stay; they are copied.
   func number(copying given: Bytes) -> Int32 {
     let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, given.count))
@@ -164,19 +171,19 @@ final class EventTexts {
     text.pointee.count = given.count
     text.pointee.isASCII = TextForms.isASCII(given)
     if text.pointee.isASCII {
-      scan(number, text.pointee.bytes)
+      scan(number)
       return number
     }
     if let repaired = TextForms.repaired(given) { own(number, repaired) }
     let normalised = TextForms.normalised(texts[Int(number)].bytes)
-    scanUnicode(number)
+    scan(number)
     if let normalised {
       let other = next()
       own(other, normalised)
       texts[Int(other)].owner = number
       texts[Int(other)].isASCII = TextForms.isASCII(texts[Int(other)].bytes)
       texts[Int(number)].other = other
-      scanUnicode(other)
+      scan(other)
     }
     return number
   }
@@ -186,12 +193,6 @@ final class EventTexts {
     texts[Int(number)].owned = copy
     texts[Int(number)].base = UnsafePointer(copy)
     texts[Int(number)].count = bytes.count
-  }
-  private func scanUnicode(_ number: Int32) {
-    let text = texts[Int(number)].bytes
-    guard let folded = TextForms.foldedForScan(text) else { return scan(number, text) }
-    folded.withUnsafeBytes { scan(number, $0) }
-    texts[Int(number)].hasPlaces = false
   }
 
   private func next() -> Int32 {
@@ -233,32 +234,52 @@ final class EventTexts {
   /// Texts above this keep the places of literals, so that confirmation need not walk over what lies between.
   private static let longText = 512
 
-  private func scan(_ number: Int32, _ bytes: Bytes) {
+  private func scan(_ number: Int32) {
     let text = texts + Int(number)
     let hits = text.pointee.hits
+    let bytes = text.pointee.bytes
     counters.scans &+= 1
     counters.scannedBytes &+= UInt64(bytes.count)
     hits.pointee.begin(keepsPlaces: bytes.count > EventTexts.longText, bytes: mask(text))
-    table.scanner.scan(bytes, hits)
+    if text.pointee.isASCII, !ScanForm.mayDiffer(bytes) {
+      table.scanner.scan(bytes, hits)
+    } else {
+      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, bytes.count)) { form in
+        let made = ScanForm.write(bytes, to: form.baseAddress.unsafelyUnwrapped, &hits.pointee.shifts)
+        // How long such letters are is not known of literals.
+        if made.hasLetters { text.pointee.hasPlaces = false }
+        table.scanner.scan(Bytes(start: form.baseAddress, count: made.count), hits)
+      }
+    }
+    list(text)
+  }
+  /// Makes candidates of the patterns of which enough was found.
+  private func list(_ text: UnsafeMutablePointer<EventText>) {
+    let hits = text.pointee.hits
     open(text)
-    let first = table.clauseFirst
+    let first = table.headFirst
     let states = text.pointee.states
     let bits = UnsafePointer(hits.pointee.bits)
-    // Where lists begin, and they themselves, lie far apart: each is asked for before it is needed.
+    // Where lists begin, they themselves and what they lead to lie far apart: each is asked for before it is needed.
     let found = UnsafePointer(hits.pointee.found)
     let foundCount = hits.pointee.foundCount
     for n in 0..<foundCount { pg_prefetch(first + Int(found[n])) }
-    for n in 0..<foundCount { pg_prefetch(table.clauses + Int(first[Int(found[n])])) }
+    for n in 0..<foundCount { pg_prefetch(table.heads + Int(first[Int(found[n])])) }
+    var heldCount = 0
     for n in 0..<foundCount {
       let literal = Int(found[n])
-      var clause = table.clauses + Int(first[literal])
-      let end = table.clauses + Int(first[literal + 1])
-      while clause < end {
-        let pattern = clause.pointee.pattern
-        // The text's own bits first: whether the pattern is a candidate already lies elsewhere.
-        if begins(clause, bits), states[Int(pattern)] != State.candidate, holds(clause, bits) { touch(text, pattern, State.candidate) }
-        clause += 1
+      for index in Int(first[literal])..<Int(first[literal + 1]) {
+        let head = table.heads + index
+        guard head.pointee.holds(bits) else { continue }
+        pg_prefetch(table.clauses + Int(head.pointee.clause))
+        heldClauses[heldCount] = head.pointee.clause
+        heldCount &+= 1
       }
+    }
+    for n in 0..<heldCount {
+      let clause = table.clauses + Int(heldClauses[n])
+      let pattern = clause.pointee.pattern
+      if states[Int(pattern)] != State.candidate, holds(clause, bits) { touch(text, pattern, State.candidate) }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
   }
@@ -283,18 +304,13 @@ final class EventTexts {
     if code.pointee.wayCount == 0 { return true }
     let bits = UnsafePointer(text.pointee.hits.pointee.bits)
     let ways = table.ways + Int(code.pointee.firstWay)
-    for i in 0..<Int(code.pointee.wayCount) where begins(ways + i, bits) && holds(ways + i, bits) { return true }
+    for i in 0..<Int(code.pointee.wayCount) where ways[i].holds(bits) && holds(table.clauses + Int(ways[i].clause), bits) { return true }
     return false
-  }
-  @inline(__always)
-  private func begins(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
-    // Both, without a branch between them.
-    (clause.pointee.checks.0.holds(bits) ? 1 : 0) & (clause.pointee.checks.1.holds(bits) ? 1 : 0) != 0
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
   private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
-    guard clause.pointee.checks.2.holds(bits), clause.pointee.checks.3.holds(bits) else { return false }
+    guard clause.pointee.checks.0.holds(bits), clause.pointee.checks.1.holds(bits) else { return false }
     let end = UnsafePointer(table.checks) + Int(clause.pointee.end)
     var check = UnsafePointer(table.checks) + Int(clause.pointee.first)
     var met: UInt32 = 0
@@ -393,8 +409,8 @@ final class EventTexts {
     let needle = table.needle(code)
     if code.pointee.isCaseSensitive { return needle.count == 0 || text.pointee.bytes.index(of: needle) != nil }
     if text.pointee.isASCII {
-      // A found literal that is the whole needle has said it.
-      if code.pointee.isFilteredInASCII, needle.count <= LiteralScanner.longest { return true }
+      // A found literal that is the whole needle has said it, but for how much white space.
+      if code.pointee.isFilteredInASCII, needle.count <= LiteralScanner.longest, !needle.contains(where: { $0 <= 0x20 }) { return true }
       return position(of: needle, in: text.pointee.bytes, caseSensitive: false, &scratch) != nil
     }
     return needle.count == 0 || TextForms.lowered(text.pointee.bytes).withUnsafeBytes { $0.index(of: needle) != nil }
@@ -543,9 +559,9 @@ final class EventTexts {
       isNear = true
       for i in 0..<Int(code.pointee.literalCount) {
         guard let mark = text.pointee.hits.pointee.mark(literals[i].literal) else { continue }
-        high = max(high, Int(mark.last))
+        high = max(high, text.pointee.hits.pointee.last(mark.last))
         if let before = longestBefore(literals[i], text) {
-          low = min(low, max(0, Int(mark.first) - before))
+          low = min(low, max(0, text.pointee.hits.pointee.first(mark.first) - before))
         } else {
           low = 0
           isNear = false
@@ -594,10 +610,11 @@ final class EventTexts {
       var place = mark.newest
       var window: (low: Int, high: Int)?
       while true {
-        let at = place >= 0 ? Int(hits.pointee.places[Int(place)].at) : Int.min
+        let at = place >= 0 ? hits.pointee.places[Int(place)].at : 0
+        let last = place >= 0 ? hits.pointee.last(at) : Int.min
         if let open = window {
-          if place >= 0, at + EventTexts.gap >= open.low {
-            window = (max(0, at - before), open.high)
+          if place >= 0, last + EventTexts.gap >= open.low {
+            window = (max(0, hits.pointee.first(at) - before), open.high)
           } else {
             let truth = searchRange(search, open.low, open.high, &allowance)
             if truth != .no { return truth }
@@ -605,7 +622,7 @@ final class EventTexts {
           }
         }
         if place < 0 { break }
-        if window == nil { window = (max(0, at - before), at) }
+        if window == nil { window = (max(0, hits.pointee.first(at) - before), last) }
         place = hits.pointee.places[Int(place)].before
       }
     }

@@ -1,10 +1,12 @@
-// Which of many literals does a text contain, and where? One pass over the text as it is: at each byte the next four, three and two are
-// hashed into bitmaps; the few places that hit look at the literals filed under these bytes, and are compared.
-// Each literal is filed once: under its rarest four bytes (GramRarity), so that ordinary text seldom hits, or as a whole if it is shorter.
+// Which of many literals does a text contain, and where? One pass over the text as it is: at each byte the next eight, four, three and two
+// are hashed into bitmaps; the few places that hit look at the literals filed under these bytes, and are compared.
+// Each literal is filed once: under its rarest eight bytes, or four (GramRarity), so that ordinary text seldom hits, or as a whole if it is
+// shorter.
 // What must stay true: every occurrence is found, whatever the alignment, with ASCII letters of both cases alike; nothing outside the
 // text is read; the work for each byte is bounded by the longest list of literals under one gram.
 import CLinux
 import Primitives
+import RegularExpressions
 
 /// A literal's occurrences in one text. Plain data.
 struct LiteralMark {
@@ -23,7 +25,7 @@ struct LiteralPlace {
   var before: Int32
 }
 
-/// What a scan fills. One for each text of an event, reused.
+/// What a scan fills. One for each text of an event, reused. Places are those of the text's scan form.
 struct LiteralHits {
   let marks: UnsafeMutablePointer<LiteralMark>
   /// Literals that were found, in the order of their first place, of those that are listed.
@@ -35,6 +37,8 @@ struct LiteralHits {
   private(set) var places: [LiteralPlace] = []
   /// Places were kept, and all of them.
   private(set) var hasPlaces = false
+  /// Where the scan form parts from the text, ascending; empty: it is the text.
+  var shifts: [ScanShift] = []
   private let literalCount: Int
   /// Literals below this number keep their places.
   private let placedCount: Int32
@@ -78,7 +82,27 @@ struct LiteralHits {
     bits[Int(LiteralHits.constantWord)] = .max
     (bits + Int(LiteralHits.firstWord)).update(repeating: 0, count: LiteralHits.words(literalCount) - Int(LiteralHits.firstWord))
     hasPlaces = keepsPlaces
-    if places.capacity > 65_536 { places = [] } else { places.removeAll(keepingCapacity: true) }
+    LiteralHits.empty(&places)
+    LiteralHits.empty(&shifts)
+  }
+  private static func empty<T>(_ list: inout [T]) {
+    if list.isEmpty { return }
+    if list.capacity > 65_536 { list = [] } else { list.removeAll(keepingCapacity: true) }
+  }
+  /// The first place of the text that one of the scan form stands for.
+  @inline(__always)
+  func first(_ place: UInt32) -> Int { shifts.isEmpty ? Int(place) : origin(place) }
+  /// The last one: the end of a run of white space.
+  @inline(__always)
+  func last(_ place: UInt32) -> Int { shifts.isEmpty ? Int(place) : max(origin(place), origin(place &+ 1) - 1) }
+  private func origin(_ place: UInt32) -> Int {
+    var low = 0
+    var high = shifts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if shifts[middle].place <= place { low = middle + 1 } else { high = middle }
+    }
+    return low == 0 ? Int(place) : Int(shifts[low - 1].origin) + Int(place - shifts[low - 1].place)
   }
   @inline(__always)
   func mark(_ literal: Int32) -> LiteralMark? {
@@ -174,6 +198,10 @@ final class LiteralScanner {
       ranks.deallocate()
     }
     @inline(__always) func bucket(_ gram: UInt32) -> UInt32 { (gram &* 0x9e37_79b1) &>> shift }
+    /// Of eight bytes.
+    @inline(__always) func bucket(_ gram: UInt64) -> UInt32 {
+      UInt32(truncatingIfNeeded: (gram &* 0x9e37_79b9_7f4a_7c15) &>> 32) &>> shift
+    }
     /// `bucketed`: the buckets that are used, ascending; the first of them has the entry `first`.
     func fill(_ bucketed: [UInt32], first: Int) {
       var words: [Int: Int32] = [:]
@@ -200,6 +228,7 @@ final class LiteralScanner {
   private(set) var longestList = 0
   private let entries: UnsafeMutablePointer<Entry>
   private let bytes: UnsafeMutablePointer<UInt8>
+  private let eight: GramIndex
   private let four: GramIndex
   private let three: GramIndex
   private let two: GramIndex
@@ -225,25 +254,32 @@ final class LiteralScanner {
       }
     }
     let filed = LiteralScanner.file(literals)
+    eight = GramIndex(grams: Set(filed.lazy.filter { $0.width == 8 }.map(\.key)).count)
     four = GramIndex(grams: Set(filed.lazy.filter { $0.width == 4 }.map(\.key)).count)
     three = GramIndex(grams: filed.count { $0.width == 3 })
     two = GramIndex(grams: filed.count { $0.width == 2 })
     entries = .allocate(capacity: max(1, literals.count))
     // First of each bucket one, in the order of the buckets; behind these what else the buckets have.
     let buckets = filed.map { place -> UInt64 in
-      let index = place.width == 4 ? four : place.width == 3 ? three : two
-      return UInt64(4 - place.width) << 32 | UInt64(index.bucket(place.key))
+      switch place.width {
+      case 8: UInt64(eight.bucket(place.key))
+      case 4: 1 << 32 | UInt64(four.bucket(UInt32(place.key)))
+      case 3: 2 << 32 | UInt64(three.bucket(UInt32(place.key)))
+      default: 3 << 32 | UInt64(two.bucket(UInt32(place.key)))
+      }
     }
     let order = filed.indices.sorted { (buckets[$0], $0) < (buckets[$1], $1) }
-    var used: [[UInt32]] = [[], [], []]
+    var used: [[UInt32]] = [[], [], [], []]
     var starts: [Int] = []
     for (n, index) in order.enumerated() where n == 0 || buckets[order[n - 1]] != buckets[index] {
       starts.append(n)
       used[Int(buckets[index] >> 32)].append(UInt32(truncatingIfNeeded: buckets[index]))
     }
-    four.fill(used[0], first: 0)
-    three.fill(used[1], first: used[0].count)
-    two.fill(used[2], first: used[0].count + used[1].count)
+    var first = 0
+    for (index, used) in zip([eight, four, three, two], used) {
+      index.fill(used, first: first)
+      first += used.count
+    }
     var next = starts.count
     for (bucket, start) in starts.enumerated() {
       let end = bucket + 1 < starts.count ? starts[bucket + 1] : order.count
@@ -277,7 +313,7 @@ final class LiteralScanner {
     writer.put([Int64(literalCount), Int64(placedCount), Int64(longestList)])
     writer.put(entries, literalCount)
     writer.put(bytes, bytesTotal)
-    for index in [four, three, two] { index.write(to: &writer) }
+    for index in [eight, four, three, two] { index.write(to: &writer) }
   }
   init?(from reader: inout TableReader) {
     guard let numbers = reader.list(Int64.self), numbers.count == 3, let entries = reader.take(Entry.self) else { return nil }
@@ -285,7 +321,9 @@ final class LiteralScanner {
       entries.first.deallocate()
       return nil
     }
-    guard let four = GramIndex(from: &reader), let three = GramIndex(from: &reader), let two = GramIndex(from: &reader) else {
+    guard let eight = GramIndex(from: &reader), let four = GramIndex(from: &reader), let three = GramIndex(from: &reader),
+      let two = GramIndex(from: &reader)
+    else {
       entries.first.deallocate()
       bytes.first.deallocate()
       return nil
@@ -296,11 +334,12 @@ final class LiteralScanner {
     self.entries = entries.first
     self.bytes = bytes.first
     bytesTotal = bytes.count
-    (self.four, self.three, self.two) = (four, three, two)
+    (self.eight, self.four, self.three, self.two) = (eight, four, three, two)
   }
   deinit {
     entries.deallocate()
     bytes.deallocate()
+    eight.deallocate()
     four.deallocate()
     three.deallocate()
     two.deallocate()
@@ -309,8 +348,9 @@ final class LiteralScanner {
   // MARK: Filing
 
   private struct Filed {
-    var key: UInt32
+    var key: UInt64
     var at: Int
+    /// Of the gram: 8, 4, 3 or 2.
     var width: Int
   }
 
@@ -319,29 +359,31 @@ final class LiteralScanner {
   private static func file(_ literals: [[UInt8]]) -> [Filed] {
     let rarity = GramRarity()
     var filed = Array(repeating: Filed(key: 0, at: 0, width: 2), count: literals.count)
-    var counts: [UInt32: UInt64] = [:]
+    var counts: [UInt64: UInt64] = [:]
     counts.reserveCapacity(literals.count)
     for index in literals.indices.sorted(by: { (literals[$0].count, $0) < (literals[$1].count, $1) }) {
       let literal = literals[index]
       guard literal.count >= 4 else {
-        var key: UInt32 = 0
-        for (at, byte) in literal.enumerated() { key |= UInt32(byte | 0x20) << UInt32(at * 8) }
+        var key: UInt64 = 0
+        for (at, byte) in literal.enumerated() { key |= UInt64(byte | 0x20) << UInt64(at * 8) }
         filed[index] = Filed(key: key, at: 0, width: literal.count)
         continue
       }
-      var best: (cost: UInt64, at: Int, key: UInt32)?
-      for at in 0...literal.count - 4 {
-        let key = gram(literal, at)
-        let cost = rarity.frequency(literal[at], literal[at + 1], literal[at + 2], literal[at + 3]) * (1 + (counts[key] ?? 0))
+      let width = literal.count >= 8 ? 8 : 4
+      func frequency(_ at: Int) -> UInt64 { rarity.frequency(literal[at], literal[at + 1], literal[at + 2], literal[at + 3]) }
+      var best: (cost: UInt64, at: Int, key: UInt64)?
+      for at in 0...literal.count - width {
+        let key = gram(literal, at, width)
+        let cost = (width == 8 ? min(frequency(at), frequency(at + 4)) : frequency(at)) * (1 + (counts[key] ?? 0))
         if best == nil || cost < best!.cost { best = (cost, at, key) }
       }
       counts[best!.key, default: 0] += 1
-      filed[index] = Filed(key: best!.key, at: best!.at, width: 4)
+      filed[index] = Filed(key: best!.key, at: best!.at, width: width)
     }
     return filed
   }
-  private static func gram(_ literal: [UInt8], _ at: Int) -> UInt32 {
-    (UInt32(literal[at]) | UInt32(literal[at + 1]) << 8 | UInt32(literal[at + 2]) << 16 | UInt32(literal[at + 3]) << 24) | 0x2020_2020
+  private static func gram(_ literal: [UInt8], _ at: Int, _ width: Int) -> UInt64 {
+    (0..<width).reduce(0) { $0 | UInt64(literal[at + $1] | 0x20) << UInt64($1 * 8) }
   }
 
   // MARK: Words
@@ -378,9 +420,9 @@ final class LiteralScanner {
   func scan(_ text: Bytes, _ hits: UnsafeMutablePointer<LiteralHits>) {
     guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self), text.count >= LiteralScanner.shortest else { return }
     // Room for a hit of each width at each place of a block, and for the four places that a word may go beyond it.
-    withUnsafeTemporaryAllocation(of: Hit.self, capacity: 3 * (LiteralScanner.block + 8)) { memory in
+    withUnsafeTemporaryAllocation(of: Hit.self, capacity: 4 * (LiteralScanner.block + 8)) { memory in
       guard let long = memory.baseAddress else { return }
-      let short = long + (LiteralScanner.block + 8)
+      let short = long + 2 * (LiteralScanner.block + 8)
       var i = 0
       while i <= text.count - LiteralScanner.shortest { i = scanBlock(i, base, text.count, hits, long, short) }
     }
@@ -397,7 +439,7 @@ final class LiteralScanner {
     _ start: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>, _ long: UnsafeMutablePointer<Hit>,
     _ short: UnsafeMutablePointer<Hit>
   ) -> Int {
-    let (four, three, two) = (four, three, two)
+    let (eight, four, three, two) = (eight, four, three, two)
     var longCount = 0
     var shortCount = 0
     // Each is written, and counted if it is one.
@@ -407,6 +449,12 @@ final class LiteralScanner {
       long[longCount] = Hit(entry: bucket, at: at)
       longCount &+= Int(truncatingIfNeeded: four.hit(bucket))
       visitShort(gram & 0xff_ffff, gram & 0xffff, at)
+    }
+    @inline(__always) func visitWide(_ gram: UInt64, _ i: Int) {
+      let bucket = eight.bucket(gram)
+      long[longCount] = Hit(entry: bucket | LiteralScanner.isOfEight, at: UInt32(truncatingIfNeeded: i))
+      longCount &+= Int(truncatingIfNeeded: eight.hit(bucket))
+      visit(UInt32(truncatingIfNeeded: gram), i)
     }
     @inline(__always) func visitShort(_ triple: UInt32, _ pair: UInt32, _ at: UInt32) {
       let bucket = three.bucket(triple)
@@ -421,16 +469,10 @@ final class LiteralScanner {
     }
     var i = start
     let end = min(count, start + LiteralScanner.block)
-    // Eight bytes hold five grams.
     let lastWord = min(end, count - 7)
     while i < lastWord {
-      let gram = LiteralScanner.word(base + i) | 0x2020_2020_2020_2020
-      visit(UInt32(truncatingIfNeeded: gram), i)
-      visit(UInt32(truncatingIfNeeded: gram &>> 8), i &+ 1)
-      visit(UInt32(truncatingIfNeeded: gram &>> 16), i &+ 2)
-      visit(UInt32(truncatingIfNeeded: gram &>> 24), i &+ 3)
-      visit(UInt32(truncatingIfNeeded: gram &>> 32), i &+ 4)
-      i &+= 5
+      visitWide(LiteralScanner.word(base + i) | 0x2020_2020_2020_2020, i)
+      i &+= 1
     }
     while i < end {
       let at = UInt32(truncatingIfNeeded: i)
@@ -445,7 +487,8 @@ final class LiteralScanner {
       i &+= 1
     }
     for n in 0..<longCount {
-      let entry = four.entry(long[n].entry)
+      let bucket = long[n].entry & ~LiteralScanner.isOfEight
+      let entry = long[n].entry == bucket ? four.entry(bucket) : eight.entry(bucket)
       long[n].entry = UInt32(truncatingIfNeeded: entry)
       pg_prefetch(entries + entry)
     }
@@ -465,6 +508,7 @@ final class LiteralScanner {
     return i
   }
   private static let isTriple: UInt32 = 1 << 31
+  private static let isOfEight: UInt32 = 1 << 31
   /// The text's last bytes, at most three.
   @inline(__always)
   private static func rest(_ at: UnsafePointer<UInt8>, _ count: Int) -> UInt32 {

@@ -162,7 +162,7 @@ struct PatternAnalysis: Equatable, Sendable {
   /// A literal may stand for a needle if each text that contains the one contains the other: ASCII, or compared byte by byte.
   private static func literals(ofNeedle source: PatternSource) -> [NeededLiteral] {
     guard source.isCaseSensitive || source.text.allSatisfy({ $0 < 0x80 }) else { return [] }
-    let bytes = source.text.prefix(LiteralScanner.longest).map(asciiLower)
+    let bytes = ScanForm.of(source.text).prefix(LiteralScanner.longest).map(asciiLower)
     guard bytes.count >= LiteralScanner.shortest else { return [] }
     return [NeededLiteral(bytes: bytes, before: LiteralReach(bytes: 0), beforeInASCII: LiteralReach(bytes: 0))]
   }

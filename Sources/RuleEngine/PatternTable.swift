@@ -47,8 +47,7 @@ struct PatternLiteral {
   var beforeInASCII: LiteralReach
 }
 
-/// A way to match a pattern, filed under each literal of one of its sets. Plain data, and less than a cache line: most clauses are given
-/// up without looking farther.
+/// A way to match a pattern, filed under each literal of one of its sets. Plain data. Most are given up by their heads, which lie together.
 struct PatternClause {
   /// One of these bits must be there: a check of two words at most, which is not among those from `first` on.
   struct Check {
@@ -63,8 +62,15 @@ struct PatternClause {
   /// Which of `PatternTable.checks` must hold too.
   var first: Int32
   var end: Int32
-  /// The two that fewest others ask for, and two more.
-  var checks = (Check(), Check(), Check(), Check())
+  /// Those that fewest others ask for but for the head's.
+  var checks = (Check(), Check())
+  /// What is looked at first: the two checks that fewest others ask for. Each literal has the heads of its clauses in a row.
+  struct Head {
+    var clause: Int32 = 0
+    var checks = (Check(), Check())
+    /// Both, without a branch between them.
+    @inline(__always) func holds(_ bits: UnsafePointer<UInt32>) -> Bool { (checks.0.holds(bits) ? 1 : 0) & (checks.1.holds(bits) ? 1 : 0) != 0 }
+  }
 }
 
 /// Literals by their bits in `LiteralHits.bits`, or bytes by theirs, which stand before them. One set's checks stand one after the
@@ -85,7 +91,7 @@ private struct ClauseDraft {
   private static let sharesOfBytes = 64
 
   /// The clause, and the literals that it is filed under (none of an open pattern). `shares`: by literal, how many clauses ask for it.
-  func clause(_ shares: [Int], _ checks: inout [LiteralCheck]) -> (PatternClause, filed: [Int32]) {
+  func clause(_ shares: [Int], _ checks: inout [LiteralCheck]) -> (PatternClause.Head, PatternClause, filed: [Int32]) {
     var rest = sets.map { (set: $0, cost: $0.reduce(0) { $0 + shares[Int($1)] }) }
     var filed: [Int32] = []
     if !isOpen, let at = rest.indices.min(by: { (rest[$0].cost, $0) < (rest[$1].cost, $1) }) { filed = rest.remove(at: at).set }
@@ -93,6 +99,7 @@ private struct ClauseDraft {
     groups += masks.map { (checks: ClauseDraft.checks($0), cost: ClauseDraft.sharesOfBytes) }
     // The least shared first; a stable order, so that every start makes the same tables.
     groups = groups.enumerated().sorted { ($0.element.cost, $0.offset) < ($1.element.cost, $1.offset) }.map(\.element)
+    var head = PatternClause.Head()
     var clause = PatternClause(pattern: pattern, first: Int32(checks.count), end: 0)
     /// The first check of two words at most, which is then not among the others.
     func takeShort() -> [LiteralCheck]? {
@@ -104,13 +111,13 @@ private struct ClauseDraft {
       (check.wordA, check.maskA) = (UInt16(own[0].word), own[0].mask)
       if own.count == 2 { (check.wordB, check.maskB) = (UInt16(own[1].word), own[1].mask) }
     }
+    take(&head.checks.0)
+    take(&head.checks.1)
     take(&clause.checks.0)
     take(&clause.checks.1)
-    take(&clause.checks.2)
-    take(&clause.checks.3)
     for group in groups { checks += group.checks }
     clause.end = Int32(checks.count)
-    return (clause, filed)
+    return (head, clause, filed)
   }
   /// That one of the literals is found.
   private static func checks(_ literals: [Int32]) -> [LiteralCheck] {
@@ -148,12 +155,13 @@ final class PatternTable {
   private(set) var codes: UnsafeMutablePointer<PatternCode>
   private(set) var count = 0
   private(set) var literals: UnsafeMutablePointer<PatternLiteral>
-  /// By literal: the clauses that are filed under it.
-  private(set) var clauseFirst: UnsafeMutablePointer<Int32>
+  /// By literal: the heads of the clauses that are filed under it.
+  private(set) var headFirst: UnsafeMutablePointer<Int32>
+  private(set) var heads: UnsafeMutablePointer<PatternClause.Head>
   private(set) var clauses: UnsafeMutablePointer<PatternClause>
   private(set) var checks: UnsafeMutablePointer<LiteralCheck>
-  /// The ways of patterns without literals.
-  private(set) var ways: UnsafeMutablePointer<PatternClause>
+  /// The ways of patterns without literals, and by their numbers the clauses.
+  private(set) var ways: UnsafeMutablePointer<PatternClause.Head>
   /// Patterns that are candidates without a literal, wherever the text has their bytes: in texts of ASCII alone, and in others.
   private(set) var openInASCII: [Int32] = []
   private(set) var openBeyondASCII: [Int32] = []
@@ -183,7 +191,8 @@ final class PatternTable {
     self.useJIT = useJIT
     codes = .allocate(capacity: 1)
     literals = .allocate(capacity: 1)
-    clauseFirst = .allocate(capacity: 1)
+    headFirst = .allocate(capacity: 1)
+    heads = .allocate(capacity: 1)
     clauses = .allocate(capacity: 1)
     checks = .allocate(capacity: 1)
     ways = .allocate(capacity: 1)
@@ -194,7 +203,8 @@ final class PatternTable {
     for i in compiled.indices { compiled[i].free() }
     codes.deallocate()
     literals.deallocate()
-    clauseFirst.deallocate()
+    headFirst.deallocate()
+    heads.deallocate()
     clauses.deallocate()
     checks.deallocate()
     ways.deallocate()
@@ -254,6 +264,7 @@ final class PatternTable {
   /// By test, its pattern (or -1): what the tables were linked for.
   private var wanted: [Int32] = []
   private var literalTotal = 0
+  private(set) var headTotal = 0
   private var clauseTotal = 0
   private var checkTotal = 0
   private var wayTotal = 0
@@ -267,7 +278,8 @@ final class PatternTable {
     writer.put(wanted)
     writer.put(codes, count)
     writer.put(literals, patternLiteralTotal)
-    writer.put(clauseFirst, literalTotal + 1)
+    writer.put(headFirst, literalTotal + 1)
+    writer.put(heads, headTotal)
     writer.put(clauses, clauseTotal)
     writer.put(checks, checkTotal)
     writer.put(ways, wayTotal)
@@ -290,13 +302,16 @@ final class PatternTable {
     PatternTable.adopt(&self.codes, codes.first)
     guard codes.count == sources.count, let literals = reader.take(PatternLiteral.self) else { return false }
     PatternTable.adopt(&self.literals, literals.first)
-    guard let clauseFirst = reader.take(Int32.self) else { return false }
-    PatternTable.adopt(&self.clauseFirst, clauseFirst.first)
+    guard let headFirst = reader.take(Int32.self) else { return false }
+    PatternTable.adopt(&self.headFirst, headFirst.first)
+    guard let heads = reader.take(PatternClause.Head.self) else { return false }
+    PatternTable.adopt(&self.heads, heads.first)
+    headTotal = heads.count
     guard let clauses = reader.take(PatternClause.self) else { return false }
     PatternTable.adopt(&self.clauses, clauses.first)
     guard let checks = reader.take(LiteralCheck.self) else { return false }
     PatternTable.adopt(&self.checks, checks.first)
-    guard let ways = reader.take(PatternClause.self) else { return false }
+    guard let ways = reader.take(PatternClause.Head.self) else { return false }
     PatternTable.adopt(&self.ways, ways.first)
     guard let tests = reader.take(Int32.self) else { return false }
     PatternTable.adopt(&self.tests, tests.first)
@@ -404,8 +419,9 @@ final class PatternTable {
     // Behind those that are sought for their places.
     var allClauses: [PatternClause] = []
     var allChecks: [LiteralCheck] = []
+    var allHeads: [PatternClause.Head] = []
     var begins: [[Int32]] = []
-    var openWays: [PatternClause] = []
+    var openWays: [PatternClause.Head] = []
     var drafts: [ClauseDraft] = []
     var openCount: Int32 = 0
     for number in made.indices where made[number].testCount > 0 {
@@ -427,11 +443,13 @@ final class PatternTable {
     var shares = [Int](repeating: 0, count: literalTexts.count)
     for draft in drafts { for set in draft.sets { for literal in set { shares[Int(literal)] += 1 } } }
     for draft in drafts {
-      let (clause, filed) = draft.clause(shares, &allChecks)
+      var (head, clause, filed) = draft.clause(shares, &allChecks)
+      head.clause = Int32(allClauses.count)
+      allClauses.append(clause)
       if draft.isOpen {
-        openWays.append(clause)
+        openWays.append(head)
       } else {
-        allClauses.append(clause)
+        allHeads.append(head)
         begins.append(filed)
       }
     }
@@ -442,11 +460,13 @@ final class PatternTable {
     tests = PatternTable.replace(tests, allTests)
     needles = PatternTable.replace(needles, allNeedles)
     let (firsts, numbers) = PatternTable.inverted(begins, count: literalTexts.count)
-    clauseFirst = PatternTable.replace(clauseFirst, firsts)
-    clauses = PatternTable.replace(clauses, numbers.map { allClauses[Int($0)] })
+    headFirst = PatternTable.replace(headFirst, firsts)
+    heads = PatternTable.replace(heads, numbers.map { allHeads[Int($0)] })
+    clauses = PatternTable.replace(clauses, allClauses)
     scanner = LiteralScanner(literalTexts, placed: placed, listed: literalTexts.indices.map { firsts[$0] < firsts[$0 + 1] })
     literalTotal = literalTexts.count
-    clauseTotal = numbers.count
+    headTotal = numbers.count
+    clauseTotal = allClauses.count
     checkTotal = allChecks.count
     wayTotal = openWays.count
     testTotal = allTests.count

@@ -1,5 +1,5 @@
-// The forms in which a text is tested: as it is, normalised (NFC, then without zero-width and bidirectional control characters, as ATR's
-// reference implementations do it), and folded for the literal scan.
+// The forms in which a text is tested: as it is, and normalised (NFC, then without zero-width and bidirectional control characters, as
+// ATR's reference implementations do it). ScanForm is the one in which literals are looked for.
 // What must stay true: each form is made in one pass; ill-formed UTF-8 becomes U+FFFD, one for each maximal part (Unicode 3.9), so that
 // what comes after is well-formed. Text that is all ASCII has only one form, and costs nothing here.
 import CUtf8proc
@@ -175,33 +175,6 @@ enum TextForms {
       true
     default: false
     }
-  }
-
-  /// The text with the letters whose other case is an ASCII letter spelled as that letter (U+017F, U+212A, U+0130, U+0131); nil: it has
-  /// none. Places in it are not places in the text.
-  static func foldedForScan(_ text: Bytes) -> [UInt8]? {
-    guard let start = special(text, from: 0) else { return nil }
-    var out = Array(text.upTo(start.at))
-    out.reserveCapacity(text.count)
-    var next: (at: Int, length: Int, letter: UInt8)? = start
-    while let found = next {
-      out.append(found.letter)
-      next = special(text, from: found.at + found.length)
-      out.append(contentsOf: text.slice(found.at + found.length, next?.at ?? text.count))
-    }
-    return out
-  }
-  private static func special(_ text: Bytes, from: Int) -> (at: Int, length: Int, letter: UInt8)? {
-    var at = from
-    while at < text.count {
-      switch text[at] {
-      case 0xc5 where at + 1 < text.count && text[at + 1] == 0xbf: return (at, 2, 0x73)
-      case 0xc4 where at + 1 < text.count && (text[at + 1] == 0xb0 || text[at + 1] == 0xb1): return (at, 2, 0x69)
-      case 0xe2 where at + 2 < text.count && text[at + 1] == 0x84 && text[at + 2] == 0xaa: return (at, 3, 0x6b)
-      default: at += 1
-      }
-    }
-    return nil
   }
 
   /// Lower case, character by character (Unicode's simple mapping; U+0130 becomes "i" and U+0307).

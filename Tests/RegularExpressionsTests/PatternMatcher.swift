@@ -133,11 +133,20 @@ final class PatternMatcher {
         return (0...last).contains { folded[$0..<$0 + literal.bytes.count].elementsEqual(literal.bytes) }
       }
   }
-  /// ASCII letters, and those beyond ASCII that are one of them in another case.
+  /// The scan form: white space runs together, ASCII letters and those beyond ASCII that are one of them in another case are small.
   static func fold(_ text: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     var at = 0
     while at < text.count {
+      // Of well-formed UTF-8 alone; elsewhere a byte is a character, which is as well here.
+      let width = text[at] < 0xc2 ? 1 : text[at] < 0xe0 ? 2 : text[at] < 0xf0 ? 3 : 4
+      if let one = String(validating: text[at..<min(text.count, at + width)], as: UTF8.self)?.unicodeScalars.first,
+        one.properties.isWhitespace || (0x1c...0x1f).contains(one.value)
+      {
+        if result.last != 0x20 { result.append(0x20) }
+        at += width
+        continue
+      }
       switch (text[at], at + 1 < text.count ? text[at + 1] : 0, at + 2 < text.count ? text[at + 2] : 0) {
       case (0xc4, 0xb0, _), (0xc4, 0xb1, _):
         result.append(0x69)

@@ -128,11 +128,14 @@ import Testing
     let table: [(String, [String]?)] = [
       ("ab+c", ["bc@*"]),
       ("Jailbreak", ["jailbreak@0"]),
-      (#"ignore\s+previous-instructions"#, ["previous-instructions@7 "]),
-      (#"ignore\s+(?:all\s*){0,2}exfiltrate"#, ["exfiltrate@13   "]),
+      (#"ignore\s+previous-words"#, ["ignore previous-words@0"]),
+      (#"ignore\s+previous-instructions"#, ["ignore previous-instruct@0"]),
+      (#"\s+x\s*y"#, [" xy@0", " x y@0"]),
+      (#"ignore\s+(?:all\s*)?exfiltrate"#, ["ignore allexfiltrate@0", "ignore all exfiltrate@0", "ignore exfiltrate@0"]),
       (#"ignore\s+(?:all\s+)*exfiltrate"#, ["exfiltrate@*"]),
-      (#"run[\s,]+exfiltrate"#, ["exfiltrate@*"]),
-      (#"the\s{1,3}exfiltrate"#, ["exfiltrate@12"]),  // U+017F and U+212A are longer than the letters that they are
+      (#"run[\s,]+exfiltrate"#, [" exfiltrate@*", ",exfiltrate@*"]),
+      (#"the\s{1,3}exfiltrate"#, ["the exfiltrate@0"]),
+      (#"[^\n]{3}\s{1,3}exfiltrate"#, [" exfiltrate@12"]),
       ("(?:curl|wget) -x", ["curl -x@0", "wget -x@0"]),
       ("x?yz", ["yz@1"]),
       ("gr[ae]yhat", ["grayhat@0", "greyhat@0"]),
@@ -146,7 +149,10 @@ import Testing
       ("a|", nil),
       ("(?:foo){3}", ["foofoofoo@0"]),
     ]
-    for (pattern, expected) in table { #expect(try all(pattern) == expected, "\(pattern)") }
+    for (pattern, expected) in table {
+      let found = try all(pattern)
+      #expect(found == expected, "\(pattern): \(found ?? [])")
+    }
     #expect(try all("é", true) == ["é@0"])
     #expect(try all("é", false) == nil)
   }

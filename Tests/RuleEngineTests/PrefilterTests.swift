@@ -50,13 +50,17 @@ struct PlainPattern {
       "a\\Rb", "\\Xa", "(?x) a b # c", "\\Qa.b\\E", "a{,2}b", "(?|a|b)c", "(?(?=a)ab|b)", "(a(?R)?b)", "\\ca", "\\e|\\f|\\a", "[\\b]a", "[a-]b",
       "[]a]b",
       "[^]a]b", "(*UTF)é", "(*ANYCRLF)a.b", "(?#abc)bbb", "aaa|(?#x)b", "\\x{61}b", "\\x{e9}", "\\x{3b1}", "a\\Kbc", "abc\\K", "(?:)", "(?=abc)",
+      "a\\s+b", "a\\s*b\\s*c", "\\s\\sb", "a[\\s_]b", "a[\\s_]{1,3}b\\sc", "a\\nb", "a b", "a  b", "\\ta", "a\\u00a0b", "k\\s?s", "a(?:\\s+b)?\\s+c",
+      "\\s{2,}a$",
+      "(?:a|b)\\s+(?:b|c)\\s+", "[^\\n]{0,3}\\s+c", "a\\u3000+", "(?:a\\s)+b", "(?=a\\s)a", "a(?!\\s)", "\\x1c?a\\x0bb",
       "x*", "éa+|bca", "[é-ü]b|cab", "(?:é|abc)+", "é|ab.{0,3}ca", "[^\\x00-\\x7f]a|bcab",
       "(?=[\\s\\S]*ab)(?=[\\s\\S]*c)", "(?=[\\s\\S]*?(?<!a)b)", "(?s)(?=.*ab)(?=.*k)", "(?=[\\d\\D]*(a|b))(?=[\\w\\W]*\\1c)", "(?=[^]*\\bab)",
       "(?=[\\s\\S]*a)b", "(?=[\\s\\S]*?(a|b))(?=[\\s\\S]*?\\1\\1)", "(?=[\\s\\S]*a)", "(?=.*a)(?=.*b)", "(?=[\\s\\S]*a$)(?=[\\s\\S]*^b)",
     ]
     var random = Random(11)
     let atoms = [
-      "a", "b", "c", "k", "S", "ab", "bca", ".", "\\s", "\\w", "\\d", "[ab]", "[^a]", "[a-c]", "[kK]", "(ab|c)", "(?:a|bc|)", "(a)", "\\n", "^", "$",
+      "a", "b", "c", "k", "S", "ab", "bca", ".", "\\s", "\\s+", "\\s*", " ", "[\\s_]", "\\t", "\\w", "\\d", "[ab]", "[^a]", "[a-c]", "[kK]", "(ab|c)",
+      "(?:a|bc|)", "(a)", "\\n", "^", "$",
       "\\b", "(?=a)",
       "(?!b)", "\\x61", "\\x0a", "(?i)", "(?i:b)", "(?:abc|bcd)", "\\.",
     ]
@@ -82,7 +86,7 @@ struct PlainPattern {
       [0x61], [0x62], [0x63], [0x41], [0x42], [0x6b], [0x73], [0x53], [0x4b], [0x0a], [0x0d], [0x0b], [0x20], [0x09], [0], [0xff], [0xc3, 0xa9],
       [0xc3, 0x89],
       [0x31], [0x5f], [0x2e], [0x85], [0xe2, 0x84, 0xaa], [0xc5, 0xbf], [0xce, 0xb1], Array("abc".utf8), Array("bca".utf8),
-      Array("union select".utf8),
+      Array("union select".utf8), [0x20, 0x20], [0x1c], [0xc2, 0xa0], [0xc2, 0x85], [0xe2, 0x80, 0x83], [0xe3, 0x80, 0x80], Array("a \t\n b".utf8),
     ]
     var event = Event()
     var found = 0
@@ -114,7 +118,8 @@ struct PlainPattern {
       "é", "да",
     ]
     let quoted = words.map { $0.replacing("$(", with: "\\$\\(") }
-    let joints = ["\\s+", "\\s*", ".{0,9}", "[^\\n]*", " ", "['\"=]", "\\b", "(?:the\\s+)?"]
+    let joints = ["\\s+", "\\s+", "\\s", "\\s{1,3}", "[\\s_-]{1,2}", "\\n", "\\s*", ".{0,9}", "[^\\n]*", " ", "['\"=]", "\\b", "(?:the\\s+)?"]
+    let gaps = [" ", "  ", "", "\n", "\r\n", "\t", " \n\n ", "\u{a0}", "_", "'", "7", " the "]
     func alternatives() -> String {
       // More than two words' worth of bits now and then.
       let count = random.below(9) == 0 ? 12 : 1 + random.below(4)
@@ -138,7 +143,8 @@ struct PlainPattern {
     for n in 0..<300 {
       let text = (0..<random.below(n % 20 == 0 ? 300 : 12)).map { _ in
         let word = random.pick(words)
-        return (random.below(4) == 0 ? word.uppercased() : word) + random.pick([" ", "  ", "", "\n", "'", "7", " the "])
+        return (random.below(4) == 0 ? word.uppercased() : word)
+          + random.pick(gaps)
       }.joined()
       let bytes = Array(text.utf8)
       fill(&event, message: bytes)

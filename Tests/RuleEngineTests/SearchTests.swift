@@ -127,6 +127,10 @@ import Testing
     event.set(.toolArgs, Bytes("no thread"))
     #expect(engine.ids(event) == ["A", "D"])
     #expect(engine.counters.prefilterScans == 4)
+    // The same words elsewhere in memory, as an event has them whose fields were read one by one.
+    fill(&event, [("tool_args", "a needle"), ("user_input", "a needle"), ("agent_output", "a Needle")])
+    #expect(engine.ids(event) == ["B", "C", "D"])
+    #expect(engine.counters.prefilterScans == 6)
   }
 
   /// Patterns without a literal do not run where a byte that they need is missing.
