@@ -17,22 +17,28 @@ public enum ScanForm {
   @inline(__always)
   static func isASCIIBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte &- 0x09 < 5 || byte &- 0x1c < 4 }
 
+  /// Eight bytes of ASCII in which nothing is below U+0020, nor two spaces side by side: by byte, its high bit where it is a space; nil: others.
+  @inline(__always)
+  private static func plainBlanks(_ word: UInt64) -> UInt64? {
+    let low: UInt64 = 0x0101_0101_0101_0101
+    let high = low << 7
+    let controls = ~(word &+ low &* 0x60) & high
+    let blanks = ~(word &+ low &* 0x5f) & high
+    return word & high | controls | (blanks & blanks >> 8) == 0 ? blanks : nil
+  }
+  @inline(__always)
+  private static func word(_ base: UnsafeRawPointer, _ at: Int) -> UInt64 {
+    UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+  }
+
   /// Whether a text of ASCII may differ from its scan form: false is certain.
   @inline(__always)
   public static func mayDiffer(_ text: Bytes) -> Bool {
     guard let base = text.baseAddress else { return false }
-    let low: UInt64 = 0x0101_0101_0101_0101
-    let high = low << 7
-    // By byte, its high bit: below U+0020, and not above it (texts of ASCII have no high bit of their own).
-    @inline(__always) func differs(_ word: UInt64) -> Bool {
-      let controls = ~(word &+ low &* 0x60) & high
-      let blanks = ~(word &+ low &* 0x5f) & high
-      return controls | (blanks & blanks >> 8) != 0
-    }
     var at = 0
     // Seven pairs, so that each step's last byte is the next one's first.
     while at + 8 <= text.count {
-      if differs(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))) { return true }
+      if plainBlanks(word(base, at)) == nil { return true }
       at += 7
     }
     var last: UInt8 = 0x7f
@@ -52,7 +58,23 @@ public enum ScanForm {
     var isBehindBlank = false
     var hasLetters = false
     var at = 0
+    func part() {
+      guard at - count != shift else { return }
+      shift = at - count
+      shifts.append(ScanShift(place: UInt32(truncatingIfNeeded: count), origin: UInt32(truncatingIfNeeded: at)))
+    }
     while at < text.count {
+      if at + 8 <= text.count, let base = text.baseAddress {
+        let eight = word(base, at)
+        if let blanks = plainBlanks(eight), !isBehindBlank || blanks & 0x80 == 0 {
+          part()
+          UnsafeMutableRawPointer(out + count).storeBytes(of: eight.littleEndian, as: UInt64.self)
+          isBehindBlank = blanks >> 63 != 0
+          at += 8
+          count += 8
+          continue
+        }
+      }
       var byte = text[at]
       var length = 1
       if byte >= 0xc2, let other = other(text, at) {
@@ -71,16 +93,13 @@ public enum ScanForm {
       } else {
         isBehindBlank = false
       }
-      if at - count != shift {
-        shift = at - count
-        shifts.append(ScanShift(place: UInt32(truncatingIfNeeded: count), origin: UInt32(truncatingIfNeeded: at)))
-      }
+      part()
       out[count] = byte
       count += 1
       at += length
     }
     // Where a last run of white space ends.
-    if at - count != shift { shifts.append(ScanShift(place: UInt32(truncatingIfNeeded: count), origin: UInt32(truncatingIfNeeded: at))) }
+    part()
     return (count, hasLetters)
   }
 

@@ -605,9 +605,9 @@ final class EventTexts {
     let hits = search.text.pointee.hits
     for i in 0..<Int(search.code.pointee.literalCount) {
       let literal = table.literals[Int(search.code.pointee.firstLiteral) + i]
-      guard let mark = hits.pointee.mark(literal.literal) else { continue }
+      guard hits.pointee.mark(literal.literal) != nil else { continue }
       let before = longestBefore(literal, search.text) ?? search.text.pointee.count
-      var place = mark.newest
+      var place = hits.pointee.newestPlace(literal.literal)
       var window: (low: Int, high: Int)?
       while true {
         let at = place >= 0 ? hits.pointee.places[Int(place)].at : 0

@@ -8,15 +8,10 @@ import CLinux
 import Primitives
 import RegularExpressions
 
-/// A literal's occurrences in one text. Plain data.
+/// Where a literal's first and last occurrence in one text begin. Plain data.
 struct LiteralMark {
-  /// The scan that this is of.
-  var generation: UInt32 = 0
   var first: UInt32 = 0
-  /// Where the last one begins.
   var last: UInt32 = 0
-  /// The newest of its kept places, or -1.
-  var newest: Int32 = -1
 }
 
 /// One occurrence, kept where texts are long: a list from the last to the first.
@@ -27,13 +22,15 @@ struct LiteralPlace {
 
 /// What a scan fills. One for each text of an event, reused. Places are those of the text's scan form.
 struct LiteralHits {
-  let marks: UnsafeMutablePointer<LiteralMark>
+  /// By literal, where it was found.
+  private let marks: UnsafeMutablePointer<LiteralMark>
+  /// By literal, where it was found: the newest of its places, if they are kept.
+  private let newest: UnsafeMutablePointer<Int32>
   /// Literals that were found, in the order of their first place, of those that are listed.
   let found: UnsafeMutablePointer<Int32>
   /// Which bytes the text has: a bit for each of the 256. Then a word of ones, and then, by literal, whether it was found.
   let bits: UnsafeMutablePointer<UInt32>
   private(set) var foundCount = 0
-  private(set) var generation: UInt32 = 0
   private(set) var places: [LiteralPlace] = []
   /// Places were kept, and all of them.
   private(set) var hasPlaces = false
@@ -46,8 +43,10 @@ struct LiteralHits {
   init(literalCount: Int, placedCount: Int? = nil) {
     self.literalCount = literalCount
     self.placedCount = Int32(placedCount ?? literalCount)
-    marks = .allocate(capacity: max(1, literalCount))
-    marks.initialize(repeating: LiteralMark(), count: max(1, literalCount))
+    marks = .allocate(capacity: max(1, placedCount ?? literalCount))
+    marks.initialize(repeating: LiteralMark(), count: max(1, placedCount ?? literalCount))
+    newest = .allocate(capacity: max(1, placedCount ?? literalCount))
+    newest.initialize(repeating: -1, count: max(1, placedCount ?? literalCount))
     found = .allocate(capacity: max(1, literalCount))
     found.initialize(repeating: 0, count: max(1, literalCount))
     bits = .allocate(capacity: LiteralHits.words(literalCount))
@@ -55,6 +54,7 @@ struct LiteralHits {
   }
   func deallocate() {
     marks.deallocate()
+    newest.deallocate()
     found.deallocate()
     bits.deallocate()
   }
@@ -66,11 +66,6 @@ struct LiteralHits {
   /// `bytes`: those of the text as it is.
   mutating func begin(keepsPlaces: Bool, bytes: ByteMask = ByteMask()) {
     foundCount = 0
-    if generation == .max {
-      marks.update(repeating: LiteralMark(), count: max(1, literalCount))
-      generation = 0
-    }
-    generation += 1
     func put(_ word: UInt64, at place: Int) {
       bits[place] = UInt32(truncatingIfNeeded: word)
       bits[place + 1] = UInt32(truncatingIfNeeded: word >> 32)
@@ -106,9 +101,11 @@ struct LiteralHits {
   }
   @inline(__always)
   func mark(_ literal: Int32) -> LiteralMark? {
-    let mark = marks[Int(literal)]
-    return mark.generation == generation ? mark : nil
+    bits[Int(literal &>> 5 &+ LiteralHits.firstWord)] &>> UInt32(literal & 31) & 1 == 0 ? nil : marks[Int(literal)]
   }
+  /// The index of the last of the places of a literal that was found, which are kept.
+  @inline(__always)
+  func newestPlace(_ literal: Int32) -> Int32 { newest[Int(literal)] }
   @inline(__always)
   fileprivate mutating func add(_ literal: Int32, at place: Int, isListed: Bool) {
     let word = bits + Int(literal &>> 5 &+ LiteralHits.firstWord)
@@ -122,23 +119,22 @@ struct LiteralHits {
       }
     }
     if literal >= placedCount { return }
-    let mark = marks + Int(literal)
     let at = UInt32(truncatingIfNeeded: place)
     if isNew {
-      mark.pointee = LiteralMark(generation: generation, first: at, last: at, newest: -1)
+      marks[Int(literal)] = LiteralMark(first: at, last: at)
     } else {
       // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
-      mark.pointee.last = at
+      marks[Int(literal)].last = at
     }
-    if hasPlaces { keep(mark, at) }
+    if hasPlaces { keep(literal, at, isNew: isNew) }
   }
-  private mutating func keep(_ mark: UnsafeMutablePointer<LiteralMark>, _ at: UInt32) {
+  private mutating func keep(_ literal: Int32, _ at: UInt32, isNew: Bool) {
     guard places.count < Limits.literalPlaces else {
       hasPlaces = false
       return
     }
-    places.append(LiteralPlace(at: at, before: mark.pointee.newest))
-    mark.pointee.newest = Int32(places.count - 1)
+    places.append(LiteralPlace(at: at, before: isNew ? -1 : newest[Int(literal)]))
+    newest[Int(literal)] = Int32(places.count - 1)
   }
 }
 
@@ -148,19 +144,31 @@ final class LiteralScanner {
 
   /// One literal under its gram. Plain data.
   private struct Entry {
-    /// Eight bytes of the literal; of a shorter one its first four and its last four; of two or three bytes these.
+    /// The literal's last eight bytes; of a shorter one its first four and its last four; of two or three bytes these.
     var word: UInt64
+    /// Its first eight, if it is longer than eight: all of it where it is no longer than both.
+    var first: UInt64
     var literal: Int32
     /// Where the literal's bytes begin in `bytes`.
     var bytesAt: Int32
     /// Where the others of the same bucket begin, or -1; they stand one after the other.
     var more: Int32
-    /// Where in the literal the gram and the word are.
+    /// Where in the literal the gram is.
     var gramAt: UInt8
-    var wordAt: UInt8
     var length: UInt8
-    var isLast: Bool
-    var isListed: Bool
+    private var flags: UInt8
+    var isLast: Bool { flags & 1 != 0 }
+    var isListed: Bool { flags & 2 != 0 }
+    init(word: UInt64, first: UInt64, literal: Int32, bytesAt: Int32, more: Int32, gramAt: UInt8, length: UInt8, isLast: Bool, isListed: Bool) {
+      self.word = word
+      self.first = first
+      self.literal = literal
+      self.bytesAt = bytesAt
+      self.more = more
+      self.gramAt = gramAt
+      self.length = length
+      flags = (isLast ? 1 : 0) | (isListed ? 2 : 0)
+    }
   }
   /// Which grams of one width there are: a bit for each hash. The n-th bit that is set stands for the n-th of the index's entries.
   private struct GramIndex {
@@ -287,10 +295,9 @@ final class LiteralScanner {
       for n in start..<end {
         let index = order[n]
         let literal = literals[index]
-        let wordAt = literal.count < 8 ? 0 : min(filed[index].at, literal.count - 8)
         var word: UInt64 = 0
         if literal.count >= 8 {
-          word = LiteralScanner.word(bytes + Int(offsets[index]) + wordAt)
+          word = LiteralScanner.word(bytes + (Int(offsets[index]) + literal.count - 8))
         } else if literal.count >= 4 {
           word = LiteralScanner.ends(bytes + Int(offsets[index]), literal.count)
         } else {
@@ -298,8 +305,9 @@ final class LiteralScanner {
         }
         (entries + (n == start ? bucket : next)).initialize(
           to: Entry(
-            word: word, literal: Int32(index), bytesAt: offsets[index], more: n == start && end - start > 1 ? Int32(next) : -1,
-            gramAt: UInt8(filed[index].at), wordAt: UInt8(wordAt), length: UInt8(literal.count), isLast: n + 1 == end,
+            word: word, first: literal.count > 8 ? LiteralScanner.word(bytes + Int(offsets[index])) : 0, literal: Int32(index),
+            bytesAt: offsets[index], more: n == start && end - start > 1 ? Int32(next) : -1,
+            gramAt: UInt8(filed[index].at), length: UInt8(literal.count), isLast: n + 1 == end,
             isListed: listed.isEmpty || listed[index]))
         if n > start { next += 1 }
       }
@@ -524,8 +532,9 @@ final class LiteralScanner {
       let length = Int(entry.pointee.length)
       if start >= 0, start &+ length <= count {
         if length >= 8 {
-          if LiteralScanner.folded(LiteralScanner.word(base + start + Int(entry.pointee.wordAt))) == entry.pointee.word,
-            length == 8 || isEqual(base + start, bytes + Int(entry.pointee.bytesAt), length)
+          if LiteralScanner.folded(LiteralScanner.word(base + (start &+ length &- 8))) == entry.pointee.word,
+            length == 8 || LiteralScanner.folded(LiteralScanner.word(base + start)) == entry.pointee.first,
+            length <= 16 || isEqual(base + start, bytes + Int(entry.pointee.bytesAt), length)
           {
             hits.pointee.add(entry.pointee.literal, at: start, isListed: entry.pointee.isListed)
           }

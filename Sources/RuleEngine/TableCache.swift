@@ -5,7 +5,7 @@
 import Primitives
 
 enum TableCache {
-  private static let magic: StaticString = "PGTABL04"
+  private static let magic: StaticString = "PGTABL05"
   private static let headBytes = 40
 
   /// Of the patterns that tables are made from.

@@ -17,7 +17,7 @@ import Testing
     return (0..<scanner.literalCount).map { literal in
       guard let mark = hits.pointee.mark(Int32(literal)) else { return [] }
       var found: [Int] = []
-      var place = mark.newest
+      var place = hits.pointee.newestPlace(Int32(literal))
       while place >= 0 {
         found.append(Int(hits.pointee.places[Int(place)].at))
         place = hits.pointee.places[Int(place)].before
