@@ -131,7 +131,8 @@ public struct ClassSet: Equatable, Sendable {
   /// Of `Baseline.judge`, where it came from one; else 0.
   var judgement: UInt64 = 0
   var isEmpty: Bool { pairs | rates == 0 && measures.isEmpty }
-  init(_ pairs: [PairClass] = [], _ rates: [RateClass] = [], _ measures: MeasureSet = []) {
+  init() {}
+  init(_ pairs: [PairClass], _ rates: [RateClass] = [], _ measures: MeasureSet = []) {
     self.measures = measures
     for row in pairs { self.pairs |= 1 << UInt32(row.rawValue) }
     for row in rates { self.rates |= 1 << UInt32(row.rawValue) }

@@ -597,11 +597,12 @@ public struct Detector: ~Copyable {
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
   ) -> Decision {
+    let source = ruleSet.rules[match.rule]
     var decision = Decision(
       id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
       severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
       terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount,
-      observed: ruleSet.rules[match.rule].observed(match.observed), threshold: ruleSet.rules[match.rule].threshold(match.threshold),
+      observed: source.observed(match.observed), threshold: source.threshold(match.threshold),
       firstTime: incident.firstTime, lastTime: incident.lastTime,
       summary: profiles[rule].summary.text(match, event) { clipped($0) },
       evidence: match.evidence.map {
@@ -614,7 +615,7 @@ public struct Detector: ~Copyable {
     if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }
     let agent = match.group.first { $0.field == .known(.agentID) }?.value ?? event.text(.agentID)?.slice(0, Limits.subjectBytes + 4).string
     decision.agent = agent.map { clipped($0) } ?? ""
-    decision.selectors = match.selectors(of: ruleSet.rules[rule])
+    decision.selectors = match.selectors(of: source)
     noteAgent(&decision, rule, event, match)
     return decision
   }
