@@ -67,12 +67,17 @@ public struct Baseline: ~Copyable {
   public private(set) var untoldFindings: UInt64 = 0
   private var subjectText: [UInt8] = []
   private var objectText: [UInt8] = []
+  private var joinedText: [UInt8] = []
+  /// By class: the names that the event judged last has, and the number of that judgement.
+  private var judgedKeys = [PairKeys?](repeating: nil, count: PairClass.allCases.count)
+  private var judgement: UInt64 = 0
 
   public init() {}
 
   /// Names the state: 32 lower-case hexadecimal digits.
   public var hash: String {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(64)
     chain.append(to: &bytes)
     bytes.append(decimal: Int64(clamping: learnedEvents))
     bytes.append(isFrozen ? 0x66 : 0x6c)
@@ -82,7 +87,7 @@ public struct Baseline: ~Copyable {
   // MARK: Judging
 
   private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + Measures.fields
-  private static let fieldSet: FieldSet = {
+  private let fieldSet: FieldSet = {
     var set = FieldSet()
     for field in fields { set.insert(field) }
     return set
@@ -92,14 +97,20 @@ public struct Baseline: ~Copyable {
   @discardableResult
   public mutating func judge(_ event: inout Event) -> ClassSet {
     var claimed = event.presence
-    claimed.formIntersection(Baseline.fieldSet)
+    claimed.formIntersection(fieldSet)
     if claimed != FieldSet() { for field in Baseline.fields { event.remove(field) } }
-    let classes = ClassSet(of: event)
+    var classes = ClassSet(of: event)
     // How much a service says is only judged when the hour is over.
     guard classes.isMoreThanCounted else { return classes }
     let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
+    if classes.pairs != 0 {
+      judgement &+= 1
+      classes.judgement = judgement
+    }
     for row in classes.pairRows {
-      guard let keys = keys(row, event) else { continue }
+      let known = keys(row, event)
+      judgedKeys[Int(row.rawValue)] = known
+      guard let keys = known else { continue }
       event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
     }
     for row in classes.rateRows where row != .events {
@@ -119,7 +130,14 @@ public struct Baseline: ~Copyable {
     subjectText.removeAll(keepingCapacity: true)
     objectText.removeAll(keepingCapacity: true)
     guard row.write(event, subject: &subjectText, object: &objectText), !subjectText.isEmpty, !objectText.isEmpty else { return nil }
-    return PairKeys(row, subject: subjectText, object: objectText)
+    return PairKeys(row, subject: subjectText, object: objectText, joined: &joinedText)
+  }
+  /// For people: as it waits.
+  private static func label(_ row: PairClass, _ event: borrowing Event) -> [UInt8] {
+    var subject: [UInt8] = []
+    var object: [UInt8] = []
+    _ = row.write(event, subject: &subject, object: &object)
+    return subject + [0x20] + object
   }
   /// Where the profile lies that the event is about; -1: there is none. nil: the event is about none.
   private mutating func place(_ row: RateClass, _ event: borrowing Event) -> (key: Fingerprint, slot: Int32)? {
@@ -153,6 +171,10 @@ public struct Baseline: ~Copyable {
   }
 
   // MARK: Time
+
+  /// Whether there is one to be ended.
+  @inline(__always)
+  public func endsHour(at time: EventTime) -> Bool { floorDivide(time.nanoseconds, nanosecondsPerHour) > hour }
 
   /// Ends the hours that lie before `time`. What shows then, in the order in which profiles were touched.
   public mutating func advance(to time: EventTime) -> [BaselineFinding] {
@@ -191,7 +213,7 @@ public struct Baseline: ~Copyable {
 
   // MARK: Learning
 
-  /// Takes up the event, of which `judge` said `classes`, at its place on the time line. Not clean: a rule spoke of it, or its subject has an
+  /// Takes up the event, of which `judge` said `classes` (its names are those that it had then), at its place on the time line. Not clean: a rule spoke of it, or its subject has an
   /// open incident.
   public mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isClean: Bool) {
     if time > newest { newest = time }
@@ -204,9 +226,9 @@ public struct Baseline: ~Copyable {
     if !classes.measures.isEmpty { measures.learn(event, classes.measures, day: floorDivide(now, 24), isClean: isClean) }
     guard classes.pairs != 0 else { return }
     for row in classes.pairRows {
-      guard let keys = keys(row, event) else { continue }
-      let (subject, object) = (subjectText, objectText)
-      let isNew = sets.learn(row, keys, hour: now, isClean: isClean) { subject + [0x20] + object }
+      let isJudged = classes.judgement != 0 && classes.judgement == judgement
+      guard let keys = isJudged ? judgedKeys[Int(row.rawValue)] : keys(row, event) else { continue }
+      let isNew = sets.learn(row, keys, hour: now, isClean: isClean) { Baseline.label(row, event) }
       if isNew { link { $0.put(keys.pair) } }
     }
   }
@@ -316,12 +338,12 @@ public struct Baseline: ~Copyable {
     guard isEarlier || bytes.starts(with: Baseline.magic), bytes.count >= Baseline.magic.count + 16 else {
       throw BaselineSnapshotError(description: "this is no baseline of a kind that this version knows")
     }
-    let body = Array(bytes.dropLast(16))
-    var tail = SnapshotReader(Array(bytes.suffix(16)), from: 0)
-    guard try tail.fingerprint() == body.withUnsafeBytes({ Fingerprint(of: $0) }) else {
+    let end = bytes.count - 16
+    var tail = SnapshotReader(bytes, from: end)
+    guard try tail.fingerprint() == bytes.withUnsafeBytes({ Fingerprint(of: Bytes($0).upTo(end)) }) else {
       throw BaselineSnapshotError(description: "the baseline's snapshot is damaged")
     }
-    var reader = SnapshotReader(body, from: Baseline.magic.count)
+    var reader = SnapshotReader(bytes, from: Baseline.magic.count, to: end)
     hour = try reader.signed()
     newest = EventTime(nanoseconds: try reader.signed())
     isFrozen = try reader.flag()
@@ -404,14 +426,18 @@ public struct HourSummary: Hashable, Sendable {
 struct PairKeys {
   var subject: Fingerprint
   var pair: Fingerprint
-  init(_ row: PairClass, subject text: [UInt8], object: [UInt8]) {
+  init(_ row: PairClass, subject: [UInt8], object: [UInt8]) {
+    var joined: [UInt8] = []
+    self.init(row, subject: subject, object: object, joined: &joined)
+  }
+  /// `joined` is working memory.
+  init(_ row: PairClass, subject text: [UInt8], object: [UInt8], joined: inout [UInt8]) {
     let key: (UInt64, UInt64) = (0x7061_6972, UInt64(row.rawValue))
     subject = text.withUnsafeBytes { Fingerprint(of: $0, key: key) }
     // A text cannot hold what would make it the head of another: its own fingerprint stands before the second half.
-    var joined: [UInt8] = []
-    joined.reserveCapacity(32 + object.count)
+    joined.removeAll(keepingCapacity: true)
     subject.append(to: &joined)
-    joined += object
+    joined.append(contentsOf: object)
     pair = joined.withUnsafeBytes { Fingerprint(of: $0, key: key) }
   }
 }

@@ -128,8 +128,11 @@ public struct ClassSet: Equatable, Sendable {
   var pairs: UInt32 = 0
   var rates: UInt32 = 0
   var measures = MeasureSet()
+  /// Of `Baseline.judge`, where it came from one; else 0.
+  var judgement: UInt64 = 0
   var isEmpty: Bool { pairs | rates == 0 && measures.isEmpty }
-  init(_ pairs: [PairClass] = [], _ rates: [RateClass] = [], _ measures: MeasureSet = []) {
+  init() {}
+  init(_ pairs: [PairClass], _ rates: [RateClass] = [], _ measures: MeasureSet = []) {
     self.measures = measures
     for row in pairs { self.pairs |= 1 << UInt32(row.rawValue) }
     for row in rates { self.rates |= 1 << UInt32(row.rawValue) }
@@ -150,29 +153,37 @@ public struct ClassSet: Equatable, Sendable {
     ("ssh-listening", false, ClassSet([.listener])),
     ("process-listening", false, ClassSet([.listener])),
   ]
-  private static let everything = ClassSet([], [.events])
-  private static let parents = ClassSet([.processParent])
-  private static let attempts = ClassSet([], [.attempts], .triedUsers)
-  private static let responses = ClassSet([], [], .responses)
-  private static let ports = ClassSet([.processPort])
-  private static let tls = ClassSet([.processTLS])
+  /// By length and first letter, as bits: nearly all actions are none of them.
+  private static let shapes = byAction.reduce(0 as UInt64) { $0 | shape(Bytes($1.action)) }
+  @inline(__always)
+  private static func shape(_ action: Bytes) -> UInt64 { action.isEmpty ? 0 : 1 << UInt64((action.count &* 5 &+ Int(action[0])) & 63) }
+
+  @inline(__always)
+  private mutating func insert(_ row: PairClass) { pairs |= 1 << UInt32(row.rawValue) }
+  @inline(__always)
+  private mutating func insert(_ row: RateClass) { rates |= 1 << UInt32(row.rawValue) }
 
   public init(of event: borrowing Event) {
-    self = event.has(.eventProvider) ? ClassSet.everything : ClassSet()
-    if let action = event.text(.eventAction), let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
+    self.init()
+    if event.has(.eventProvider) { insert(.events) }
+    if let action = event.text(.eventAction), ClassSet.shape(action) & ClassSet.shapes != 0,
+      let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
       !row.needsSuccess || event.text(.eventOutcome)?.equals("success") == true
     {
       formUnion(row.rows)
     }
-    if event.has(.attemptCount) { formUnion(ClassSet.attempts) }
-    if event.has(.processParentExecutable) || event.has(.processParentName) { formUnion(ClassSet.parents) }
+    if event.has(.attemptCount) {
+      insert(.attempts)
+      measures.insert(.triedUsers)
+    }
+    if event.has(.processParentExecutable) || event.has(.processParentName) { insert(.processParent) }
     if event.has(.httpResponseBodyBytes), (event.integer(.httpResponseBodyBytes) ?? 0) >= Limits.baselineResponseBytes {
-      formUnion(ClassSet.responses)
+      measures.insert(.responses)
     }
     // Not by `process.name`: that may be who wrote the line.
     if event.has(.processExecutable) {
-      if event.has(.destinationPort), event.has(.destinationIP), pairs & 1 << UInt32(PairClass.listener.rawValue) == 0 { formUnion(ClassSet.ports) }
-      if event.has(.tlsClientJA4) { formUnion(ClassSet.tls) }
+      if event.has(.destinationPort), event.has(.destinationIP), pairs & 1 << UInt32(PairClass.listener.rawValue) == 0 { insert(.processPort) }
+      if event.has(.tlsClientJA4) { insert(.processTLS) }
     }
     // A port that did not answer is no service.
     if event.has(.flowState), let state = event.text(.flowState), !ClassSet.answered.contains(where: { state.equals($0) }) {

@@ -6,7 +6,7 @@
 // Learning is capped: at most `newPerDay` pairs each day enter the set once it is learned. The rest, and what was not clean, waits in the
 // pending list, which people see; what waits for a cap enters when it comes again on another day that has room.
 // What was not clean and came in within `baselineRecentDays` before is taken back.
-// Parameters: `Limits.baseline...`. Memory: about 90 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
+// Parameters: `Limits.baseline...`. Memory: about 50 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
 // forgotten and counted, and would be new again. Error: two pairs are confused with probability 2^-128 (SipHash-2-4-128; the key is fixed,
 // so that snapshots mean the same on every machine). Exact otherwise.
 import Primitives
@@ -112,19 +112,20 @@ struct FirstSeenSet: ~Copyable {
 
   func judge(subject: Fingerprint, pair: Fingerprint, day: Int64) -> Novelty {
     guard state.isLearned else { return .learning }
-    guard isKnown(subject, day) else { return .newSubject }
-    guard isKnown(pair, day), let first = days(of: pair)?.first else { return .new }
-    return day - first < Limits.baselineRecentDays ? .recent : .known
+    guard known(subject, day) != nil else { return .newSubject }
+    guard let entry = known(pair, day) else { return .new }
+    return day - Int64(entry.firstDay) < Limits.baselineRecentDays ? .recent : .known
   }
-  private func isKnown(_ key: Fingerprint, _ day: Int64) -> Bool {
-    guard let entry = entries.peek(key) else { return false }
-    return day - Int64(entry.lastDay) <= Limits.baselineMemoryDays
+  /// nil: it is not, or was forgotten for its age.
+  private func known(_ key: Fingerprint, _ day: Int64) -> Entry? {
+    guard let entry = entries.peek(key), day - Int64(entry.lastDay) <= Limits.baselineMemoryDays else { return nil }
+    return entry
   }
 
   /// Takes up one observation. `label` is asked for only where the pair has to wait. Returns whether a pair entered the set.
   mutating func learn(subject: Fingerprint, pair: Fingerprint, hour: Int64, isClean: Bool, label: () -> [UInt8]) -> Bool {
     let day = floorDivide(hour, 24)
-    let known = isKnown(subject, day) && isKnown(pair, day)
+    let known = known(subject, day) != nil && known(pair, day) != nil
     guard isClean else {
       // What is known already is neither confirmed nor kept alive by it; what came in only lately, before any rule spoke of it, is taken back:
       // a contact that is flagged at its twelfth time was clean at its first.
@@ -281,7 +282,7 @@ struct FirstSeenSet: ~Copyable {
     newToday = try reader.signed(in: amount)
     droppedPending = try reader.unsigned()
     let count = try reader.count(atMost: capacity)
-    var table = SnapshotReader(try reader.text(atMost: capacity * 32), from: 0)
+    var table = try reader.part(atMost: capacity * 32)
     let days = Int64(Int32.min)...Int64(Int32.max)
     entries.reserve(count)
     for number in 0..<count {

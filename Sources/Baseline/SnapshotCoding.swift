@@ -35,18 +35,21 @@ struct SnapshotWriter {
 
 struct SnapshotReader {
   private let bytes: [UInt8]
-  private var at = 0
-  init(_ bytes: [UInt8], from start: Int) {
+  private var at: Int
+  private let end: Int
+  /// Of the bytes in `[start, end)`, which are some.
+  init(_ bytes: [UInt8], from start: Int, to end: Int = .max) {
     self.bytes = bytes
-    at = start
+    self.end = min(end, bytes.count)
+    at = max(0, min(start, self.end))
   }
-  var isAtEnd: Bool { at == bytes.count }
+  var isAtEnd: Bool { at == end }
   func fail(_ what: String) -> BaselineSnapshotError { BaselineSnapshotError(description: "\(what) at byte \(at) of the baseline's snapshot") }
 
   @inline(__always)
   mutating func unsigned() throws(BaselineSnapshotError) -> UInt64 {
     // Most are small.
-    if at < bytes.count, bytes[at] < 0x80 {
+    if at < end, bytes[at] < 0x80 {
       defer { at += 1 }
       return UInt64(bytes[at])
     }
@@ -56,7 +59,7 @@ struct SnapshotReader {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while true {
-      guard at < bytes.count else { throw fail("a number is cut off") }
+      guard at < end else { throw fail("a number is cut off") }
       let byte = bytes[at]
       // One number has one spelling: no tenth byte above 1, no last byte of zero.
       guard shift < 63 || byte <= 1, shift == 0 || byte != 0 else { throw fail("a number is not in its shortest form") }
@@ -87,17 +90,22 @@ struct SnapshotReader {
     return Int(value)
   }
   mutating func text(atMost limit: Int) throws(BaselineSnapshotError) -> [UInt8] {
+    let part = try part(atMost: limit)
+    return Array(bytes[part.at..<part.end])
+  }
+  /// A text that is read as a snapshot is.
+  mutating func part(atMost limit: Int) throws(BaselineSnapshotError) -> SnapshotReader {
     let count = try count(atMost: limit)
-    guard count <= bytes.count - at else { throw fail("a text is cut off") }
+    guard count <= end - at else { throw fail("a text is cut off") }
     defer { at += count }
-    return Array(bytes[at..<at + count])
+    return SnapshotReader(bytes, from: at, to: at + count)
   }
   mutating func address() throws(BaselineSnapshotError) -> IPAddress {
     let halves = try fingerprint()
     return IPAddress(v6High: halves.high, low: halves.low)
   }
   mutating func fingerprint() throws(BaselineSnapshotError) -> Fingerprint {
-    guard bytes.count - at >= 16 else { throw fail("a fingerprint is cut off") }
+    guard end - at >= 16 else { throw fail("a fingerprint is cut off") }
     let (high, low) = bytes.withUnsafeBytes {
       ($0.loadUnaligned(fromByteOffset: at, as: UInt64.self), $0.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
     }

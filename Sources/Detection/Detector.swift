@@ -95,8 +95,10 @@ public struct Detector: ~Copyable {
   private var matches: [RuleMatch] = []
   /// Whether a signal was ever about a user.
   private var accusesUsers = false
-  /// The address whose key was asked for last: matches of one event, and of one attack, share it.
-  private var lastSource: (address: IPAddress, key: Fingerprint)?
+  /// By rule: what such a rule speaks of is no ordinary event. It is never learned, whether or not its match became a record.
+  private let isAccusing: [Bool]
+  private var sourceKeys = SourceKeys()
+  private var keyText: [UInt8] = []
   /// By thousandths: the reason that depends on nothing but the confidence.
   private var confidenceReasons = [String](repeating: "", count: 1001)
   private var network: NetworkDetectors
@@ -113,6 +115,7 @@ public struct Detector: ~Copyable {
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
     network = NetworkDetectors(configuration.network)
     profiles = ruleSet.rules.map { RuleProfile($0, configuration.confidence) }
+    isAccusing = ruleSet.rules.map { !$0.isExculpatory && $0.severity > .informational }
     activeProfiles = ruleSet.profileBits
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
@@ -202,10 +205,10 @@ public struct Detector: ~Copyable {
     let isLearning = classes != nil && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
     // A stamp that lies far ahead, and may be wrong, must not end hours: it is learned where its source's clock is.
     let settled = isLearning ? clock.newest(source: event.origin.source) : reading.time
-    if isLearning { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
+    if isLearning, baseline.endsHour(at: settled) { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
     engine.evaluate(
       event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
-    var isFlagged = isLearning && matches.contains { isAccusing(rule: $0.rule) }
+    var isFlagged = isLearning && isAccused
     let isFound = reading.feedsWindows && NetworkDetectors.concerns(event) && finds(event, at: reading.time)
     if !matches.isEmpty || isFound || reading.anomaly != nil {
       concludeMatches(of: event, at: reading.time, isUnconfirmed: reading.isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
@@ -244,8 +247,13 @@ public struct Detector: ~Copyable {
 
   // MARK: Baseline
 
-  /// What such a rule speaks of is no ordinary event: it is never learned, whether or not its match became a record.
-  private func isAccusing(rule: Int) -> Bool { !profiles[rule].isExculpatory && profiles[rule].severity > .informational }
+  /// One of the matches is of a rule that accuses somebody.
+  private var isAccused: Bool {
+    @inline(__always) get {
+      for i in matches.indices where isAccusing[matches[i].rule] { return true }
+      return false
+    }
+  }
 
   private mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isFlagged: Bool) {
     // For the mere number of a service's lines the subject is not worth looking up.
@@ -254,14 +262,25 @@ public struct Detector: ~Copyable {
   }
   /// Whether a rule has accused the event's source or user lately.
   private mutating func isUnderSuspicion(_ event: borrowing Event, at time: EventTime) -> Bool {
-    if let address = event.address(.sourceIP), isSuspect(sourceKey(address), at: time) { return true }
-    guard let user = event.text(.userName) else { return false }
-    guard accusesUsers else { return false }
-    return isSuspect(Detector.key(label: "user") { $0.append(clipped(user.slice(0, Limits.subjectBytes + 4).string)) }, at: time)
+    if let address = event.address(.sourceIP), isSuspect(sourceKeys.key(of: address), at: time) { return true }
+    guard accusesUsers, let user = event.text(.userName) else { return false }
+    return isSuspect(userKey(user), at: time)
   }
-  private func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
-    guard let entries = subjects.peek(subject)?.entries else { return false }
-    return entries.contains { isAccusing(rule: Int($0.rule)) && time - $0.lastTime <= configuration.incidentWindow }
+  private mutating func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
+    guard let accusedAt = subjects.modify(subject, { $0.accusedAt }), let accusedAt else { return false }
+    return time - accusedAt <= configuration.incidentWindow
+  }
+  /// The same as of a subject that is the user.
+  private mutating func userKey(_ user: Bytes) -> Fingerprint {
+    keyText.removeAll(keepingCapacity: true)
+    Detector.begin(&keyText, label: "user")
+    // What is plain and short stands in a subject as it is.
+    if user.count <= Limits.subjectBytes, user.allSatisfy({ $0 < 0x80 }) {
+      keyText.append(user)
+    } else {
+      keyText.append(clipped(user.slice(0, Limits.subjectBytes + 4).string))
+    }
+    return keyText.withUnsafeBytes { Fingerprint(of: $0) }
   }
 
   /// What shows when an hour is over is an event of its own, so that rules can speak of it.
@@ -304,7 +323,7 @@ public struct Detector: ~Copyable {
     derived.trust = event.trust
     fill(&derived)
     engine.evaluate(derived, at: time, feedsWindows: true, isUnconfirmed: isUnconfirmed, withDetails: false, into: &matches)
-    let isFlagged = matches.contains { isAccusing(rule: $0.rule) }
+    let isFlagged = isAccused
     concludeMatches(of: derived, at: time, isUnconfirmed: isUnconfirmed, isWarmUp: isWarmUp, into: &decisions)
     swap(&derived, &derivedEvent)
     return isFlagged
@@ -328,11 +347,12 @@ public struct Detector: ~Copyable {
     matchIndex: Int, rule: Int, _ event: borrowing Event, at time: EventTime, isUnconfirmed: Bool, isWarmUp: Bool,
     into decisions: inout [Decision]
   ) {
-    let (subjectKey, groupSubject) = subjectKey(of: matches[matchIndex], event)
+    let (subjectKey, groupSubject) = subjectKey(matchIndex: matchIndex, event)
     let trust = matches[matchIndex].trust
     if groupSubject?.source == nil, groupSubject?.user != nil { accusesUsers = true }
     let (signalCount, isNewSignal, dropped) = subjects.update(subjectKey, make: { SubjectSignals() }) { signals in
-      let noted = signals.note(rule: Int32(rule), isAttested: trust == .attested, at: time, isUnconfirmed: isUnconfirmed)
+      let noted = signals.note(
+        rule: Int32(rule), isAccusing: isAccusing[rule], isAttested: trust == .attested, at: time, isUnconfirmed: isUnconfirmed)
       return (signals.entries.count, noted.isNew, noted.dropped)
     }
     if dropped { counters.forgottenSignals &+= 1 }
@@ -397,30 +417,25 @@ public struct Detector: ~Copyable {
   private static let subjectFields: [Field] = [.sourceIP, .userName, .userTargetName, .sessionID, .hostName]
 
   /// The key, and the subject where it had to be made for that.
-  private mutating func subjectKey(of match: RuleMatch, _ event: borrowing Event) -> (key: Fingerprint, subject: Subject?) {
-    if match.group.isEmpty, let address = Detector.subjectAddress(of: event) { return (sourceKey(address), nil) }
-    let subject = subject(of: match, event)
+  private mutating func subjectKey(matchIndex: Int, _ event: borrowing Event) -> (key: Fingerprint, subject: Subject?) {
+    if matches[matchIndex].group.isEmpty, let address = Detector.subjectAddress(of: event) { return (sourceKeys.key(of: address), nil) }
+    let subject = subject(of: matches[matchIndex], event)
     return (Detector.key(of: subject), subject)
-  }
-  private mutating func sourceKey(_ address: IPAddress) -> Fingerprint {
-    if let lastSource, lastSource.address == address { return lastSource.key }
-    let key = Detector.key(label: "source") { address.append(to: &$0) }
-    lastSource = (address, key)
-    return key
   }
   static func key(of subject: Subject) -> Fingerprint {
     let (kind, label): (StaticString, String) =
       subject.source.map { ("source", $0) } ?? subject.user.map { ("user", $0) } ?? subject.session.map { ("session", $0) }
       ?? ("host", subject.host ?? "")
-    return key(label: kind) { $0.append(label) }
-  }
-  private static func key(label: StaticString, _ write: (inout [UInt8]) -> Void) -> Fingerprint {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(64)
+    begin(&bytes, label: kind)
+    bytes.append(label)
+    return bytes.withUnsafeBytes { Fingerprint(of: $0) }
+  }
+  /// Of the text whose fingerprint is the key.
+  static func begin(_ bytes: inout [UInt8], label: StaticString) {
     bytes.append(label)
     bytes.append(0)
-    write(&bytes)
-    return bytes.withUnsafeBytes { Fingerprint(of: $0) }
   }
 
   /// Behavioural and correlation matches are about their group; pattern matches about the event's own subject. Where a group has
@@ -582,11 +597,12 @@ public struct Detector: ~Copyable {
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
   ) -> Decision {
+    let source = ruleSet.rules[match.rule]
     var decision = Decision(
       id: incident.id, revision: incident.revision, time: time, subject: subject, ruleID: profiles[rule].id, ruleTitle: profiles[rule].title,
       severity: profiles[rule].severity, category: profiles[rule].category, techniques: profiles[rule].techniques, confidence: confidence,
       terms: terms, trust: match.trust, action: action, actionReason: reason, matchCount: incident.matchCount,
-      observed: ruleSet.rules[match.rule].observed(match.observed), threshold: ruleSet.rules[match.rule].threshold(match.threshold),
+      observed: source.observed(match.observed), threshold: source.threshold(match.threshold),
       firstTime: incident.firstTime, lastTime: incident.lastTime,
       summary: profiles[rule].summary.text(match, event) { clipped($0) },
       evidence: match.evidence.map {
@@ -599,7 +615,7 @@ public struct Detector: ~Copyable {
     if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }
     let agent = match.group.first { $0.field == .known(.agentID) }?.value ?? event.text(.agentID)?.slice(0, Limits.subjectBytes + 4).string
     decision.agent = agent.map { clipped($0) } ?? ""
-    decision.selectors = match.selectors(of: ruleSet.rules[rule])
+    decision.selectors = match.selectors(of: source)
     noteAgent(&decision, rule, event, match)
     return decision
   }

@@ -49,7 +49,9 @@ public struct Incident: Sendable {
 }
 
 /// Names one (rule, subject) pair.
-struct IncidentKey: Hashable, Sendable {
+struct IncidentKey: TableKey {
   var rule: Int32
   var subject: Fingerprint
+  @inline(__always)
+  var tableWords: (UInt64, UInt64) { (subject.high ^ UInt64(bitPattern: Int64(rule)) &* 0x9e37_79b9_7f4a_7c15, subject.low) }
 }

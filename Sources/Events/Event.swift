@@ -85,6 +85,8 @@ public struct Event: ~Copyable {
   private static let markSeed = UInt64.random(in: 0 ... .max)
   @usableFromInline let slots: UnsafeMutablePointer<Slot>
   @usableFromInline let memory: UnsafeMutableRawPointer
+  /// The raw line's fingerprint, once somebody wanted it: several do. In memory of its own, as who asks may only read.
+  private let lineMark: UnsafeMutablePointer<Fingerprint?>
   private var used = 0
   @usableFromInline var rawCount = 0
   @usableFromInline static var capacity: Int { Limits.lineBytes + Limits.derivedBytes }
@@ -114,8 +116,11 @@ public struct Event: ~Copyable {
     slots = .allocate(capacity: Field.allCases.count)
     slots.initialize(repeating: Slot(kind: .integer, a: 0, b: 0), count: Field.allCases.count)
     memory = .allocate(byteCount: Event.capacity, alignment: 16)
+    lineMark = .allocate(capacity: 1)
+    lineMark.initialize(to: nil)
   }
   deinit {
+    lineMark.deallocate()
     slots.deallocate()
     memory.deallocate()
     for block in overflow { block.deallocate() }
@@ -136,6 +141,7 @@ public struct Event: ~Copyable {
   /// Forgets everything.
   public mutating func reset() {
     present = FieldSet()
+    lineMark.pointee = nil
     if !extras.isEmpty { extras.removeAll(keepingCapacity: true) }
     if !extraMarks.isEmpty { extraMarks = [] }
     if !evidence.isEmpty { evidence.removeAll(keepingCapacity: true) }
@@ -162,7 +168,13 @@ public struct Event: ~Copyable {
   /// The raw line as it was read.
   @inlinable public var raw: Bytes { Bytes(start: memory, count: rawCount) }
   /// A reference to this event's own line.
-  public var reference: EvidenceReference { EvidenceReference(origin: origin, time: time, fingerprint: Fingerprint(of: raw)) }
+  public var reference: EvidenceReference { EvidenceReference(origin: origin, time: time, fingerprint: lineFingerprint) }
+  private var lineFingerprint: Fingerprint {
+    if let known = lineMark.pointee { return known }
+    let mark = Fingerprint(of: raw)
+    lineMark.pointee = mark
+    return mark
+  }
   public mutating func addEvidence(_ reference: EvidenceReference) {
     if evidence.count < Limits.evidencePerDecision { evidence.append(reference) }
   }

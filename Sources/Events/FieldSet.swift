@@ -27,6 +27,9 @@
     let mark: UInt64 = 1 << (bit & 63)
     if bit < 64 { a &= ~mark } else if bit < 128 { b &= ~mark } else { c &= ~mark }
   }
+  /// A number that most sets differ in, the lowest bits first.
+  @inlinable @inline(__always)
+  public var mixed: Int { Int(truncatingIfNeeded: ((a &* 0x9e37_79b9_7f4a_7c15 ^ b) &* 0xbf58_476d_1ce4_e5b9 ^ c) &* 0x94d0_49bb_1331_11eb >> 40) }
   @inlinable @inline(__always)
   public func isSubset(of other: FieldSet) -> Bool { (a & ~other.a) | (b & ~other.b) | (c & ~other.c) == 0 }
   @inlinable @inline(__always)

@@ -50,7 +50,7 @@ struct DNSFacts {
 }
 
 /// One client and one text (a domain, a name), by the text's hash.
-struct ClientKey: Hashable, Sendable {
+struct ClientKey: TableKey {
   var client: IPAddress
   var text: UInt64
   init(_ client: IPAddress, _ text: Bytes) {

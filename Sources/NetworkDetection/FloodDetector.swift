@@ -44,7 +44,7 @@ struct FloodDetector: ~Copyable {
       reflected = number("panguard.pressure.reflected")
     }
   }
-  struct Key: Hashable, Sendable {
+  struct Key: TableKey {
     var host: IPAddress
     var isTCP: Bool
   }

@@ -11,7 +11,7 @@ struct LateralDetector: ~Copyable {
   /// SSH, Telnet, RPC, NetBIOS, SMB, Docker, RDP, VNC, WinRM, kubelet.
   static let administration: [UInt16] = [22, 23, 135, 139, 445, 2375, 2376, 3389, 5900, 5985, 5986, 10250]
 
-  struct Reach: Hashable, Sendable {
+  struct Reach: TableKey {
     var source: IPAddress
     var destination: IPAddress
     var port: UInt16

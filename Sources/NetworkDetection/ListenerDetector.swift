@@ -7,7 +7,7 @@ import Primitives
 struct ListenerDetector: ~Copyable {
   static let learning = Nanoseconds.hours(24)
 
-  struct Listener: Hashable, Sendable {
+  struct Listener: TableKey {
     var host: IPAddress
     var port: UInt16
   }

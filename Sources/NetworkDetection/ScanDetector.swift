@@ -25,7 +25,7 @@ struct ScanDetector: ~Copyable {
 
   enum Lane: UInt8 { case tcp, udp, echo, arp, oddFlags, acknowledgments }
 
-  struct SourceKey: Hashable, Sendable {
+  struct SourceKey: TableKey {
     /// IPv6: its /64, because one host has all of it.
     var network: IPAddress
     var lane: Lane

@@ -21,7 +21,7 @@ struct ServerName {
 }
 
 struct ServerNames: ~Copyable {
-  private struct Conversation: Hashable {
+  private struct Conversation: TableKey {
     var source: IPAddress
     var destination: IPAddress
     var ports: UInt32
@@ -47,7 +47,7 @@ struct ServerNames: ~Copyable {
 }
 
 /// Whom a client talks to: the name where one is known, so that a server behind many addresses is one; else address and port.
-struct PeerKey: Hashable, Sendable {
+struct PeerKey: TableKey {
   var source: IPAddress
   var peer: IPAddress
   init(_ flow: FlowFacts, _ name: ServerName) {

@@ -35,7 +35,7 @@ struct ARPTable: ~Copyable {
     var time: EventTime
     var isTold: Bool
   }
-  private struct Question: Hashable, Sendable {
+  private struct Question: TableKey {
     var sender: UInt32
     var target: UInt32
   }

@@ -22,7 +22,7 @@ public struct FragmentTable: ~Copyable {
   public private(set) var bytes = 0
   public var count: Int { table.count }
 
-  struct Key: Hashable, Sendable {
+  struct Key: TableKey {
     var a: UInt64
     var b: UInt64
     var c: UInt64

@@ -119,6 +119,10 @@ struct EventKind {
   /// Bits of rules that are evaluated in any case, and of those that a hit of the prefilter wakes.
   var direct: UnsafeMutablePointer<UInt64>
   var woken: UnsafeMutablePointer<UInt64>
+  /// Sets of fields that events of the kind had lately, each where its bits say, and the direct rules that ask for no other field.
+  var seen: UnsafeMutablePointer<FieldSet>
+  var fitting: UnsafeMutablePointer<UInt64>
+  static let ways = 8
   /// Fields to scan, with the fields that each rule which wants that scan needs.
   var scans: UnsafeMutablePointer<KindScan>
   var scanCount: Int
@@ -126,6 +130,8 @@ struct EventKind {
   func deallocate() {
     direct.deallocate()
     woken.deallocate()
+    seen.deallocate()
+    fitting.deallocate()
     scans.deallocate()
   }
 }

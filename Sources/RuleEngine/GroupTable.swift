@@ -8,7 +8,7 @@ import Primitives
 import RuleLanguage
 
 /// A group's identity: an address as it is, anything else as a fingerprint.
-struct GroupKey: Hashable {
+struct GroupKey: TableKey {
   var high: UInt64
   var low: UInt64
   /// The /64 of an IPv6 address, not the address that ends in zeros.

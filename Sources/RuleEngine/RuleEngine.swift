@@ -231,7 +231,7 @@ public struct RuleEngine: ~Copyable {
         slotWoken[Int(scan.slot)] = base.events
       }
     }
-    work.update(from: kind.direct, count: words)
+    work.update(from: fitting(kind, present), count: words)
     wake(kind)
     if event.has(.scanTarget) { leaveOut(event) }
     for word in 0..<words {
@@ -305,6 +305,28 @@ public struct RuleEngine: ~Copyable {
   }
 
   // MARK: Kinds
+
+  /// Of the kind's direct rules those that an event with these fields can meet.
+  private mutating func fitting(_ kind: EventKind, _ present: FieldSet) -> UnsafeMutablePointer<UInt64> {
+    let way = present.mixed & (EventKind.ways - 1)
+    let rules = kind.fitting + way * words
+    if kind.seen[way] != present {
+      kind.seen[way] = present
+      select(rules, of: kind.direct, present)
+    }
+    return rules
+  }
+  private func select(_ result: UnsafeMutablePointer<UInt64>, of direct: UnsafeMutablePointer<UInt64>, _ present: FieldSet) {
+    for word in 0..<words {
+      var bits = direct[word]
+      result[word] = bits
+      while bits != 0 {
+        let bit = bits.trailingZeroBitCount
+        bits &= bits &- 1
+        if !rules[word << 6 | bit].presence.isSubset(of: present) { result[word] &= ~(1 << UInt64(bit)) }
+      }
+    }
+  }
 
   @inline(__always)
   private mutating func kind(of event: borrowing Event, temporary: inout EventKind?) -> EventKind {
@@ -416,7 +438,11 @@ public struct RuleEngine: ~Copyable {
     }
     let list = UnsafeMutablePointer<KindScan>.allocate(capacity: max(1, scans.count))
     list.initialize(from: scans, count: scans.count)
-    return EventKind(direct: direct, woken: woken, scans: list, scanCount: scans.count)
+    let seen = UnsafeMutablePointer<FieldSet>.allocate(capacity: EventKind.ways)
+    seen.initialize(repeating: FieldSet(), count: EventKind.ways)
+    let fitting = UnsafeMutablePointer<UInt64>.allocate(capacity: EventKind.ways * words)
+    for way in 0..<EventKind.ways { select(fitting + way * words, of: direct, FieldSet()) }
+    return EventKind(direct: direct, woken: woken, seen: seen, fitting: fitting, scans: list, scanCount: scans.count)
   }
 
   // MARK: Fields
@@ -437,7 +463,9 @@ public struct RuleEngine: ~Copyable {
     return Bytes(start: formatted, count: scratch.count)
   }
 
-  private func isPresent(_ slot: Int32, _ event: borrowing Event) -> Bool {
+  // These change nothing. A method that may not would be given a copy of the whole engine by methods that may.
+
+  private mutating func isPresent(_ slot: Int32, _ event: borrowing Event) -> Bool {
     guard slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) else {
       return event.extra(Bytes(compiled.extraNames[Int(slot) - CompiledRules.knownSlots].bytes)) != nil
     }
@@ -445,7 +473,7 @@ public struct RuleEngine: ~Copyable {
   }
 
   /// How the field's number stands to the condition's: negative below it, 0 equal, positive above; nil where the field is no number.
-  private func order(_ condition: ConditionCode, _ event: borrowing Event) -> Int64? {
+  private mutating func order(_ condition: ConditionCode, _ event: borrowing Event) -> Int64? {
     let value: Bytes?
     if condition.slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: condition.slot)) {
       if let integer = event.integer(field) { return integer == condition.operand ? 0 : integer < condition.operand ? -1 : 1 }
@@ -457,7 +485,7 @@ public struct RuleEngine: ~Copyable {
   }
 
   /// A number: an integer field, or a text that is one decimal number.
-  private func number(_ slot: Int32, _ event: borrowing Event) -> Int64? {
+  private mutating func number(_ slot: Int32, _ event: borrowing Event) -> Int64? {
     let value: Bytes?
     if slot < Int32(CompiledRules.knownSlots), let field = Field(rawValue: UInt8(truncatingIfNeeded: slot)) {
       if let integer = event.integer(field) { return integer }
@@ -471,7 +499,7 @@ public struct RuleEngine: ~Copyable {
   }
 
   /// A metric's value in units of 10^-digits.
-  private func metric(_ window: WindowRule, _ event: borrowing Event) -> Int64? {
+  private mutating func metric(_ window: WindowRule, _ event: borrowing Event) -> Int64? {
     guard window.digits > 0 else { return number(window.metricSlot, event) }
     return FieldText.with(reference(window.metricSlot), event) { FixedPoint.read($0, digits: Int(window.digits)) } ?? nil
   }
@@ -590,7 +618,7 @@ public struct RuleEngine: ~Copyable {
   }
 
   @inline(__always)
-  private func isExact(_ condition: ConditionCode, _ value: Bytes) -> Bool {
+  private mutating func isExact(_ condition: ConditionCode, _ value: Bytes) -> Bool {
     for i in condition.first..<condition.first + condition.count {
       let needle = tests[Int(i)].bytes
       if value.count == needle.count, condition.isCaseSensitive ? value.equals(needle) : equalsFolded(value, needle) { return true }

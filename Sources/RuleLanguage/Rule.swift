@@ -8,7 +8,15 @@ import Primitives
 public enum Severity: String, Codable, Sendable, CaseIterable, Comparable {
   case informational, low, medium, high, critical
   public static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
-  public var rank: Int { Severity.allCases.firstIndex(of: self)! }
+  public var rank: Int {
+    switch self {
+    case .informational: 0
+    case .low: 1
+    case .medium: 2
+    case .high: 3
+    case .critical: 4
+    }
+  }
 }
 
 /// What a condition, filter, group or join key reads.

@@ -42,4 +42,29 @@ import Testing
     table.forEachOldestFirst { key, _ in order.append(key) }
     #expect(order == list.map(\.0))
   }
+
+  /// The same while it grows, with keys that differ in a few bits only, and with places that are kept.
+  @Test func findsWhatItHolds() {
+    var table = BoundedTable<Fingerprint, UInt64>(capacity: 3000)
+    var places: [UInt64: Int32] = [:]
+    func key(_ n: UInt64) -> Fingerprint { n % 2 == 0 ? Fingerprint(high: n << 40, low: 0) : Fingerprint(high: 0, low: n) }
+    for n in 0..<5000 as Range<UInt64> {
+      table.update(key(n), make: { n }) { _ in }
+      places[n] = table.place(of: key(n))
+      if n % 7 == 0 { #expect(table.removeValue(for: key(n)) == n) }
+    }
+    #expect(table.count == 3000)
+    var held = 0
+    for n in 0..<5000 as Range<UInt64> {
+      let isHeld = table.peek(key(n)) == n
+      #expect(table.contains(key(n)) == isHeld)
+      #expect(places[n].map { table.holds(key(n), at: $0) } == isHeld)
+      held += isHeld ? 1 : 0
+    }
+    #expect(held == table.count)
+    table.removeAll()
+    #expect(table.count == 0 && !table.contains(key(4999)) && !table.holds(key(4999), at: places[4999] ?? 0))
+    table.update(key(1), make: { 1 }) { _ in }
+    #expect(table.peek(key(1)) == 1 && table.oldestEntry?.key == key(1))
+  }
 }
