@@ -224,7 +224,7 @@ if isFuzzing {
       name: "fuzz",
       dependencies: [
         "Primitives", "Events", "LogParsers", "RegularExpressions", "RuleLanguage", "RuleEngine", "Playbooks", "TypedYAML", "CPCRE2", "Enforcement",
-        "HostActions", "UplinkProtocol", "PacketParsers", "PacketSources", "CaptureChannel",
+        "HostActions", "UplinkProtocol", "PacketParsers", "PacketSources", "CaptureChannel", "InputJournal", "Baseline",
       ],
       path: "Tests/Fuzz", swiftSettings: optimized + [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))

@@ -75,6 +75,7 @@ public final class Agent {
   /// As many of them have been planned for.
   private var plannedCount = 0
   private var isDirty = false
+  private var memories: [StoredMemory] = []
   private var lastCommit: Int64 = 0
   private var storeProblem: String?
   private var storeRetryAt: Int64 = 0
@@ -184,7 +185,6 @@ public final class Agent {
       do { try pipeline.resume(baseline: bytes) } catch {
         report(.warning("what was learned about this host could not be taken up, learning begins anew: \(error)"))
       }
-      baselineStored = pipeline.detector.baseline.newest
     }
     if hooks.capture != nil, let bytes = try store.responseState(Agent.networkMemoryKey) {
       do { try pipeline.resume(networkMemory: bytes) } catch {
@@ -192,6 +192,22 @@ public final class Agent {
       }
     }
     capture = hooks.capture.map { [pipeline] in CaptureFeed($0, pipeline) }
+    if configuration.usesBaseline {
+      memories.append(
+        StoredMemory(key: Agent.baselineKey) { [pipeline] in
+          pipeline.detector.baseline.newest.nanoseconds
+        } bytes: { [pipeline] in
+          pipeline.detector.baseline.snapshot()
+        })
+    }
+    if capture != nil {
+      memories.append(
+        StoredMemory(key: Agent.networkMemoryKey) { [pipeline] in
+          Int64(truncatingIfNeeded: pipeline.detector.networkCounters.events)
+        } bytes: { [pipeline] in
+          pipeline.detector.networkMemory
+        })
+    }
     syslog = configuration.syslogPath.map { SyslogSocket(path: $0) }
     if let path = configuration.jsonlPath { jsonLog = try DecisionLogFile(path: path) }
     if let events = configuration.atrEvents {
@@ -428,7 +444,7 @@ public final class Agent {
     next = input
     return true
   }
-  private func commitRest() { if isDirty || isBaselineDirty || isNetworkDirty { commit(isLast: true) } }
+  private func commitRest() { if isDirty || memories.contains(where: \.isDirty) { commit(isLast: true) } }
   private func finish() {
     recorder?.segment.finish()
     responder.finish()
@@ -696,13 +712,7 @@ public final class Agent {
 
   /// Of the state in the store.
   public static let baselineKey = "baseline"
-  private var isBaselineDirty: Bool { configuration.usesBaseline && pipeline.detector.baseline.newest != baselineStored }
-  private var baselineStored = EventTime.distantPast
-  private var baselineStoredAt = MonotonicTime.now()
   public static let networkMemoryKey = "network memory"
-  private var isNetworkDirty: Bool { capture != nil && pipeline.detector.networkCounters.events != networkStored }
-  private var networkStored: UInt64 = 0
-  private var networkStoredAt = MonotonicTime.now()
 
   /// Decisions and the places of their lines, in one transaction; then they are shown.
   private func commit(isLast: Bool = false) {
@@ -712,12 +722,8 @@ public final class Agent {
     var batch = CommitBatch(decisions: pending)
     batch.response = responder.batch()
     // In the same transaction as the places: what comes behind them is learned when it is read again.
-    let isBaselineDue = isBaselineDirty && MonotonicTime.now() - baselineStoredAt >= Limits.baselineStoreInterval.count
-    let storesBaseline = configuration.usesBaseline && (isLast || isBaselineDue)
-    if storesBaseline { batch.response.state.append((Agent.baselineKey, pipeline.detector.baseline.snapshot())) }
-    let isNetworkDue = isNetworkDirty && MonotonicTime.now() - networkStoredAt >= Limits.baselineStoreInterval.count
-    let storesNetwork = isNetworkDirty && (isLast || isNetworkDue)
-    if storesNetwork { batch.response.state.append((Agent.networkMemoryKey, pipeline.detector.networkMemory)) }
+    let stored = memories.indices.filter { isLast || memories[$0].isDue }
+    for i in stored { batch.response.state.append((memories[i].key, memories[i].bytes())) }
     for file in files {
       guard let checkpoint = file.tail.checkpoint else { continue }
       let lines = file.lane.lines - file.acknowledgedLines
@@ -755,8 +761,7 @@ public final class Agent {
       return
     }
     storeProblem = nil
-    if storesBaseline { (baselineStored, baselineStoredAt) = (pipeline.detector.baseline.newest, MonotonicTime.now()) }
-    if storesNetwork { (networkStored, networkStoredAt) = (pipeline.detector.networkCounters.events, MonotonicTime.now()) }
+    for i in stored { memories[i].didStore() }
     silences.removeAll()
     lastCommit = MonotonicTime.now()
     isDirty = false

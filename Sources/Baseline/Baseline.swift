@@ -348,9 +348,9 @@ public struct Baseline: ~Copyable {
     newest = EventTime(nanoseconds: try reader.signed())
     isFrozen = try reader.flag()
     chain = try reader.fingerprint()
-    learnedEvents = try reader.unsigned()
-    quarantinedEvents = try reader.unsigned()
-    refusedRates = try reader.unsigned()
+    learnedEvents = try reader.tally()
+    quarantinedEvents = try reader.tally()
+    refusedRates = try reader.tally()
     newProfilesDay = try reader.signed()
     newProfilesToday = Int(try reader.signed(in: 0...1 << 20))
     // Classes that this version has and that one had not begin empty.

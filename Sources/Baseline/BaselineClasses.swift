@@ -111,13 +111,15 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
     }
   }
 
-  /// What the event adds.
+  /// What the event adds: not more than an hour may hold, whatever it says.
   func amount(_ event: borrowing Event) -> Int64 {
-    switch self {
-    case .logins, .commands, .events: max(1, event.repeatCount)
-    case .attempts: max(0, event.integer(.attemptCount) ?? 0)
-    case .requestBytes: max(0, event.integer(.sourceBytes) ?? 0)
-    }
+    let said =
+      switch self {
+      case .logins, .commands, .events: max(1, event.repeatCount)
+      case .attempts: event.integer(.attemptCount) ?? 0
+      case .requestBytes: event.integer(.sourceBytes) ?? 0
+      }
+    return max(0, min(said, HourProfile.largest))
   }
 }
 

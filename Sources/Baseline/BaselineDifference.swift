@@ -22,9 +22,13 @@ public struct BaselineDifference: Sendable {
   public var pairs: [Pairs] = []
   /// Daily amounts (14 days) and measures that came, went, or moved by a quarter and ten at least.
   public var changes: [Change] = []
-  /// "login_network alice 192.0.2.0/24"
-  public var waitsNow: [[UInt8]] = []
-  public var waitsNoMore: [[UInt8]] = []
+  /// "alice 192.0.2.0/24"
+  public struct Waiting: Hashable, Sendable {
+    public var row: PairClass
+    public var label: [UInt8]
+  }
+  public var waitsNow: [Waiting] = []
+  public var waitsNoMore: [Waiting] = []
   public var isEmpty: Bool { pairs.isEmpty && changes.isEmpty && waitsNow.isEmpty && waitsNoMore.isEmpty }
 
   private struct Named: Hashable {
@@ -55,9 +59,9 @@ public struct BaselineDifference: Sendable {
     for (key, value) in was where isBy[key] == nil { changes.append(Change(what: key.what, name: key.name, before: value, after: nil)) }
   }
 
-  private static func pending(_ baseline: borrowing Baseline) -> [[UInt8]] {
-    var out: [[UInt8]] = []
-    for row in PairClass.allCases { for pair in baseline.state(of: row).pending { out.append(Array("\(row.name) ".utf8) + pair.label) } }
+  private static func pending(_ baseline: borrowing Baseline) -> [Waiting] {
+    var out: [Waiting] = []
+    for row in PairClass.allCases { for pair in baseline.state(of: row).pending { out.append(Waiting(row: row, label: pair.label)) } }
     return out
   }
   /// Rates by their daily amount; measures that last: not what was counted today.

@@ -280,7 +280,7 @@ struct FirstSeenSet: ~Copyable {
     state.lastHour = try reader.signed()
     newDay = try reader.signed()
     newToday = try reader.signed(in: amount)
-    droppedPending = try reader.unsigned()
+    droppedPending = try reader.tally()
     let count = try reader.count(atMost: capacity)
     var table = try reader.part(atMost: capacity * 32)
     let days = Int64(Int32.min)...Int64(Int32.max)
@@ -299,7 +299,8 @@ struct FirstSeenSet: ~Copyable {
       let label = try reader.text(atMost: Limits.baselineLabelBytes)
       pending.append(
         PendingPair(
-          cause: cause, label: label, firstDay: try reader.signed(), lastDay: try reader.signed(), count: try reader.signed(in: amount),
+          cause: cause, label: label, firstDay: try reader.signed(in: days), lastDay: try reader.signed(in: days),
+          count: try reader.signed(in: amount),
           subject: try reader.fingerprint(), pair: try reader.fingerprint()))
     }
   }

@@ -260,7 +260,7 @@ struct Measures: ~Copyable {
   init(from reader: inout SnapshotReader) throws(BaselineSnapshotError) {
     newDay = try reader.signed()
     newToday = Int(try reader.signed(in: 0...Int64(Limits.baselineProfilesPerDay)))
-    refused = try reader.unsigned()
+    refused = try reader.tally()
     for _ in 0..<(try reader.count(atMost: Limits.baselineMachines)) {
       let address = try reader.address()
       var machine = Machine()

@@ -79,6 +79,12 @@ struct SnapshotReader {
     guard range.contains(value) else { throw fail("a number is out of its range") }
     return value
   }
+  /// How often something happened: so few times that sums of them stay numbers.
+  mutating func tally() throws(BaselineSnapshotError) -> UInt64 {
+    let value = try unsigned()
+    guard value <= 1 << 60 else { throw fail("a count is out of its range") }
+    return value
+  }
   mutating func flag() throws(BaselineSnapshotError) -> Bool {
     let value = try unsigned()
     guard value <= 1 else { throw fail("a flag is neither 0 nor 1") }

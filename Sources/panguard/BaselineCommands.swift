@@ -96,9 +96,12 @@ struct BaselineSelection: ParsableArguments {
   }
 }
 
-private func text(_ bytes: [UInt8]) -> String { TerminalText.escaped(String(decoding: bytes, as: UTF8.self)) }
-private func date(_ day: Int64) -> String { String(EventTime(seconds: day * 86_400).description.prefix(10)) }
-private func percent(_ thousandths: Int64) -> String { "\(thousandths / 10).\(thousandths % 10) %" }
+/// What a command prints, and how.
+private func show(_ format: OutputFormat, _ lines: @autoclosure () -> [String], _ json: @autoclosure () -> [UInt8]) {
+  var output = Output()
+  if format == .table { lines().forEach { output.line($0) } } else { output.line(json()) }
+  output.flush()
+}
 
 extension BaselineCommand {
   struct Show: ParsableCommand {
@@ -106,45 +109,10 @@ extension BaselineCommand {
       abstract: "How far each class has come, what waits, and what is usual in an hour and in a day.",
       discussion: "With a user, host, address, network or program: what is known of it alone.")
     @OptionGroup var selection: BaselineSelection
+    @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
     @Argument(help: "Only this user, host, address, network or program.") var subject: String?
 
-    func run() throws {
-      let baseline = try selection.load()
-      var output = Output()
-      if let subject {
-        try BaselineCommand.explain(baseline, subject, nil, &output)
-        return
-      }
-      let state = baseline.isFrozen ? ", frozen" : ""
-      output.line("baseline \(baseline.hash.prefix(16)) up to \(baseline.newest), \(grouped(baseline.learnedEvents)) events learned\(state)")
-      output.line("")
-      let columns = [("CLASS", 16), ("STATE", 10), ("ENTRIES", 9), ("WAIT", 6), ("DAYS", 6), ("HOURS", 7), ("EVENTS", 8)]
-      output.line(columns.map { $0.0.padding(to: $0.1) }.joined() + "COVERAGE")
-      for row in PairClass.allCases {
-        let (learning, entries, pending, dropped, _) = baseline.state(of: row)
-        let numbers = [(learning.days, 6), (learning.hours, 7), (learning.observations, 8)].map { "\($0.0)".padding(to: $0.1) }.joined()
-        output.line(
-          row.name.padding(to: 16) + (learning.isLearned ? "learned" : "learning").padding(to: 10) + "\(entries)".padding(to: 9)
-            + "\(pending.count + Int(clamping: dropped))".padding(to: 6) + numbers + percent(learning.coverageThousandths))
-      }
-      for row in PairClass.allCases {
-        for pair in baseline.state(of: row).pending {
-          output.line("waits: \(row.name) \(text(pair.label)) (\(BaselineCommand.waiting(pair)))")
-        }
-      }
-      output.line("")
-      output.line("RATE".padding(to: 12) + "THIS HOUR".padding(to: 11) + "USUAL".padding(to: 16) + "DAYS  A DAY (14 D, 90 D)  OF")
-      baseline.forEachRate { rate, subject, hours in
-        let usual = hours.expected.map { "\($0) +- \(hours.spread ?? 0)" } ?? "learning"
-        output.line(
-          rate.name.padding(to: 12) + "\(hours.observed)".padding(to: 11) + usual.padding(to: 16) + "\(hours.days)".padding(to: 6)
-            + "\(hours.fast), \(hours.slow)".padding(to: 20) + text(subject))
-      }
-      output.line("")
-      output.line("MEASURE".padding(to: 14) + "WHAT IS KNOWN".padding(to: 66) + "OF")
-      baseline.forEachMeasure { output.line($0.kind.rawValue.padding(to: 14) + BaselineCommand.meaning($0).padding(to: 66) + text($0.name)) }
-      output.flush()
-    }
+    func run() throws { try BaselineCommand.show(selection, subject, nil, format) }
   }
 
   struct Explain: ParsableCommand {
@@ -152,59 +120,17 @@ extension BaselineCommand {
       abstract: "What is known of a user, host or address, or of a pair.",
       discussion: "For example `panguard baseline explain alice` or `panguard baseline explain alice 192.0.2.0/24`.")
     @OptionGroup var selection: BaselineSelection
+    @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
     @Argument(help: "The first half: a user, host, address or program.") var subject: String
     @Argument(help: "The second half, as `show` and the table of classes write it: 192.0.2.0/24, \"weekday 03\", /usr/bin/apt.") var object: String?
 
-    func run() throws {
-      let baseline = try selection.load()
-      var output = Output()
-      try BaselineCommand.explain(baseline, subject, object, &output)
-    }
+    func run() throws { try BaselineCommand.show(selection, subject, object, format) }
   }
 
-  fileprivate static func explain(_ baseline: borrowing Baseline, _ subject: String, _ object: String?, _ output: inout Output) throws {
-    var isKnown = false
-    for row in PairClass.allCases {
-      let name = Array(subject.utf8)
-      let days = object.map { baseline.days(row, subject: name, object: Array($0.utf8)) } ?? baseline.days(row, subject: name)
-      if let days {
-        isKnown = true
-        output.line("\(row.name.padding(to: 16))first seen \(date(days.first)), last \(date(days.last))")
-      }
-      let label = Array((object.map { "\(subject) \($0)" } ?? "\(subject) ").utf8)
-      for pair in baseline.state(of: row).pending where pair.label.starts(with: label) && (object == nil || pair.label == label) {
-        isKnown = true
-        output.line("\(row.name.padding(to: 16))waits: \(text(pair.label)) (\(waiting(pair)))")
-      }
-    }
-    func isAbout(_ name: [UInt8]) -> Bool { object == nil && (name.elementsEqual(subject.utf8) || name.starts(with: Array("\(subject) ".utf8))) }
-    baseline.forEachRate { rate, about, hours in
-      guard isAbout(about) else { return }
-      isKnown = true
-      let usual = hours.expected.map { "usually \($0) +- \(hours.spread ?? 0)" } ?? "not learned for this hour"
-      output.line("\(rate.name.padding(to: 16))\(hours.observed) in this hour, \(usual); \(hours.days) days")
-    }
-    baseline.forEachMeasure { measure in
-      guard isAbout(measure.name) else { return }
-      isKnown = true
-      output.line("\(measure.kind.rawValue.padding(to: 16))\(BaselineCommand.meaning(measure))")
-    }
-    output.flush()
-    if !isKnown { throw CommandFailure(status: .findings, message: "nothing is known about it") }
-  }
-  fileprivate static func waiting(_ pair: PendingPair) -> String {
-    "\(pair.cause.name), \(pair.count) times, \(date(pair.firstDay)) to \(date(pair.lastDay))"
-  }
-  fileprivate static func meaning(_ measure: MeasureSummary) -> String {
-    let usual = measure.usual.map { grouped(UInt64(clamping: $0)) }
-    return switch measure.kind {
-    case .triedUsers: "\(measure.observed) user names tried today"
-    case .destinations: "\(measure.observed) addresses reached today, \(usual.map { "usually \($0) a day" } ?? "learning")"
-    case .uploads: usual.map { "99 % of its connections send up to \($0) bytes" } ?? "sizes: learning"
-    case .durations: usual.map { "99 % of its connections last up to \($0) ms" } ?? "durations: learning"
-    case .responses: usual.map { "99 % of its large answers have up to \($0) bytes" } ?? "answers: learning"
-    case .sent: "\(grouped(UInt64(clamping: measure.observed))) bytes sent there lately, \(percent(measure.usual ?? 0)) of all"
-    }
+  fileprivate static func show(_ selection: BaselineSelection, _ subject: String?, _ object: String?, _ format: OutputFormat) throws {
+    let view = BaselineView(try selection.load(), subject: subject, object: object)
+    panguard.show(format, view.lines(), view.json())
+    if subject != nil, view.isEmpty { throw CommandFailure(status: .findings, message: "nothing is known about it") }
   }
 
   struct Difference: ParsableCommand {
@@ -212,6 +138,7 @@ extension BaselineCommand {
       commandName: "diff", abstract: "What is new, gone and changed from one baseline to another.",
       discussion: "With one file: from it to what the agent stored last. Exit 1 if anything differs. Pairs have no names: their numbers are told.")
     @OptionGroup var selection: StateSelection
+    @Option(name: .long, help: "table or json.") var format: OutputFormat = .table
     @Argument(help: "The earlier one, a file.", completion: .file()) var before: String
     @Argument(help: "The later one, a file.", completion: .file()) var after: String?
 
@@ -219,25 +146,8 @@ extension BaselineCommand {
       let old = try BaselineFile.read(before)
       let new = try after.map { try BaselineFile.read($0) } ?? BaselineFile.decode(BaselineSelection.stored(selection), "the store")
       let difference = BaselineDifference(from: old, to: new)
-      var output = Output()
-      output.line("from \(old.hash.prefix(16)) (\(old.newest)) to \(new.hash.prefix(16)) (\(new.newest))")
-      for change in difference.pairs {
-        let learned = change.wasLearned == change.isLearned ? "" : change.isLearned ? ", learned now" : ", learning again"
-        output.line("pairs  \(change.row.name.padding(to: 16))\(change.added) new, \(change.gone) gone\(learned)")
-      }
-      for change in difference.changes {
-        let what =
-          switch (change.before, change.after) {
-          case (nil, let after?): "new: \(after)"
-          case (let before?, nil): "gone: was \(before)"
-          case (let before?, let after?): "changed: \(before) to \(after)"
-          case (nil, nil): ""
-          }
-        output.line("usual  \(change.what.padding(to: 16))\(what.padding(to: 34))\(text(change.name))")
-      }
-      for label in difference.waitsNow { output.line("waits  \(text(label))") }
-      for label in difference.waitsNoMore { output.line("waits no more  \(text(label))") }
-      output.flush()
+      let sides = (BaselineDifference.Side(old), BaselineDifference.Side(new))
+      panguard.show(format, difference.lines(sides.0, sides.1), difference.json(sides.0, sides.1))
       if !difference.isEmpty { throw CommandFailure.findings }
     }
   }

@@ -1,6 +1,7 @@
 // The baseline as an operator meets it: learned from recorded logs, taken up by replay and by the agent, there after a restart, corrected.
 import AgentRuntime
 import Detection
+import Export
 import Glibc
 import Primitives
 import Storage
@@ -125,6 +126,41 @@ import Testing
     #expect(back.text.contains("waits no more  login_network alice 203.0.113.0/24"), "\(back)")
     let shown = panguard("baseline", "show", "--file", d["b"], "alice")
     #expect(shown.status == 0 && shown.text.contains("waits: alice 203.0.113.0/24 (flagged, 1 times"), "\(shown)")
+  }
+
+  /// One object, of any form, with the exit codes of the text; a name that was made to harm is a string like any other.
+  @Test func programsAreToldTheSame() throws {
+    let d = TemporaryDirectory()
+    d.write(Self.month(), to: "month.log")
+    let odd = Self.strange("2026-02-02T02") + "2026-02-02T02:06:00Z web01 CRON[302]: (root) CMD (echo \"a\\b\")\n"
+    d.write(odd, to: "today.log")
+    #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["a"], d["month.log"]).status == 0)
+    #expect(panguard("baseline", "learn", "--rules", Product.rules, "-o", d["b"], "--baseline", d["a"], d["today.log"]).status == 0)
+    func ask(_ arguments: String..., expecting status: Int32 = 0) throws -> (text: String, json: CanonicalJSON) {
+      let result = panguard(["baseline"] + arguments + ["--format", "json"])
+      #expect(result.status == status && result.lines.count == 1, "\(result)")
+      return (result.text, try result.output.withUnsafeBytes { try CanonicalJSON(parsing: $0) })
+    }
+    let all = try ask("show", "--file", d["b"])
+    #expect(all.text.hasPrefix(#"{"baseline":""#) && all.text.contains(#""frozen":false,"events_learned":"#), "\(all.text)")
+    #expect(all.text.contains(#"{"class":"login_network","learned":true,"entries":4,"waiting":1,"days":28,"hours":112,"events":224,"coverage":"#))
+    #expect(all.text.contains(#"{"rate":"events","subject":"cron web01","this_hour":"#))
+    let waiting = #"{"class":"login_network","pair":"alice 203.0.113.0/24","cause":"flagged","count":1,"first":"2026-02-02","last":"2026-02-02"}"#
+    #expect(all.text.contains(waiting), "\(all.text)")
+    let alice = try ask("show", "--file", d["b"], "alice")
+    #expect(alice.text.contains(#""subject":"alice","seen":[{"class":"login_network","first":"2026-01-05","last":"2026-02-01"}"#), "\(alice.text)")
+    #expect(alice.text.contains(waiting) && alice.text.contains(#"{"rate":"logins","subject":"alice","this_hour":1,"#), "\(alice.text)")
+    let pair = try ask("explain", "--file", d["b"], "alice", "198.51.100.0/24")
+    let days = #"[{"class":"login_network","first":"2026-01-05","last":"2026-02-01"}]"#
+    #expect(pair.text.hasSuffix(#""object":"198.51.100.0/24","seen":\#(days),"waits":[],"rates":[],"measures":[]}"# + "\n"), "\(pair.text)")
+    #expect(try ask("explain", "--file", d["b"], "mallory", expecting: 1).text.contains(#""seen":[],"waits":[],"rates":[],"measures":[]"#))
+    let same = try ask("diff", d["a"], d["a"])
+    #expect(same.text.hasSuffix(#""pairs":[],"usual":[],"waits":[],"waits_no_more":[]}"# + "\n"), "\(same.text)")
+    let differs = try ask("diff", d["a"], d["b"], expecting: 1)
+    #expect(differs.text.contains(#""waits":[{"class":"login_network","pair":"alice 203.0.113.0/24"}"#), "\(differs.text)")
+    #expect(differs.text.contains(#"{"class":"cron_command","pair":"root echo \"a\\b\""}"#), "\(differs.text)")
+    let back = try ask("diff", d["b"], d["a"], expecting: 1)
+    #expect(back.text.contains(#""waits_no_more":[{"class":"login_network","pair":"alice 203.0.113.0/24"}"#), "\(back.text)")
   }
 
   @Test func itSurvivesARestartAndIsCorrectedWhileItRuns() throws {

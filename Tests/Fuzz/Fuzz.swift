@@ -19,6 +19,13 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
   ("application-layer", { fuzzApplicationLayer(Bytes(start: $0, count: $1)) }),
   ("capture-message", { fuzzCaptureMessages(Bytes(start: $0, count: $1)) }),
   ("pattern-evaluation", { fuzzPatternEvaluation(Bytes(start: $0, count: $1)) }),
+  ("input-records", { fuzzInputRecords(Bytes(start: $0, count: $1)) }),
+  ("baseline-snapshot", { fuzzBaselineSnapshot(Bytes(start: $0, count: $1)) }),
+]
+
+/// What a corpus begins with, where no file of the repository is that.
+private let seeds: [(name: String, bytes: () -> [UInt8])] = [
+  ("input-records", RecordTrial.seed), ("baseline-snapshot", SnapshotTrial.seed),
 ]
 
 nonisolated(unsafe) private var chosen = targets[0].run
@@ -36,6 +43,10 @@ public func fuzzMain(_ argc: CInt, _ argv: UnsafeMutablePointer<UnsafeMutablePoi
   guard let target = targets.first(where: { $0.name == name }) else {
     print("targets: \(targets.map(\.name).joined(separator: ", "))")
     return 2
+  }
+  if getenv("PANGUARD_FUZZ_SEED") != nil {
+    let bytes = seeds.first { $0.name == name }?.bytes() ?? []
+    return write(STDOUT_FILENO, bytes, bytes.count) == bytes.count ? 0 : 1
   }
   chosen = target.run
   var count = argc

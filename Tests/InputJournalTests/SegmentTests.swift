@@ -11,11 +11,8 @@ import Testing
   private static let header = SegmentHeader(
     number: 7, engineVersion: "1.2.3", ruleSetHash: "abc", configurationHash: "cd", sequence: 42,
     recordedAt: EventTime(rfc3339: "2026-01-05T00:00:00Z" as String)!, fields: Field.allNames)
-  private static let lane = LaneRecord(
-    name: "/var/log/auth.log", format: .auto, inputTime: EventTime(seconds: 1_767_571_200), utcOffsetSeconds: -3600, trust: .attested)
-  private static let incident = IncidentRecord(
-    id: "d0123", revision: 3, matchCount: 1 << 40, firstTime: .zero, lastTime: .distantFuture, action: "block_ip", ruleID: "ATR-2026-90001",
-    subject: ["192.0.2.7", "", "s", ""])
+  private static let lane = RecordTrial.lane
+  private static let incident = RecordTrial.incident
 
   /// A record in words, so that two can be compared.
   private static func words(_ record: InputRecord, _ event: borrowing Event) -> String {
@@ -33,19 +30,6 @@ import Testing
     default: return "\(record)"
     }
   }
-  private static func makeEvent(_ event: inout Event) {
-    event.begin(raw: Bytes("GET /admin from 192.0.2.7"), origin: EventOrigin(source: 3, offset: 17, length: 25))
-    event.time = EventTime(seconds: 1_767_571_333)
-    event.trust = .attested
-    event.set(.urlPath, event.raw.slice(4, 10))
-    event.set(.sourceIP, IPAddress(v4: 0xc000_0207))
-    event.set(.destinationIP, IPAddress(v6High: 0x2001_0db8 << 32, low: 9))
-    event.set(.sourcePort, -5)
-    event.set(.eventProvider, "panguard-capture" as StaticString)
-    event.setExtra(Bytes("x.y"), Bytes("elsewhere"))
-    event.noteTruncation()
-  }
-
   private static func write(_ d: Folder, blocks: Int = 3) throws -> (path: String, lengths: [UInt64]) {
     let writer = try SegmentWriter(directory: d.path, header: header)
     writer.append { $0.lane(lane) }
@@ -82,10 +66,9 @@ import Testing
   @Test func whatIsWrittenIsRead() throws {
     let d = Folder()
     let writer = try SegmentWriter(directory: d.path, header: Self.header)
-    var entry = JournalEntry()
-    (entry.message, entry.uid, entry.realtimeMicroseconds) = (Bytes("m"), Bytes(""), 1_767_571_200_000_001)
+    let entry = RecordTrial.entry
     var event = Event()
-    Self.makeEvent(&event)
+    RecordTrial.makeEvent(&event)
     let lines: [[UInt8]] = [[], Array("a\u{0}\u{ff}".utf8), [UInt8](repeating: 0x61, count: Limits.lineBytes)]
     writer.append { $0.lane(Self.lane) }
     writer.append { $0.lane(Self.lane) }
@@ -169,7 +152,7 @@ import Testing
     for round in 0..<3000 {
       var encoder = RecordEncoder()
       encoder.lane(Self.lane)
-      Self.makeEvent(&event)
+      RecordTrial.makeEvent(&event)
       encoder.event(lane: 0, event)
       encoder.line(lane: 0, offset: 5, Bytes("line"), isWarmUp: false)
       encoder.incident(Self.incident)

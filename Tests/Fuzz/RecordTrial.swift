@@ -1,0 +1,1 @@
+../InputJournalTests/RecordTrial.swift

@@ -1,0 +1,1 @@
+../BaselineTests/SnapshotTrial.swift
