@@ -93,6 +93,8 @@ public struct Detector: ~Copyable {
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
   private var matches: [RuleMatch] = []
+  /// Subjects of incidents that were taken up, and when a rule spoke of them last: their signals may not have been.
+  private var takenUp = BoundedTable<Fingerprint, EventTime>(capacity: Limits.openIncidents)
   /// Whether a signal was ever about a user.
   private var accusesUsers = false
   /// The address whose key was asked for last: matches of one event, and of one attack, share it.
@@ -164,7 +166,11 @@ public struct Detector: ~Copyable {
       incident.reconsidered = nil
       incident.reconsiderAt = incident.lastTime + shortest
     }
-    incidents.update(IncidentKey(rule: rule, subject: Detector.key(of: subject)), make: { incident }) { $0 = incident }
+    let key = Detector.key(of: subject)
+    incidents.update(IncidentKey(rule: rule, subject: key), make: { incident }) { $0 = incident }
+    guard isAccusing(rule: Int(rule)) else { return }
+    takenUp.update(key, make: { incident.lastTime }) { $0 = max($0, incident.lastTime) }
+    if subject.source == nil, subject.user != nil { accusesUsers = true }
   }
 
   /// Takes up what an earlier run had learned.
@@ -202,6 +208,7 @@ public struct Detector: ~Copyable {
     let isLearning = classes != nil && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
     // A stamp that lies far ahead, and may be wrong, must not end hours: it is learned where its source's clock is.
     let settled = isLearning ? clock.newest(source: event.origin.source) : reading.time
+    if isLearning, case .jumpedBack(let length) = reading.anomaly { baseline.goBack(from: reading.time + length, to: reading.time) }
     if isLearning { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
     engine.evaluate(
       event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
@@ -260,6 +267,7 @@ public struct Detector: ~Copyable {
     return isSuspect(Detector.key(label: "user") { $0.append(clipped(user.slice(0, Limits.subjectBytes + 4).string)) }, at: time)
   }
   private func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
+    if takenUp.count > 0, let last = takenUp.peek(subject), time - last <= configuration.incidentWindow { return true }
     guard let entries = subjects.peek(subject)?.entries else { return false }
     return entries.contains { isAccusing(rule: Int($0.rule)) && time - $0.lastTime <= configuration.incidentWindow }
   }
