@@ -182,7 +182,7 @@ public final class Agent {
     }
     // Before any line is read: those that it has learned already are not to be learned again.
     if configuration.usesBaseline, let bytes = try store.responseState(Agent.baselineKey) {
-      do { try pipeline.resume(baseline: bytes) } catch {
+      do { try pipeline.resume(baseline: Agent.present(bytes)) } catch {
         report(.warning("what was learned about this host could not be taken up, learning begins anew: \(error)"))
       }
     }
@@ -712,6 +712,14 @@ public final class Agent {
 
   /// Of the state in the store.
   public static let baselineKey = "baseline"
+  /// A baseline that was led into the future by a wrong clock, and stored there, comes back to the present.
+  private static func present(_ snapshot: [UInt8]) throws -> [UInt8] {
+    let now = EventTime(seconds: Int64(time(nil)))
+    var baseline = try Baseline(snapshot: snapshot)
+    guard baseline.newest > now + .days(1) else { return snapshot }
+    baseline.goBack(from: baseline.newest, to: now)
+    return baseline.snapshot()
+  }
   public static let networkMemoryKey = "network memory"
 
   /// Decisions and the places of their lines, in one transaction; then they are shown.

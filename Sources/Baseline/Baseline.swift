@@ -51,6 +51,8 @@ public struct Baseline: ~Copyable {
   private var measures = Measures()
   /// Hours since 1970 of the newest event; .min: none came yet.
   private var hour = Int64.min
+  /// Something came in the hour before that one: it does not begin with the host's start.
+  private var isContinued = false
   /// The newest event that was taken up, learned or not.
   public private(set) var newest = EventTime.distantPast
   /// Nothing is learned while it is true; judging goes on.
@@ -80,6 +82,8 @@ public struct Baseline: ~Copyable {
     bytes.reserveCapacity(64)
     chain.append(to: &bytes)
     bytes.append(decimal: Int64(clamping: learnedEvents))
+    bytes.append(0x20)
+    bytes.append(decimal: Int64(clamping: quarantinedEvents))
     bytes.append(isFrozen ? 0x66 : 0x6c)
     return bytes.withUnsafeBytes { Fingerprint(of: $0) }.description
   }
@@ -111,7 +115,9 @@ public struct Baseline: ~Copyable {
       let known = keys(row, event)
       judgedKeys[Int(row.rawValue)] = known
       guard let keys = known else { continue }
-      event.set(row.field, sets.judge(row, keys, day: floorDivide(now, 24)).name)
+      var said = sets.judge(row, keys, day: floorDivide(now, 24))
+      if row == .loginHour, said == .new, isBesideKnownHour(now) { said = .known }
+      event.set(row.field, said.name)
     }
     for row in classes.rateRows where row != .events {
       guard let place = place(row, event) else { continue }
@@ -126,9 +132,21 @@ public struct Baseline: ~Copyable {
     return classes
   }
 
+  /// An hour earlier or later is the same habit: clocks are changed twice a year, and nobody is punctual. `subjectText` is the user.
+  private func isBesideKnownHour(_ hour: Int64) -> Bool {
+    [hour - 1, hour + 1].contains { beside in
+      var object: [UInt8] = []
+      PairClass.writeHour(beside, to: &object)
+      let keys = PairKeys(.loginHour, subject: subjectText, object: object)
+      let said = sets.judge(.loginHour, keys, day: floorDivide(hour, 24))
+      return said == .known || said == .recent
+    }
+  }
+
   private mutating func keys(_ row: PairClass, _ event: borrowing Event) -> PairKeys? {
     subjectText.removeAll(keepingCapacity: true)
     objectText.removeAll(keepingCapacity: true)
+    if row.isOfMachines, event.has(.networkDirection), measures.machine(event) == nil { return nil }
     guard row.write(event, subject: &subjectText, object: &objectText), !subjectText.isEmpty, !objectText.isEmpty else { return nil }
     return PairKeys(row, subject: subjectText, object: objectText, joined: &joinedText)
   }
@@ -157,7 +175,12 @@ public struct Baseline: ~Copyable {
   /// The name of the subject, which is in `subjectText` then.
   private mutating func key(_ row: RateClass, _ event: borrowing Event, _ host: Bytes?) -> Fingerprint? {
     subjectText.removeAll(keepingCapacity: true)
-    guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
+    if row == .requestBytes {
+      guard let machine = measures.machine(event) else { return nil }
+      machine.append(to: &subjectText)
+    } else {
+      guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
+    }
     if let host {
       subjectText.append(0x20)
       subjectText.append(host)
@@ -180,7 +203,10 @@ public struct Baseline: ~Copyable {
   public mutating func advance(to time: EventTime) -> [BaselineFinding] {
     let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
     guard now > hour else { return [] }
-    defer { hour = now }
+    // An hour at the edge of a time in which nothing came at all is that in which the host was switched on or off.
+    let isNext = now - 1 == hour
+    let isWhole = isContinued && isNext
+    defer { (hour, isContinued) = (now, isNext) }
     guard hour != .min else { return [] }
     let (ended, endsDay, learns) = (hour, floorDivide(now, 24) > floorDivide(hour, 24), !isFrozen)
     var findings: [BaselineFinding] = []
@@ -189,9 +215,12 @@ public struct Baseline: ~Copyable {
       if profile.hours.observed > 0 {
         amounts.put(key)
         amounts.put(profile.hours.observed)
+        amounts.put(profile.hours.clean)
       }
       profile.asked = .min
-      for change in profile.hours.close(hour: ended, learns: learns) { findings.append(BaselineFinding(change, profile.rate, profile.subject)) }
+      for change in profile.hours.close(hour: ended, learns: learns, isShared: profile.rate.isShared, isWhole: isWhole) {
+        findings.append(BaselineFinding(change, profile.rate, profile.subject))
+      }
       if endsDay, let change = profile.hours.closeDay(learns: learns) {
         findings.append(BaselineFinding(change, profile.rate, profile.subject))
       }
@@ -202,6 +231,7 @@ public struct Baseline: ~Copyable {
     }
     link {
       $0.put(ended)
+      $0.put(learns)
       $0.put(amounts.bytes.withUnsafeBytes { Fingerprint(of: $0) })
     }
     if findings.count > Limits.baselineFindings {
@@ -209,6 +239,19 @@ public struct Baseline: ~Copyable {
       findings.removeSubrange(Limits.baselineFindings...)
     }
     return findings
+  }
+
+  /// The clock that led is believed to have gone back from `former` to `time`: what was noted of times that never were must not keep days and
+  /// hours from counting until they come (a wrong year would be a year without learning). Does nothing where another clock leads.
+  public mutating func goBack(from former: EventTime, to time: EventTime) {
+    let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
+    guard now < hour, floorDivide(former.nanoseconds, nanosecondsPerHour) >= hour else { return }
+    (hour, newest, isContinued) = (now, time, false)
+    newProfilesDay = min(newProfilesDay, floorDivide(now, 24))
+    profiles.modifyOldestFirst { $1.hours.leaveHour() }
+    sets.goBack(to: now)
+    measures.goBack(to: floorDivide(now, 24))
+    link { $0.put(now) }
   }
 
   // MARK: Learning
@@ -227,9 +270,14 @@ public struct Baseline: ~Copyable {
     guard classes.pairs != 0 else { return }
     for row in classes.pairRows {
       let isJudged = classes.judgement != 0 && classes.judgement == judgement
-      guard let keys = isJudged ? judgedKeys[Int(row.rawValue)] : keys(row, event) else { continue }
-      let isNew = sets.learn(row, keys, hour: now, isClean: isClean) { Baseline.label(row, event) }
-      if isNew { link { $0.put(keys.pair) } }
+      // A machine that the event was the first of is known by now.
+      guard let keys = (isJudged ? judgedKeys[Int(row.rawValue)] : nil) ?? keys(row, event) else { continue }
+      let isChanged = sets.learn(row, keys, hour: now, isClean: isClean) { Baseline.label(row, event) }
+      guard isChanged else { continue }
+      link {
+        $0.put(keys.pair)
+        $0.put(isClean)
+      }
     }
   }
   private mutating func count(_ row: RateClass, _ event: borrowing Event, day: Int64, _ isClean: Bool) {
@@ -288,12 +336,20 @@ public struct Baseline: ~Copyable {
     sets.promote(row, keys, day: floorDivide(newest.nanoseconds, 24 * nanosecondsPerHour))
     link { $0.put(keys.pair) }
   }
-  /// Forgets a first half (its pairs are then those of a new subject, and the rates about it are gone). Returns how many entries it was.
+  /// Forgets a first half (its pairs are then those of a new subject, and the rates about it are gone); of an address, what is kept under the
+  /// name of its network too. Returns how many entries it was.
   public mutating func forget(subject: [UInt8]) -> Int {
-    var count = 0
-    for row in PairClass.allCases { count += sets.forget(row, PairKeys(row, subject: subject, object: []).subject) ? 1 : 0 }
-    count += measures.forget(subject)
-    for row in RateClass.allCases { count += profiles.removeValue(for: Baseline.key(row, subject)) == nil ? 0 : 1 }
+    var count = measures.forget(subject)
+    var names = [subject]
+    if let network = CIDR(String(decoding: subject, as: UTF8.self)) {
+      var name: [UInt8] = []
+      Measures.subject(network.base).append(to: &name)
+      if name != subject { names.append(name) }
+    }
+    for name in names {
+      for row in PairClass.allCases { count += sets.forget(row, PairKeys(row, subject: name, object: []).subject) ? 1 : 0 }
+      for row in RateClass.allCases { count += profiles.removeValue(for: Baseline.key(row, name)) == nil ? 0 : 1 }
+    }
     link { $0.put(subject) }
     return count
   }
@@ -309,7 +365,7 @@ public struct Baseline: ~Copyable {
     var out = SnapshotWriter()
     out.put(hour)
     out.put(newest.nanoseconds)
-    out.put(isFrozen)
+    out.put(UInt64((isFrozen ? 1 : 0) | (isContinued ? 2 : 0)))
     out.put(chain)
     out.put(learnedEvents)
     out.put(quarantinedEvents)
@@ -346,7 +402,9 @@ public struct Baseline: ~Copyable {
     var reader = SnapshotReader(bytes, from: Baseline.magic.count, to: end)
     hour = try reader.signed()
     newest = EventTime(nanoseconds: try reader.signed())
-    isFrozen = try reader.flag()
+    let flags = try reader.unsigned()
+    guard flags <= 3 else { throw reader.fail("a flag is none") }
+    (isFrozen, isContinued) = (flags & 1 == 1, flags & 2 == 2)
     chain = try reader.fingerprint()
     learnedEvents = try reader.tally()
     quarantinedEvents = try reader.tally()

@@ -56,9 +56,7 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .loginMethod: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .authenticationMethod, to: &object)
     case .loginHost: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .hostName, to: &object)
     case .loginHour:
-      let hour = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
-      object.append(HourProfile.hourOfWeek(hour) < 120 ? "weekday " as StaticString : "weekend ")
-      object.append(decimal: UInt64(HourProfile.hourOfDay(hour)), minimumDigits: 2)
+      PairClass.writeHour(floorDivide(event.time.nanoseconds, nanosecondsPerHour), to: &object)
       return event.appendText(of: .userName, to: &subject)
     case .sudoCommand: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .processExecutable, to: &object)
     case .switchedUser: return event.appendText(of: .userName, to: &subject) && event.appendText(of: .userEffectiveName, to: &object)
@@ -77,6 +75,11 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     case .sshClient: return host(event, &subject) && event.appendText(of: .sshClientHASSH, to: &object)
     }
   }
+  /// "weekday 08", UTC.
+  static func writeHour(_ hour: Int64, to out: inout [UInt8]) {
+    out.append(HourProfile.hourOfWeek(hour) < 120 ? "weekday " as StaticString : "weekend ")
+    out.append(decimal: UInt64(HourProfile.hourOfDay(hour)), minimumDigits: 2)
+  }
   /// "443/tcp"; a log that does not say the transport means TCP.
   private func port(_ event: borrowing Event, _ out: inout [UInt8]) -> Bool {
     guard event.appendText(of: .destinationPort, to: &out) else { return false }
@@ -84,9 +87,58 @@ public enum PairClass: UInt8, CaseIterable, Sendable {
     if !event.appendText(of: .networkTransport, to: &out) { out.append("tcp" as StaticString) }
     return true
   }
-  /// The machine that asks: by name where the event has one, else by address.
+  /// The machine that asks: by name where the event has one, else by address (IPv6: its /64, for addresses there last a day).
   private func host(_ event: borrowing Event, _ out: inout [UInt8]) -> Bool {
-    event.appendText(of: .hostName, to: &out) || event.appendText(of: .sourceIP, to: &out)
+    if event.appendText(of: .hostName, to: &out) { return true }
+    guard let address = event.address(.sourceIP) else { return false }
+    Measures.subject(address).append(to: &out)
+    return true
+  }
+  /// It is about machines of ours and what they use: what a stranger brings along is not.
+  var isOfMachines: Bool { self == .dnsDomain || self == .tlsClient || self == .sshClient }
+}
+
+extension PairClass {
+  /// A second half as it is kept, from what a person writes: an address stands for its network, a port for that of TCP. nil: none of this class
+  /// looks so, and what was kept under that name would never be met again.
+  public func object(writtenAs text: String) -> [UInt8]? {
+    var out: [UInt8] = []
+    switch self {
+    case .loginNetwork:
+      guard let network = CIDR(text) else { return nil }
+      let length = network.base.isV4 ? 24 : 48
+      guard network.prefixLength >= length else { return nil }
+      network.base.masked(length).append(to: &out)
+      out.append(0x2f)
+      out.append(decimal: Int64(length))
+    case .loginHour:
+      let hours = (0..<168).map { (hour: Int64) in
+        var name: [UInt8] = []
+        PairClass.writeHour(hour, to: &name)
+        return name
+      }
+      guard hours.contains(Array(text.utf8)) else { return nil }
+      out = Array(text.utf8)
+    case .servicePort, .processPort, .listener:
+      let parts = text.utf8.split(separator: 0x2f, omittingEmptySubsequences: false)
+      guard parts.count <= 2, let port = UInt16(String(parts[0]) ?? ""), parts.count == 1 || !parts[1].isEmpty else { return nil }
+      out.append(decimal: Int64(port))
+      out.append(0x2f)
+      out += parts.count == 2 ? Array(parts[1]) : Array("tcp".utf8)
+    default:
+      guard !text.isEmpty else { return nil }
+      out = Array(text.utf8)
+    }
+    return out
+  }
+  /// One such half, for people.
+  public var example: StaticString {
+    switch self {
+    case .loginNetwork: "192.0.2.0/24 or 2001:db8::/48"
+    case .loginHour: "\"weekday 03\" or \"weekend 03\" (UTC)"
+    case .servicePort, .processPort, .listener: "443/tcp"
+    default: "as `panguard baseline show` writes it"
+    }
   }
 }
 
@@ -111,9 +163,12 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
     }
   }
 
-  /// What the event adds: not more than an hour may hold, whatever it says.
+  /// It is about what many do: a host, a service. What no rule spoke of is learned whatever else the hour brought.
+  var isShared: Bool { self == .attempts || self == .events }
+
+  /// What the event adds: at most `HourProfile.largest`, whatever its input says, so that a sum of two is no overflow.
   func amount(_ event: borrowing Event) -> Int64 {
-    let said =
+    let said: Int64 =
       switch self {
       case .logins, .commands, .events: max(1, event.repeatCount)
       case .attempts: event.integer(.attemptCount) ?? 0

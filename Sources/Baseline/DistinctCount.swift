@@ -67,7 +67,7 @@ struct DistinctCount {
     // alpha m^2, alpha = 0.7213 / (1 + 1.079 / m).
     let scaled = (UInt128(755_541) << 50) / UInt128(max(1, sum))
     let raw = Int64(clamping: scaled)
-    guard raw * 2 <= Int64(size) * 5, empty > 0 else { return raw }
+    guard raw <= Int64(size) * 5 / 2, empty > 0 else { return raw }
     // m ln(m / V) = m ln 2 (log2 m - log2 V); ln 2 = 45,426 / 65,536.
     let logarithm = UInt64(DistinctCount.precision) << 16 - binaryLogarithm(empty)
     return Int64((size * logarithm * 45_426 + (1 << 31)) >> 32)

@@ -6,6 +6,8 @@
 // Learning is capped: at most `newPerDay` pairs each day enter the set once it is learned. The rest, and what was not clean, waits in the
 // pending list, which people see; what waits for a cap enters when it comes again on another day that has room.
 // What was not clean and came in within `baselineRecentDays` before is taken back.
+// What was told once is not told again each time it comes: it is never normal, and it is `waiting`, not new. Else a class whose news a rule
+// reports would call the same unlearned pairs new for ever. What stays away for a fortnight is news when it comes back.
 // Parameters: `Limits.baseline...`. Memory: about 50 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
 // forgotten and counted, and would be new again. Error: two pairs are confused with probability 2^-128 (SipHash-2-4-128; the key is fixed,
 // so that snapshots mean the same on every machine). Exact otherwise.
@@ -22,6 +24,8 @@ public enum Novelty: UInt8, Sendable, CaseIterable {
   case new
   /// Not even the first half is known.
   case newSubject
+  /// It was new once when rules could see it, was not learned, nobody has called it normal since, and it came within the last fortnight.
+  case waiting
   public var name: StaticString {
     switch self {
     case .learning: "learning"
@@ -29,6 +33,7 @@ public enum Novelty: UInt8, Sendable, CaseIterable {
     case .recent: "recent"
     case .new: "new"
     case .newSubject: "new-subject"
+    case .waiting: "waiting"
     }
   }
 }
@@ -40,7 +45,15 @@ public struct PendingPair: Hashable, Sendable {
     case cap
     /// A rule spoke of its event, or its subject had an open incident.
     case flagged
-    public var name: StaticString { self == .cap ? "cap" : "flagged" }
+    /// The same since the class is learned: rules have seen it as new.
+    case told
+    public var name: StaticString {
+      switch self {
+      case .cap: "cap"
+      case .flagged: "flagged"
+      case .told: "told"
+      }
+    }
   }
   public var cause: Cause
   /// "alice 192.0.2.0/24", cut at `Limits.baselineLabelBytes`.
@@ -97,7 +110,10 @@ struct FirstSeenSet: ~Copyable {
   }
   private var entries: BoundedTable<Fingerprint, Entry>
   private let capacity: Int
-  private(set) var pending: [PendingPair] = []
+  /// What waits, by its pair; the one that came longest ago first.
+  private var waitingPairs = BoundedTable<Fingerprint, PendingPair>(capacity: Limits.baselinePending)
+  /// Of them those that wait for a day with room: they give way to what was flagged.
+  private var waitingForRoom = 0
   private(set) var droppedPending: UInt64 = 0
   private(set) var state = LearningState()
   private var newDay = Int64.min
@@ -112,9 +128,10 @@ struct FirstSeenSet: ~Copyable {
 
   func judge(subject: Fingerprint, pair: Fingerprint, day: Int64) -> Novelty {
     guard state.isLearned else { return .learning }
-    guard known(subject, day) != nil else { return .newSubject }
-    guard let entry = known(pair, day) else { return .new }
-    return day - Int64(entry.firstDay) < Limits.baselineRecentDays ? .recent : .known
+    let isKnownSubject = known(subject, day) != nil
+    if isKnownSubject, let entry = known(pair, day) { return day - Int64(entry.firstDay) < Limits.baselineRecentDays ? .recent : .known }
+    if let waiting = waitingPairs.peek(pair), waiting.cause == .told, day - waiting.lastDay <= Limits.baselineFastDays { return .waiting }
+    return isKnownSubject ? .new : .newSubject
   }
   /// nil: it is not, or was forgotten for its age.
   private func known(_ key: Fingerprint, _ day: Int64) -> Entry? {
@@ -122,20 +139,18 @@ struct FirstSeenSet: ~Copyable {
     return entry
   }
 
-  /// Takes up one observation. `label` is asked for only where the pair has to wait. Returns whether a pair entered the set.
+  /// Takes up one observation. `label` is asked for only where the pair has to wait. Returns whether the set says something else of it now.
   mutating func learn(subject: Fingerprint, pair: Fingerprint, hour: Int64, isClean: Bool, label: () -> [UInt8]) -> Bool {
     let day = floorDivide(hour, 24)
     let known = known(subject, day) != nil && known(pair, day) != nil
     guard isClean else {
       // What is known already is neither confirmed nor kept alive by it; what came in only lately, before any rule spoke of it, is taken back:
       // a contact that is flagged at its twelfth time was clean at its first.
-      if known, let entry = entries.peek(pair), day - Int64(entry.firstDay) < Limits.baselineRecentDays {
-        _ = forget(pair)
-        wait(subject, pair, day, .flagged, label)
-      } else if !known {
-        wait(subject, pair, day, .flagged, label)
+      if known {
+        guard let entry = entries.peek(pair), day - Int64(entry.firstDay) < Limits.baselineRecentDays else { return false }
+        _ = forgetEntry(pair)
       }
-      return false
+      return wait(subject, pair, day, state.isLearned ? .told : .flagged, label)
     }
     if known {
       state.observe(hour: hour)
@@ -143,16 +158,14 @@ struct FirstSeenSet: ~Copyable {
       state.conclude()
       return false
     }
-    if let at = pending.firstIndex(where: { $0.pair == pair }) {
+    if let waiting = waitingPairs.peek(pair) {
       // Who was flagged once does not become normal by coming back; that takes an operator.
-      guard pending[at].cause == .cap, pending[at].lastDay < day, hasRoom(day) else {
-        note(at, day)
-        return false
+      guard waiting.cause == .cap, waiting.lastDay < day, hasRoom(day) else {
+        return wait(subject, pair, day, waiting.cause != .cap && state.isLearned ? .told : waiting.cause, label)
       }
-      pending.remove(at: at)
+      removeWaiting(pair)
     } else if !hasRoom(day) {
-      wait(subject, pair, day, .cap, label)
-      return false
+      return wait(subject, pair, day, .cap, label)
     }
     state.observe(hour: hour)
     admit(subject, pair, day)
@@ -204,34 +217,59 @@ struct FirstSeenSet: ~Copyable {
     if wasSingle == true { state.singletons = max(0, state.singletons - 1) }
   }
 
-  private mutating func wait(_ subject: Fingerprint, _ pair: Fingerprint, _ day: Int64, _ cause: PendingPair.Cause, _ label: () -> [UInt8]) {
-    if let at = pending.firstIndex(where: { $0.pair == pair }) {
-      if cause == .flagged { pending[at].cause = .flagged }
-      return note(at, day)
+  /// Whether it did not wait before, or for something else.
+  private mutating func wait(
+    _ subject: Fingerprint, _ pair: Fingerprint, _ day: Int64, _ cause: PendingPair.Cause, _ label: () -> [UInt8]
+  ) -> Bool {
+    if let before = waitingPairs.peek(pair)?.cause {
+      waitingForRoom -= before == .cap && cause != .cap ? 1 : 0
+      // What was flagged is as young as its last sight.
+      waitingPairs.updateExisting(pair) {
+        $0.cause = cause
+        $0.lastDay = max($0.lastDay, day)
+        $0.count = min($0.count + 1, 1 << 40)
+      }
+      return cause != before
     }
-    guard pending.count < Limits.baselinePending else {
+    if waitingPairs.count == waitingPairs.capacity {
       droppedPending &+= 1
-      return
+      guard cause != .cap else { return false }
+      if waitingForRoom > 0 { removeOldestForRoom() }
     }
-    pending.append(
-      PendingPair(
-        cause: cause, label: Array(label().prefix(Limits.baselineLabelBytes)), firstDay: day, lastDay: day, count: 1, subject: subject, pair: pair))
+    waitingForRoom += cause == .cap ? 1 : 0
+    let label = Array(label().prefix(Limits.baselineLabelBytes))
+    let made = PendingPair(cause: cause, label: label, firstDay: day, lastDay: day, count: 1, subject: subject, pair: pair)
+    waitingPairs.update(pair, make: { made }) { _ in }
+    return true
   }
-  private mutating func note(_ at: Int, _ day: Int64) {
-    pending[at].lastDay = max(pending[at].lastDay, day)
-    pending[at].count = min(pending[at].count + 1, 1 << 40)
+  private mutating func removeWaiting(_ pair: Fingerprint) {
+    if waitingPairs.removeValue(for: pair)?.cause == .cap { waitingForRoom -= 1 }
+  }
+  private mutating func removeOldestForRoom() {
+    var found: Fingerprint?
+    waitingPairs.forEachOldestFirst { key, pair in if found == nil, pair.cause == .cap { found = key } }
+    if let found { removeWaiting(found) }
   }
 
   // MARK: Operators
 
   /// Makes a pair normal, whatever waits or was flagged.
   mutating func promote(subject: Fingerprint, pair: Fingerprint, day: Int64) {
-    pending.removeAll { $0.pair == pair }
+    removeWaiting(pair)
     admit(subject, pair, day)
+  }
+  /// What waits: the one that came longest ago first.
+  var pending: [PendingPair] {
+    var out: [PendingPair] = []
+    waitingPairs.forEachOldestFirst { out.append($1) }
+    return out
   }
   /// False where it was not known.
   mutating func forget(_ key: Fingerprint) -> Bool {
-    pending.removeAll { $0.pair == key || $0.subject == key }
+    for pair in pending where pair.pair == key || pair.subject == key { removeWaiting(pair.pair) }
+    return forgetEntry(key)
+  }
+  private mutating func forgetEntry(_ key: Fingerprint) -> Bool {
     guard let entry = entries.removeValue(for: key) else { return false }
     if entry.isPair, entry.count == 1 { state.singletons = max(0, state.singletons - 1) }
     return true
@@ -239,6 +277,17 @@ struct FirstSeenSet: ~Copyable {
   /// The days when it was first and last seen, since 1970; nil where it is not known.
   func days(of key: Fingerprint) -> (first: Int64, last: Int64)? {
     entries.peek(key).map { (Int64($0.firstDay), Int64($0.lastDay)) }
+  }
+
+  /// Days and hours that lie behind `hour` never were.
+  mutating func goBack(to hour: Int64) {
+    let day = floorDivide(hour, 24)
+    state.lastHour = min(state.lastHour, hour)
+    state.lastDay = min(state.lastDay, day)
+    newDay = min(newDay, day)
+    let last = Int32(clamping: day)
+    entries.modifyOldestFirst { ($1.firstDay, $1.lastDay) = (min($1.firstDay, last), min($1.lastDay, last)) }
+    waitingPairs.modifyOldestFirst { ($1.firstDay, $1.lastDay) = (min($1.firstDay, day), min($1.lastDay, day)) }
   }
 
   func forEachPair(_ body: (Fingerprint) -> Void) { entries.forEachOldestFirst { key, entry in if entry.isPair { body(key) } } }
@@ -258,7 +307,7 @@ struct FirstSeenSet: ~Copyable {
       table.put(UInt64(entry.count) << 1 | (entry.isPair ? 1 : 0))
     }
     out.put(table.bytes)
-    out.put(UInt64(pending.count))
+    out.put(UInt64(waitingPairs.count))
     for pair in pending {
       out.put(UInt64(pair.cause.rawValue))
       out.put(pair.label)
@@ -294,14 +343,15 @@ struct FirstSeenSet: ~Copyable {
       guard entries.count == number + 1 else { throw table.fail("an entry comes twice") }
     }
     guard table.isAtEnd else { throw table.fail("a table goes on behind its end") }
-    for _ in 0..<(try reader.count(atMost: Limits.baselinePending)) {
+    for number in 0..<(try reader.count(atMost: Limits.baselinePending)) {
       guard let cause = PendingPair.Cause(rawValue: UInt8(clamping: try reader.unsigned())) else { throw reader.fail("a cause is not known") }
       let label = try reader.text(atMost: Limits.baselineLabelBytes)
-      pending.append(
-        PendingPair(
-          cause: cause, label: label, firstDay: try reader.signed(in: days), lastDay: try reader.signed(in: days),
-          count: try reader.signed(in: amount),
-          subject: try reader.fingerprint(), pair: try reader.fingerprint()))
+      let pair = PendingPair(
+        cause: cause, label: label, firstDay: try reader.signed(in: days), lastDay: try reader.signed(in: days), count: try reader.signed(in: amount),
+        subject: try reader.fingerprint(), pair: try reader.fingerprint())
+      waitingPairs.update(pair.pair, make: { pair }) { _ in }
+      guard waitingPairs.count == number + 1 else { throw reader.fail("a pair waits twice") }
+      waitingForRoom += cause == .cap ? 1 : 0
     }
   }
 }

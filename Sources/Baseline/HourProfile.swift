@@ -2,9 +2,12 @@
 // week is too young. A bucket holds an exponentially weighted level and mean absolute deviation (EWMA, as in Jacobson 1988, "Congestion
 // avoidance and control", appendix A); weights are 1/n for the first samples, then 1/8.
 // Robust: a sample is winsorised to three spreads around the level before it is learned (Huber 1964, "Robust estimation of a location
-// parameter"), so one wild hour moves a level by 3/8 of its spread at most. An hour in which anything was flagged is not learned.
-// Low and slow: a two-sided CUSUM on standardised residuals (Page 1954, "Continuous inspection schemes"), reference value 0.5, decision
-// interval 16: mean absolute deviations are smaller than standard ones. Drift: EWMAs of daily totals over 14 and 90 days that lie half of
+// parameter"), so one wild hour moves a level by 3/8 of its spread at most. Of one user or machine, an hour
+// in which anything was flagged is not learned at all; of what a whole host or service does, all but the flagged part is (`isShared`): on a host
+// that is attacked every hour nothing would ever be learned else.
+// Low and slow: a two-sided CUSUM on standardised residuals (Page 1954, "Continuous inspection schemes"), cut at 2.5, reference value 0.5,
+// decision interval 16: mean absolute deviations are smaller than standard ones. Less than one false shift in a year for a subject whose hours
+// are Poisson, compound, geometric, log-normal or have bursts in every tenth. Drift: EWMAs of daily totals over 14 and 90 days that lie half of
 // the slow one apart.
 // What must stay true: integers only; levels are in 1/256. Spread is never below the square root of the level (counts vary by as much even
 // where nothing changes: Poisson) nor below 1/4. Memory: 4.7 KiB. Error: rounding below 1/256 for each sample.
@@ -30,6 +33,10 @@ struct Level: Equatable {
   var expectation: Expectation {
     Expectation(level: level, spread: max(deviation, integerSquareRoot(level * 256), 64))
   }
+  /// Eight or more, as a rule.
+  var isMuch: Bool { level >= 8 * 256 }
+  /// Nothing is three spreads away.
+  var isSteady: Bool { level >= 3 * expectation.spread }
   mutating func learn(_ sample: Int64) {
     var value = min(sample, HourProfile.largest) * 256
     if count >= 3 {
@@ -59,12 +66,14 @@ struct Level: Equatable {
 
 struct HourProfile {
   static let largest: Int64 = 1 << 40
+  /// Thousandths: more of a single hour does not add up. A few bursts are not small deviations that last.
+  private static let largestResidual: Int64 = 2500
   private var week = [Level](repeating: Level(), count: 168)
   private var day = [Level](repeating: Level(), count: 24)
 
   /// Of the hour that runs.
   private(set) var observed: Int64 = 0
-  private var clean: Int64 = 0
+  private(set) var clean: Int64 = 0
   /// Thousandths of spreads.
   private(set) var high: Int64 = 0
   private(set) var low: Int64 = 0
@@ -79,10 +88,17 @@ struct HourProfile {
 
   /// What the hour brings usually; nil while too few such hours were seen.
   func expectation(hour: Int64) -> Expectation? {
-    let ofWeek = week[HourProfile.hourOfWeek(hour)]
-    if ofWeek.count >= Limits.baselineWeeks { return ofWeek.expectation }
+    if isWeekKnown(hour) { return week[HourProfile.hourOfWeek(hour)].expectation }
     let ofDay = day[HourProfile.hourOfDay(hour)]
     return ofDay.count >= Limits.baselineDailySamples && days >= Limits.baselineDays ? ofDay.expectation : nil
+  }
+  /// Else the hour of the day answers, which knows no Sundays: it does for what is far from usual, and small deviations do not add up yet.
+  private func isWeekKnown(_ hour: Int64) -> Bool { week[HourProfile.hourOfWeek(hour)].count >= Limits.baselineWeeks }
+  /// Whether nothing in this hour is no accident: by the samples of its hour of the week, however few (a working day is no measure of a Sunday),
+  /// and by the more ones of its hour of the day.
+  private func isNeverEmpty(_ hour: Int64) -> Bool {
+    let (ofWeek, ofDay) = (week[HourProfile.hourOfWeek(hour)], day[HourProfile.hourOfDay(hour)])
+    return ofWeek.isMuch && ofDay.isMuch && (!isWeekKnown(hour) || ofWeek.isSteady) && ofDay.isSteady
   }
   /// Monday is 0; 1970-01-01 was a Thursday.
   static func hourOfWeek(_ hour: Int64) -> Int { Int((hour % 168 + 168 + 72) % 168) }
@@ -93,6 +109,9 @@ struct HourProfile {
     if isClean { clean = min(clean + amount, HourProfile.largest) }
   }
 
+  /// The hour that runs never was.
+  mutating func leaveHour() { (observed, clean) = (0, 0) }
+
   enum Change: Hashable {
     case silence(Expectation)
     /// Thousandths of spreads that have added up, negative downwards.
@@ -101,27 +120,31 @@ struct HourProfile {
     case drift(fast: Int64, slow: Int64)
   }
 
-  /// Ends the hour: says what was unusual about it, then learns it.
-  mutating func close(hour: Int64, learns: Bool) -> [Change] {
+  /// Ends the hour: says what was unusual about it, then learns it. `isShared`: by what nothing spoke against, whatever else there was.
+  /// `isWhole`: the host was there all the hour, as far as its neighbours say; only then is nothing a silence.
+  mutating func close(hour: Int64, learns: Bool, isShared: Bool = false, isWhole: Bool = true) -> [Change] {
     var changes: [Change] = []
+    let sample = isShared ? clean : observed
     if let expected = expectation(hour: hour) {
-      let residual = max(-4000, min(4000, expected.deviation(of: observed)))
-      high = max(0, high + residual - Limits.baselineShiftReference)
-      low = max(0, low - residual - Limits.baselineShiftReference)
+      if isWeekKnown(hour) {
+        let residual = max(-HourProfile.largestResidual, min(HourProfile.largestResidual, expected.deviation(of: sample)))
+        high = max(0, high + residual - Limits.baselineShiftReference)
+        low = max(0, low - residual - Limits.baselineShiftReference)
+      }
       if max(high, low) >= Limits.baselineShiftInterval {
         changes.append(.shift(high >= low ? high : -low, expected))
         (high, low) = (0, 0)
       }
-      let isMissed = observed == 0 && expected.level >= 8 * 256 && expected.level >= 2 * expected.spread
+      let isMissed = isWhole && observed == 0 && isNeverEmpty(hour)
       if isMissed, !isSilent { changes.append(.silence(expected)) }
       isSilent = isMissed || isSilent && observed == 0
     }
-    let isClean = clean == observed
+    let isClean = clean == sample
     if isClean, learns {
-      week[HourProfile.hourOfWeek(hour)].learn(observed)
-      day[HourProfile.hourOfDay(hour)].learn(observed)
+      week[HourProfile.hourOfWeek(hour)].learn(sample)
+      day[HourProfile.hourOfDay(hour)].learn(sample)
     }
-    total = min(total + observed, HourProfile.largest)
+    total = min(total + sample, HourProfile.largest)
     isDayClean = isDayClean && isClean
     (observed, clean) = (0, 0)
     return changes

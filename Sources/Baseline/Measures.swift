@@ -65,7 +65,7 @@ struct Measures: ~Copyable {
   // MARK: Names
 
   /// An IPv6 host has 2^64 addresses.
-  private static func subject(_ address: IPAddress) -> IPAddress { address.isV4 ? address : address.masked(64) }
+  static func subject(_ address: IPAddress) -> IPAddress { address.isV4 ? address : address.masked(64) }
   private static func network(_ address: IPAddress) -> IPAddress { address.masked(address.isV4 ? 24 : 48) }
   private static func text(_ address: IPAddress) -> [UInt8] {
     var out: [UInt8] = []
@@ -90,10 +90,19 @@ struct Measures: ~Copyable {
     if out.count > Limits.baselineLabelBytes { out.removeSubrange(Limits.baselineLabelBytes...) }
     return out
   }
-  /// What the machine itself does: a connection that comes from outside is another's.
-  private static func machine(_ event: borrowing Event) -> IPAddress? {
-    guard let address = event.address(.sourceIP), event.text(.networkDirection)?.equals("inbound") != true else { return nil }
-    return subject(address)
+  /// The machine of ours that acts; nil: what comes from outside is a stranger's. Between two public addresses a stranger is who is not known
+  /// and comes to one that is: a host with a public address of its own would learn the whole Internet else.
+  func machine(_ event: borrowing Event) -> IPAddress? {
+    guard let address = event.address(.sourceIP) else { return nil }
+    let subject = Measures.subject(address)
+    guard let direction = event.text(.networkDirection) else { return subject }
+    if direction.equals("inbound") { return nil }
+    if direction.equals("external"), !machines.contains(subject), let target = event.address(.destinationIP),
+      machines.contains(Measures.subject(target))
+    {
+      return nil
+    }
+    return subject
   }
   private static func responseBytes(_ event: borrowing Event) -> Int64? {
     event.integer(.httpResponseBodyBytes).flatMap { $0 >= Limits.baselineResponseBytes ? $0 : nil }
@@ -115,7 +124,7 @@ struct Measures: ~Copyable {
     }
   }
   private mutating func judgeFlow(_ event: inout Event) {
-    guard let address = Measures.machine(event) else { return }
+    guard let address = machine(event) else { return }
     if let target = event.address(.destinationIP), sent.days >= Limits.baselineDays,
       let share = sent.shareThousandths(of: Measures.network(target))
     {
@@ -151,7 +160,7 @@ struct Measures: ~Copyable {
     }
   }
   private mutating func learnFlow(_ event: borrowing Event, _ day: Int64, _ isClean: Bool) {
-    guard let address = Measures.machine(event) else { return }
+    guard let address = machine(event) else { return }
     if isClean, let target = event.address(.destinationIP), let bytes = event.integer(.sourceBytes) { weigh(bytes, to: target) }
     guard hasRoom(day, isKnown: machines.contains(address)) else { return }
     let target = event.address(.destinationIP)
@@ -190,6 +199,16 @@ struct Measures: ~Copyable {
     }
     sources.removeAll()
     if learns, sent.total > 0 { sent.closeDay() }
+  }
+
+  /// Days behind `day` never were.
+  mutating func goBack(to day: Int64) {
+    newDay = min(newDay, day)
+    machines.modifyOldestFirst { _, machine in
+      machine.uploads.goBack(to: day)
+      machine.durations.goBack(to: day)
+    }
+    servers.modifyOldestFirst { $1.responses.goBack(to: day) }
   }
 
   // MARK: Operators

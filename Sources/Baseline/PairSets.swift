@@ -28,6 +28,7 @@ struct PairSets: ~Copyable {
     at(row).pointee.promote(subject: keys.subject, pair: keys.pair, day: day)
   }
   mutating func forget(_ row: PairClass, _ key: Fingerprint) -> Bool { at(row).pointee.forget(key) }
+  mutating func goBack(to hour: Int64) { for row in PairClass.allCases { at(row).pointee.goBack(to: hour) } }
   func days(_ row: PairClass, _ key: Fingerprint) -> (first: Int64, last: Int64)? { at(row).pointee.days(of: key) }
   func state(of row: PairClass) -> (learning: LearningState, entries: Int, pending: [PendingPair], droppedPending: UInt64, evictions: UInt64) {
     let set = at(row)

@@ -44,6 +44,8 @@ struct SizeQuantiles: Equatable {
     guard isNewDay || count < usualCount || count - usualCount > usualCount / 64 else { return }
     (usual, usualCount) = (quantile(thousandths: 990) ?? 0, count)
   }
+  /// Days behind `day` never were.
+  mutating func goBack(to day: Int64) { lastDay = min(lastDay, day) }
   private mutating func halve() {
     count = 0
     for i in buckets.indices {

@@ -93,6 +93,8 @@ public struct Detector: ~Copyable {
   private var incidents = BoundedTable<IncidentKey, Incident>(capacity: Limits.openIncidents)
   private var subjects = BoundedTable<Fingerprint, SubjectSignals>(capacity: Limits.subjects)
   private var matches: [RuleMatch] = []
+  /// Subjects of incidents that were taken up, and when a rule spoke of them last: their signals may not have been.
+  private var takenUp = BoundedTable<Fingerprint, EventTime>(capacity: Limits.openIncidents)
   /// Whether a signal was ever about a user.
   private var accusesUsers = false
   /// By rule: what such a rule speaks of is no ordinary event. It is never learned, whether or not its match became a record.
@@ -167,7 +169,11 @@ public struct Detector: ~Copyable {
       incident.reconsidered = nil
       incident.reconsiderAt = incident.lastTime + shortest
     }
-    incidents.update(IncidentKey(rule: rule, subject: Detector.key(of: subject)), make: { incident }) { $0 = incident }
+    let key = Detector.key(of: subject)
+    incidents.update(IncidentKey(rule: rule, subject: key), make: { incident }) { $0 = incident }
+    guard isAccusing[Int(rule)] else { return }
+    takenUp.update(key, make: { incident.lastTime }) { $0 = max($0, incident.lastTime) }
+    if subject.source == nil, subject.user != nil { accusesUsers = true }
   }
 
   /// Takes up what an earlier run had learned.
@@ -205,6 +211,7 @@ public struct Detector: ~Copyable {
     let isLearning = classes != nil && reading.feedsWindows && !(isWarmUp && reading.time <= baselineStart)
     // A stamp that lies far ahead, and may be wrong, must not end hours: it is learned where its source's clock is.
     let settled = isLearning ? clock.newest(source: event.origin.source) : reading.time
+    if isLearning, case .jumpedBack(let length) = reading.anomaly { baseline.goBack(from: reading.time + length, to: reading.time) }
     if isLearning, baseline.endsHour(at: settled) { endHours(event, at: settled, isWarmUp: isWarmUp, into: &decisions) }
     engine.evaluate(
       event, at: reading.time, feedsWindows: reading.feedsWindows, isUnconfirmed: reading.isUnconfirmed, withDetails: false, into: &matches)
@@ -267,6 +274,7 @@ public struct Detector: ~Copyable {
     return isSuspect(userKey(user), at: time)
   }
   private mutating func isSuspect(_ subject: Fingerprint, at time: EventTime) -> Bool {
+    if takenUp.count > 0, let last = takenUp.peek(subject), time - last <= configuration.incidentWindow { return true }
     guard let accusedAt = subjects.modify(subject, { $0.accusedAt }), let accusedAt else { return false }
     return time - accusedAt <= configuration.incidentWindow
   }

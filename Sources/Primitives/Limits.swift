@@ -75,7 +75,7 @@ public enum Limits {
   public static let baselineDays: Int64 = 7
   public static let baselineHours: Int64 = 20
   public static let baselineObservations: Int64 = 40
-  public static let baselineCoverageThousandths: Int64 = 850
+  public static let baselineCoverageThousandths: Int64 = 950
   /// Days without a sight after which a pair is new again: the slow horizon.
   public static let baselineMemoryDays: Int64 = 90
   /// Days for which a pair counts as seen only recently.

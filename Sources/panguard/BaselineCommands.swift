@@ -42,6 +42,10 @@ enum BaselineFile {
     let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
+    // Also where the file was there before.
+    guard fchmod(descriptor, 0o600) == 0 || errno == EPERM || errno == EINVAL else {
+      throw CommandFailure.environment("\(path): \(String(cString: strerror(errno)))")
+    }
     var rest = bytes[...]
     while !rest.isEmpty {
       let n = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -165,7 +169,10 @@ extension BaselineCommand {
       guard let row = PairClass(name: row) else {
         throw CommandFailure.usage("there is no class '\(TerminalText.escaped(row))'; `panguard baseline show` lists them")
       }
-      try change(selection, .promote(row, subject: Array(subject.utf8), object: Array(object.utf8)))
+      guard let object = row.object(writtenAs: object) else {
+        throw CommandFailure.usage("\(row.name): '\(TerminalText.escaped(object))' is no \(row.halves.object); one is written \(row.example)")
+      }
+      try change(selection, .promote(row, subject: Array(subject.utf8), object: object))
     }
   }
   struct Forget: ParsableCommand {
@@ -196,7 +203,7 @@ extension BaselineCommand {
       discussion: """
         So a new installation begins with last month's logs instead of a blind week:
 
-        panguard baseline learn -o b /var/log/auth.log*; panguard baseline import b
+        panguard baseline learn -o b /var/log/auth.log*; panguard baseline import --unsigned b
 
         Name logs before --pcap.
         """)

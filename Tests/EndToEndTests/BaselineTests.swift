@@ -125,7 +125,7 @@ import Testing
     let back = panguard("baseline", "diff", d["b"], d["a"])
     #expect(back.text.contains("waits no more  login_network alice 203.0.113.0/24"), "\(back)")
     let shown = panguard("baseline", "show", "--file", d["b"], "alice")
-    #expect(shown.status == 0 && shown.text.contains("waits: alice 203.0.113.0/24 (flagged, 1 times"), "\(shown)")
+    #expect(shown.status == 0 && shown.text.contains("waits: alice 203.0.113.0/24 (told, 1 times"), "\(shown)")
   }
 
   /// One object, of any form, with the exit codes of the text; a name that was made to harm is a string like any other.
