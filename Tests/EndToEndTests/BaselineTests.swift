@@ -145,7 +145,7 @@ import Testing
     #expect(all.text.hasPrefix(#"{"baseline":""#) && all.text.contains(#""frozen":false,"events_learned":"#), "\(all.text)")
     #expect(all.text.contains(#"{"class":"login_network","learned":true,"entries":4,"waiting":1,"days":28,"hours":112,"events":224,"coverage":"#))
     #expect(all.text.contains(#"{"rate":"events","subject":"cron web01","this_hour":"#))
-    let waiting = #"{"class":"login_network","pair":"alice 203.0.113.0/24","cause":"flagged","count":1,"first":"2026-02-02","last":"2026-02-02"}"#
+    let waiting = #"{"class":"login_network","pair":"alice 203.0.113.0/24","cause":"told","count":1,"first":"2026-02-02","last":"2026-02-02"}"#
     #expect(all.text.contains(waiting), "\(all.text)")
     let alice = try ask("show", "--file", d["b"], "alice")
     #expect(alice.text.contains(#""subject":"alice","seen":[{"class":"login_network","first":"2026-01-05","last":"2026-02-01"}"#), "\(alice.text)")
