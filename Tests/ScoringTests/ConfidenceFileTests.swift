@@ -117,7 +117,7 @@ private func anySignals(_ random: inout SplitMix64) -> [Signal] {
   /// A rule that is believed less than the prior accuses less, but clears nobody: whoever sets it off on purpose must not gain by it.
   @Test func noAccusingRuleSpeaksForItsSubject() {
     var random = SplitMix64(seed: 15)
-    for _ in 0..<3000 {
+    for _ in 0..<500 {
       let model = anyModel(&random)
       let id = model.rules.isEmpty ? "r" : model.rules[random.below(model.rules.count)].rule
       let stated = Confidence(thousandths: 1 + random.below(999))
