@@ -239,7 +239,7 @@ public final class Agent {
       pipeline.expire(lane, asOf: EventTime(nanoseconds: silence), isWarmUp: true) { _ in }
     }
     resumeIncidents()
-    recorder?.begin()
+    recorder?.begin(wallClock())
   }
 
   deinit {
@@ -397,6 +397,7 @@ public final class Agent {
         report(.note("the store works again (\(problem)); reading goes on"))
       }
       readSources()
+      if recorder?.isFull == true, makeWayForItsLike(), let next { return .replaced(next) }
       if isDirty, isUrgent || pending.count >= Agent.commitDecisions || MonotonicTime.now() - lastCommit >= Agent.commitNanoseconds { commit() }
     }
     hooks.moment(.stopping)
@@ -446,7 +447,7 @@ public final class Agent {
   }
   private func commitRest() { if isDirty || memories.contains(where: \.isDirty) { commit(isLast: true) } }
   private func finish() {
-    recorder?.segment.finish()
+    recorder?.finish()
     responder.finish()
   }
 
@@ -466,7 +467,7 @@ public final class Agent {
       return .done("the input is recorded from now on, into \(directory); `record.enabled: true` in the configuration does so at each start")
     }
     commit()
-    recorder?.segment.finish()
+    recorder?.finish()
     (recorder, pipeline.recorder) = (nil, nil)
     return .done("nothing more is recorded; what was recorded stays until record.keep is over")
   }
@@ -478,6 +479,7 @@ public final class Agent {
   private func makeWayForItsLike() -> Bool { makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) }
   private var recordStatus: RecordStatus {
     var status = recorder?.status ?? RecordStatus()
+    if recorder == nil { status.lostRecords = hooks.recording.lostRecords }
     let segments = InputJournalFiles(state: options.stateDirectory).segments
     status.segments = UInt64(segments.count)
     status.journalBytes = segments.reduce(0) { $0 + $1.bytes }
@@ -626,7 +628,7 @@ public final class Agent {
     for _ in 0..<count {
       nextSource = (nextSource + 1) % count
       if nextSource < files.count { readFile(files[nextSource]) } else { readJournal() }
-      if pending.count >= Agent.commitDecisions { return }
+      if pending.count >= Agent.commitDecisions || recorder?.isFull == true { return }
     }
   }
   private var nextSource = 0

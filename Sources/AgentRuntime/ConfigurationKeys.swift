@@ -182,7 +182,7 @@ public struct ConfigurationKey: Sendable {
       ["How much the journal may hold, packed (a seventh of the logs, about). Beyond it the oldest segment is removed."],
       canonical: { "\($0.recordBytes)" },
       read: { section, key, configuration in
-        if let value = section.byteCount(key, in: 1 << 20...1 << 40, isRequired: true) { configuration.recordBytes = value }
+        if let value = section.byteCount(key, in: 16 << 20...1 << 40, isRequired: true) { configuration.recordBytes = value }
       }),
     ConfigurationKey(
       "record.keep", "duration", default: "14d",

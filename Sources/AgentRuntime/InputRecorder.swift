@@ -1,5 +1,6 @@
 // The recording of one agent: a segment that begins with it, and when it is time for the next one. A segment begins at a cold start, so an
 // agent whose segment has grown too long or too old makes way for another one with the same rules and configuration, as a reload does.
+// What must stay true: nobody who can make this host log much ends the recording; what ends it (a full disk) ends it until there is room again.
 import Events
 import Glibc
 import InputJournal
@@ -9,8 +10,9 @@ import Primitives
 public final class RecordingSwitch {
   /// nil: the configuration decides.
   var isOn: Bool?
-  /// Segments that were removed to make room, since the process began.
+  /// Segments that were removed to make room, and records that earlier agents could not write, since the process began.
   var removedSegments: UInt64 = 0
+  var lostRecords: UInt64 = 0
   public init() {}
 }
 
@@ -40,16 +42,28 @@ final class InputRecorder {
     removeOld(now)
   }
   /// To be called before the first line that could decide anything.
-  func begin() {
+  func begin(_ now: EventTime) {
     segment.flush()
     beginning = segment.bytesWritten
-    // The next one begins at the share. Where that must wait, because the store fails, this one may become twice as long.
+    // The next one begins at the share. What is read at once may go beyond it, but not beyond twice as much.
     segment.maximumBytes = beginning + 2 * share
+    removeOld(now)
   }
 
+  /// The others have what this one leaves when it is full.
   private func removeOld(_ now: EventTime) {
+    let own = beginning + 2 * share
+    let total = InputRecorder.parts * share
     recording.removedSegments += files.removeOld(
-      but: segment.header.number, maximumBytes: (InputRecorder.parts - 2) * share, keep: configuration.recordKeep, now: now)
+      but: segment.header.number, maximumBytes: total - min(own, total), keep: configuration.recordKeep, now: now)
+  }
+
+  /// It holds its share: whoever reads much at once stops, and makes way for an agent that begins the next one.
+  var isFull: Bool { segment.isFull || (segment.problem == nil && segment.bytesWritten > beginning + share) }
+  /// To be called when the agent makes way, or ends.
+  func finish() {
+    segment.finish()
+    recording.lostRecords += segment.lostRecords
   }
 
   /// To be asked once a second. `isDue`: the agent should make way for one that begins the next segment.
@@ -60,12 +74,20 @@ final class InputRecorder {
       removeOld(now)
     }
     segment.flush()
-    let isDue =
-      segment.problem == nil
-      && (segment.bytesWritten > beginning + share
-        || clock - began > configuration.recordKeep.count / Int64(InputRecorder.parts))
-    return (isDue, takeProblem())
+    let isOld = segment.problem == nil && clock - began > configuration.recordKeep.count / Int64(InputRecorder.parts)
+    return (isFull || isOld || mayTryAgain(clock), takeProblem())
   }
+
+  /// After a failure: there is room again for a segment, and it was not just now.
+  private func mayTryAgain(_ clock: Int64) -> Bool {
+    guard segment.problem != nil else { return false }
+    if failedAt == 0 { failedAt = clock }
+    guard clock - failedAt >= Limits.inputJournalRetry.count else { return false }
+    failedAt = clock
+    var info = statvfs()
+    return statvfs(files.directory, &info) == 0 && UInt64(info.f_bavail) * UInt64(info.f_frsize) > share
+  }
+  private var failedAt: Int64 = 0
 
   private var toldProblem = false
   /// Why the recording ended, once.
@@ -81,7 +103,7 @@ final class InputRecorder {
     status.segment = segment.header.number
     status.records = segment.records
     status.bytes = segment.bytesWritten
-    status.lostRecords = segment.lostRecords
+    status.lostRecords = recording.lostRecords + segment.lostRecords
     status.since = "\(segment.header.recordedAt)"
     status.problem = segment.problem.map { "\($0)" } ?? ""
     return status

@@ -48,26 +48,33 @@ public struct JournalVerification {
   public private(set) var neverStored: UInt64 = 0
   /// Records of the log in the range that were made while nothing was recorded.
   public private(set) var notRecorded: UInt64 = 0
-  /// With what a segment was decided, where it is not what it is replayed with; each sentence once.
-  public private(set) var otherProvenance: [String] = []
-  /// Segments that could not be read to their end, and why.
-  public private(set) var problems: [String] = []
+  /// With what segments were decided, where it is not what they are replayed with; each once, with where it begins.
+  public var otherProvenance: [String] {
+    others.map { "\($0.what) (segment \($0.first.number), begun \($0.first.recordedAt)\($0.more > 0 ? ", and \($0.more) more" : ""))" }
+  }
+  private var others: [(what: String, first: SegmentHeader, more: Int)] = []
+  /// Segments that could not be read, or not to their end, and why.
+  public private(set) var problems: [String]
   public private(set) var segments = 0
   public private(set) var records: UInt64 = 0
   public private(set) var cutBytes: UInt64 = 0
-  public var isVerified: Bool { differing == 0 && otherProvenance.isEmpty && problems.isEmpty }
+  public var isVerified: Bool { differing == 0 && others.isEmpty && problems.isEmpty }
 
   private let store: DecisionStore
+  private let newest: Int64
   private let range: Range<EventTime>
   private let provenance: Provenance
   /// Of the log, that were compared.
   private var covered: [ClosedRange<Int64>] = []
 
-  /// `range`: event times of the decisions that are compared. `provenance`: of the pipelines that replay.
-  public init(store: DecisionStore, range: Range<EventTime>, provenance: Provenance) {
+  /// `upTo`: the last sequence number of the log before the journal was looked at; what came later the journal may not have yet. `range`:
+  /// event times of the decisions that are compared. `provenance`: of the pipelines that replay. `problems`: what is known already.
+  public init(store: DecisionStore, upTo newest: Int64, range: Range<EventTime>, provenance: Provenance, problems: [String] = []) {
     self.store = store
+    self.newest = newest
     self.range = range
     self.provenance = provenance
+    self.problems = problems
   }
 
   /// The decision as its record would be, had it been made with what the segment names: other hashes are told once, not with each decision.
@@ -84,8 +91,8 @@ public struct JournalVerification {
       ("configuration", header.configurationHash, provenance.configurationHash),
     ]
     for (name, recorded, ours) in pairs where recorded != ours {
-      let sentence = "\(name): recorded with \(recorded), replayed with \(ours)"
-      if !otherProvenance.contains(sentence) { otherProvenance.append(sentence) }
+      let what = "\(name): recorded with \(recorded), replayed with \(ours)"
+      if let known = others.firstIndex(where: { $0.what == what }) { others[known].more += 1 } else { others.append((what, header, 0)) }
     }
   }
 
@@ -211,7 +218,9 @@ public struct JournalVerification {
   public mutating func finish() throws(StorageError) {
     var after: Int64 = 0
     while case let rows = try store.records(after: after), let last = rows.last {
-      for row in rows where range.contains(row.time) && !covered.contains(where: { $0.contains(row.sequence) }) { notRecorded += 1 }
+      for row in rows where row.sequence <= newest && range.contains(row.time) && !covered.contains(where: { $0.contains(row.sequence) }) {
+        notRecorded += 1
+      }
       after = last.sequence
     }
   }

@@ -1,4 +1,5 @@
 // What an operator says of a decision, as a request to the running agent. The reason is anybody's text, so it travels as hexadecimal. Pure.
+import Export
 import Primitives
 import Storage
 
@@ -8,10 +9,10 @@ public struct MarkRequest: Equatable, Sendable {
   public var verdict: DecisionMark.Verdict
   public var reason: String
 
-  /// nil: the id is no id, or the reason is empty, too long (`Limits.markReasonBytes`) or not one line.
+  /// nil: the id is no id, or the reason is empty, too long (`Limits.markReasonBytes`), not one line, or not all of it can be seen.
   public init?(id: String, verdict: DecisionMark.Verdict, reason: String) {
     guard (1...64).contains(id.utf8.count), id.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) }),
-      (1...Limits.markReasonBytes).contains(reason.utf8.count), reason.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f })
+      (1...Limits.markReasonBytes).contains(reason.utf8.count), reason == TerminalText.escaped(reason)
     else { return nil }
     (self.id, self.verdict, self.reason) = (id, verdict, reason)
   }

@@ -1,6 +1,6 @@
 // From what people marked to what could be changed: proposals for the confidence file, and what they would have done to the decisions that
 // are recorded. Pure, and changes nothing itself: a person reads the difference and applies it.
-// A rule that erred about few subjects and was never right about them gets exclusions; one that erred here and there gets another confidence,
+// A rule that erred about few subjects, none of whom anybody confirmed as an attacker, gets exclusions; one that erred here and there gets another confidence,
 // the share of its marked decisions that were right, shrunk towards what it states (`TuningProposal.priorMarks` marks' worth).
 import Detection
 import Primitives
@@ -30,17 +30,21 @@ public struct TuningProposal: Sendable, Equatable {
   ) -> [TuningProposal] {
     var byRule: [String: [(decision: Decision, mark: DecisionMark)]] = [:]  // iterated by sorted keys
     for decision in decisions { if let mark = marks[decision.id] { byRule[decision.ruleID, default: []].append((decision, mark)) } }
-    return byRule.keys.sorted().compactMap { id in propose(id, byRule[id] ?? [], model, stated[id]) }
+    let attackers = TuningProposal.attackers(decisions, marks: marks)
+    return byRule.keys.sorted().compactMap { id in propose(id, byRule[id] ?? [], attackers, model, stated[id]) }
+  }
+  /// Whom a mark confirmed as an attacker, whichever rule it was about. Only asked for members.
+  public static func attackers(_ decisions: [Decision], marks: [String: DecisionMark]) -> Set<String> {
+    Set(decisions.filter { marks[$0.id]?.verdict == .confirmed }.map(\.subject.label))
   }
 
   private static func propose(
-    _ id: String, _ marked: [(decision: Decision, mark: DecisionMark)], _ model: ConfidenceModel, _ stated: Confidence?
+    _ id: String, _ marked: [(decision: Decision, mark: DecisionMark)], _ attackers: Set<String>, _ model: ConfidenceModel, _ stated: Confidence?
   ) -> TuningProposal? {
     let wrong = marked.filter { $0.mark.verdict == .falsePositive }
     let right = marked.filter { $0.mark.verdict == .confirmed }
     guard !wrong.isEmpty else { return nil }
     var proposal = TuningProposal(ruleID: id, falsePositives: wrong.count, confirmed: right.count, change: .exclude([]))
-    let trusted = Set(right.map(\.decision.subject.label))  // only asked for members
     var exclusions: [ConfidenceExclusion] = []
     for (decision, mark) in wrong where model.exclusion(rule: id, subject: decision.subject.label) == nil {
       let subject = decision.subject.label
@@ -48,7 +52,7 @@ public struct TuningProposal: Sendable, Equatable {
       exclusions.append(ConfidenceExclusion(rule: id, subject: subject, reason: mark.reason))
     }
     guard !exclusions.isEmpty else { return nil }
-    if exclusions.count <= excludedSubjects, !exclusions.contains(where: { trusted.contains($0.subject) }) {
+    if exclusions.count <= excludedSubjects, !exclusions.contains(where: { attackers.contains($0.subject) }) {
       proposal.change = .exclude(exclusions.sorted { $0.subject < $1.subject })
       return proposal
     }

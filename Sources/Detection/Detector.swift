@@ -397,7 +397,9 @@ public struct Detector: ~Copyable {
     let isDue = current.matchCount >= current.nextReport || time >= current.reconsiderAt
     let subject = groupSubject ?? self.subject(of: matches[matchIndex], event)
     let signals = liveSignals(subjectKey, of: rule, at: time, about: subject)
-    let context = configuration.confidence.context(severityRank: profiles[rule].severity.rank, isAttested: trust == .attested)
+    // Like the signal itself: claimed events that come later take nothing away.
+    let isAttested = trust == .attested || signals.contains { $0.isAttested && $0.name == profiles[rule].claimed.name }
+    let context = configuration.confidence.context(severityRank: profiles[rule].severity.rank, isAttested: isAttested)
     let (confidence, terms) = configuration.confidence.score(signals + context)
     let (action, reason) = propose(confidence, signals, context, subject, trust, rule)
     // What attested evidence proposed is not taken back because claimed evidence came after it, nor put off.

@@ -15,8 +15,9 @@ public final class SegmentWriter {
   public private(set) var lostRecords: UInt64 = 0
   /// Why nothing more is written.
   public private(set) var problem: InputJournalError?
-  /// What would make the file longer is a failure.
+  /// What would make the file longer is a failure, and `isFull` says that it was this one.
   public var maximumBytes: UInt64
+  public private(set) var isFull = false
   private var encoder = RecordEncoder()
   /// Records in `encoder`.
   private var waiting: UInt64 = 0
@@ -119,7 +120,10 @@ public final class SegmentWriter {
 
   /// All of `bytes` or none: what was written in part is cut off again.
   private func write(_ bytes: [UInt8]) -> Bool {
-    guard bytesWritten + UInt64(bytes.count) <= maximumBytes else { return fail("is full") }
+    guard bytesWritten + UInt64(bytes.count) <= maximumBytes else {
+      isFull = true
+      return fail("is full")
+    }
     var done = 0
     while done < bytes.count {
       let n = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, bytes.count - done) }

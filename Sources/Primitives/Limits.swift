@@ -681,6 +681,8 @@ public enum Limits {
   public static let inputJournalLanes = 4096
   /// Segments of one journal. Beyond it the oldest goes, as beyond `record.max_bytes` and `record.keep`; counted.
   public static let inputJournalSegments = 4096
+  /// How long a recording that ended because the disk was full waits, at least, before it begins again: each beginning is a cold start.
+  public static let inputJournalRetry = Nanoseconds.minutes(1)
   /// Decisions that a verification shows. The rest is counted: what differs first is what led to the others.
   public static let verificationFindings = 20
   /// Sources with a log-in that succeeded that a trial of rules remembers, the latest. Beyond it the one that was silent longest is forgotten.

@@ -150,7 +150,7 @@ public enum ConfidenceFile {
   /// One entry of `rules`.
   public static func line(_ rule: ConfidenceModel.RuleConfidence) -> String { "  \(quoted(rule.rule)): \(rule.confidence)" }
 
-  /// As a YAML text, whatever it holds: plain where that is safe, else in double quotes with escapes.
+  /// As a YAML text, whatever it holds: plain where that is safe, else in double quotes with escapes for all that could not be seen.
   static func quoted(_ text: String) -> String {
     let isPlain =
       !text.isEmpty && text.utf8.allSatisfy { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7a || (0x30...0x39).contains($0) || $0 == 0x2d || $0 == 0x5f }
@@ -162,13 +162,22 @@ public enum ConfidenceFile {
       switch scalar.value {
       case 0x22: out += "\\\""
       case 0x5c: out += "\\\\"
-      case 0..<0x20, 0x7f..<0xa0, 0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff:
-        let digits = String(scalar.value, radix: 16)
-        out += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-      default: out.unicodeScalars.append(scalar)
+      case 0x20..<0x7f: out.unicodeScalars.append(scalar)
+      default: if isVisible(scalar) { out.unicodeScalars.append(scalar) } else { out += escape(scalar) }
       }
     }
     return out + "\""
+  }
+  private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator, .spaceSeparator: false
+    default: !scalar.properties.isDefaultIgnorableCodePoint
+    }
+  }
+  private static func escape(_ scalar: Unicode.Scalar) -> String {
+    let digits = String(scalar.value, radix: 16)
+    let (letter, width) = scalar.value <= 0xffff ? ("u", 4) : ("U", 8)
+    return "\\" + letter + String(repeating: "0", count: width - digits.utf8.count) + digits
   }
 }
 

@@ -102,11 +102,12 @@ public struct ConfidenceModel: Hashable, Sendable {
   public func weight(of confidence: Confidence) -> MilliNats {
     MilliNats(ConfidenceModel.logit(confidence).value - ConfidenceModel.logit(prior).value)
   }
-  /// What a match of the rule says: the confidence it states (or that is stated for it here) above the prior; of an exculpatory rule, which
-  /// is so sure of innocence, its log-odds, negated, never positive.
+  /// What a match of the rule says: the confidence it states (or that is stated for it here) above the prior, and nothing where that is below
+  /// it: an accusation, however weak, must not clear anybody. Of an exculpatory rule, which is so sure of innocence, its log-odds, negated,
+  /// never positive.
   public func weight(ofRule id: String, stating confidence: Confidence, isExculpatory: Bool) -> MilliNats {
     let stated = rules.first { $0.rule == id }?.confidence ?? confidence
-    return isExculpatory ? MilliNats(min(0, -ConfidenceModel.logit(stated).value)) : weight(of: stated)
+    return isExculpatory ? MilliNats(min(0, -ConfidenceModel.logit(stated).value)) : max(.zero, weight(of: stated))
   }
 
   /// What is known of the decision itself, for those terms that this model gives a weight. `severityRank`: 0 (informational) to 4.

@@ -95,8 +95,13 @@ struct CalibrateCommand: ParsableCommand {
 
 /// What a file of labels says: which decisions and whose were attacks.
 struct DecisionLabels {
-  private var subjects: [String: Bool] = [:]  // only looked up
-  private var decisions: [String: Bool] = [:]
+  private struct Label {
+    var isAttack: Bool
+    /// Where it stands.
+    var line: Int
+  }
+  private var subjects: [String: Label] = [:]  // only looked up
+  private var decisions: [String: Label] = [:]
   /// Decisions that carry their label.
   var own: [(decision: Decision, isAttack: Bool)] = []
 
@@ -122,9 +127,14 @@ struct DecisionLabels {
       } catch { throw refuse("\(error)") }
       guard let label, label == "attack" || label == "benign" else { throw refuse("\"label\" must be \"attack\" or \"benign\"") }
       let isAttack = label == "attack"
+      /// The same twice is once; both is a mistake, and which one only its author knows.
+      func put(_ key: String, _ labels: inout [String: Label]) throws {
+        if let other = labels[key], other.isAttack != isAttack { throw refuse("says otherwise than line \(other.line)") }
+        labels[key] = labels[key] ?? Label(isAttack: isAttack, line: number)
+      }
       switch (subject, decision) {
-      case (let subject?, nil): subjects[subject] = isAttack
-      case (nil, let id?): decisions[id] = isAttack
+      case (let subject?, nil): try put(DecisionLabels.canonical(subject), &subjects)
+      case (nil, let id?): try put(id, &decisions)
       case (nil, nil):
         do { own.append((try DecisionJSON.decode(line), isAttack)) } catch {
           throw refuse("names neither \"subject\" nor \"decision\", and is no decision itself: \(error)")
@@ -137,13 +147,18 @@ struct DecisionLabels {
     var reader = JSONReader(value)
     return try? reader.next { token in if case .string(let text) = token { text.string } else { nil } } ?? nil
   }
+  /// As decisions name it: of an address or a network the one way to write it.
+  private static func canonical(_ subject: String) -> String {
+    guard let network = CIDR(subject) else { return subject }
+    return subject.utf8.contains(0x2f) ? "\(network)" : "\(network.base)"
+  }
   /// Whether it speaks of nothing but decisions that it brings along.
   var isSelfContained: Bool { subjects.isEmpty && decisions.isEmpty }
   /// nil: nobody labelled it. What is said of the decision itself comes before what is said of whom it is about.
   func isAttack(_ decision: Decision) -> Bool? {
-    decisions[decision.id]
+    decisions[decision.id]?.isAttack
       ?? [decision.subject.source, decision.subject.user, decision.subject.session, decision.subject.host]
-      .compactMap { $0.flatMap { subjects[$0] } }.first
+      .compactMap { $0.flatMap { subjects[$0]?.isAttack } }.first
   }
 }
 

@@ -18,15 +18,22 @@ struct RecordedInput {
     var span: (oldest: EventTime, newest: EventTime)?
   }
   var segments: [Segment] = []
-  /// Files that are no segments, or are damaged at their beginning.
+  /// Files that are no segments, are damaged at their beginning or stand in another's place, and segments that are missing between others.
   var problems: [String] = []
 
   /// Fails where there is no journal.
   init(state: String) throws {
     let files = InputJournalFiles(state: state)
+    var expected: UInt64?
     for file in files.segments {
+      // The oldest are removed to make room; between others none is.
+      if let expected, file.number > expected { problems.append(RecordedInput.missing(expected..<file.number, in: state)) }
+      expected = file.number + 1
       do throws(InputJournalError) {
         let reader = try SegmentReader(path: file.path)
+        guard reader.header.number == file.number else {
+          throw InputJournalError(path: file.path, reason: "is segment \(reader.header.number) by its header: it was copied or renamed")
+        }
         segments.append(Segment(path: file.path, bytes: file.bytes, header: reader.header, span: try SegmentReader.span(path: file.path)))
       } catch { problems.append("\(error)") }
     }
@@ -37,6 +44,11 @@ struct RecordedInput {
     let reason = problems.first.map { ": " + TerminalText.escaped($0) } ?? ""
     throw CommandFailure.environment(
       "\(TerminalText.escaped(state)) has no journal\(reason); `panguard record on` begins one, or name another directory with --state")
+  }
+
+  private static func missing(_ numbers: Range<UInt64>, in state: String) -> String {
+    let last = numbers.upperBound - 1
+    return "\(state): segment \(numbers.lowerBound)\(last > numbers.lowerBound ? " to \(last)" : "") of the journal is missing"
   }
 
   /// Those with events in `range`.
@@ -85,11 +97,16 @@ extension ReplayCommand {
     let range = try ReplayCommand.range(text)
     let source = try PipelineSource(config: config, selection)
     let state = self.state ?? AgentPaths.stateDirectory(configured: source.settings.stateDirectory)
+    // Asked before the journal is: what a running agent has stored by now is in it, and what it stores from now on is not looked for.
+    let newest = verify ? try ReplayCommand.newestRecord(state) : 0
     let input = try RecordedInput(state: state)
     let chosen = input.segments(in: range)
-    guard !chosen.isEmpty else { throw CommandFailure.environment("the journal has nothing between \(range.lowerBound) and \(range.upperBound)") }
+    guard !chosen.isEmpty else {
+      for problem in input.problems { printError("panguard: " + TerminalText.escaped(problem)) }
+      throw CommandFailure.environment("the journal has nothing between \(range.lowerBound) and \(range.upperBound)")
+    }
+    if verify { return try verifyJournal(input, chosen, range, source, state, upTo: newest) }
     for problem in input.problems { printError("panguard: " + TerminalText.escaped(problem)) }
-    if verify { return try verifyJournal(input, chosen, range, source, state) }
 
     var log = try output.map { try Output(creating: $0) }
     let shown = format ?? (output == nil ? .text : .none)
@@ -123,8 +140,15 @@ extension ReplayCommand {
     if !input.problems.isEmpty { throw CommandFailure(status: .environment, message: "") }
   }
 
+  private static func newestRecord(_ state: String) throws -> Int64 {
+    do {
+      let store = try DecisionStore(directory: state, readOnly: true)
+      defer { store.close() }
+      return try store.lastSequence()
+    } catch { throw CommandFailure.environment(TerminalText.escaped("\(error)")) }
+  }
   private func verifyJournal(
-    _ input: RecordedInput, _ chosen: [Int], _ range: Range<EventTime>, _ source: PipelineSource, _ state: String
+    _ input: RecordedInput, _ chosen: [Int], _ range: Range<EventTime>, _ source: PipelineSource, _ state: String, upTo newest: Int64
   ) throws {
     var progress = Progress("verifying", quiet: quiet)
     let total = chosen.reduce(UInt64(0)) { $0 + input.segments[$1].bytes }
@@ -133,7 +157,8 @@ extension ReplayCommand {
     do {
       let store = try DecisionStore(directory: state, readOnly: true)
       defer { store.close() }
-      verification = JournalVerification(store: store, range: range, provenance: source.provenance)
+      verification = JournalVerification(
+        store: store, upTo: newest, range: range, provenance: source.provenance, problems: input.problems)
       for index in chosen {
         let replay = try InputReplay(path: input.segments[index].path, pipeline: source.pipeline())
         try verification.verify(replay, next: input.next(behind: index)) { at, _ in progress.update(done + at, of: total) }
@@ -148,7 +173,7 @@ extension ReplayCommand {
     if format == .jsonl { screen.line(VerificationView.json(verification)) } else { VerificationView.lines(verification).forEach { screen.line($0) } }
     screen.flush()
     if verification.differing > 0 || !verification.otherProvenance.isEmpty { throw CommandFailure.findings }
-    if !verification.problems.isEmpty || !input.problems.isEmpty { throw CommandFailure(status: .environment, message: "") }
+    if !verification.problems.isEmpty { throw CommandFailure(status: .environment, message: "") }
   }
 }
 
@@ -158,6 +183,8 @@ enum VerificationView {
     var out: [String] = []
     if v.isVerified {
       out.append("verified: \(grouped(v.identical)) decisions are byte for byte those of the log (\(scope))")
+    } else if v.differing == 0, v.otherProvenance.isEmpty {
+      out.append("not wholly verified: \(grouped(v.identical)) decisions are byte for byte those of the log, others could not be made (\(scope))")
     } else {
       out.append("not verified: \(grouped(v.differing)) decisions differ, \(grouped(v.identical)) are the same (\(scope))")
     }
@@ -166,11 +193,12 @@ enum VerificationView {
       out.append("the first that differs:")
       out += "\(first)".split(separator: "\n").map { "  " + TerminalText.escaped(String($0)) }
     }
-    out += v.problems.map { "not read to the end: " + TerminalText.escaped($0) }
+    out += v.problems.map { "not all could be read: " + TerminalText.escaped($0) }
     func note(_ count: UInt64, _ text: String) { if count > 0 { out.append("\(grouped(count)) \(text)") } }
     note(v.neverStored, "decisions at the end of a recording were never stored: the engine was killed, and decided them again")
     note(v.cutBytes, "bytes at the end of a recording were written in part, and were cut")
-    note(v.notRecorded, "decisions of the log were made while nothing was recorded")
+    let isWhole = v.problems.isEmpty && v.cutBytes == 0
+    note(v.notRecorded, "decisions of the log were made while nothing was recorded" + (isWhole ? "" : ", or from what is missing"))
     return out
   }
 
@@ -245,12 +273,17 @@ extension ExplainCommand {
     let segment = input.segments[index]
     var progress = Progress("reproducing")
     var made: (decision: Decision, place: InputPlace)?
+    // How far the log is known to have come with what the segment holds.
+    var stored = segment.header.sequence
     do throws(InputJournalError) {
       let replay = try InputReplay(path: segment.path, pipeline: source.pipeline())
       while made == nil,
         try replay.step({ outcome in
-          guard case .decision(let other) = outcome, other.id == decision.id, other.revision == decision.revision else { return }
-          made = (other, replay.place)
+          switch outcome {
+          case .stored(let sequence): stored = sequence
+          case .decision(let other):
+            if other.id == decision.id, other.revision == decision.revision { made = (other, replay.place) }
+          }
         })
       {
         if replay.records % 16_384 == 0 { progress.update(replay.position, of: replay.fileBytes) }
@@ -267,6 +300,10 @@ extension ExplainCommand {
       printError("panguard: the rules, the configuration or the engine are not those of the recording (segment \(segment.header.number))")
     }
     guard let made else {
+      if record.sequence > stored {
+        throw CommandFailure.environment(
+          "\(decision.id) revision \(decision.revision) was decided behind the end of segment \(segment.header.number), while nothing was recorded")
+      }
       output.line("not reproduced: \(decision.id) revision \(decision.revision) is not decided when segment \(segment.header.number) is replayed")
       output.flush()
       throw CommandFailure.findings

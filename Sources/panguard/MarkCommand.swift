@@ -29,7 +29,7 @@ extension DecisionsCommand {
     func run() throws {
       guard let request = MarkRequest(id: id, verdict: verdict, reason: reason) else {
         throw CommandFailure.usage(
-          "the id is the one that `panguard decisions list` shows, the reason one line of 1 to \(Limits.markReasonBytes) bytes")
+          "the id is the one that `panguard decisions list` shows, the reason one line of 1 to \(Limits.markReasonBytes) bytes that can be seen")
       }
       let directory = try selection.directory()
       do {

@@ -82,9 +82,12 @@ extension RulesCommand {
           if count > 0 { lines.append("  \(from.rawValue) -> \(to.rawValue): \(count)") }
         }
       }
-      let lost = changed.filter { $0.action < $0.decision.action && marks[$0.decision.id]?.verdict == .confirmed }
-      if !lost.isEmpty { lines.append("  \(lost.count) of those that would have done less were marked confirmed") }
-      for tuned in changed.prefix(Self.listed) {
+      // First of all what speaks against the proposal.
+      let attackers = TuningProposal.attackers(decisions, marks: marks)
+      func isLost(_ tuned: TunedDecision) -> Bool { tuned.action < tuned.decision.action && attackers.contains(tuned.decision.subject.label) }
+      let lost = changed.filter(isLost)
+      if !lost.isEmpty { lines.append("  WARNING: \(lost.count) of them would do less about whom a mark confirmed as an attacker:") }
+      for tuned in (lost + changed.filter { !isLost($0) }).prefix(Self.listed) {
         let d = tuned.decision
         let mark = marks[d.id].map { ", marked \($0.verdict.rawValue)" } ?? ""
         lines.append(

@@ -57,6 +57,21 @@ private let host: ConfidenceModel = {
     #expect(effect.count == 8 && effect.allSatisfy { $0.action == .logOnly && $0.confidence.thousandths == 476 })
   }
 
+  /// Another rule was right about him: who is an attacker is not let off, whatever one rule got wrong.
+  @Test func aConfirmedAttackerIsNeverExcluded() {
+    let decisions = [
+      decision(1, source: "192.0.2.7"), decision(2, source: "192.0.2.7", rule: "ATR-2026-90002"), decision(3, source: "192.0.2.8"),
+    ]
+    for said in [[(1, .falsePositive), (2, .confirmed)], [(1, .falsePositive), (2, .confirmed), (3, .falsePositive)]]
+      as [[(Int, DecisionMark.Verdict)]]
+    {
+      let proposals = TuningProposal.propose(decisions, marks: marks(said), model: host, stated: stated)
+      #expect(proposals.count == 1)
+      for case .exclude(let exclusions) in proposals.map(\.change) { Issue.record("\(exclusions)") }
+    }
+    #expect(TuningProposal.attackers(decisions, marks: marks([(2, .confirmed), (3, .falsePositive)])) == ["192.0.2.7"])
+  }
+
   @Test func confirmedOnesProposeNothing() {
     let decisions = (1...3).map { decision($0, source: "192.0.2.\($0)") }
     #expect(TuningProposal.propose(decisions, marks: marks([(1, .confirmed)]), model: host, stated: stated) == [])
@@ -123,5 +138,9 @@ private let host: ConfidenceModel = {
     let request = ControlRequest.mark(try #require(MarkRequest(id: String(repeating: "d", count: 17), verdict: .falsePositive, reason: reason)))
     #expect(request.line.utf8.count <= Limits.controlRequestBytes && ControlRequest(request.line) == request)
     #expect(MarkRequest(id: "d1", verdict: .confirmed, reason: reason + "x") == nil)
+    // Nor what moves a cursor, hides text or turns it round: it is shown in lists, and proposed for a file.
+    for hostile in ["\u{1b}[2J", "\u{9b}31m", "\u{202e}exe", "\u{2028}", "\u{200b}", "\u{feff}", "\t", "\u{e0041}"] {
+      #expect(MarkRequest(id: "d1", verdict: .confirmed, reason: "a" + hostile + "b") == nil)
+    }
   }
 }

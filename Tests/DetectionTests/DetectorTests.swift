@@ -269,6 +269,20 @@ private final class Bench {
     #expect(bench.last("ATR-2026-99001")?.action == .blockIP)
   }
 
+  /// Nor where the trust itself has a weight: whoever forges lines about his own address does not look more innocent for it.
+  @Test func claimedRepeatsNeverLowerAConfidence() throws {
+    let bench = Bench {
+      $0.confidence.attested = MilliNats(1500)
+      $0.confidence.claimed = MilliNats(-500)
+    }
+    for _ in 0..<5 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .attested) }
+    let before = try #require(bench.last("ATR-2026-99001"))
+    for _ in 0..<2000 { bench.feed("ssh-login", from: "192.0.2.7", attempts: 1, trust: .claimed) }
+    let after = try #require(bench.last("ATR-2026-99001"))
+    #expect(after.revision > before.revision && after.trust == .claimed)
+    #expect(after.confidence >= before.confidence, "\(before.confidence) became \(after.confidence)")
+  }
+
   /// Where claimed evidence may not block, it may not tip the scales either.
   @Test func attestedSignalsAloneMustJustifyABlock() throws {
     let bench = Bench {

@@ -110,6 +110,13 @@ import Testing
     #expect(refused.status == 2 && refused.errors.contains("labels.jsonl:1: \"label\" must be"), "\(refused)")
     d.write("{\"label\":\"attack\",\"subject\":\"203.0.113.1\"}\n", to: "labels.jsonl")
     #expect(calibrate().status == 1)
+    // Two that contradict each other, and an address that is written in another way.
+    let said = "{\"label\":\"attack\",\"subject\":\"192.0.2.1\"}\n"
+    d.write(said + said + "{\"label\":\"benign\",\"subject\":\"192.0.2.1\"}\n", to: "labels.jsonl")
+    let contradicted = calibrate()
+    #expect(contradicted.status == 2 && contradicted.errors.contains("labels.jsonl:3: says otherwise than line 1"), "\(contradicted)")
+    d.write("{\"label\":\"attack\",\"subject\":\"::FFFF:192.0.2.1\"}\n", to: "labels.jsonl")
+    #expect(calibrate().status == 0)
     #expect(panguard("calibrate").status == 2)
   }
 }

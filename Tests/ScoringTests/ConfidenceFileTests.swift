@@ -114,6 +114,31 @@ private func anySignals(_ random: inout SplitMix64) -> [Signal] {
       #expect(model.score(signals).confidence >= before)
     }
   }
+  /// A rule that is believed less than the prior accuses less, but clears nobody: whoever sets it off on purpose must not gain by it.
+  @Test func noAccusingRuleSpeaksForItsSubject() {
+    var random = SplitMix64(seed: 15)
+    for _ in 0..<500 {
+      let model = anyModel(&random)
+      let id = model.rules.isEmpty ? "r" : model.rules[random.below(model.rules.count)].rule
+      let stated = Confidence(thousandths: 1 + random.below(999))
+      let accusing = model.weight(ofRule: id, stating: stated, isExculpatory: false)
+      let clearing = model.weight(ofRule: id, stating: stated, isExculpatory: true)
+      #expect(accusing >= .zero && clearing <= .zero, "\(stated) with the prior \(model.prior)")
+      let signals = anySignals(&random)
+      let match = Signal(name: id, family: "f\(random.below(4))", weight: accusing, isAttested: true, detail: "")
+      #expect(model.score(signals + [match]).confidence >= model.score(signals).confidence)
+    }
+  }
+  /// What attackers wrote (a user's name) stands in a file, and in a difference on a terminal, as escapes that can be seen.
+  @Test func hiddenScalarsAreWrittenAsEscapes() throws {
+    let hostile = "a\u{202e}b\u{200b}c\u{2028}d\u{9b}e\u{e0041}f\u{fffe}g\u{a0}h\u{10ffff}\u{feff}i"
+    let exclusion = ConfidenceExclusion(rule: hostile, subject: hostile, reason: hostile)
+    let lines = ConfidenceFile.lines(exclusion)
+    #expect(lines.allSatisfy { line in line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value < 0x7f } }, "\(lines)")
+    let text = "format: 1\nexclusions:\n" + lines.joined(separator: "\n") + "\n"
+    #expect(read(text).model?.exclusions == [exclusion], "\(read(text).messages)")
+    #expect(ConfidenceFile.lines(ConfidenceExclusion(rule: "r", subject: "Jürgen", reason: "日本")).last == "    reason: \"日本\"")
+  }
   @Test func moreEvidenceForInnocenceNeverRaises() {
     var random = SplitMix64(seed: 12)
     for _ in 0..<3000 {
