@@ -125,21 +125,22 @@ public struct Baseline: ~Copyable {
   private mutating func place(_ row: RateClass, _ event: borrowing Event) -> (key: Fingerprint, slot: Int32)? {
     // A service is one of its host.
     let host = row == .events ? event.text(.hostName) : nil
-    guard let name = event.text(row.subject), !name.isEmpty else {
-      guard let key = key(row, event, host) else { return nil }
+    guard let name = row.name(event), !name.isEmpty else {
+      guard let key = key(row, event, nil, host) else { return nil }
       return (key, profiles.place(of: key) ?? -1)
     }
     let index = recent.index(row, name)
     if let found = recent.find(at: index, name, host), profiles.holds(found.key, at: found.slot) { return found }
-    guard let key = key(row, event, host) else { return nil }
+    guard let key = key(row, event, name, host) else { return nil }
     let slot = profiles.place(of: key) ?? -1
     recent.keep(subjectText, key, slot: slot, at: index)
     return (key, slot)
   }
   /// The name of the subject, which is in `subjectText` then.
-  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ host: Bytes?) -> Fingerprint? {
+  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ name: Bytes?, _ host: Bytes?) -> Fingerprint? {
     subjectText.removeAll(keepingCapacity: true)
-    guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
+    if let name { subjectText.append(name) } else { _ = event.appendText(of: row.subject, to: &subjectText) }
+    guard !subjectText.isEmpty else { return nil }
     if let host {
       subjectText.append(0x20)
       subjectText.append(host)
@@ -215,7 +216,8 @@ public struct Baseline: ~Copyable {
     guard amount > 0, let place = place(row, event) else { return }
     if profiles.updateExisting(place.key, at: place.slot, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
     if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
-    guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
+    let room = row.isNamedByLine(event) ? Limits.baselineLineServicesPerDay : Limits.baselineProfilesPerDay
+    guard newProfilesToday < room, !isFrozen else {
       refusedRates &+= 1
       return
     }
@@ -363,8 +365,8 @@ extension BaselineFinding {
         _ = event.set(rate.subject, parsing: text)
         return
       }
-      // "sshd web01"
-      let space = text.index(of: 0x20) ?? text.count
+      // "sshd web01": a program's name may have spaces, a host's has none.
+      let space = text.lastIndex(of: 0x20) ?? text.count
       event.set(.eventDataset, text.upTo(space))
       if space < text.count { event.set(.hostName, text.from(space + 1)) }
     }

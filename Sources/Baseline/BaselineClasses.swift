@@ -111,6 +111,17 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
     }
   }
 
+  /// The text that names whom it is about; nil: there is none, or it is no text. A service is named by the parser that knows it, else by the
+  /// program that the line says.
+  func name(_ event: borrowing Event) -> Bytes? {
+    guard self == .events else { return event.text(subject) }
+    return isNamedByLine(event) ? event.text(.processName) : event.text(.eventProvider)
+  }
+  /// Whether any local user may have made up the name.
+  func isNamedByLine(_ event: borrowing Event) -> Bool {
+    guard self == .events, event.has(.processName) else { return false }
+    return event.text(.eventProvider)?.equals("generic") ?? true
+  }
   /// What the event adds: not more than an hour may hold, whatever it says.
   func amount(_ event: borrowing Event) -> Int64 {
     let said =
@@ -160,7 +171,7 @@ public struct ClassSet: Equatable, Sendable {
   private static let tls = ClassSet([.processTLS])
 
   public init(of event: borrowing Event) {
-    self = event.has(.eventProvider) ? ClassSet.everything : ClassSet()
+    self = event.has(.eventProvider) || event.has(.processName) ? ClassSet.everything : ClassSet()
     if let action = event.text(.eventAction), let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
       !row.needsSuccess || event.text(.eventOutcome)?.equals("success") == true
     {

@@ -91,8 +91,10 @@ public enum Limits {
   /// counted, beyond the second new ones are, until the next day.
   public static let baselineProfiles = 512
   public static let baselineProfilesPerDay = 64
-  /// Machines whose destinations and sizes are known (6.3 KiB each), sources whose tried names are counted today (1.3 KiB), and servers whose
-  /// answers are measured (2.6 KiB). Beyond each the longest-silent one is forgotten and counted.
+  /// Once so many came in a day, no service comes that only a line names: whoever may log can make names up, and the rest is for others.
+  public static let baselineLineServicesPerDay = 32
+  /// Machines whose destinations and sizes are known (3.9 KiB each), sources whose tried names are counted today (1.3 KiB), and servers whose
+  /// answers are measured (1.4 KiB). Beyond each the longest-silent one is forgotten and counted.
   public static let baselineMachines = 128
   public static let baselineSources = 512
   public static let baselineServers = 64
