@@ -3,7 +3,7 @@
 // last, if nothing spoke against it. Event time only; the hour ends when a later event arrives, and hours in which nothing arrived at all are
 // left out: a host that is switched off teaches nothing.
 // What must stay true: pure and total; the same events in the same order give the same bytes. Nobody but this module writes the fields:
-// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 13 MB when everything is full.
+// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 9 MB when everything is full.
 import Events
 import Primitives
 

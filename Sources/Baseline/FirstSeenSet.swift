@@ -6,7 +6,7 @@
 // Learning is capped: at most `newPerDay` pairs each day enter the set once it is learned. The rest, and what was not clean, waits in the
 // pending list, which people see; what waits for a cap enters when it comes again on another day that has room.
 // What was not clean and came in within `baselineRecentDays` before is taken back.
-// Parameters: `Limits.baseline...`. Memory: about 90 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
+// Parameters: `Limits.baseline...`. Memory: at most 80 bytes an entry, `capacity` entries; beyond it the entry that was silent longest is
 // forgotten and counted, and would be new again. Error: two pairs are confused with probability 2^-128 (SipHash-2-4-128; the key is fixed,
 // so that snapshots mean the same on every machine). Exact otherwise.
 import Primitives
