@@ -211,7 +211,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "panguard", "panguardd", "panguard-enforcer", "panguard-responder", "panguard-uplink", "panguard-capture", "regular-expressions-outline",
-        "AgentRuntime", "CLinux", "Detection", "Export", "PanguardTestKit", "Primitives", "Scoring", "Storage",
+        "AgentRuntime", "CLinux", "CaptureChannel", "Detection", "Events", "Export", "PanguardTestKit", "Primitives", "Scoring", "Storage",
       ],
       path: "Tests/EndToEndTests"),
   ],

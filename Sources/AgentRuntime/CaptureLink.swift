@@ -100,7 +100,8 @@ public final class CaptureLink {
       return
     }
     guard count > 0 else { return disconnect("the capture closed the connection") }
-    hasMore = count == room.count
+    // Until the kernel says that there is no more: its end may have come with this, and will not be announced again.
+    hasMore = true
     lastHeard = MonotonicTime.now()
     problem = ""
     bytes.append(contentsOf: room[..<count])

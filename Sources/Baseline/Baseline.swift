@@ -3,7 +3,7 @@
 // last, if nothing spoke against it. Event time only; the hour ends when a later event arrives, and hours in which nothing arrived at all are
 // left out: a host that is switched off teaches nothing.
 // What must stay true: pure and total; the same events in the same order give the same bytes. Nobody but this module writes the fields:
-// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 13 MB when everything is full.
+// what an input brought under their names is removed. Memory is bounded by `Limits.baseline...`, 9 MB when everything is full.
 import Events
 import Primitives
 
@@ -161,25 +161,26 @@ public struct Baseline: ~Copyable {
   private mutating func place(_ row: RateClass, _ event: borrowing Event) -> (key: Fingerprint, slot: Int32)? {
     // A service is one of its host.
     let host = row == .events ? event.text(.hostName) : nil
-    guard let name = event.text(row.subject), !name.isEmpty else {
-      guard let key = key(row, event, host) else { return nil }
+    guard let name = row.name(event), !name.isEmpty else {
+      guard let key = key(row, event, nil, host) else { return nil }
       return (key, profiles.place(of: key) ?? -1)
     }
     let index = recent.index(row, name)
     if let found = recent.find(at: index, name, host), profiles.holds(found.key, at: found.slot) { return found }
-    guard let key = key(row, event, host) else { return nil }
+    guard let key = key(row, event, name, host) else { return nil }
     let slot = profiles.place(of: key) ?? -1
     recent.keep(subjectText, key, slot: slot, at: index)
     return (key, slot)
   }
   /// The name of the subject, which is in `subjectText` then.
-  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ host: Bytes?) -> Fingerprint? {
+  private mutating func key(_ row: RateClass, _ event: borrowing Event, _ name: Bytes?, _ host: Bytes?) -> Fingerprint? {
     subjectText.removeAll(keepingCapacity: true)
     if row == .requestBytes {
       guard let machine = measures.machine(event) else { return nil }
       machine.append(to: &subjectText)
     } else {
-      guard event.appendText(of: row.subject, to: &subjectText), !subjectText.isEmpty else { return nil }
+      if let name { subjectText.append(name) } else { _ = event.appendText(of: row.subject, to: &subjectText) }
+      guard !subjectText.isEmpty else { return nil }
     }
     if let host {
       subjectText.append(0x20)
@@ -285,7 +286,8 @@ public struct Baseline: ~Copyable {
     guard amount > 0, let place = place(row, event) else { return }
     if profiles.updateExisting(place.key, at: place.slot, { $0.hours.add(amount, isClean: isClean) }) != nil { return }
     if day > newProfilesDay { (newProfilesDay, newProfilesToday) = (day, 0) }
-    guard newProfilesToday < Limits.baselineProfilesPerDay, !isFrozen else {
+    let room = row.isNamedByLine(event) ? Limits.baselineLineServicesPerDay : Limits.baselineProfilesPerDay
+    guard newProfilesToday < room, !isFrozen else {
       refusedRates &+= 1
       return
     }
@@ -443,8 +445,8 @@ extension BaselineFinding {
         _ = event.set(rate.subject, parsing: text)
         return
       }
-      // "sshd web01"
-      let space = text.index(of: 0x20) ?? text.count
+      // "sshd web01": a program's name may have spaces, a host's has none.
+      let space = text.lastIndex(of: 0x20) ?? text.count
       event.set(.eventDataset, text.upTo(space))
       if space < text.count { event.set(.hostName, text.from(space + 1)) }
     }

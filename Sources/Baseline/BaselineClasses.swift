@@ -166,6 +166,17 @@ public enum RateClass: UInt8, CaseIterable, Sendable {
   /// It is about what many do: a host, a service. What no rule spoke of is learned whatever else the hour brought.
   var isShared: Bool { self == .attempts || self == .events }
 
+  /// The text that names whom it is about; nil: there is none, or it is no text. A service is named by the parser that knows it, else by the
+  /// program that the line says.
+  func name(_ event: borrowing Event) -> Bytes? {
+    guard self == .events else { return event.text(subject) }
+    return isNamedByLine(event) ? event.text(.processName) : event.text(.eventProvider)
+  }
+  /// Whether any local user may have made up the name.
+  func isNamedByLine(_ event: borrowing Event) -> Bool {
+    guard self == .events, event.has(.processName) else { return false }
+    return event.text(.eventProvider)?.equals("generic") ?? true
+  }
   /// What the event adds: at most `HourProfile.largest`, whatever its input says, so that a sum of two is no overflow.
   func amount(_ event: borrowing Event) -> Int64 {
     let said: Int64 =
@@ -222,7 +233,7 @@ public struct ClassSet: Equatable, Sendable {
 
   public init(of event: borrowing Event) {
     self.init()
-    if event.has(.eventProvider) { insert(.events) }
+    if event.has(.eventProvider) || event.has(.processName) { insert(.events) }
     if let action = event.text(.eventAction), ClassSet.shape(action) & ClassSet.shapes != 0,
       let row = ClassSet.byAction.first(where: { action.equals($0.action) }),
       !row.needsSuccess || event.text(.eventOutcome)?.equals("success") == true

@@ -10,7 +10,7 @@
 // are Poisson, compound, geometric, log-normal or have bursts in every tenth. Drift: EWMAs of daily totals over 14 and 90 days that lie half of
 // the slow one apart.
 // What must stay true: integers only; levels are in 1/256. Spread is never below the square root of the level (counts vary by as much even
-// where nothing changes: Poisson) nor below 1/4. Memory: 4.7 KiB. Error: rounding below 1/256 for each sample.
+// where nothing changes: Poisson) nor below 1/4. Memory: 3.2 KiB. Error: rounding below 1/256 for each sample.
 import Primitives
 
 /// What an hour was expected to bring. In 1/256.
@@ -26,9 +26,17 @@ struct Expectation: Hashable {
 /// How much something usually is: level and mean absolute deviation in 1/256, of at most eight samples' weight.
 struct Level: Equatable {
   private(set) var level: Int64 = 0
-  private(set) var deviation: Int64 = 0
+  /// `deviation` above four bits of `count`: there are many of these.
+  private var rest: Int64 = 0
+  private(set) var deviation: Int64 {
+    get { rest >> 4 }
+    set { rest = newValue << 4 | rest & 15 }
+  }
   /// Samples, at most 8.
-  private(set) var count: Int64 = 0
+  private(set) var count: Int64 {
+    get { rest & 15 }
+    set { rest = rest & ~15 | newValue }
+  }
 
   var expectation: Expectation {
     Expectation(level: level, spread: max(deviation, integerSquareRoot(level * 256), 64))

@@ -3,7 +3,7 @@
 // destinations is learned at the end of each day that was clean; sums and sizes are learned of each clean event, and a single event may not
 // weigh more than a 64th of everything (winsorised).
 // What must stay true: judging changes nothing; the tables are bounded, and those that any stranger can fill (sources) are not those of the
-// host's own (machines, servers). Memory, all full: machines 128 x 6.3 KiB, sources 512 x 1.3 KiB, servers 64 x 2.6 KiB, sums 2 KiB.
+// host's own (machines, servers). Memory, all full: machines 128 x 3.9 KiB, sources 512 x 1.3 KiB, servers 64 x 1.4 KiB, sums 2 KiB.
 import Events
 import Primitives
 

@@ -3,7 +3,7 @@
 // Error: a quantile is never below the true one of what was taken, and above it by an eighth at most; exact up to 15. Values end at 2^40.
 // The 99th percentile, by which values are judged, is read anew on each day and whenever there are a 64th more values.
 // Robust: once there are enough, a value above twice the 99th percentile is taken as twice that (winsorised), so one upload moves nothing, and
-// many move it slowly. When there are 65,536 values all buckets are halved: what counts is the recent past. Memory: 305 buckets, 2.4 KiB.
+// many move it slowly. When there are 65,536 values all buckets are halved: what counts is the recent past. Memory: 305 buckets, 1.2 KiB.
 // What must stay true: integers only; the order of the values between two halvings does not matter.
 import Primitives
 
@@ -11,7 +11,7 @@ struct SizeQuantiles: Equatable {
   static let largest: Int64 = 1 << 40
   private static let bucketCount = bucket(of: largest) + 1
   private static let halvedAt: Int64 = 65_536
-  private var buckets = [Int64](repeating: 0, count: SizeQuantiles.bucketCount)
+  private var buckets = [Int32](repeating: 0, count: SizeQuantiles.bucketCount)
   private(set) var count: Int64 = 0
   /// Days on which values came, and the last of them.
   private(set) var days: Int64 = 0
@@ -50,7 +50,7 @@ struct SizeQuantiles: Equatable {
     count = 0
     for i in buckets.indices {
       buckets[i] /= 2
-      count += buckets[i]
+      count += Int64(buckets[i])
     }
   }
 
@@ -61,7 +61,7 @@ struct SizeQuantiles: Equatable {
     var seen = count
     // From above: quantiles that are asked for lie there.
     for bucket in buckets.indices.reversed() {
-      seen -= buckets[bucket]
+      seen -= Int64(buckets[bucket])
       if seen < rank { return SizeQuantiles.upperEdge(of: bucket) }
     }
     return 0
@@ -102,7 +102,7 @@ struct SizeQuantiles: Equatable {
       at += try reader.count(atMost: SizeQuantiles.bucketCount)
       let n = try reader.count(atMost: Int(SizeQuantiles.halvedAt))
       guard at >= 0, at < SizeQuantiles.bucketCount, n > 0, buckets[at] == 0 else { throw reader.fail("a histogram is none") }
-      buckets[at] = Int64(n)
+      buckets[at] = Int32(n)
       count += Int64(n)
     }
     guard count < SizeQuantiles.halvedAt else { throw reader.fail("a histogram has too many values") }

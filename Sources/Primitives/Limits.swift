@@ -80,19 +80,22 @@ public enum Limits {
   public static let baselineMemoryDays: Int64 = 90
   /// Days for which a pair counts as seen only recently.
   public static let baselineRecentDays: Int64 = 2
-  /// Pairs that one class knows, about 90 bytes each; more in classes that a network fills. Beyond it the pair that was silent longest is
-  /// forgotten, and counted.
-  public static let baselinePairs = 4096
-  public static let baselineWidePairs = 16_384
+  /// Pairs and first halves that one class knows, at most 80 bytes each; more in classes that a network fills. Beyond it the one that was
+  /// silent longest is forgotten, and counted. A host of normal size has some hundred of most and some thousand domains in ninety days; three
+  /// quarters of a power of two fill the tables of their index.
+  public static let baselinePairs = 3072
+  public static let baselineWidePairs = 6144
   /// Pairs that enter a learned class in one day. The rest waits, at most so many for each class; beyond that they are counted.
   public static let baselineNewPerDay: Int64 = 64
-  public static let baselinePending = 256
-  /// Subjects that have a rate, 4.7 KiB each, and how many may come in one day. Beyond the first the longest-silent one is forgotten and
+  public static let baselinePending = 128
+  /// Subjects that have a rate, 3.2 KiB each, and how many may come in one day. Beyond the first the longest-silent one is forgotten and
   /// counted, beyond the second new ones are, until the next day.
   public static let baselineProfiles = 512
   public static let baselineProfilesPerDay = 64
-  /// Machines whose destinations and sizes are known (6.3 KiB each), sources whose tried names are counted today (1.3 KiB), and servers whose
-  /// answers are measured (2.6 KiB). Beyond each the longest-silent one is forgotten and counted.
+  /// Once so many came in a day, no service comes that only a line names: whoever may log can make names up, and the rest is for others.
+  public static let baselineLineServicesPerDay = 32
+  /// Machines whose destinations and sizes are known (3.9 KiB each), sources whose tried names are counted today (1.3 KiB), and servers whose
+  /// answers are measured (1.4 KiB). Beyond each the longest-silent one is forgotten and counted.
   public static let baselineMachines = 128
   public static let baselineSources = 512
   public static let baselineServers = 64

@@ -253,6 +253,46 @@ final class Host {
     #expect(silences.map(\.expected) == [12] && silences.allSatisfy { $0.deviation < -2000 })
   }
 
+  /// Of a program that no parser knows there is only the name in its lines; the name of the fall-back is nobody's.
+  @Test(arguments: [nil, "generic"] as [String?]) func aServiceWithoutAParserFallsSilentToo(provider: String?) {
+    let host = Host()
+    func minute(_ n: Int64, works: Bool) {
+      host.begin("cron-command", "cron", at: Host.start + .minutes(n))
+      host.take()
+      guard works else { return }
+      host.event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      host.event.time = Host.start + .minutes(n)
+      host.event.set(.hostName, "web01")
+      host.text(.processName, "my backup")
+      if let provider { host.text(.eventProvider, provider) }
+      host.take()
+    }
+    for n in 0..<(10 * 24 * 12) as Range<Int64> { minute(5 * n, works: true) }
+    for n in (10 * 24 * 12)..<(10 * 24 * 12 + 30) as Range<Int64> { minute(5 * n, works: false) }
+    let silences = host.findings.filter { $0.kind == .silence }
+    #expect(silences.map { String(decoding: $0.subject, as: UTF8.self) } == ["my backup web01"] && host.findings.count == 1)
+    guard let finding = silences.first else { return }
+    host.event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+    finding.write(to: &host.event)
+    #expect(host.event.text(.eventDataset)?.string == "my backup" && host.event.text(.hostName)?.string == "web01")
+  }
+
+  /// Whoever may log can say any name: only half of what may come in a day.
+  @Test func madeUpServicesLeaveRoomForOthers() {
+    let host = Host()
+    for n in 0..<1000 {
+      host.event.begin(raw: .none, origin: EventOrigin(source: 0, offset: 0, length: 0))
+      host.event.time = Host.start
+      host.text(.processName, "made-up-\(n)")
+      host.take()
+    }
+    #expect(host.baseline.profileCount == Limits.baselineLineServicesPerDay)
+    host.login("alice", from: "192.0.2.10", at: Host.at(day: 0, hour: 1))
+    var names: [String] = []
+    host.baseline.forEachRate { rate, subject, _ in names.append("\(rate.name) \(String(decoding: subject, as: UTF8.self))") }
+    #expect(names.suffix(2) == ["logins alice", "events sshd web01"])
+  }
+
   /// When everything stops at once, some of it is told and the rest is counted.
   @Test func manySilencesAreCut() {
     let host = Host()

@@ -81,6 +81,26 @@ import Testing
     #expect(panguard("baseline", "explain", "--file", d["b"], "mallory").status == 1)
   }
 
+  /// From lines that no parser knows to a decision that names their program.
+  @Test func anUnknownServiceThatFallsSilentIsADecision() {
+    let d = TemporaryDirectory()
+    var out: [UInt8] = []
+    for hour in 0..<(10 * 24 + 3) as Range<Int64> {
+      for minute in 0..<12 as Range<Int64> {
+        let time = Self.start + .hours(hour) + .minutes(5 * minute)
+        for (program, works) in [("backupd[77]", hour < 10 * 24), ("mirrord[78]", true)] where works {
+          time.append(to: &out)
+          out += Array(" web01 \(program): pass \(hour).\(minute) is done\n".utf8)
+        }
+      }
+    }
+    d.append(out, to: "syslog")
+    let replayed = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["syslog"])
+    let silent = replayed.lines.filter { $0.contains("ATR-2026-90913") }
+    #expect(silent.count == 1 && silent[0].contains("backupd"), "\(replayed)")
+    #expect(rules(replayed.lines) == ["ATR-2026-90913"], "\(replayed.text)")
+  }
+
   @Test func aFileSaysWhoseItIs() {
     let d = TemporaryDirectory()
     d.write(Self.month(), to: "month.log")

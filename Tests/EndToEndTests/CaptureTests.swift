@@ -101,12 +101,12 @@ final class Cable {
 
     """
 
-  private func agent(_ d: TemporaryDirectory, _ cable: Cable) -> RunningAgent {
+  private func agent(_ d: TemporaryDirectory, _ cable: Cable, more: String = "") -> RunningAgent {
     run(["/bin/mkdir", "-p", d["rules"]])
     d.write(CaptureTests.rule, to: "rules/name.yaml")
     d.write("interfaces: [cable]\n", to: "capture.yaml")
     return RunningAgent(
-      d, sources: [], more: "network: {enabled: true}\n", arguments: ["--capture-config", d["capture.yaml"], "--rules", d["rules"]],
+      d, sources: [], more: "network: {enabled: true}\n" + more, arguments: ["--capture-config", d["capture.yaml"], "--rules", d["rules"]],
       prefix: cable.inside)
   }
   private func row(_ agent: RunningAgent, _ name: String) -> SourceStatus? { agent.status()?.sources.first { $0.name == name } }
@@ -185,6 +185,41 @@ final class Cable {
     run(second)
     #expect(second.errors.contains("what was learned about the network could not be taken up") != isWhole, "\(second.errors)")
     #expect(try memory(second) == (isWhole ? stored : "panguard network memory 1\n"))
+  }
+
+  /// From frames on a cable to the log, and from the journal to the same log: also what came behind a capture that was killed, and an engine.
+  @Test func whatWasCapturedIsDecidedAgain() throws {
+    guard let cable = Cable.make() else { return }
+    let d = TemporaryDirectory()
+    let agent = agent(d, cable, more: "record: {enabled: true}\n")
+    func expectDecision(about address: String) {
+      #expect(
+        eventually {
+          cable.ask("beacon.example", from: address)
+          return (try? agent.decisions().contains { $0.ruleID == "ATR-2026-99901" && $0.subject.source == address }) == true
+        }, "\(agent.errors)")
+    }
+    expectDecision(about: Cable.peer)
+    kill(pid_t(capture(agent)?.pid ?? 0), SIGKILL)
+    expectDecision(about: Cable.other)
+    #expect(agent.stop() == 0, "\(agent.errors)")
+    agent.start()
+    #expect(
+      eventually {
+        cable.ask("beacon.example")
+        return row(agent, "network:cable")?.lines ?? 0 > 0
+      }, "\(agent.errors)")
+    #expect(agent.stop() == 0, "\(agent.errors)")
+    let store = try agent.store()
+    defer { store.close() }
+    let log = try store.records(after: 0, limit: 100_000).map(\.bytes)
+    func replay(_ more: String...) -> Finished {
+      panguard(["replay", "--journal", "..", "--state", agent.state, "--config", d["config.yaml"], "--rules", d["rules"]] + more)
+    }
+    let verified = replay("--verify")
+    #expect(verified.status == 0 && verified.text.hasPrefix("verified: \(log.count) decisions") && verified.lines.count == 1, "\(verified)")
+    let printed = replay("--format", "jsonl")
+    #expect(log.count >= 2 && printed.status == 0 && printed.output == log.flatMap { $0 + [0x0a] }, "\(printed)")
   }
 
   /// Not asked for, not started.
