@@ -72,7 +72,7 @@ let package = Package(
     library("Baseline", ["Primitives", "Events"]),
     library("Detection", ["Primitives", "Events", "RuleLanguage", "RuleEngine", "Scoring", "NetworkDetection", "Baseline"]),
     library("Playbooks", ["Primitives", "Events", "TypedYAML", "RuleLanguage", "Scoring", "Detection"]),
-    library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Detection"]),
+    library("Export", ["Primitives", "Events", "RuleLanguage", "Scoring", "Baseline", "Detection"]),
     library("LogSources", ["Primitives", "Events", "CLinux", "CSystemd", "CZlib", "CLZMA"]),
     library(
       "Storage",

@@ -30,8 +30,12 @@ public struct BaselineFinding: Hashable, Sendable {
   public var subject: [UInt8]
   /// Usual in one hour (drift: in one day), rounded down.
   public var expected: Int64
+  /// What there was in that hour (drift: is usual lately, in one day).
+  public var observed: Int64
   /// Thousandths: of spreads, added up for a shift; of the usual daily amount for a drift. Negative: less than usual.
   public var deviation: Int64
+  /// Days of which its subject's amounts had been learned.
+  public var days: Int64
 }
 
 public struct Baseline: ~Copyable {
@@ -90,7 +94,8 @@ public struct Baseline: ~Copyable {
 
   // MARK: Judging
 
-  private static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + Measures.fields
+  /// All that `judge` writes.
+  public static let fields: [Field] = PairClass.allCases.map(\.field) + RateClass.allCases.map(\.field) + Measures.fields
   private let fieldSet: FieldSet = {
     var set = FieldSet()
     for field in fields { set.insert(field) }
@@ -194,6 +199,21 @@ public struct Baseline: ~Copyable {
     subject.withUnsafeBytes { Fingerprint(of: $0, key: (0x7261_7465, UInt64(row.rawValue))) }
   }
 
+  /// What is usual of the amount that the event adds to; nil: nothing is known.
+  mutating func rate(_ row: RateClass, _ event: borrowing Event) -> BaselineKnowledge? {
+    let now = floorDivide(event.time.nanoseconds, nanosecondsPerHour)
+    guard let place = place(row, event), let deviation = event.integer(row.field) else { return nil }
+    let known = profiles.modify(place.key, at: place.slot) { profile in
+      (profile.hours.expectation(hour: now), now == hour ? profile.hours.observed : 0, profile.hours.days, profile.subject)
+    }
+    guard let (expected, before, days, subject) = known, let expected else { return nil }
+    return BaselineKnowledge(
+      field: "\(row.field.name)", subject: Baseline.text(subject),
+      said: .amount(expected: expected.level / 256, observed: before + row.amount(event), deviation: deviation), days: days)
+  }
+  /// Of counts, sums and sizes.
+  var measureDays: Int64 { measures.sent.days }
+
   // MARK: Time
 
   /// Whether there is one to be ended.
@@ -219,11 +239,12 @@ public struct Baseline: ~Copyable {
         amounts.put(profile.hours.clean)
       }
       profile.asked = .min
+      let observed = profile.hours.observed
       for change in profile.hours.close(hour: ended, learns: learns, isShared: profile.rate.isShared, isWhole: isWhole) {
-        findings.append(BaselineFinding(change, profile.rate, profile.subject))
+        findings.append(BaselineFinding(change, profile.rate, profile.subject, observed: observed, days: profile.hours.days))
       }
       if endsDay, let change = profile.hours.closeDay(learns: learns) {
-        findings.append(BaselineFinding(change, profile.rate, profile.subject))
+        findings.append(BaselineFinding(change, profile.rate, profile.subject, observed: observed, days: profile.hours.days))
       }
     }
     if endsDay {
@@ -452,13 +473,17 @@ extension BaselineFinding {
     }
   }
 
-  fileprivate init(_ change: HourProfile.Change, _ rate: RateClass, _ subject: [UInt8]) {
+  fileprivate init(_ change: HourProfile.Change, _ rate: RateClass, _ subject: [UInt8], observed: Int64, days: Int64) {
     switch change {
     case .silence(let expected):
-      self.init(kind: .silence, rate: rate, subject: subject, expected: expected.level / 256, deviation: expected.deviation(of: 0))
-    case .shift(let sum, let expected): self.init(kind: .shift, rate: rate, subject: subject, expected: expected.level / 256, deviation: sum)
+      self.init(
+        kind: .silence, rate: rate, subject: subject, expected: expected.level / 256, observed: 0, deviation: expected.deviation(of: 0), days: days)
+    case .shift(let sum, let expected):
+      self.init(kind: .shift, rate: rate, subject: subject, expected: expected.level / 256, observed: observed, deviation: sum, days: days)
     case .drift(let fast, let slow):
-      self.init(kind: .drift, rate: rate, subject: subject, expected: slow / 256, deviation: (fast - slow) * 1000 / max(1, slow))
+      self.init(
+        kind: .drift, rate: rate, subject: subject, expected: slow / 256, observed: fast / 256, deviation: (fast - slow) * 1000 / max(1, slow),
+        days: days)
     }
   }
 }

@@ -49,7 +49,7 @@ struct Measures: ~Copyable {
   private var sources = BoundedTable<IPAddress, DistinctCount>(capacity: Limits.baselineSources)
   private var servers = BoundedTable<Fingerprint, Server>(capacity: Limits.baselineServers)
   /// Bytes sent to a network.
-  private var sent = HeavyHitters()
+  private(set) var sent = HeavyHitters()
   /// Where the source lies that was judged last: what is learned next is about it.
   private var judgedSource: Int32 = -1
   private var newDay = Int64.min

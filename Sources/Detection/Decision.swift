@@ -1,5 +1,6 @@
 // What Panguard concluded, about whom, from what, and what it would do: the unit of every list, log and page.
 // Pure data. Two runs over the same input make equal decisions, so nothing here comes from a clock, a counter of the process or a hash seed.
+import Baseline
 import Events
 import Primitives
 import RuleLanguage
@@ -112,6 +113,8 @@ public struct Decision: Hashable, Sendable {
   public var message = ""
   /// `agent.id` of the event; empty where it has none.
   public var agent = ""
+  /// What the baseline knew, where the rule rests on it; empty for other rules.
+  public var baseline: [BaselineKnowledge] = []
   /// What of the rule held in the last match, by name (see RuleMatch.selectors).
   public var selectors: [String] = []
   /// `agent.platform` and `agent.platform_version` of the event; empty where it has none.

@@ -99,6 +99,10 @@ public struct Detector: ~Copyable {
   private var accusesUsers = false
   /// By rule: what such a rule speaks of is no ordinary event. It is never learned, whether or not its match became a record.
   private let isAccusing: [Bool]
+  /// By rule: the baseline's fields that it reads.
+  private let baselineFields: [FieldSet]
+  /// What the hour that ended brought, while an event is made of it.
+  private var hourFinding: BaselineFinding?
   private var sourceKeys = SourceKeys()
   private var keyText: [UInt8] = []
   /// By thousandths: the reason that depends on nothing but the confidence.
@@ -118,6 +122,7 @@ public struct Detector: ~Copyable {
     network = NetworkDetectors(configuration.network)
     profiles = ruleSet.rules.map { RuleProfile($0, configuration.confidence) }
     isAccusing = ruleSet.rules.map { !$0.isExculpatory && $0.severity > .informational }
+    baselineFields = ruleSet.rules.map(Detector.baselineFields)
     activeProfiles = ruleSet.profileBits
     for (i, rule) in ruleSet.rules.enumerated() { ruleIndex[rule.id] = Int32(i) }
     provenance = Provenance(
@@ -294,8 +299,21 @@ public struct Detector: ~Copyable {
   /// What shows when an hour is over is an event of its own, so that rules can speak of it.
   private mutating func endHours(_ event: borrowing Event, at time: EventTime, isWarmUp: Bool, into decisions: inout [Decision]) {
     for finding in baseline.advance(to: time) {
+      hourFinding = finding
       processDerived(from: event, at: time, isWarmUp: isWarmUp, into: &decisions) { finding.write(to: &$0) }
     }
+    hourFinding = nil
+  }
+  private static func baselineFields(of rule: Rule) -> FieldSet {
+    var read: [FieldReference] = []
+    switch rule.detection {
+    case .pattern(let conditions, _): read = conditions.map(\.field)
+    case .behavioral(let detection): read = detection.filter.map(\.field) + [detection.metricField].compactMap { $0 }
+    case .signature, .trace, .correlation, .skipped: break
+    }
+    var set = FieldSet()
+    for case .known(let field) in read where Baseline.fields.contains(field) { set.insert(field) }
+    return set
   }
 
   /// A clock anomaly is an event of its own, so that rules can speak of it.
@@ -603,7 +621,7 @@ public struct Detector: ~Copyable {
     decision.matchedBytes = place.count
   }
 
-  private func decision(
+  private mutating func decision(
     _ incident: Incident, _ subject: Subject, _ rule: Int, _ confidence: Confidence, _ terms: [ConfidenceTerm], _ action: ProposedAction,
     _ reason: String, _ event: borrowing Event, _ match: RuleMatch, at time: EventTime
   ) -> Decision {
@@ -619,7 +637,16 @@ public struct Detector: ~Copyable {
         EvidenceRecord(
           source: sourceName($0.origin.source), offset: $0.origin.offset, length: $0.origin.length, time: $0.time, fingerprint: $0.fingerprint)
       }, evidenceTotal: match.evidenceTotal, provenance: provenance)
-    if configuration.usesBaseline { decision.provenance.baselineHash = baseline.hash }
+    if configuration.usesBaseline {
+      decision.provenance.baselineHash = baseline.hash
+      if let hourFinding {
+        decision.baseline = [hourFinding.knowledge]
+        // What the event is about stands in no condition.
+        decision.summary += "; " + clipped("\(hourFinding.knowledge)")
+      } else if baselineFields[match.rule] != FieldSet() {
+        decision.baseline = baseline.knowledge(of: event, baselineFields[match.rule])
+      }
+    }
     decision.profiles = ruleSet.profileNames(match.profiles)
     decision.upstream = match.chain.map(\.eventID)
     if !match.chain.isEmpty { decision.message = profiles[rule].message.text(match) }

@@ -2,6 +2,7 @@
 // It is what the store keeps, what `--format jsonl` prints and what replay compares byte for byte, so it must stay true that
 // decode(append(d)) == d, that append(decode(x)) == x for every x that append wrote, and that a record of a newer version with
 // keys we do not know can still be read.
+import Baseline
 import Detection
 import Events
 import Primitives
@@ -139,6 +140,12 @@ public enum DecisionJSON {
       json.key("agent.id")
       json.value(d.agent)
     }
+    if !d.baseline.isEmpty {
+      json.key("baseline")
+      json.beginArray()
+      for known in d.baseline { append(known, to: &json) }
+      json.endArray()
+    }
     if !d.selectors.isEmpty {
       json.key("matched_selectors")
       list(d.selectors)
@@ -157,6 +164,38 @@ public enum DecisionJSON {
       json.key("panguard.matched.bytes")
       json.value(d.matchedBytes)
     }
+  }
+
+  private static func append(_ known: BaselineKnowledge, to json: inout JSONWriter) {
+    json.beginObject()
+    json.key("field")
+    json.value(known.field)
+    if !known.subject.isEmpty {
+      json.key("subject")
+      json.value(known.subject)
+    }
+    if !known.object.isEmpty {
+      json.key("object")
+      json.value(known.object)
+    }
+    switch known.said {
+    case .novelty(let name):
+      json.key("novelty")
+      json.value(name)
+    case .amount(let expected, let observed, let deviation):
+      json.key("expected")
+      json.value(expected)
+      json.key("observed")
+      json.value(observed)
+      json.key("deviation_thousandths")
+      json.value(deviation)
+    case .value(let value):
+      json.key("value")
+      json.value(value)
+    }
+    json.key("learned_days")
+    json.value(known.days)
+    json.endObject()
   }
 
   // Terms and lines are most of a record: their keys go out with the punctuation around them.
@@ -249,6 +288,7 @@ public enum DecisionJSON {
     decision.upstream = try root.texts("evidence.upstream_chain")
     decision.message = try root.optionalText("message") ?? ""
     decision.agent = try root.optionalText("agent.id") ?? ""
+    decision.baseline = try root.has("baseline") ? root.objects("baseline").map(knowledge) : []
     decision.selectors = try root.texts("matched_selectors")
     decision.platform = try root.optionalText("agent.platform") ?? ""
     decision.platformVersion = try root.optionalText("agent.platform_version") ?? ""
@@ -262,6 +302,20 @@ public enum DecisionJSON {
   /// The same for bytes in an array.
   public static func decode(_ text: [UInt8]) throws -> Decision { try text.withUnsafeBytes { try decode($0) } }
 
+  private static func knowledge(_ object: JSONObject) throws -> BaselineKnowledge {
+    let said: BaselineKnowledge.Said
+    if let name = try object.optionalText("novelty") {
+      said = .novelty(name)
+    } else if object.has("value") {
+      said = .value(try object.integer("value"))
+    } else {
+      said = .amount(
+        expected: try object.integer("expected"), observed: try object.integer("observed"), deviation: try object.integer("deviation_thousandths"))
+    }
+    return BaselineKnowledge(
+      field: try object.text("field"), subject: try object.optionalText("subject") ?? "", object: try object.optionalText("object") ?? "",
+      said: said, days: try object.integer("learned_days"))
+  }
   private static func source(of root: JSONObject) throws -> String? {
     var found: String?
     for key in ["source.ip", "source.network", "source.address"] {

@@ -80,6 +80,7 @@ public enum DecisionPage {
     page.heading("What was seen")
     page.paragraph(d.summary)
     if d.observed != 1 || d.threshold != 1 { page.line("observed \(d.observed), threshold \(d.threshold)") }
+    for known in d.baseline where !d.summary.contains("\(known)") { page.paragraph("The baseline: \(known).") }
     let missing = lines.reduce(0) { $0 + ($1.1 == nil ? 1 : 0) }
     var count = d.evidenceTotal == 1 ? "1 line" : "\(d.evidenceTotal) lines"
     if UInt64(lines.count) < d.evidenceTotal { count += ", \(lines.count) of them kept" }

@@ -41,6 +41,7 @@ struct JSONObject {
   }
   func text(_ key: String) throws -> String { try value(key).text(of: key) }
   /// nil if the key is absent.
+  func has(_ key: String) -> Bool { members[key] != nil }
   func optionalText(_ key: String) throws -> String? { try members[key]?.text(of: key) }
   func integer<Number: FixedWidthInteger>(_ key: String) throws -> Number {
     guard case .number(let digits) = try value(key), let number = Number(digits) else {

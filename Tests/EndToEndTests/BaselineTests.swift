@@ -61,6 +61,11 @@ import Testing
     #expect(rules(blind.lines) == [])
     let knowing = panguard("replay", "--rules", Product.rules, "--format", "jsonl", "--baseline", d["b"], d["today.log"])
     #expect(rules(knowing.lines) == Self.novelties, "\(knowing.text)")
+    // Each says what was known when it was made.
+    let unusual = knowing.lines.filter { $0.contains("ATR-2026-909") }
+    #expect(unusual.count == 7 && unusual.allSatisfy { $0.contains(#""baseline":[{"field":"baseline."#) && $0.contains(#","learned_days":28}"#) })
+    let network = #"{"field":"baseline.login_network","subject":"alice","object":"203.0.113.0/24","novelty":"new","learned_days":28}"#
+    #expect(knowing.text.contains(network))
     #expect(!knowing.text.contains("block_ip"))
     let merged = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["month.log"], d["today.log"])
     #expect(rules(merged.lines) == Self.novelties)
@@ -97,7 +102,13 @@ import Testing
     d.append(out, to: "syslog")
     let replayed = panguard("replay", "--rules", Product.rules, "--format", "jsonl", d["syslog"])
     let silent = replayed.lines.filter { $0.contains("ATR-2026-90913") }
-    #expect(silent.count == 1 && silent[0].contains("backupd"), "\(replayed)")
+    // The hour that ended brought none of twelve.
+    let known = #""baseline":[{"field":"baseline.events","subject":"backupd web01","expected":12,"observed":0,"deviation_thousandths":-"#
+    #expect(silent.count == 1 && silent[0].contains(known), "\(replayed)")
+    #expect(silent.first?.contains("baseline.events of backupd web01: 0, usually 12 (") == true)
+    d.write(silent.joined(separator: "\n") + "\n", to: "log")
+    let explained = panguard("explain", "--rules", Product.rules, "--log", d["log"], "d")
+    #expect(explained.status == 0 && explained.text.contains("spreads below), after 10 days"), "\(explained)")
     #expect(rules(replayed.lines) == ["ATR-2026-90913"], "\(replayed.text)")
   }
 

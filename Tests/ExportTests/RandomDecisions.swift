@@ -1,4 +1,5 @@
 // Random decisions and random damage, the same in every run.
+import Baseline
 import Detection
 import Events
 import PanguardTestKit
@@ -40,6 +41,13 @@ extension SplitMix64 {
     d.category = text()
     d.techniques = (0..<below(4)).map { _ in text() }
     d.selectors = (0..<below(3)).map { _ in text() }
+    d.baseline = (0..<below(3)).map { _ in
+      let said: BaselineKnowledge.Said = pick([
+        .novelty(text()), .value(integer(Int64.self)),
+        .amount(expected: integer(Int64.self), observed: integer(Int64.self), deviation: integer(Int64.self)),
+      ])
+      return BaselineKnowledge(field: text(), subject: text(), object: text(), said: said, days: integer(Int64.self))
+    }
     d.confidence = Confidence(thousandths: 1 + below(999))
     d.terms = (0..<below(4)).map { _ in
       ConfidenceTerm(
