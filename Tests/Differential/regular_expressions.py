@@ -294,18 +294,22 @@ def outline(patterns, program):
 FOLD = {0x130: "i", 0x131: "i", 0x17F: "s", 0x212A: "k", **{c: chr(c | 0x20) for c in range(0x41, 0x5B)}}
 
 
+def scan_form(text):
+    """What literals are looked for in: each run of white space is one space."""
+    return re.sub(r"\s+", " ", text).translate(FOLD).encode()
+
+
 def check_analysis(found, text, raw, spans, report):
     for start, end in spans:
         low, high = found["lengths"]
         if end - start < low or high is not None and end - start > high:
             report("length %d outside %s" % (end - start, found["lengths"]))
         if found["literals"] is not None:
-            before = raw[:start].decode().translate(FOLD).encode()
-            after = raw[start:].decode().translate(FOLD).encode()
+            after = scan_form(raw[start:].decode())
             blank = max((len(run) for run in re.findall(rb"[\t-\r\x1c- \x80-\xff]+", raw)), default=0)
             reaches = [(literal, most if most is None else most + blanks * blank) for literal, most, blanks in found["literals"]]
             if not any(0 <= after.find(literal) and (most is None or after.find(literal) <= most) for literal, most in reaches):
-                report("no literal of %s after byte %d" % (found["literals"][:5], len(before)))
+                report("no literal of %s after byte %d" % (found["literals"][:5], start))
             rest = raw[start:]
             if not any(
                 all(any(literal in after for literal in literals) for literals in sets)
