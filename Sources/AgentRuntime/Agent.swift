@@ -178,7 +178,12 @@ public final class Agent {
           state: options.stateDirectory, configuration: configuration, ruleSetHash: rules.hash, sequence: try store.lastSequence(),
           recording: hooks.recording, now: EventTime(seconds: Int64(time(nil))))
         pipeline.recorder = recorder?.segment
-      } catch { report(.warning("the input is not recorded: \(error)")) }
+      } catch {
+        // It is tried again later.
+        if hooks.recording.fail("\(error)") { report(.warning("the input is not recorded: \(error)")) }
+      }
+    } else {
+      hooks.recording.endWaiting()
     }
     // Before any line is read: those that it has learned already are not to be learned again.
     if configuration.usesBaseline, let bytes = try store.responseState(Agent.baselineKey) {
@@ -456,7 +461,11 @@ public final class Agent {
   /// A recording begins with an agent, so that whoever replays it needs nothing from before: this one makes way for its like.
   private func record(_ isWanted: Bool) -> ControlOutcome {
     let isOn = recorder != nil && recorder?.segment.problem == nil
-    guard isOn != isWanted else { return .refused(isWanted ? "the input is recorded already" : "the input is not recorded") }
+    let isWaiting = !isOn && hooks.recording.isWaiting
+    guard isOn != isWanted || (isWaiting && !isWanted) else { return .refused(isWanted ? "the input is recorded already" : "the input is not recorded") }
+    if isWanted, let obstacle = InputJournalFiles(state: options.stateDirectory).obstacle(room: 0) {
+      return .refused("not begun: \(obstacle)")
+    }
     hooks.recording.isOn = isWanted
     if isWanted {
       guard makeWayForItsLike() else {
@@ -469,17 +478,21 @@ public final class Agent {
     commit()
     recorder?.finish()
     (recorder, pipeline.recorder) = (nil, nil)
+    hooks.recording.endWaiting()
     return .done("nothing more is recorded; what was recorded stays until record.keep is over")
   }
   private func tickRecorder() {
-    guard let tick = recorder?.tick(wallClock()) else { return }
+    guard let tick = recorder?.tick(wallClock()) else {
+      if next == nil, hooks.recording.mayTryAgain(configuration, state: options.stateDirectory) { _ = makeWayForItsLike() }
+      return
+    }
     if let problem = tick.problem { report(.warning(problem)) }
     if tick.isDue, next == nil { _ = makeWayForItsLike() }
   }
   private func makeWayForItsLike() -> Bool { makeWay(for: AgentInput(configuration: configuration, rules: rules, playbooks: playbooks)) }
   private var recordStatus: RecordStatus {
     var status = recorder?.status ?? RecordStatus()
-    if recorder == nil { status.lostRecords = hooks.recording.lostRecords }
+    if recorder == nil { (status.lostRecords, status.problem) = (hooks.recording.lostRecords, hooks.recording.problem ?? "") }
     let segments = InputJournalFiles(state: options.stateDirectory).segments
     status.segments = UInt64(segments.count)
     status.journalBytes = segments.reduce(0) { $0 + $1.bytes }

@@ -97,6 +97,7 @@ public struct Configuration: Sendable {
   /// Whether the agent records its input from its start on, how many bytes it may keep, and for how long.
   public var isRecording = false
   public var recordBytes: Int64 = 1 << 30
+  static let recordBytesRange: ClosedRange<Int64> = 16 << 20...1 << 40
   public var recordKeep = Nanoseconds.days(14)
   public var textOutput = TextOutput.auto
   /// A file that every decision is appended to, one JSON object a line.

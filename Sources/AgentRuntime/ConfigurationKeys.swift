@@ -178,11 +178,11 @@ public struct ConfigurationKey: Sendable {
       canonical: { "\($0.isRecording)" },
       read: { section, key, configuration in if let flag = section.flag(key, isRequired: true) { configuration.isRecording = flag } }),
     ConfigurationKey(
-      "record.max_bytes", "bytes", default: "1GiB",
+      "record.max_bytes", "bytes, 16MiB to 1TiB", default: "1GiB",
       ["How much the journal may hold, packed (a seventh of the logs, about). Beyond it the oldest segment is removed."],
       canonical: { "\($0.recordBytes)" },
       read: { section, key, configuration in
-        if let value = section.byteCount(key, in: 16 << 20...1 << 40, isRequired: true) { configuration.recordBytes = value }
+        if let value = section.byteCount(key, in: Configuration.recordBytesRange, isRequired: true) { configuration.recordBytes = value }
       }),
     ConfigurationKey(
       "record.keep", "duration", default: "14d",

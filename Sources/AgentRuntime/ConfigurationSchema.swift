@@ -41,6 +41,7 @@ extension Configuration {
       case "auto, always or never": Schema.oneOf(["auto", "always", "never"])
       case "true, false or the path of a socket": Schema.anyOf(Schema.flag(), path)
       case "bytes": Schema.anyOf(Schema.integer(0...(1 << 30)), Schema.pattern("^[0-9]+([KMG]iB)?$"))
+      case "bytes, 16MiB to 1TiB": Schema.anyOf(Schema.integer(Configuration.recordBytesRange), Schema.pattern("^[0-9]+([KMG]iB)?$"))
       case "confidence, 0.001 to 0.999": Schema.number()
       case "number of bytes": Schema.anyOf(Schema.integer(0...(1 << 50)), Schema.pattern("^[0-9]+([KMG]iB)?$"))
       case let type where type.hasPrefix("list of "): Schema.anyOf(Schema.scalar(), Schema.list(Schema.scalar()))

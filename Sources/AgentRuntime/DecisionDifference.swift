@@ -3,6 +3,7 @@ import Detection
 import Export
 import Primitives
 import Scoring
+import Storage
 
 /// The first part in which two records differ.
 public struct DecisionDifference: Equatable, Sendable, CustomStringConvertible {
@@ -41,6 +42,16 @@ public struct DecisionDifference: Equatable, Sendable, CustomStringConvertible {
       DecisionDifference.first(DecisionDifference.subject, a, b) ?? DecisionDifference.term(a, b)
       ?? DecisionDifference.first(DecisionDifference.rest, a, b)
       ?? DecisionDifference(part: "record", logged: "\(logged.count) bytes", replayed: "\(replayed.count) other bytes")
+  }
+  /// nil: the record is what the decision gives, byte for byte, and is filed under what it says.
+  public init?(logged record: DecisionRecord, replayed decision: Decision) {
+    if let difference = DecisionDifference(logged: record.bytes, replayed: DecisionJSON.line(decision)) {
+      self = difference
+    } else if let column = record.firstColumn(unlike: decision) {
+      self.init(part: "column \(column.name)", logged: column.stored, replayed: column.right)
+    } else {
+      return nil
+    }
   }
   init(part: String, logged: String, replayed: String) {
     self.part = part

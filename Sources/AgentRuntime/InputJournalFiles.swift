@@ -41,6 +41,19 @@ public struct InputJournalFiles: Sendable {
     return try SegmentWriter(directory: directory, header: header)
   }
 
+  /// Why the next segment could not begin now and grow by `room` bytes; nil: it could.
+  func obstacle(room: UInt64) -> String? {
+    var info = statvfs()
+    guard statvfs(directory, &info) == 0 else { return String(cString: strerror(errno)) }
+    guard UInt64(info.f_bavail) * UInt64(info.f_frsize) > room else { return String(cString: strerror(ENOSPC)) }
+    let path = directory + "/" + SegmentHeader.fileName((segments.last?.number ?? 0) + 1)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { return "\(path): \(String(cString: strerror(errno)))" }
+    close(descriptor)
+    unlink(path)
+    return nil
+  }
+
   /// Removes the oldest segments but for `current`, until the others have room beside a full one and are young enough. How many.
   func removeOld(but current: UInt64?, maximumBytes: UInt64, keep: Nanoseconds, now: EventTime) -> UInt64 {
     let others = segments.filter { $0.number != current }

@@ -13,7 +13,28 @@ public final class RecordingSwitch {
   /// Segments that were removed to make room, and records that earlier agents could not write, since the process began.
   var removedSegments: UInt64 = 0
   var lostRecords: UInt64 = 0
+  /// When what is wanted could not be recorded, or was last tried again; nil: it is recorded, or not wanted.
+  private var failedAt: Int64?
+  /// Why not; told already.
+  private(set) var problem: String?
   public init() {}
+
+  var isWaiting: Bool { failedAt != nil }
+  /// Nothing is recorded because of `cause`. True: it was not told yet.
+  func fail(_ cause: String) -> Bool {
+    failedAt = failedAt ?? MonotonicTime.now()
+    defer { problem = cause }
+    return problem != cause
+  }
+  /// It is recorded, or not wanted any more.
+  func endWaiting() { (failedAt, problem) = (nil, nil) }
+  /// After a failure: a segment could begin and has room for its share, and it was not tried just now.
+  func mayTryAgain(_ configuration: Configuration, state: String) -> Bool {
+    let clock = MonotonicTime.now()
+    guard let failedAt, clock - failedAt >= Limits.inputJournalRetry.count else { return false }
+    self.failedAt = clock
+    return InputJournalFiles(state: state).obstacle(room: InputRecorder.share(configuration)) == nil
+  }
 }
 
 final class InputRecorder {
@@ -27,6 +48,7 @@ final class InputRecorder {
   /// One segment may fill this part of the journal, and last this part of the time for which it is kept.
   private static let parts: UInt64 = 4
   private let share: UInt64
+  static func share(_ configuration: Configuration) -> UInt64 { UInt64(configuration.recordBytes) / parts }
   /// Bytes of what the agent began with: the lines that it warmed up with, the baseline.
   private var beginning: UInt64 = 0
 
@@ -36,9 +58,10 @@ final class InputRecorder {
     files = InputJournalFiles(state: state)
     self.configuration = configuration
     self.recording = recording
-    share = UInt64(configuration.recordBytes) / InputRecorder.parts
+    share = InputRecorder.share(configuration)
     segment = try files.begin(
       engineVersion: Version.text, ruleSetHash: ruleSetHash, configurationHash: configuration.hash, sequence: sequence, at: now)
+    recording.endWaiting()
     removeOld(now)
   }
   /// To be called before the first line that could decide anything.
@@ -75,25 +98,13 @@ final class InputRecorder {
     }
     segment.flush()
     let isOld = segment.problem == nil && clock - began > configuration.recordKeep.count / Int64(InputRecorder.parts)
-    return (isFull || isOld || mayTryAgain(clock), takeProblem())
+    let problem = takeProblem()
+    return (isFull || isOld || recording.mayTryAgain(configuration, state: files.directory), problem)
   }
 
-  /// After a failure: there is room again for a segment, and it was not just now.
-  private func mayTryAgain(_ clock: Int64) -> Bool {
-    guard segment.problem != nil else { return false }
-    if failedAt == 0 { failedAt = clock }
-    guard clock - failedAt >= Limits.inputJournalRetry.count else { return false }
-    failedAt = clock
-    var info = statvfs()
-    return statvfs(files.directory, &info) == 0 && UInt64(info.f_bavail) * UInt64(info.f_frsize) > share
-  }
-  private var failedAt: Int64 = 0
-
-  private var toldProblem = false
   /// Why the recording ended, once.
-  func takeProblem() -> String? {
-    guard let problem = segment.problem, !toldProblem else { return nil }
-    toldProblem = true
+  private func takeProblem() -> String? {
+    guard let problem = segment.problem, recording.fail("\(problem)") else { return nil }
     return "the recording of the input ended: \(problem)"
   }
 

@@ -32,7 +32,8 @@ public final class InputReplay {
   /// The recording ended in order; false until the last record was read.
   public private(set) var isWhole = false
   public var fileBytes: UInt64 { reader.fileBytes }
-  public var position: UInt64 { reader.position }
+  /// How much of the file's bytes was given.
+  public var position: UInt64 { reader.progress }
   /// Bytes behind the last whole block.
   public var cutBytes: UInt64 { reader.cutBytes }
 

@@ -78,12 +78,12 @@ public struct JournalVerification {
   }
 
   /// The decision as its record would be, had it been made with what the segment names: other hashes are told once, not with each decision.
-  private func bytes(_ decision: Decision, _ header: SegmentHeader) -> [UInt8] {
+  private func recorded(_ decision: Decision, _ header: SegmentHeader) -> Decision {
     var decision = decision
     decision.provenance.engineVersion = header.engineVersion
     decision.provenance.ruleSetHash = header.ruleSetHash
     decision.provenance.configurationHash = header.configurationHash
-    return DecisionJSON.line(decision)
+    return decision
   }
   private mutating func note(_ header: SegmentHeader) {
     let pairs = [
@@ -142,7 +142,7 @@ public struct JournalVerification {
         hasMore = false
       }
       if let stored { try check(&pass, upTo: stored) }
-      if replay.records % 16_384 == 0 { progress(replay.position, replay.fileBytes) }
+      progress(replay.position, replay.fileBytes)
     }
     try checkRest(&pass, upTo: next?.sequence ?? .max)
     try findMissing(pass)
@@ -161,7 +161,7 @@ public struct JournalVerification {
         continue
       }
       let isNew = record.sequence > pass.header.sequence
-      if let difference = DecisionDifference(logged: record.bytes, replayed: bytes(made.decision, pass.header)) {
+      if let difference = DecisionDifference(logged: record, replayed: recorded(made.decision, pass.header)) {
         find(.differs(difference), made)
       } else if isNew, record.sequence <= pass.sequence {
         find(.order, made)
@@ -187,7 +187,7 @@ public struct JournalVerification {
       }
       pass.lastStored = record.sequence
       pass.seen.insert(Key(id: record.id, revision: record.revision))
-      if let difference = DecisionDifference(logged: record.bytes, replayed: bytes(made.decision, pass.header)) {
+      if let difference = DecisionDifference(logged: record, replayed: recorded(made.decision, pass.header)) {
         find(.differs(difference), made)
       } else {
         identical += 1

@@ -56,8 +56,8 @@ public final class LegitimateSources {
     public var what: String
     public var time: EventTime
   }
-  private var table = BoundedTable<CIDR, Entry>(capacity: Limits.legitimateSources)
-  public init() {}
+  private var table: BoundedTable<CIDR, Entry>
+  public init(capacity: Int = Limits.legitimateSources) { table = BoundedTable(capacity: capacity) }
   public var evictions: UInt64 { table.evictions }
 
   public func see(_ event: borrowing Event) {
@@ -114,6 +114,8 @@ public struct RuleComparison: Sendable {
   public private(set) var unchanged = 0
   public var oldBlocks = 0
   public var newBlocks = 0
+  /// Sources with a log-in that there was no room to remember: of these no hit is known.
+  public private(set) var forgottenSources: UInt64
   /// Incidents of the new rules that only the allowlist kept from a block.
   public private(set) var allowlisted: [RuleOutcome.Incident] = []
   public func count(_ change: Change) -> Int { rows.reduce(0) { $0 + ($1.change == change ? 1 : 0) } }
@@ -121,6 +123,7 @@ public struct RuleComparison: Sendable {
   public init(
     old: borrowing RuleOutcome, new: borrowing RuleOutcome, legitimate: LegitimateSources, allowlist: [CIDR], threshold: Confidence
   ) {
+    forgottenSources = legitimate.evictions
     let pairs = RuleComparison.pairs(old.incidents, new.incidents)
     for (a, b) in pairs {
       guard let a, let b else {

@@ -284,7 +284,7 @@ public struct Baseline: ~Copyable {
     if time > newest { newest = time }
     if classes.isEmpty { return }
     let now = floorDivide(time.nanoseconds, nanosecondsPerHour)
-    if isClean { learnedEvents &+= 1 } else { quarantinedEvents &+= 1 }
+    if !isClean { quarantinedEvents &+= 1 } else if !isFrozen { learnedEvents &+= 1 }
     // An hour that is over is not opened again.
     if now == hour { for row in classes.rateRows { count(row, event, day: floorDivide(now, 24), isClean) } }
     guard !isFrozen else { return }

@@ -3,7 +3,8 @@
 // incidents, the lines it warmed up with) are the segment's first records.
 //
 //     "PGINPUT1"  length of the header (4)  header  CRC-32 of the header (4)
-//     block: length (4)  length unpacked (4)  CRC-32 unpacked (4)  oldest, newest event time (8 each)  raw deflate, flushed
+//     block: length (4)  length unpacked (4)  CRC-32 unpacked (4)  oldest, newest event time (8 each)  CRC-32 of these 28 bytes (4)
+//            raw deflate, flushed
 //
 // Numbers are little-endian. The blocks are one deflate stream that is flushed at the end of each: a block that is there whole can be read
 // whatever became of the next one. A record never lies in two blocks.
@@ -36,7 +37,8 @@ public struct SegmentHeader: Equatable, Sendable {
   }
 
   static let magic: StaticString = "PGINPUT1"
-  static let format: Int64 = 1
+  /// 2: the head of a block has a checksum of its own. Segments of another format are refused: which times they speak of cannot be known.
+  static let format: Int64 = 2
 
   /// The file of segment `number` in a journal's directory, and back.
   public static func fileName(_ number: UInt64) -> String {
@@ -114,7 +116,7 @@ public struct SegmentHeader: Equatable, Sendable {
 
 /// What stands in front of each block.
 struct BlockHeader {
-  static let bytes = 28
+  static let bytes = 32
   var count: UInt32
   var plainCount: UInt32
   var checksum: UInt32
@@ -123,21 +125,30 @@ struct BlockHeader {
   var newest: EventTime
 
   func append(to out: inout [UInt8]) {
+    let start = out.count
     out.append(littleEndian: count)
     out.append(littleEndian: plainCount)
     out.append(littleEndian: checksum)
     out.append(littleEndian: oldest.nanoseconds)
     out.append(littleEndian: newest.nanoseconds)
+    out.append(littleEndian: out.withUnsafeBytes { InputJournal.checksum($0.slice(start, $0.count)) })
   }
-  /// nil where no such block can be.
-  init?(_ bytes: Bytes) {
-    guard bytes.count >= BlockHeader.bytes else { return nil }
-    count = bytes.littleEndian(at: 0)
-    plainCount = bytes.littleEndian(at: 4)
-    checksum = bytes.littleEndian(at: 8)
-    oldest = EventTime(nanoseconds: bytes.littleEndian(at: 12))
-    newest = EventTime(nanoseconds: bytes.littleEndian(at: 20))
-    guard count > 0, plainCount > 0, max(count, plainCount) <= UInt32(Limits.inputJournalBlockBytes) else { return nil }
+  /// Whether `bytes` hold one.
+  enum Reading {
+    case whole(BlockHeader)
+    /// Its end was never written: zeros are what some file systems leave after a loss of power.
+    case unwritten
+    case damaged
+  }
+  static func read(_ bytes: Bytes) -> Reading {
+    guard bytes.count == BlockHeader.bytes else { return .unwritten }
+    let (own, actual): (UInt32, UInt32) = (bytes.littleEndian(at: 28), InputJournal.checksum(bytes.upTo(28)))
+    guard own == actual else { return own == 0 ? .unwritten : .damaged }
+    let head = BlockHeader(
+      count: bytes.littleEndian(at: 0), plainCount: bytes.littleEndian(at: 4), checksum: bytes.littleEndian(at: 8),
+      oldest: EventTime(nanoseconds: bytes.littleEndian(at: 12)), newest: EventTime(nanoseconds: bytes.littleEndian(at: 20)))
+    let isPossible = head.count > 0 && head.plainCount > 0 && max(head.count, head.plainCount) <= UInt32(Limits.inputJournalBlockBytes)
+    return isPossible ? .whole(head) : .damaged
   }
   init(count: UInt32, plainCount: UInt32, checksum: UInt32, oldest: EventTime, newest: EventTime) {
     self.count = count

@@ -20,6 +20,12 @@ public final class SegmentReader {
   private var block = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var blockCount = 0
   private var blockAt = 0
+  /// Bytes of the file that the block takes.
+  private var blockBytes: UInt64 = 0
+  /// How much of the file's bytes its records so far are: grows with each of them, `position` with each block.
+  public var progress: UInt64 {
+    blockCount == 0 ? position : position - blockBytes + blockBytes * UInt64(blockAt) / UInt64(blockCount)
+  }
 
   public init(path: String) throws(InputJournalError) {
     self.path = path
@@ -63,11 +69,12 @@ public final class SegmentReader {
     }
   }
 
-  /// The oldest and newest time of its events that could decide something; nil: there is none. Reads only the heads of the blocks.
+  /// The oldest and newest time of its events that could decide something; nil: there is none. Reads only the heads of the blocks. Throws where
+  /// one of them is damaged: what is behind it cannot be found.
   public static func span(path: String) throws(InputJournalError) -> (oldest: EventTime, newest: EventTime)? {
     let reader = try SegmentReader(path: path)
     var (oldest, newest) = (EventTime.distantFuture, EventTime.distantPast)
-    while let head = reader.blockHeader(), reader.position + UInt64(BlockHeader.bytes) + UInt64(head.count) <= reader.fileBytes {
+    while let head = try reader.blockHeader(), reader.position + UInt64(BlockHeader.bytes) + UInt64(head.count) <= reader.fileBytes {
       (oldest, newest) = (min(oldest, head.oldest), max(newest, head.newest))
       reader.position += UInt64(BlockHeader.bytes) + UInt64(head.count)
     }
@@ -89,16 +96,23 @@ public final class SegmentReader {
     return (try SegmentHeader(json: json), UInt64(16 + count))
   }
 
-  private func blockHeader() -> BlockHeader? {
-    guard position + UInt64(BlockHeader.bytes) <= fileBytes else { return nil }
-    return SegmentReader.bytes(descriptor, BlockHeader.bytes, at: position)?.withUnsafeBytes { BlockHeader($0) } ?? nil
+  private func blockHeader() throws(InputJournalError) -> BlockHeader? {
+    guard position + UInt64(BlockHeader.bytes) <= fileBytes, let bytes = SegmentReader.bytes(descriptor, BlockHeader.bytes, at: position) else {
+      return nil
+    }
+    switch bytes.withUnsafeBytes({ BlockHeader.read($0) }) {
+    case .whole(let head): return head
+    case .unwritten: return nil
+    case .damaged: throw damaged
+    }
   }
+  private var damaged: InputJournalError { InputJournalError(path: path, reason: "the block at byte \(position) is damaged") }
 
   /// False at the end, and where what follows is not a whole block.
   private func readBlock() throws(InputJournalError) -> Bool {
     guard position < fileBytes, cutBytes == 0 else { return false }
     let start = position + UInt64(BlockHeader.bytes)
-    guard let head = blockHeader(), start + UInt64(head.count) <= fileBytes,
+    guard let head = try blockHeader(), start + UInt64(head.count) <= fileBytes,
       let packed = SegmentReader.bytes(descriptor, Int(head.count), at: start)
     else {
       cutBytes = fileBytes - position
@@ -107,11 +121,12 @@ public final class SegmentReader {
     let isLast = start + UInt64(head.count) == fileBytes
     guard inflate(packed, Int(head.plainCount)), checksum(Bytes(block).upTo(Int(head.plainCount))) == head.checksum else {
       // A last block of zeros is what some file systems leave after a loss of power.
-      guard isLast else { throw InputJournalError(path: path, reason: "the block at byte \(position) is damaged") }
+      guard isLast else { throw damaged }
       cutBytes = fileBytes - position
       return false
     }
-    position = start + UInt64(head.count)
+    blockBytes = UInt64(BlockHeader.bytes) + UInt64(head.count)
+    position += blockBytes
     (blockCount, blockAt) = (Int(head.plainCount), 0)
     return true
   }

@@ -1,4 +1,5 @@
 // The records of the decision log as bytes: for whoever compares them with what is decided again.
+import Detection
 import Foundation
 import GRDB
 import Primitives
@@ -12,6 +13,8 @@ public struct DecisionRecord: Hashable, Sendable {
   public var time: EventTime
   /// Canonical JSON.
   public var bytes: [UInt8]
+  /// As `DecisionRow.columnNames`, and then whether it is the latest record of its incident, as the row has it and as it is.
+  private var columns: [DatabaseValue]
 
   init(_ row: Row) {
     sequence = row[0] ?? 0
@@ -19,8 +22,31 @@ public struct DecisionRecord: Hashable, Sendable {
     revision = row[2] ?? 0
     time = EventTime(nanoseconds: row[3] ?? 0)
     bytes = row.text(4).map { Array($0.utf8) } ?? []
+    columns = (5..<row.count).map { row[$0] }
   }
-  static let select = "SELECT sequence, id, revision, time, record FROM decisions"
+  static let select = """
+    SELECT sequence, id, revision, time, record, \(DecisionRow.columnNames.joined(separator: ", ")), is_latest,
+      NOT EXISTS (SELECT 1 FROM decisions AS other WHERE other.id = decisions.id AND other.revision > decisions.revision) FROM decisions
+    """
+
+  /// The first column by which the record is searched and which is not what `decision` says: somebody changed it.
+  public func firstColumn(unlike decision: Decision) -> (name: String, stored: String, right: String)? {
+    let names = DecisionRow.columnNames + ["is_latest"]
+    let right = DecisionRow.columns(decision) + columns.suffix(1)
+    for (index, name) in names.enumerated() where columns[index] != right[index] {
+      return (name, DecisionRecord.text(columns[index]), DecisionRecord.text(right[index]))
+    }
+    return nil
+  }
+  private static func text(_ value: DatabaseValue) -> String {
+    switch value.storage {
+    case .null: "nothing"
+    case .int64(let number): "\(number)"
+    case .double(let number): "\(number)"
+    case .string(let text): text
+    case .blob(let data): data.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+  }
 }
 
 extension DecisionStore {

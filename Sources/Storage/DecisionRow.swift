@@ -28,14 +28,8 @@ enum DecisionRow {
   /// True if the record was not there.
   static func write(_ d: Decision, _ db: Database) throws -> Bool {
     let isNew = try db.cachedStatement(sql: insert)
-    let range = d.subject.source.flatMap { CIDR($0) }.map { AddressRange($0) }
-    let values: [DatabaseValue] = [
-      databaseText(d.id), d.revision.databaseValue, d.time.nanoseconds.databaseValue, d.firstTime.nanoseconds.databaseValue,
-      d.lastTime.nanoseconds.databaseValue, databaseText(d.subject.source), blob(range?.low), blob(range?.high), databaseText(d.subject.user),
-      databaseText(d.subject.session), databaseText(d.subject.host), databaseText(d.ruleID), d.severity.rank.databaseValue,
-      d.confidence.thousandths.databaseValue, d.action.rawValue.databaseValue, Int64(clamping: d.matchCount).databaseValue,
-      String(decoding: DecisionJSON.line(d), as: UTF8.self).databaseValue,
-    ]
+    let values =
+      [databaseText(d.id), d.revision.databaseValue] + columns(d) + [String(decoding: DecisionJSON.line(d), as: UTF8.self).databaseValue]
     isNew.setUncheckedArguments(StatementArguments(values))
     try isNew.execute()
     let wasInserted = db.changesCount > 0
@@ -48,6 +42,21 @@ enum DecisionRow {
     }
     return wasInserted
   }
+
+  /// What is searched by, named by `columnNames`.
+  static func columns(_ d: Decision) -> [DatabaseValue] {
+    let range = d.subject.source.flatMap { CIDR($0) }.map { AddressRange($0) }
+    return [
+      d.time.nanoseconds.databaseValue, d.firstTime.nanoseconds.databaseValue, d.lastTime.nanoseconds.databaseValue, databaseText(d.subject.source),
+      blob(range?.low), blob(range?.high), databaseText(d.subject.user), databaseText(d.subject.session), databaseText(d.subject.host),
+      databaseText(d.ruleID), d.severity.rank.databaseValue, d.confidence.thousandths.databaseValue, d.action.rawValue.databaseValue,
+      Int64(clamping: d.matchCount).databaseValue,
+    ]
+  }
+  static let columnNames = [
+    "time", "first_time", "last_time", "source", "source_low", "source_high", "user", "session", "host", "rule", "severity", "confidence", "action",
+    "matches",
+  ]
 
   private static func blob(_ bytes: [UInt8]?) -> DatabaseValue { bytes.map { Data($0).databaseValue } ?? .null }
 

@@ -54,13 +54,13 @@ struct CalibrateCommand: ParsableCommand {
     var collected = LabelledDecisions(perRule: perRule)
     do {
       for (i, file) in labels.enumerated() {
-        let labels = try DecisionLabels(file: file)
+        var labels = try DecisionLabels(file: file)
         if !log.isEmpty {
-          try collected.add(log: log[i], labels)
+          try collected.add(log: log[i], &labels)
         } else if labels.isSelfContained {
           collected.add(labels)
         } else {
-          try collected.add(store: openStore(selection), labels)
+          try collected.add(store: openStore(selection), &labels)
         }
       }
       if marks { try collected.add(marksOf: openStore(selection)) }
@@ -68,7 +68,7 @@ struct CalibrateCommand: ParsableCommand {
       throw CommandFailure.environment("\(error)")
     }
     guard !collected.samples.isEmpty else {
-      throw CommandFailure(status: .findings, message: "no decision has a label (\(collected.unlabelled) have none)")
+      throw CommandFailure(status: .findings, message: "no decision has a label (\(collected.unlabelled) have none)\(collected.unmatchedText)")
     }
     let thresholds = [settings.notifyThreshold, settings.actThreshold].map { Confidence(thousandths: $0) }
     let before = Reliability(collected.samples, model)
@@ -80,7 +80,8 @@ struct CalibrateCommand: ParsableCommand {
     var page = Output()
     page.line(
       CalibrationReport.text(before, after: after)
-        + "left out: \(collected.unlabelled) decisions without a label, \(collected.repeated) beyond \(perRule) of one rule, log and label")
+        + "left out: \(collected.unlabelled) decisions without a label, \(collected.repeated) beyond \(perRule) of one rule, log and label"
+        + collected.unmatchedText)
     page.flush()
     if let svg { try BaselineFile.write(Array(CalibrationReport.svg(before, after: after).utf8), svg) }
     if let fitted, let output {
@@ -99,13 +100,17 @@ struct DecisionLabels {
     var isAttack: Bool
     /// Where it stands.
     var line: Int
+    /// A decision was met that it speaks of.
+    var isMatched = false
   }
+  private let file: String
   private var subjects: [String: Label] = [:]  // only looked up
   private var decisions: [String: Label] = [:]
   /// Decisions that carry their label.
   var own: [(decision: Decision, isAttack: Bool)] = []
 
   init(file: String) throws {
+    self.file = file
     var number = 0
     try forEachLine(of: file) { line in
       number += 1
@@ -155,10 +160,16 @@ struct DecisionLabels {
   /// Whether it speaks of nothing but decisions that it brings along.
   var isSelfContained: Bool { subjects.isEmpty && decisions.isEmpty }
   /// nil: nobody labelled it. What is said of the decision itself comes before what is said of whom it is about.
-  func isAttack(_ decision: Decision) -> Bool? {
-    decisions[decision.id]?.isAttack
-      ?? [decision.subject.source, decision.subject.user, decision.subject.session, decision.subject.host]
-      .compactMap { $0.flatMap { subjects[$0]?.isAttack } }.first
+  mutating func isAttack(_ decision: Decision) -> Bool? {
+    let names = [decision.subject.source, decision.subject.user, decision.subject.session, decision.subject.host].compactMap(\.self)
+    decisions[decision.id]?.isMatched = true
+    for name in names { subjects[name]?.isMatched = true }
+    return decisions[decision.id]?.isAttack ?? names.compactMap { subjects[$0]?.isAttack }.first
+  }
+  /// Labels that speak of no decision that was met, and where the first of them stands.
+  var unmatched: (count: Int, first: String) {
+    let lines = [subjects, decisions].flatMap { $0.values.filter { !$0.isMatched }.map(\.line) }
+    return (lines.count, lines.min().map { "\(file):\($0)" } ?? "")
   }
 }
 
@@ -168,6 +179,15 @@ struct LabelledDecisions {
   private(set) var samples: [CalibrationSample] = []
   private(set) var unlabelled = 0
   private(set) var repeated = 0
+  /// Labels that speak of no decision, and the first of them.
+  private var unmatched = (count: 0, first: "")
+  /// Behind what else was left out; empty where every label speaks of a decision.
+  var unmatchedText: String {
+    unmatched.count == 0 ? "" : ", \(unmatched.count) labels that no decision matches (the first: \(TerminalText.escaped(unmatched.first)))"
+  }
+  private mutating func note(_ labels: (count: Int, first: String)) {
+    unmatched = (unmatched.count + labels.count, unmatched.count == 0 ? labels.first : unmatched.first)
+  }
   init(perRule: Int) { self.perRule = perRule }
 
   private struct Entry {
@@ -181,7 +201,7 @@ struct LabelledDecisions {
     }
   }
 
-  mutating func add(log path: String, _ labels: DecisionLabels) throws {
+  mutating func add(log path: String, _ labels: inout DecisionLabels) throws {
     var latest: [String: Int] = [:]
     var found: [Entry] = []
     var number = 0
@@ -202,13 +222,20 @@ struct LabelledDecisions {
       } catch { throw CommandFailure.environment("\(path):\(number): \(error)") }
     }
     take(found + labels.own.map { Entry($0.decision, $0.isAttack) })
+    note(labels.unmatched)
   }
-  mutating func add(store: DecisionStore, _ labels: DecisionLabels) throws {
-    take(try latest(in: store).map { Entry($0, labels.isAttack($0)) } + labels.own.map { Entry($0.decision, $0.isAttack) })
+  mutating func add(store: DecisionStore, _ labels: inout DecisionLabels) throws {
+    var found: [Entry] = []
+    for decision in try latest(in: store) { found.append(Entry(decision, labels.isAttack(decision))) }
+    take(found + labels.own.map { Entry($0.decision, $0.isAttack) })
+    note(labels.unmatched)
   }
   mutating func add(marksOf store: DecisionStore) throws {
     let marks = try store.latestMarks()
-    take(try latest(in: store).map { Entry($0, marks[$0.id].map { $0.verdict == .confirmed }) })
+    let decisions = try latest(in: store)
+    take(decisions.map { Entry($0, marks[$0.id].map { $0.verdict == .confirmed }) })
+    let missing = Set(marks.keys).subtracting(decisions.map(\.id))
+    note((missing.count, missing.min().map { "the mark of \($0)" } ?? ""))
   }
   mutating func add(_ labels: DecisionLabels) { take(labels.own.map { Entry($0.decision, $0.isAttack) }) }
   private func latest(in store: DecisionStore) throws -> [Decision] {

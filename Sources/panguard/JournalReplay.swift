@@ -128,7 +128,7 @@ extension ReplayCommand {
           if shown == .jsonl { screen.line(line) }
           if shown == .text { screen.line(DecisionText.line(decision, color: color, width: width)) }
         }) {
-          if replay.records % 16_384 == 0 { progress.update(done + replay.position, of: total) }
+          progress.update(done + replay.position, of: total)
         }
       } catch { failure = "\(error)" }
       done += input.segments[index].bytes
@@ -286,7 +286,7 @@ extension ExplainCommand {
           }
         })
       {
-        if replay.records % 16_384 == 0 { progress.update(replay.position, of: replay.fileBytes) }
+        progress.update(replay.position, of: replay.fileBytes)
       }
     } catch { throw CommandFailure.environment(TerminalText.escaped("\(error)")) }
     progress.finish()
@@ -309,7 +309,7 @@ extension ExplainCommand {
       throw CommandFailure.findings
     }
     output.line("input: " + TerminalText.escaped("\(made.place)"))
-    guard let difference = DecisionDifference(logged: record.bytes, replayed: DecisionJSON.line(made.decision)) else {
+    guard let difference = DecisionDifference(logged: record, replayed: made.decision) else {
       output.line("reproduced: \(decision.id) revision \(decision.revision), byte for byte as in the log")
       return
     }

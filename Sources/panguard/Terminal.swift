@@ -69,17 +69,20 @@ struct Progress {
   private let label: String
   private let isShown: Bool
   private var lastDrawn: Int64 = 0
+  private var lastShare = -1
   init(_ label: String, quiet: Bool = false) {
     self.label = label
     isShown = !quiet && isatty(STDERR_FILENO) == 1
   }
+  /// Draws when another thousandth of the work is done, not more than ten times a second: may be called with each record.
   mutating func update(_ done: UInt64, of total: UInt64, note: @autoclosure () -> String = "") {
     guard isShown else { return }
+    let share = total > 0 ? min(1000, Int(done * 1000 / total)) : 0
+    guard share != lastShare else { return }
     let now = MonotonicTime.now()
     guard now - lastDrawn > 100_000_000 || done == total else { return }
-    lastDrawn = now
+    (lastDrawn, lastShare) = (now, share)
     let width = 30
-    let share = total > 0 ? min(1000, Int(done * 1000 / total)) : 0
     let filled = share * width / 1000
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     fputs("\r\u{1b}[K\(label) \(bar) \(share / 10) % \(note())", pg_stderr())

@@ -18,7 +18,7 @@ struct WhatIfCommand: ParsableCommand {
     discussion: """
       Runs the agent's journal (`panguard record`), or the logs and captures that are named, through the rules as they are and through those
       of --rules, and prints which incidents appear, vanish or change, and which sources with a successful log-in or an authenticated 2xx request
-      a block would have hit. Nothing is carried out. Exit code 1 where anything differs.
+      a block would have hit. Nothing is carried out. Exit code 1 where anything differs, else 3 where not all that was recorded could be read.
 
       panguard whatif --rules new-rules --last 7d
       """)
@@ -51,36 +51,45 @@ struct WhatIfCommand: ParsableCommand {
     var after = RuleOutcome(try PlaybooksCommand.load(playbooks, settings), configuration: planner)
     let legitimate = LegitimateSources()
     var progress = Progress("trying", quiet: quiet)
-    let input = try self.input(settings)
-    try input.run(PipelineSource(settings, old), { progress.update($0, of: 2 * $1) }, sees: { legitimate.see($0) }, take: { before.take($0) })
-    try input.run(PipelineSource(settings, new), { progress.update($1 + $0, of: 2 * $1) }, sees: { _ in }, take: { after.take($0) })
+    let (input, missing) = try self.input(settings)
+    let damage = try input.run(
+      PipelineSource(settings, old), { progress.update($0, of: 2 * $1) }, sees: { legitimate.see($0) }, take: { before.take($0) })
+    let again = try input.run(PipelineSource(settings, new), { progress.update($1 + $0, of: 2 * $1) }, sees: { _ in }, take: { after.take($0) })
     progress.finish()
+    guard damage == again else {
+      throw CommandFailure.environment(TerminalText.escaped("what is recorded changed while it was read: \((again + damage)[0]); try again"))
+    }
+    let problems = missing + damage
+    for problem in problems { printError("panguard: not all could be read: " + TerminalText.escaped(problem)) }
     let comparison = RuleComparison(
       old: before, new: after, legitimate: legitimate, allowlist: settings.allowlist, threshold: settings.detector.actThreshold)
     var output = Output()
     if format == .table {
       WhatIfView.lines(comparison, color: Terminal.usesColor(.auto)).forEach { output.line($0) }
     } else {
-      output.line(WhatIfView.json(comparison))
+      output.line(WhatIfView.json(comparison, problems))
     }
     output.flush()
     printError(WhatIfView.summary(comparison))
     if !comparison.rows.isEmpty { throw CommandFailure.findings }
+    if !problems.isEmpty { throw CommandFailure(status: .environment, message: "") }
   }
 
-  private func input(_ settings: Configuration) throws -> Input {
+  /// And what is missing of it.
+  private func input(_ settings: Configuration) throws -> (Input, [String]) {
     if !files.isEmpty || !pcap.isEmpty {
-      return .files(files, pcap: pcap, logFormat, try inputTime.map { try ReplayCommand.inputTime($0) }, EventTime(seconds: Int64(time(nil))))
+      let time = try inputTime.map { try ReplayCommand.inputTime($0) }
+      return (.files(files, pcap: pcap, logFormat, time, EventTime(seconds: Int64(Glibc.time(nil)))), [])
     }
     guard let span = Nanoseconds(duration: last), span > .seconds(0) else {
       throw CommandFailure.usage("--last wants a duration such as 24h or 7d, not '\(TerminalText.escaped(last))'")
     }
     let recorded = try RecordedInput(state: state ?? AgentPaths.stateDirectory(configured: settings.stateDirectory))
-    for problem in recorded.problems { printError("panguard: " + TerminalText.escaped(problem)) }
     guard let newest = recorded.segments.compactMap({ $0.span?.newest }).max() else {
+      for problem in recorded.problems { printError("panguard: " + TerminalText.escaped(problem)) }
       throw CommandFailure.environment("nothing is recorded yet; name log files, or wait")
     }
-    return .journal(recorded.segments(in: newest - span..<EventTime.distantFuture).map { recorded.segments[$0] })
+    return (.journal(recorded.segments(in: newest - span..<EventTime.distantFuture).map { recorded.segments[$0] }), recorded.problems)
   }
 
   /// What both sides read.
@@ -88,17 +97,22 @@ struct WhatIfCommand: ParsableCommand {
     case journal([RecordedInput.Segment])
     case files([String], pcap: [String], LogFormat, EventTime?, EventTime)
 
+    /// What of the journal could not be read: of a damaged segment only what is before the damage counts.
     func run(
       _ source: PipelineSource, _ progress: (UInt64, UInt64) -> Void, sees: @escaping (borrowing Event) -> Void, take: (Decision) -> Void
-    ) throws {
+    ) throws -> [String] {
       switch self {
       case .journal(let segments):
         let total = segments.reduce(UInt64(0)) { $0 + $1.bytes }
         var done: UInt64 = 0
+        var problems: [String] = []
         for segment in segments {
-          try WhatIfCommand.run(segment, source.pipeline(), sees, take) { progress(done + $0, total) }
+          do throws(InputJournalError) {
+            try WhatIfCommand.run(segment, source.pipeline(), sees, take) { progress(done + $0, total) }
+          } catch { problems.append("\(error)") }
           done += segment.bytes
         }
+        return problems
       case .files(let files, let pcap, let format, let fixedTime, let now):
         let pipeline = source.pipeline()
         pipeline.sees = sees
@@ -111,28 +125,28 @@ struct WhatIfCommand: ParsableCommand {
         } catch { throw CommandFailure.environment("\(error)") }
         _ = replay.run(progress: progress, take)
         if let problem = replay.damagedInputs.first { throw CommandFailure.environment("\(problem)") }
+        return []
       }
     }
   }
   private static func run(
     _ segment: RecordedInput.Segment, _ pipeline: Pipeline, _ sees: @escaping (borrowing Event) -> Void, _ take: (Decision) -> Void,
     _ progress: (UInt64) -> Void
-  ) throws {
+  ) throws(InputJournalError) {
     pipeline.sees = sees
-    do throws(InputJournalError) {
-      let replay = try InputReplay(path: segment.path, pipeline: pipeline)
-      while try replay.step({ if case .decision(let decision) = $0 { take(decision) } }) {
-        if replay.records % 16_384 == 0 { progress(replay.position) }
-      }
-    } catch { throw CommandFailure.environment(TerminalText.escaped("\(error)")) }
+    let replay = try InputReplay(path: segment.path, pipeline: pipeline)
+    while try replay.step({ if case .decision(let decision) = $0 { take(decision) } }) { progress(replay.position) }
   }
 }
 
 enum WhatIfView {
   static func summary(_ c: RuleComparison) -> String {
     func n(_ count: Int) -> String { grouped(UInt64(count)) }
-    return "\(n(c.count(.appears))) incidents appear, \(n(c.count(.vanishes))) vanish, \(n(c.count(.changes))) change, \(n(c.unchanged)) stay; "
+    let text =
+      "\(n(c.count(.appears))) incidents appear, \(n(c.count(.vanishes))) vanish, \(n(c.count(.changes))) change, \(n(c.unchanged)) stay; "
       + "blocked: \(n(c.oldBlocks)) networks before, \(n(c.newBlocks)) after; \(n(c.hits.count)) of them with a log-in that succeeded"
+    guard c.forgottenSources > 0 else { return text }
+    return text + "; \(grouped(c.forgottenSources)) sources with a log-in were forgotten, and are not among them"
   }
 
   static func lines(_ c: RuleComparison, color: Bool) -> [String] {
@@ -166,7 +180,7 @@ enum WhatIfView {
     return out
   }
 
-  static func json(_ c: RuleComparison) -> [UInt8] {
+  static func json(_ c: RuleComparison, _ problems: [String]) -> [UInt8] {
     var json = JSONWriter()
     json.beginObject()
     for (name, value) in [
@@ -211,6 +225,12 @@ enum WhatIfView {
     json.key("kept_by_allowlist")
     json.beginArray()
     for incident in c.allowlisted { json.raw(DecisionJSON.line(incident.latest)) }
+    json.endArray()
+    json.key("legitimate_sources_forgotten")
+    json.value(c.forgottenSources)
+    json.key("problems")
+    json.beginArray()
+    for problem in problems { json.value(problem) }
     json.endArray()
     json.endObject()
     return json.out

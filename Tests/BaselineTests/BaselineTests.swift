@@ -406,6 +406,17 @@ final class Host {
     #expect(c.baseline.learnedEvents == d.baseline.learnedEvents && c.baseline.hash != d.baseline.hash)
   }
 
+  @Test func aFrozenOneCountsNothingAsLearned() {
+    let host = sample()
+    host.baseline.isFrozen = true
+    let (learned, hash) = (host.baseline.learnedEvents, host.baseline.hash)
+    for minute in 0..<3 { host.login("carol", from: "192.0.2.1", at: Host.at(day: 20, hour: 23, minute: 50 + Int64(minute))) }
+    #expect(host.baseline.learnedEvents == learned)
+    host.baseline.isFrozen = false
+    host.login("carol", from: "192.0.2.1", at: Host.at(day: 20, hour: 23, minute: 55))
+    #expect(host.baseline.learnedEvents == learned + 1 && host.baseline.hash != hash)
+  }
+
   @Test func damagedOnesAreRefused() {
     let bytes = sample().baseline.snapshot()
     for cut in [0, 5, 20, 21, bytes.count / 2, bytes.count - 1] {

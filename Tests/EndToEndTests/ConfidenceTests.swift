@@ -97,6 +97,7 @@ import Testing
       addresses.enumerated().map { "{\"label\":\"\($0 % 3 == 0 ? "benign" : "attack")\",\"subject\":\"\($1)\"}\n" }.joined(), to: "labels.jsonl")
     func calibrate(_ more: String...) -> Finished { panguard(["calibrate", "--labels", d["labels.jsonl"], "--log", d["log"]] + more) }
     let judged = calibrate("--svg", d["r.svg"], "-o", d["fitted.yaml"], "--prior-weight", "5")
+    #expect(!judged.text.contains("no decision matches"), "\(judged)")
     #expect(judged.status == 0 && judged.text.contains("labelled decisions") && judged.text.contains("Brier score 0."), "\(judged)")
     #expect(String(decoding: d.contents("r.svg"), as: UTF8.self).hasPrefix("<svg xmlns=\"http://www.w3.org/2000/svg\""))
     let (fitted, problems) = Configuration.readConfidence(path: d["fitted.yaml"])
@@ -109,7 +110,13 @@ import Testing
     let refused = calibrate()
     #expect(refused.status == 2 && refused.errors.contains("labels.jsonl:1: \"label\" must be"), "\(refused)")
     d.write("{\"label\":\"attack\",\"subject\":\"203.0.113.1\"}\n", to: "labels.jsonl")
-    #expect(calibrate().status == 1)
+    let none = calibrate()
+    #expect(none.status == 1 && none.errors.contains("1 labels that no decision matches (the first: \(d["labels.jsonl"]):1)"), "\(none)")
+    // A label that says nothing because of a mistake in it is not passed over.
+    let (known, unknown) = ("{\"label\":\"attack\",\"subject\":\"192.0.2.1\"}\n", "{\"label\":\"benign\",\"decision\":\"d01\"}\n")
+    d.write(known + unknown + "{\"label\":\"attack\",\"subject\":\"203.0.113.1\"}\n", to: "labels.jsonl")
+    let some = calibrate()
+    #expect(some.status == 0 && some.text.contains(", 2 labels that no decision matches (the first: \(d["labels.jsonl"]):2)"), "\(some)")
     // Two that contradict each other, and an address that is written in another way.
     let said = "{\"label\":\"attack\",\"subject\":\"192.0.2.1\"}\n"
     d.write(said + said + "{\"label\":\"benign\",\"subject\":\"192.0.2.1\"}\n", to: "labels.jsonl")

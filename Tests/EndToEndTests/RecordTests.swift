@@ -113,6 +113,16 @@ import Testing
 
     // A log that was changed behind the engine's back.
     guard bash("command -v sqlite3", d).status == 0 else { return skip("sqlite3 is not installed") }
+    for (column, change) in [
+      ("confidence: 1 in the log, ", "confidence = 1, action = 'log_only'"), ("action: log_only in the log, ", "action = 'log_only'"),
+      ("source: 192.0.2.1 in the log, 198.18.0.1 when", "source = '192.0.2.1'"), ("is_latest: 0 in the log, 1 when", "is_latest = 0"),
+    ] {
+      let sql = "update decisions set \(change) where rule = 'ATR-2026-90001' and is_latest = 1"
+      #expect(bash("cp $D/state/panguard.db $D/whole && sqlite3 $D/state/panguard.db \"\(sql)\"", d).status == 0)
+      let misfiled = verify(agent)
+      #expect(misfiled.status == 1 && misfiled.text.contains("column \(column)"), "\(misfiled)")
+      #expect(bash("cat $D/whole > $D/state/panguard.db && rm -f $D/state/panguard.db-*", d).status == 0)
+    }
     let sql = "update decisions set record = replace(record, '\"confidence\":0.9', '\"confidence\":0.1') where rule = 'ATR-2026-90001'"
     #expect(bash("sqlite3 $D/state/panguard.db \"\(sql.replacing("\"", with: "\\\""))\"", d).status == 0)
     let forged = verify(agent)
@@ -243,9 +253,44 @@ import Testing
       #expect(bash(undo, d).status == 0)
     }
     #expect(verify(agent).status == 0)
+    try expectDamageIsTold(agent)
     // The oldest may be gone.
     #expect(bash("rm $D/state/input-0000000001", d).status == 0)
     #expect(verify(agent).status == 0)
+  }
+
+  /// One segment with a damaged block: told by each command, and the others are read all the same.
+  private func expectDamageIsTold(_ agent: RunningAgent) throws {
+    let d = agent.directory
+    let path = "state/input-0000000002"
+    let bytes = d.contents(path)
+    let first = try #require(bytes.count > 12 ? bytes.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: UInt32.self)) + 16 } : nil)
+    func whatif(_ rules: String, _ more: String...) -> Finished {
+      panguard(["whatif", "--state", agent.state, "--config", d["config.yaml"], "--against", Product.rules, "--rules", rules] + more)
+    }
+    #expect(whatif(Product.rules).status == 0)
+    // In what the first block holds, and in the times at its head.
+    for at in [first + 40, first + 13] {
+      var damaged = bytes
+      damaged[at] ^= 0x10
+      unlink(d[path])
+      d.append(damaged, to: path)
+      let problem = "input-0000000002: the block at byte \(first) is damaged"
+      let same = whatif(Product.rules)
+      #expect(same.status == 3 && same.errors.contains("not all could be read: ") && same.errors.contains(problem), "\(same)")
+      #expect(same.errors.contains("0 incidents appear, 0 vanish, 0 change") && !same.errors.contains(" 0 stay"), "\(same)")
+      let json = whatif(Product.rules, "--format", "json")
+      #expect(json.status == 3 && json.text.contains("\"legitimate_sources_forgotten\":0,\"problems\":["), "\(json)")
+      #expect(json.text.contains(problem), "\(json)")
+      let other = whatif(changedRules(d))
+      #expect(other.status == 1 && other.errors.contains(problem), "\(other)")
+      #expect(bash("rm -r $D/rules", d).status == 0)
+      let verified = verify(agent)
+      #expect(verified.status == 3 && verified.text.contains(problem) && !verified.text.hasPrefix("verified"), "\(verified)")
+    }
+    unlink(d[path])
+    d.append(bytes, to: path)
+    chmod(d[path], 0o600)
   }
 
   /// Without a place for it the agent does its work all the same, and says so.
@@ -274,6 +319,18 @@ import Testing
     #expect(agent.stop() == 0)
     func whatif(_ rules: String, _ more: String...) -> Finished {
       panguard(["whatif", "--state", agent.state, "--config", d["config.yaml"], "--against", Product.rules, "--rules", rules] + more)
+    }
+    if access("/usr/bin/script", X_OK) == 0 {
+      // However short the journal is.
+      let more = "--state $D/state --config $D/config.yaml --rules $R"
+      for (arguments, label) in [
+        ("whatif --against $R", "trying"), ("replay --journal .. --verify", "verifying"), ("replay --journal .. --output $D/o", "replaying"),
+      ] {
+        let shown = bash("script -qec \"$P \(arguments) \(more)\" /dev/null", d)
+        #expect(shown.text.contains(label + " ") && shown.text.contains("░"), "\(shown)")
+      }
+    } else {
+      skip("script(1) is not installed")
     }
     let same = whatif(Product.rules)
     #expect(same.status == 0 && same.errors.contains("0 incidents appear, 0 vanish, 0 change"), "\(same)")

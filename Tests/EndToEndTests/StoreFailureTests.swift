@@ -70,6 +70,76 @@ import Testing
 
   private func grouped(_ n: Int) -> String { n >= 1000 ? "\(n / 1000),\(String(n % 1000 + 1000).dropFirst())" : "\(n)" }
 
+  /// A recording that cannot begin, or go on, begins as soon as there is room again, and is told once. No room for a file (inodes) is what keeps one
+  /// from beginning while the store, which makes none, works; no room for bytes ends one.
+  @Test(arguments: [true, false]) func aRecordingWaitsForRoom(atItsBeginning: Bool) throws {
+    let d = TemporaryDirectory()
+    guard Product.isRoot, bash("unshare -m true", d).status == 0 else { return skip("needs root and mount namespaces") }
+    d.append("", to: "auth.log")
+    let settings = "sources:\n  - path: \(d["auth.log"])\n    from_start: true\n"
+    d.write(settings + (atItsBeginning ? "" : "record: {enabled: true, max_bytes: 16MiB}\n"), to: "config.yaml")
+    mkdir(d["state"], 0o700)
+    let script = """
+      mount -t tmpfs -o size=16m,nr_inodes=60,mode=0700 none $D/state || exit 9
+      answer() { cat > $D/answer.new; mv $D/answer.new $D/answer; }
+      tool() { $P "$@" --state $D/state 2>&1 | tr '\\n' ' ' | answer; }
+      while read word; do
+        case $word in
+          files) i=0; while (: > $D/state/filler$i) 2> /dev/null; do i=$((i+1)); done; echo done | answer ;;
+          bytes) cat /dev/zero > $D/state/filler 2> /dev/null; echo done | answer ;;
+          free) rm $D/state/filler*; echo done | answer ;;
+          record) tool record status ;;
+          on) tool record on ;;
+          verify) tool replay --journal .. --verify --config $D/config.yaml --rules $R ;;
+        esac
+      done < $D/words &
+      exec $P run --user root --config $D/config.yaml --state $D/state --rules $R
+      """
+    d.write(script, to: "script")
+    mkfifo(d["words"], 0o600)
+    let agent = Child(
+      ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
+      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules]) { $1 })
+    let words = pg_open(d["words"], O_RDWR, 0)
+    defer { close(words) }
+    func ask(_ word: String) -> String {
+      unlink(d["answer"])
+      let bytes = Array("\(word)\n".utf8)
+      _ = write(words, bytes, bytes.count)
+      _ = eventually { d.exists("answer") }
+      return String(decoding: d.contents("answer"), as: UTF8.self)
+    }
+    func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
+    func count(_ text: String) -> Int { errors().split(separator: "\n").filter { $0.contains(text) }.count }
+
+    guard eventually(seconds: 120, { errors().contains("watching") }) else {
+      Issue.record("it does not come up: \(errors())")
+      return
+    }
+    if atItsBeginning {
+      #expect(ask("files") == "done\n")
+      let refused = ask("on")
+      #expect(refused.contains("not begun: ") && refused.contains("No space left on device"), "\(refused)")
+      d.write(settings + "record: {enabled: true, max_bytes: 16MiB}\n", to: "config.yaml")
+      agent.signal(SIGHUP)
+      #expect(eventually { errors().contains("the input is not recorded: ") }, "\(errors())")
+    } else {
+      #expect(ask("record").hasPrefix("recording since"))
+      #expect(ask("bytes") == "done\n")
+      d.append(Workload.attacks(0..<40).flatMap { $0 }.joined(), to: "auth.log")
+      #expect(eventually { errors().contains("the recording of the input ended: ") }, "\(errors())")
+    }
+    let status = ask("record")
+    #expect(status.hasPrefix("the recording ended: ") && status.contains("No space left on device"), "\(status)")
+    #expect(ask("free") == "done\n")
+    #expect(eventually(seconds: 200) { ask("record").hasPrefix("recording since") }, "\(errors())")
+    #expect(count("the input is not recorded: ") + count("the recording of the input ended: ") == 1, "\(errors())")
+    d.append(Workload.attacks(40..<42).flatMap { $0 }.joined(), to: "auth.log")
+    #expect(eventually { ask("verify").hasPrefix("verified: ") }, "\(ask("verify")) \(errors())")
+    agent.signal(SIGTERM)
+    #expect(agent.wait(seconds: 120) == 0)
+  }
+
   @Test func aDamagedStoreIsMovedAsideAndReported() throws {
     let d = TemporaryDirectory()
     d.append(Workload.attacks(0..<4).flatMap { $0 }.joined(), to: "auth.log")

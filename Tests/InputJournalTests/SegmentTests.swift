@@ -128,20 +128,42 @@ import Testing
     #expect(try Self.read(d.path + "/zeros").words == all)
   }
 
-  /// Every byte changed, and many at random: an error or fewer records, and nothing worse.
+  /// Every byte changed: an error or fewer records, and nothing worse; and no segment that hides from a range of times.
   @Test func damagedBytesAreNeverTaken() throws {
     let d = Folder()
-    let (path, _) = try Self.write(d, blocks: 1)
+    let (path, lengths) = try Self.write(d, blocks: 1)
     let bytes = Folder.contents(path)
     let all = try Self.read(path).words
+    let span = try #require(try SegmentReader.span(path: path))
+    let headerBytes = Self.header.bytes.count
+    let starts = [headerBytes, Int(lengths[0])]
     for at in bytes.indices {
       var damaged = bytes
       damaged[at] ^= 0x10
       d.write(damaged, to: "damaged")
+      if at < headerBytes || starts.contains(where: { $0..<$0 + BlockHeader.bytes ~= at }) {
+        #expect(throws: InputJournalError.self, "byte \(at)") { try SegmentReader.span(path: d.path + "/damaged") }
+        #expect(throws: InputJournalError.self, "byte \(at)") { try Self.read(d.path + "/damaged") }
+        continue
+      }
+      let same = try SegmentReader.span(path: d.path + "/damaged")
+      #expect(same?.oldest == span.oldest && same?.newest == span.newest, "byte \(at)")
       guard let read = try? Self.read(d.path + "/damaged") else { continue }
-      // Of the times in a block's head nothing but the span depends.
-      #expect(read.words == all || read.words.count < all.count, "byte \(at)")
+      #expect(read.words.count < all.count && read.cut > 0, "byte \(at)")
     }
+  }
+
+  @Test func anotherFormatIsRefused() throws {
+    let d = Folder()
+    var json = Self.header.bytes.dropFirst(12).dropLast(4)
+    json.replace("\"format\":2".utf8, with: "\"format\":1".utf8)
+    var bytes = Array("PGINPUT1".utf8)
+    bytes.append(littleEndian: UInt32(json.count))
+    bytes += json
+    bytes.append(littleEndian: Array(json).withUnsafeBytes { checksum($0) })
+    d.write(bytes, to: "damaged")
+    let error = #expect(throws: InputJournalError.self) { try SegmentReader(path: d.path + "/damaged") }
+    #expect(error?.reason == "is a segment of format 1, which this version does not read")
   }
 
   /// Blocks that are well packed and hold anything.
