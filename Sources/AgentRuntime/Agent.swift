@@ -462,7 +462,9 @@ public final class Agent {
   private func record(_ isWanted: Bool) -> ControlOutcome {
     let isOn = recorder != nil && recorder?.segment.problem == nil
     let isWaiting = !isOn && hooks.recording.isWaiting
-    guard isOn != isWanted || (isWaiting && !isWanted) else { return .refused(isWanted ? "the input is recorded already" : "the input is not recorded") }
+    guard isOn != isWanted || (isWaiting && !isWanted) else {
+      return .refused(isWanted ? "the input is recorded already" : "the input is not recorded")
+    }
     if isWanted, let obstacle = InputJournalFiles(state: options.stateDirectory).obstacle(room: 0) {
       return .refused("not begun: \(obstacle)")
     }
