@@ -24,7 +24,7 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
 ]
 
 /// What a corpus begins with, where no file of the repository is that.
-private let seeds: [(name: String, bytes: () -> [UInt8])] = [
+private let seeds: [(name: String, bytes: @Sendable () -> [UInt8])] = [
   ("input-records", RecordTrial.seed), ("baseline-snapshot", SnapshotTrial.seed),
 ]
 
