@@ -5,6 +5,35 @@ import Glibc
 import Primitives
 import Testing
 
+/// An agent that a script starts in a mount namespace of its own, beside a reader of words that does there what it is asked: the script has the
+/// folder as $D, the program as $P, rules as $R, and writes each answer to $D/answer in one piece.
+private final class SmallDisk {
+  let agent: Child
+  private let folder: TemporaryDirectory
+  private let words: Int32
+
+  init(_ script: String, _ folder: TemporaryDirectory) {
+    self.folder = folder
+    folder.write(script, to: "script")
+    mkfifo(folder["words"], 0o600)
+    agent = Child(
+      ["/usr/bin/unshare", "-m", "/bin/bash", folder["script"]], output: folder["out"], errors: folder["err"],
+      environment: Product.environment.merging(["P": Product.panguard, "D": folder.path, "R": Product.rules]) { $1 })
+    // Opened for both directions, so that opening waits for nobody.
+    words = pg_open(folder["words"], O_RDWR, 0)
+  }
+  deinit { close(words) }
+
+  func ask(_ word: String) -> String {
+    unlink(folder["answer"])
+    let bytes = Array("\(word)\n".utf8)
+    _ = write(words, bytes, bytes.count)
+    _ = eventually { folder.exists("answer") }
+    return String(decoding: folder.contents("answer"), as: UTF8.self)
+  }
+  var errors: String { String(decoding: folder.contents("err"), as: UTF8.self) }
+}
+
 @Suite struct StoreFailureTests {
   /// The agent runs in a mount namespace of its own, where its state lies on a file system of 16 MiB. What fills and empties that is a
   /// second process in the same namespace.
@@ -31,41 +60,27 @@ import Testing
       done < $D/words &
       exec $P run --user root --config $D/config.yaml --state $D/state --rules $R
       """
-    d.write(script, to: "script")
-    mkfifo(d["words"], 0o600)
-    let agent = Child(
-      ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
-      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules]) { $1 })
-    // Opened for both directions, so that opening waits for nobody.
-    let words = pg_open(d["words"], O_RDWR, 0)
-    defer { close(words) }
-    func ask(_ word: String) -> String {
-      unlink(d["answer"])
-      let bytes = Array("\(word)\n".utf8)
-      _ = write(words, bytes, bytes.count)
-      _ = eventually { d.exists("answer") }
-      return String(decoding: d.contents("answer"), as: UTF8.self).filter { $0 != "\n" }
-    }
-    func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
+    let disk = SmallDisk(script, d)
+    func ask(_ word: String) -> String { disk.ask(word).filter { $0 != "\n" } }
 
     d.append(Workload.attacks(0..<2).flatMap { $0 }.joined(), to: "auth.log")
     guard eventually(seconds: 120, { ask("lines") == "88" }) else {
-      Issue.record("it does not come up: \(errors())")
+      Issue.record("it does not come up: \(disk.errors)")
       return
     }
     #expect(ask("fill") == "filled")
     d.append(Workload.attacks(2..<40).flatMap { $0 }.joined(), to: "auth.log")
-    #expect(eventually { errors().contains("no room left") }, "\(errors())")
-    #expect(errors().contains("reading waits until it works"))
-    #expect(agent.isRunning)
+    #expect(eventually { disk.errors.contains("no room left") }, "\(disk.errors)")
+    #expect(disk.errors.contains("reading waits until it works"))
+    #expect(disk.agent.isRunning)
     // It stays usable while it waits, and has acknowledged nothing that it could not store.
     #expect(ask("lines") == "88")
     #expect(ask("free") == "freed")
-    #expect(eventually { errors().contains("the store works again") }, "\(errors())")
+    #expect(eventually { disk.errors.contains("the store works again") }, "\(disk.errors)")
     #expect(eventually { ask("lines") == "\(40 * 44)" }, "\(ask("lines"))")
-    agent.signal(SIGTERM)
-    #expect(agent.wait(seconds: 120) == 0)
-    #expect(errors().contains("\(grouped(40 * 44)) events"), "\(errors())")
+    disk.agent.signal(SIGTERM)
+    #expect(disk.agent.wait(seconds: 120) == 0)
+    #expect(disk.errors.contains("\(grouped(40 * 44)) events"), "\(disk.errors)")
   }
 
   private func grouped(_ n: Int) -> String { n >= 1000 ? "\(n / 1000),\(String(n % 1000 + 1000).dropFirst())" : "\(n)" }
@@ -95,49 +110,35 @@ import Testing
       done < $D/words &
       exec $P run --user root --config $D/config.yaml --state $D/state --rules $R
       """
-    d.write(script, to: "script")
-    mkfifo(d["words"], 0o600)
-    let agent = Child(
-      ["/usr/bin/unshare", "-m", "/bin/bash", d["script"]], output: d["out"], errors: d["err"],
-      environment: Product.environment.merging(["P": Product.panguard, "D": d.path, "R": Product.rules]) { $1 })
-    let words = pg_open(d["words"], O_RDWR, 0)
-    defer { close(words) }
-    func ask(_ word: String) -> String {
-      unlink(d["answer"])
-      let bytes = Array("\(word)\n".utf8)
-      _ = write(words, bytes, bytes.count)
-      _ = eventually { d.exists("answer") }
-      return String(decoding: d.contents("answer"), as: UTF8.self)
-    }
-    func errors() -> String { String(decoding: d.contents("err"), as: UTF8.self) }
-    func count(_ text: String) -> Int { errors().split(separator: "\n").filter { $0.contains(text) }.count }
+    let disk = SmallDisk(script, d)
+    func count(_ text: String) -> Int { disk.errors.split(separator: "\n").filter { $0.contains(text) }.count }
 
-    guard eventually(seconds: 120, { errors().contains("watching") }) else {
-      Issue.record("it does not come up: \(errors())")
+    guard eventually(seconds: 120, { disk.errors.contains("watching") }) else {
+      Issue.record("it does not come up: \(disk.errors)")
       return
     }
     if atItsBeginning {
-      #expect(ask("files") == "done\n")
-      let refused = ask("on")
+      #expect(disk.ask("files") == "done\n")
+      let refused = disk.ask("on")
       #expect(refused.contains("not begun: ") && refused.contains("No space left on device"), "\(refused)")
       d.write(settings + "record: {enabled: true, max_bytes: 16MiB}\n", to: "config.yaml")
-      agent.signal(SIGHUP)
-      #expect(eventually { errors().contains("the input is not recorded: ") }, "\(errors())")
+      disk.agent.signal(SIGHUP)
+      #expect(eventually { disk.errors.contains("the input is not recorded: ") }, "\(disk.errors)")
     } else {
-      #expect(ask("record").hasPrefix("recording since"))
-      #expect(ask("bytes") == "done\n")
+      #expect(disk.ask("record").hasPrefix("recording since"))
+      #expect(disk.ask("bytes") == "done\n")
       d.append(Workload.attacks(0..<40).flatMap { $0 }.joined(), to: "auth.log")
-      #expect(eventually { errors().contains("the recording of the input ended: ") }, "\(errors())")
+      #expect(eventually { disk.errors.contains("the recording of the input ended: ") }, "\(disk.errors)")
     }
-    let status = ask("record")
+    let status = disk.ask("record")
     #expect(status.hasPrefix("the recording ended: ") && status.contains("No space left on device"), "\(status)")
-    #expect(ask("free") == "done\n")
-    #expect(eventually(seconds: 200) { ask("record").hasPrefix("recording since") }, "\(errors())")
-    #expect(count("the input is not recorded: ") + count("the recording of the input ended: ") == 1, "\(errors())")
+    #expect(disk.ask("free") == "done\n")
+    #expect(eventually(seconds: 200) { disk.ask("record").hasPrefix("recording since") }, "\(disk.errors)")
+    #expect(count("the input is not recorded: ") + count("the recording of the input ended: ") == 1, "\(disk.errors)")
     d.append(Workload.attacks(40..<42).flatMap { $0 }.joined(), to: "auth.log")
-    #expect(eventually { ask("verify").hasPrefix("verified: ") }, "\(ask("verify")) \(errors())")
-    agent.signal(SIGTERM)
-    #expect(agent.wait(seconds: 120) == 0)
+    #expect(eventually { disk.ask("verify").hasPrefix("verified: ") }, "\(disk.ask("verify")) \(disk.errors)")
+    disk.agent.signal(SIGTERM)
+    #expect(disk.agent.wait(seconds: 120) == 0)
   }
 
   @Test func aDamagedStoreIsMovedAsideAndReported() throws {
