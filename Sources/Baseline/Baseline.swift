@@ -278,8 +278,8 @@ public struct Baseline: ~Copyable {
 
   // MARK: Learning
 
-  /// Takes up the event, of which `judge` said `classes` (its names are those that it had then), at its place on the time line. Not clean: a rule spoke of it, or its subject has an
-  /// open incident.
+  /// Takes up the event, of which `judge` said `classes` (its names are those that it had then), at its place on the time line. Not clean: a
+  /// rule spoke of it, or its subject has an open incident.
   public mutating func learn(_ event: borrowing Event, _ classes: ClassSet, at time: EventTime, isClean: Bool) {
     if time > newest { newest = time }
     if classes.isEmpty { return }

@@ -486,31 +486,12 @@ final class EventTexts {
     let known = text.pointee.runs[Int(set)]
     if known >= 0 { return Int(known) }
     let longest =
-      set == table.blankSet && text.pointee.isASCII && !EventTexts.hasTwoBlanks(text.pointee.bytes)
+      // Where the scan form is as long as the text, no two white characters stand side by side.
+      set == table.blankSet && text.pointee.isASCII && text.pointee.hits.pointee.shifts.isEmpty
       ? runSets[Int(set)].meets(mask(text)) ? 1 : 0 : EventTexts.longestRun(of: runSets[Int(set)], text.pointee.bytes)
     text.pointee.runs[Int(set)] = Int32(clamping: longest)
     text.pointee.hasRuns = true
     return longest
-  }
-  /// Whether two bytes that may be white space stand side by side in a text of ASCII; what is none may count as such.
-  private static func hasTwoBlanks(_ text: Bytes) -> Bool {
-    guard let base = text.baseAddress else { return false }
-    // By byte, its high bit: not above U+0020.
-    @inline(__always) func blanks(_ at: Int) -> UInt64 {
-      ~(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self)) &+ 0x5f5f_5f5f_5f5f_5f5f) & 0x8080_8080_8080_8080
-    }
-    var at = 0
-    // Seven pairs, so that each step's last byte is the next one's first.
-    while at + 8 <= text.count {
-      let found = blanks(at)
-      if found & found >> 8 != 0 { return true }
-      at += 7
-    }
-    while at + 1 < text.count {
-      if text[at] <= 0x20, text[at + 1] <= 0x20 { return true }
-      at += 1
-    }
-    return false
   }
   /// As `hasRun`, for one byte more than the longest so far.
   private static func longestRun(of set: ByteMask, _ text: Bytes) -> Int {
