@@ -1,9 +1,11 @@
-// Which of many literals does a text contain, and where? One pass over the text as it is: at each byte the next eight, four, three and two
-// are hashed into bitmaps; the few places that hit look at the literals filed under these bytes, and are compared.
+// Which of many literals does a text contain, and where? One pass over the text with ASCII capitals made small: at each byte the next
+// eight, four, three and two are hashed into bitmaps; the few places that hit look at the literals filed under these bytes, and are compared.
 // Each literal is filed once: under its rarest eight bytes, or four (GramRarity), so that ordinary text seldom hits, or as a whole if it is
 // shorter.
+// How it is fast: whether a place hits, or a literal is there, is not foreseeable, and a processor that guesses wrongly loses more time than
+// the look takes. So each step writes what it has and counts it if it is one, without a branch; the next step walks over what was counted.
 // What must stay true: every occurrence is found, whatever the alignment, with ASCII letters of both cases alike; nothing outside the
-// text is read; the work for each byte is bounded by the longest list of literals under one gram.
+// text counts; the work for each byte is bounded by the longest list of literals under one gram.
 import CLinux
 import Primitives
 import RegularExpressions
@@ -22,7 +24,7 @@ struct LiteralPlace {
 
 /// What a scan fills. One for each text of an event, reused. Places are those of the text's scan form.
 struct LiteralHits {
-  /// By literal, where it was found.
+  /// By literal, where it was found; and then one for all that do not keep their places.
   private let marks: UnsafeMutablePointer<LiteralMark>
   /// By literal, where it was found: the newest of its places, if they are kept.
   private let newest: UnsafeMutablePointer<Int32>
@@ -43,12 +45,12 @@ struct LiteralHits {
   init(literalCount: Int, placedCount: Int? = nil) {
     self.literalCount = literalCount
     self.placedCount = Int32(placedCount ?? literalCount)
-    marks = .allocate(capacity: max(1, placedCount ?? literalCount))
-    marks.initialize(repeating: LiteralMark(), count: max(1, placedCount ?? literalCount))
+    marks = .allocate(capacity: (placedCount ?? literalCount) + 1)
+    marks.initialize(repeating: LiteralMark(), count: (placedCount ?? literalCount) + 1)
     newest = .allocate(capacity: max(1, placedCount ?? literalCount))
     newest.initialize(repeating: -1, count: max(1, placedCount ?? literalCount))
-    found = .allocate(capacity: max(1, literalCount))
-    found.initialize(repeating: 0, count: max(1, literalCount))
+    found = .allocate(capacity: literalCount + 1)
+    found.initialize(repeating: 0, count: literalCount + 1)
     bits = .allocate(capacity: LiteralHits.words(literalCount))
     bits.initialize(repeating: 0, count: LiteralHits.words(literalCount))
   }
@@ -106,27 +108,18 @@ struct LiteralHits {
   /// The index of the last of the places of a literal that was found, which are kept.
   @inline(__always)
   func newestPlace(_ literal: Int32) -> Int32 { newest[Int(literal)] }
+  /// Literals are met in the order of their grams: a place may lie before one that was met already only for another literal.
   @inline(__always)
-  fileprivate mutating func add(_ literal: Int32, at place: Int, isListed: Bool) {
+  fileprivate mutating func add(_ literal: Int32, at place: UInt32, isListed: Int) {
     let word = bits + Int(literal &>> 5 &+ LiteralHits.firstWord)
-    let bit: UInt32 = 1 &<< UInt32(literal & 31)
-    let isNew = word.pointee & bit == 0
-    if isNew {
-      word.pointee |= bit
-      if isListed {
-        found[foundCount] = literal
-        foundCount &+= 1
-      }
-    }
-    if literal >= placedCount { return }
-    let at = UInt32(truncatingIfNeeded: place)
-    if isNew {
-      marks[Int(literal)] = LiteralMark(first: at, last: at)
-    } else {
-      // Literals are met in the order of their grams, so a place may lie before one that was met already only for another literal.
-      marks[Int(literal)].last = at
-    }
-    if hasPlaces { keep(literal, at, isNew: isNew) }
+    let bit = UInt32(literal & 31)
+    let known = word.pointee &>> bit & 1
+    word.pointee |= 1 &<< bit
+    found[foundCount] = literal
+    foundCount &+= Int(truncatingIfNeeded: known ^ 1) & isListed
+    let mark = marks + Int(min(literal, placedCount))
+    mark.pointee = LiteralMark(first: known == 0 ? place : mark.pointee.first, last: place)
+    if hasPlaces, literal < placedCount { keep(literal, place, isNew: known == 0) }
   }
   private mutating func keep(_ literal: Int32, _ at: UInt32, isNew: Bool) {
     guard places.count < Limits.literalPlaces else {
@@ -142,90 +135,106 @@ final class LiteralScanner {
   static let shortest = 2
   static let longest = 255
 
-  /// One literal under its gram. Plain data.
+  /// One literal under its gram. Plain data, two to a cache line.
   private struct Entry {
-    /// The literal's last eight bytes; of a shorter one its first four and its last four; of two or three bytes these.
-    var word: UInt64
+    /// The literal's last eight bytes; a shorter one behind zeros.
+    var tail: UInt64
     /// Its first eight, if it is longer than eight: all of it where it is no longer than both.
-    var first: UInt64
+    var head: UInt64
     var literal: Int32
     /// Where the literal's bytes begin in `bytes`.
     var bytesAt: Int32
-    /// Where the others of the same bucket begin, or -1; they stand one after the other.
-    var more: Int32
     /// Where in the literal the gram is.
     var gramAt: UInt8
     var length: UInt8
-    private var flags: UInt8
-    var isLast: Bool { flags & 1 != 0 }
-    var isListed: Bool { flags & 2 != 0 }
-    init(word: UInt64, first: UInt64, literal: Int32, bytesAt: Int32, more: Int32, gramAt: UInt8, length: UInt8, isLast: Bool, isListed: Bool) {
-      self.word = word
-      self.first = first
-      self.literal = literal
-      self.bytesAt = bytesAt
-      self.more = more
-      self.gramAt = gramAt
-      self.length = length
-      flags = (isLast ? 1 : 0) | (isListed ? 2 : 0)
-    }
+    /// 1 or 0.
+    var isListed: UInt8
   }
-  /// Which grams of one width there are: a bit for each hash. The n-th bit that is set stands for the n-th of the index's entries.
-  private struct GramIndex {
-    let bits: UnsafeMutablePointer<UInt64>
-    /// By word of `bits`: the entry of its first bit.
-    let ranks: UnsafeMutablePointer<Int32>
-    let shift: UInt32
 
-    /// At most one bit in sixteen is set, and the bits stay inside the first or second level cache.
-    init(grams: Int) {
-      var log: UInt32 = 12
-      while log < 22, grams * 16 > 1 << Int(log) { log += 1 }
-      shift = 32 - log
-      bits = .allocate(capacity: 1 << Int(log - 6))
-      bits.initialize(repeating: 0, count: 1 << Int(log - 6))
-      ranks = .allocate(capacity: 1 << Int(log - 6))
-      ranks.initialize(repeating: 0, count: 1 << Int(log - 6))
+  /// Which grams there are: a bit for each hash, in a range for each width. The n-th bit that is set stands for the n-th bucket.
+  private struct GramBits {
+    let bits: UnsafeMutablePointer<UInt64>
+    /// By word of `bits`: the bucket of its first bit.
+    let ranks: UnsafeMutablePointer<Int32>
+    let wordCount: Int
+    private let fourMask: UInt32
+    private let eightMask: UInt32
+    private let eightFirst: UInt32
+    /// Two bytes are their own hash.
+    private static let threeFirst: UInt32 = 1 << 16
+    private static let fourFirst: UInt32 = 2 << 16
+
+    /// At most one bit in sixteen of four and eight bytes is set, and the bits stay inside the first or second level cache.
+    init(fours: Int, eights: Int) {
+      func size(_ grams: Int) -> UInt32 {
+        var log: UInt32 = 12
+        while log < 22, grams * 16 > 1 << Int(log) { log += 1 }
+        return 1 << log
+      }
+      fourMask = size(fours) - 1
+      eightMask = size(eights) - 1
+      eightFirst = GramBits.fourFirst + fourMask + 1
+      wordCount = Int(eightFirst + eightMask + 1) / 64
+      bits = .allocateInLines(wordCount)
+      bits.initialize(repeating: 0, count: wordCount)
+      ranks = .allocateInLines(wordCount)
+      ranks.initialize(repeating: 0, count: wordCount)
     }
     func write(to writer: inout TableWriter) {
-      writer.put(bits, 1 << Int(26 - shift))
-      writer.put(ranks, 1 << Int(26 - shift))
+      writer.put([Int64(fourMask), Int64(eightMask)])
+      writer.put(bits, wordCount)
+      writer.put(ranks, wordCount)
     }
     init?(from reader: inout TableReader) {
-      guard let bits = reader.take(UInt64.self) else { return nil }
-      guard bits.count.nonzeroBitCount == 1, bits.count >= 64, let ranks = reader.take(Int32.self) else {
+      guard let masks = reader.list(Int64.self), masks.count == 2, let bits = reader.take(UInt64.self) else { return nil }
+      guard let ranks = reader.take(Int32.self) else {
         bits.first.deallocate()
         return nil
       }
       self.bits = bits.first
       self.ranks = ranks.first
-      shift = 26 - UInt32(bits.count.trailingZeroBitCount)
+      fourMask = UInt32(truncatingIfNeeded: masks[0])
+      eightMask = UInt32(truncatingIfNeeded: masks[1])
+      eightFirst = GramBits.fourFirst &+ fourMask &+ 1
+      wordCount = bits.count
+      guard Int(eightFirst) + Int(eightMask) + 1 == wordCount * 64, ranks.count == wordCount else {
+        deallocate()
+        return nil
+      }
     }
     func deallocate() {
       bits.deallocate()
       ranks.deallocate()
     }
-    @inline(__always) func bucket(_ gram: UInt32) -> UInt32 { (gram &* 0x9e37_79b1) &>> shift }
-    /// Of eight bytes.
-    @inline(__always) func bucket(_ gram: UInt64) -> UInt32 {
-      UInt32(truncatingIfNeeded: (gram &* 0x9e37_79b9_7f4a_7c15) &>> 32) &>> shift
+
+    // Of the first so many bytes of a word.
+    @inline(__always) func two(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word & 0xffff) }
+    @inline(__always) func three(_ word: UInt64) -> UInt32 {
+      GramBits.threeFirst &+ (UInt32(truncatingIfNeeded: word & 0xff_ffff) &* 0x9e37_79b1) &>> 16
     }
-    /// `bucketed`: the buckets that are used, ascending; the first of them has the entry `first`.
-    func fill(_ bucketed: [UInt32], first: Int) {
-      var words: [Int: Int32] = [:]
-      for (n, bucket) in bucketed.enumerated() {
-        bits[Int(bucket >> 6)] |= 1 << UInt64(bucket & 63)
-        if words[Int(bucket >> 6)] == nil {
-          words[Int(bucket >> 6)] = 1
-          ranks[Int(bucket >> 6)] = Int32(first + n)
-        }
+    @inline(__always) func four(_ word: UInt64) -> UInt32 {
+      GramBits.fourFirst &+ UInt32(truncatingIfNeeded: ((word & 0xffff_ffff) &* 0x9e37_79b9_7f4a_7c15) &>> 40) & fourMask
+    }
+    @inline(__always) func eight(_ word: UInt64) -> UInt32 {
+      eightFirst &+ UInt32(truncatingIfNeeded: (word &* 0x9e37_79b9_7f4a_7c15) &>> 40) & eightMask
+    }
+    func bit(_ gram: UInt64, width: Int) -> UInt32 { width == 8 ? eight(gram) : width == 4 ? four(gram) : width == 3 ? three(gram) : two(gram) }
+
+    /// `used`: the bits of all buckets, ascending.
+    func fill(_ used: [UInt32]) {
+      for bit in used { bits[Int(bit >> 6)] |= 1 << UInt64(bit & 63) }
+      var rank: Int32 = 0
+      for word in 0..<wordCount {
+        ranks[word] = rank
+        rank += Int32(bits[word].nonzeroBitCount)
       }
     }
     /// 1 or 0.
-    @inline(__always) func hit(_ bucket: UInt32) -> UInt64 { bits[Int(bucket &>> 6)] &>> UInt64(bucket & 63) & 1 }
-    @inline(__always) func entry(_ bucket: UInt32) -> Int {
-      let word = Int(bucket &>> 6)
-      return Int(ranks[word]) &+ (bits[word] & (1 &<< UInt64(bucket & 63) &- 1)).nonzeroBitCount
+    @inline(__always) func isSet(_ bit: UInt32) -> Int { Int(truncatingIfNeeded: bits[Int(bit &>> 6)] &>> UInt64(bit & 63) & 1) }
+    /// Of a bit that is set.
+    @inline(__always) func bucket(_ bit: UInt32) -> Int {
+      let word = Int(bit &>> 6)
+      return Int(ranks[word]) &+ (bits[word] & (1 &<< UInt64(bit & 63) &- 1)).nonzeroBitCount
     }
   }
 
@@ -234,12 +243,14 @@ final class LiteralScanner {
   let placedCount: Int
   /// Literals under the hash that has most: the bound of the work for one byte.
   private(set) var longestList = 0
+  /// In the order of their buckets.
   private let entries: UnsafeMutablePointer<Entry>
+  /// By bucket, where its entries begin; and where the last one's end.
+  private let starts: UnsafeMutablePointer<Int32>
+  private let bucketCount: Int
   private let bytes: UnsafeMutablePointer<UInt8>
-  private let eight: GramIndex
-  private let four: GramIndex
-  private let three: GramIndex
-  private let two: GramIndex
+  private let grams: GramBits
+  private let memory = ScanMemory()
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
   /// `listed`: by literal, whether `LiteralHits.found` has it; empty: all are.
@@ -247,9 +258,8 @@ final class LiteralScanner {
     precondition(literals.allSatisfy { $0.count >= LiteralScanner.shortest && $0.count <= LiteralScanner.longest })
     literalCount = literals.count
     placedCount = min(placed, literals.count)
-    let total = literals.reduce(0) { $0 + $1.count }
-    bytesTotal = total + 8
-    bytes = .allocate(capacity: bytesTotal)
+    bytesTotal = literals.reduce(0) { $0 + $1.count } + 8
+    bytes = .allocateInLines(bytesTotal)
     bytes.initialize(repeating: 0, count: bytesTotal)
     var offsets: [Int32] = []
     offsets.reserveCapacity(literals.count)
@@ -262,56 +272,31 @@ final class LiteralScanner {
       }
     }
     let filed = LiteralScanner.file(literals)
-    eight = GramIndex(grams: Set(filed.lazy.filter { $0.width == 8 }.map(\.key)).count)
-    four = GramIndex(grams: Set(filed.lazy.filter { $0.width == 4 }.map(\.key)).count)
-    three = GramIndex(grams: filed.count { $0.width == 3 })
-    two = GramIndex(grams: filed.count { $0.width == 2 })
-    entries = .allocate(capacity: max(1, literals.count))
-    // First of each bucket one, in the order of the buckets; behind these what else the buckets have.
-    let buckets = filed.map { place -> UInt64 in
-      switch place.width {
-      case 8: UInt64(eight.bucket(place.key))
-      case 4: 1 << 32 | UInt64(four.bucket(UInt32(place.key)))
-      case 3: 2 << 32 | UInt64(three.bucket(UInt32(place.key)))
-      default: 3 << 32 | UInt64(two.bucket(UInt32(place.key)))
+    grams = GramBits(
+      fours: Set(filed.lazy.filter { $0.width == 4 }.map(\.key)).count, eights: Set(filed.lazy.filter { $0.width == 8 }.map(\.key)).count)
+    let bits = filed.map { [grams] in grams.bit($0.key, width: $0.width) }
+    let order = filed.indices.sorted { (bits[$0], $0) < (bits[$1], $1) }
+    var used: [UInt32] = []
+    var starts: [Int32] = []
+    entries = .allocateInLines(literals.count)
+    for (n, index) in order.enumerated() {
+      if n == 0 || bits[order[n - 1]] != bits[index] {
+        used.append(bits[index])
+        starts.append(Int32(n))
       }
+      longestList = max(longestList, n + 1 - Int(starts[starts.count - 1]))
+      let literal = literals[index]
+      (entries + n).initialize(
+        to: Entry(
+          tail: LiteralScanner.word(literal.suffix(8)) << UInt64(max(0, 8 - literal.count) * 8),
+          head: literal.count > 8 ? LiteralScanner.word(literal.prefix(8)) : 0, literal: Int32(index), bytesAt: offsets[index],
+          gramAt: UInt8(filed[index].at), length: UInt8(literal.count), isListed: listed.isEmpty || listed[index] ? 1 : 0))
     }
-    let order = filed.indices.sorted { (buckets[$0], $0) < (buckets[$1], $1) }
-    var used: [[UInt32]] = [[], [], [], []]
-    var starts: [Int] = []
-    for (n, index) in order.enumerated() where n == 0 || buckets[order[n - 1]] != buckets[index] {
-      starts.append(n)
-      used[Int(buckets[index] >> 32)].append(UInt32(truncatingIfNeeded: buckets[index]))
-    }
-    var first = 0
-    for (index, used) in zip([eight, four, three, two], used) {
-      index.fill(used, first: first)
-      first += used.count
-    }
-    var next = starts.count
-    for (bucket, start) in starts.enumerated() {
-      let end = bucket + 1 < starts.count ? starts[bucket + 1] : order.count
-      longestList = max(longestList, end - start)
-      for n in start..<end {
-        let index = order[n]
-        let literal = literals[index]
-        var word: UInt64 = 0
-        if literal.count >= 8 {
-          word = LiteralScanner.word(bytes + (Int(offsets[index]) + literal.count - 8))
-        } else if literal.count >= 4 {
-          word = LiteralScanner.ends(bytes + Int(offsets[index]), literal.count)
-        } else {
-          for (at, byte) in literal.enumerated() { word |= UInt64(byte) << UInt64(at * 8) }
-        }
-        (entries + (n == start ? bucket : next)).initialize(
-          to: Entry(
-            word: word, first: literal.count > 8 ? LiteralScanner.word(bytes + Int(offsets[index])) : 0, literal: Int32(index),
-            bytesAt: offsets[index], more: n == start && end - start > 1 ? Int32(next) : -1,
-            gramAt: UInt8(filed[index].at), length: UInt8(literal.count), isLast: n + 1 == end,
-            isListed: listed.isEmpty || listed[index]))
-        if n > start { next += 1 }
-      }
-    }
+    grams.fill(used)
+    bucketCount = starts.count
+    starts.append(Int32(literals.count))
+    self.starts = .allocateInLines(starts.count)
+    self.starts.initialize(from: starts, count: starts.count)
   }
 
   // MARK: On disk
@@ -320,19 +305,24 @@ final class LiteralScanner {
   func write(to writer: inout TableWriter) {
     writer.put([Int64(literalCount), Int64(placedCount), Int64(longestList)])
     writer.put(entries, literalCount)
+    writer.put(starts, bucketCount + 1)
     writer.put(bytes, bytesTotal)
-    for index in [eight, four, three, two] { index.write(to: &writer) }
+    grams.write(to: &writer)
   }
   init?(from reader: inout TableReader) {
     guard let numbers = reader.list(Int64.self), numbers.count == 3, let entries = reader.take(Entry.self) else { return nil }
-    guard entries.count == numbers[0], let bytes = reader.take(UInt8.self) else {
+    guard entries.count == numbers[0], let starts = reader.take(Int32.self) else {
       entries.first.deallocate()
       return nil
     }
-    guard let eight = GramIndex(from: &reader), let four = GramIndex(from: &reader), let three = GramIndex(from: &reader),
-      let two = GramIndex(from: &reader)
-    else {
+    guard starts.count > 0, let bytes = reader.take(UInt8.self) else {
       entries.first.deallocate()
+      starts.first.deallocate()
+      return nil
+    }
+    guard let grams = GramBits(from: &reader) else {
+      entries.first.deallocate()
+      starts.first.deallocate()
       bytes.first.deallocate()
       return nil
     }
@@ -340,17 +330,18 @@ final class LiteralScanner {
     placedCount = Int(numbers[1])
     longestList = Int(numbers[2])
     self.entries = entries.first
+    self.starts = starts.first
+    bucketCount = starts.count - 1
     self.bytes = bytes.first
     bytesTotal = bytes.count
-    (self.eight, self.four, self.three, self.two) = (eight, four, three, two)
+    self.grams = grams
   }
   deinit {
     entries.deallocate()
+    starts.deallocate()
     bytes.deallocate()
-    eight.deallocate()
-    four.deallocate()
-    three.deallocate()
-    two.deallocate()
+    grams.deallocate()
+    memory.deallocate()
   }
 
   // MARK: Filing
@@ -372,16 +363,14 @@ final class LiteralScanner {
     for index in literals.indices.sorted(by: { (literals[$0].count, $0) < (literals[$1].count, $1) }) {
       let literal = literals[index]
       guard literal.count >= 4 else {
-        var key: UInt64 = 0
-        for (at, byte) in literal.enumerated() { key |= UInt64(byte | 0x20) << UInt64(at * 8) }
-        filed[index] = Filed(key: key, at: 0, width: literal.count)
+        filed[index] = Filed(key: word(literal[...]), at: 0, width: literal.count)
         continue
       }
       let width = literal.count >= 8 ? 8 : 4
       func frequency(_ at: Int) -> UInt64 { rarity.frequency(literal[at], literal[at + 1], literal[at + 2], literal[at + 3]) }
       var best: (cost: UInt64, at: Int, key: UInt64)?
       for at in 0...literal.count - width {
-        let key = gram(literal, at, width)
+        let key = word(literal[at..<at + width])
         let cost = (width == 8 ? min(frequency(at), frequency(at + 4)) : frequency(at)) * (1 + (counts[key] ?? 0))
         if best == nil || cost < best!.cost { best = (cost, at, key) }
       }
@@ -390,185 +379,171 @@ final class LiteralScanner {
     }
     return filed
   }
-  private static func gram(_ literal: [UInt8], _ at: Int, _ width: Int) -> UInt64 {
-    (0..<width).reduce(0) { $0 | UInt64(literal[at + $1] | 0x20) << UInt64($1 * 8) }
-  }
-
-  // MARK: Words
-
-  /// Eight bytes with ASCII capitals made small, all others as they are.
-  @inline(__always)
-  static func folded(_ word: UInt64) -> UInt64 {
-    let low: UInt64 = 0x0101_0101_0101_0101
-    let seven = word & (low &* 0x7f)
-    let fromA = seven &+ (low &* (0x80 - 0x41))
-    let beyondZ = seven &+ (low &* (0x7f - 0x5a))
-    let isCapital = (fromA ^ beyondZ) & ~word & (low &* 0x80)
-    return word | isCapital >> 2
-  }
-  @inline(__always)
-  private static func word(_ at: UnsafePointer<UInt8>) -> UInt64 { UnsafeRawPointer(at).loadUnaligned(as: UInt64.self).littleEndian }
-  @inline(__always)
-  private static func half(_ at: UnsafePointer<UInt8>) -> UInt32 { UnsafeRawPointer(at).loadUnaligned(as: UInt32.self).littleEndian }
-  @inline(__always)
-  private static func word(_ at: UnsafeMutablePointer<UInt8>) -> UInt64 { word(UnsafePointer(at)) }
-  /// The first and the last four bytes of 4 to 7.
-  @inline(__always)
-  private static func ends(_ at: UnsafePointer<UInt8>, _ count: Int) -> UInt64 { UInt64(half(at)) | UInt64(half(at + (count - 4))) << 32 }
-  @inline(__always)
-  private static func ends(_ at: UnsafeMutablePointer<UInt8>, _ count: Int) -> UInt64 { ends(UnsafePointer(at), count) }
+  /// Of eight bytes at most.
+  private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
 
   // MARK: Scanning
-
-  /// Places that are hashed before the first of their hits is looked at: what a hit leads to lies far apart in memory, and so is on its
-  /// way before it is needed.
-  private static let block = 256
 
   /// Finds all literals in `text` (shorter than 4 GiB).
   func scan(_ text: Bytes, _ hits: UnsafeMutablePointer<LiteralHits>) {
     guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self), text.count >= LiteralScanner.shortest else { return }
-    // Room for a hit of each width at each place of a block, and for the four places that a word may go beyond it.
-    withUnsafeTemporaryAllocation(of: Hit.self, capacity: 4 * (LiteralScanner.block + 8)) { memory in
-      guard let long = memory.baseAddress else { return }
-      let short = long + 2 * (LiteralScanner.block + 8)
-      var i = 0
-      while i <= text.count - LiteralScanner.shortest { i = scanBlock(i, base, text.count, hits, long, short) }
-    }
-  }
-
-  /// A bucket that was hit, and then its entry; and where.
-  private struct Hit {
-    var entry: UInt32
-    var at: UInt32
-  }
-
-  /// The hits that begin in a block from `start` on; where it ends.
-  private func scanBlock(
-    _ start: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>, _ long: UnsafeMutablePointer<Hit>,
-    _ short: UnsafeMutablePointer<Hit>
-  ) -> Int {
-    let (eight, four, three, two) = (eight, four, three, two)
-    var longCount = 0
-    var shortCount = 0
-    // Each is written, and counted if it is one.
-    @inline(__always) func visit(_ gram: UInt32, _ i: Int) {
-      let at = UInt32(truncatingIfNeeded: i)
-      let bucket = four.bucket(gram)
-      long[longCount] = Hit(entry: bucket, at: at)
-      longCount &+= Int(truncatingIfNeeded: four.hit(bucket))
-      visitShort(gram & 0xff_ffff, gram & 0xffff, at)
-    }
-    @inline(__always) func visitWide(_ gram: UInt64, _ i: Int) {
-      let bucket = eight.bucket(gram)
-      long[longCount] = Hit(entry: bucket | LiteralScanner.isOfEight, at: UInt32(truncatingIfNeeded: i))
-      longCount &+= Int(truncatingIfNeeded: eight.hit(bucket))
-      visit(UInt32(truncatingIfNeeded: gram), i)
-    }
-    @inline(__always) func visitShort(_ triple: UInt32, _ pair: UInt32, _ at: UInt32) {
-      let bucket = three.bucket(triple)
-      short[shortCount] = Hit(entry: bucket | LiteralScanner.isTriple, at: at)
-      shortCount &+= Int(truncatingIfNeeded: three.hit(bucket))
-      visitPair(pair, at)
-    }
-    @inline(__always) func visitPair(_ pair: UInt32, _ at: UInt32) {
-      let bucket = two.bucket(pair)
-      short[shortCount] = Hit(entry: bucket, at: at)
-      shortCount &+= Int(truncatingIfNeeded: two.hit(bucket))
-    }
-    var i = start
-    let end = min(count, start + LiteralScanner.block)
-    let lastWord = min(end, count - 7)
-    while i < lastWord {
-      visitWide(LiteralScanner.word(base + i) | 0x2020_2020_2020_2020, i)
-      i &+= 1
-    }
-    while i < end {
-      let at = UInt32(truncatingIfNeeded: i)
-      if i <= count - 4 {
-        visit(LiteralScanner.half(base + i) | 0x2020_2020, i)
-      } else if i <= count - 3 {
-        let triple = LiteralScanner.rest(base + i, 3) | 0x20_2020
-        visitShort(triple, triple & 0xffff, at)
-      } else if i <= count - 2 {
-        visitPair(LiteralScanner.rest(base + i, 2) | 0x2020, at)
+    var start = 0
+    while start < text.count {
+      let folded = memory.fold(base, text.count, from: start)
+      let end = min(text.count, start + ScanMemory.window)
+      while start < end {
+        let next = min(end, start + ScanMemory.block)
+        look(places(start, next, folded), folded, text.count, hits)
+        start = next
       }
-      i &+= 1
     }
-    for n in 0..<longCount {
-      let bucket = long[n].entry & ~LiteralScanner.isOfEight
-      let entry = long[n].entry == bucket ? four.entry(bucket) : eight.entry(bucket)
-      long[n].entry = UInt32(truncatingIfNeeded: entry)
-      pg_prefetch(entries + entry)
-    }
-    for n in 0..<shortCount {
-      let bucket = short[n].entry & ~LiteralScanner.isTriple
-      let entry = short[n].entry == bucket ? two.entry(bucket) : three.entry(bucket)
-      short[n].entry = UInt32(truncatingIfNeeded: entry)
-      pg_prefetch(entries + entry)
-    }
-    for n in 0..<longCount { look(Int(long[n].entry), Int(long[n].at), base, count, hits) }
-    for n in 0..<shortCount {
-      let at = Int(short[n].at)
-      // The last bytes have no fourth behind them to be read with.
-      let bytes = at <= count - 4 ? LiteralScanner.half(base + at) : LiteralScanner.rest(base + at, count - at)
-      lookShort(Int(short[n].entry), bytes, at, hits)
-    }
-    return i
-  }
-  private static let isTriple: UInt32 = 1 << 31
-  private static let isOfEight: UInt32 = 1 << 31
-  /// The text's last bytes, at most three.
-  @inline(__always)
-  private static func rest(_ at: UnsafePointer<UInt8>, _ count: Int) -> UInt32 {
-    UInt32(at[0]) | UInt32(at[1]) &<< 8 | (count > 2 ? UInt32(at[2]) &<< 16 : 0)
   }
 
+  /// Where in a block a gram hits: so many of `memory.places`, whose words are bits.
   @inline(__always)
-  private func look(_ first: Int, _ i: Int, _ base: UnsafePointer<UInt8>, _ count: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    var entry = UnsafePointer(entries + first)
-    let more = Int(entry.pointee.more)
-    while true {
-      let start = i &- Int(entry.pointee.gramAt)
-      let length = Int(entry.pointee.length)
-      if start >= 0, start &+ length <= count {
-        if length >= 8 {
-          if LiteralScanner.folded(LiteralScanner.word(base + (start &+ length &- 8))) == entry.pointee.word,
-            length == 8 || LiteralScanner.folded(LiteralScanner.word(base + start)) == entry.pointee.first,
-            length <= 16 || isEqual(base + start, bytes + Int(entry.pointee.bytesAt), length)
-          {
-            hits.pointee.add(entry.pointee.literal, at: start, isListed: entry.pointee.isListed)
-          }
-        } else if LiteralScanner.folded(LiteralScanner.ends(base + start, length)) == entry.pointee.word {
-          hits.pointee.add(entry.pointee.literal, at: start, isListed: entry.pointee.isListed)
+  private func places(_ start: Int, _ end: Int, _ folded: UnsafePointer<UInt8>) -> Int {
+    let grams = grams
+    let places = memory.places
+    var count = 0
+    @inline(__always) func visit(_ bit: UInt32, _ at: Int) {
+      places[count] = ScanMemory.Place(word: bit, at: UInt32(truncatingIfNeeded: at))
+      count &+= grams.isSet(bit)
+    }
+    for at in start..<end {
+      let word = ScanMemory.word(folded + at)
+      visit(grams.eight(word), at)
+      visit(grams.four(word), at)
+      visit(grams.three(word), at)
+      visit(grams.two(word), at)
+    }
+    return count
+  }
+
+  /// What the literals filed under the grams at the first `count` of `memory.places` say. What these lead to lies far apart in memory, and so
+  /// is asked for before it is needed.
+  private func look(_ count: Int, _ folded: UnsafePointer<UInt8>, _ textCount: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
+    let grams = grams
+    let (places, tries) = (memory.places, memory.tries)
+    for n in 0..<count {
+      let bucket = grams.bucket(places[n].word)
+      pg_prefetch(starts + bucket)
+      places[n].word = UInt32(truncatingIfNeeded: bucket)
+    }
+    var tried = 0
+    for n in 0..<count {
+      let bucket = Int(places[n].word)
+      let at = places[n].at
+      var entry = UInt32(truncatingIfNeeded: starts[bucket])
+      let end = UInt32(truncatingIfNeeded: starts[bucket &+ 1])
+      pg_prefetch(entries + Int(entry))
+      // Most have one or two.
+      while true {
+        tries[tried] = ScanMemory.Place(word: entry, at: at)
+        tries[tried &+ 1] = ScanMemory.Place(word: entry &+ 1, at: at)
+        tried &+= Int(min(2, end &- entry))
+        if end &- entry <= 2 { break }
+        entry &+= 2
+        pg_prefetch(entries + Int(entry))
+        if tried >= ScanMemory.mostTries {
+          compare(tried, folded, textCount, hits)
+          tried = 0
         }
       }
-      if entry.pointee.isLast { return }
-      entry = entry == UnsafePointer(entries + first) ? UnsafePointer(entries + more) : entry + 1
+      if tried >= ScanMemory.mostTries {
+        compare(tried, folded, textCount, hits)
+        tried = 0
+      }
     }
-  }
-  /// At least eight bytes.
-  @inline(__always)
-  private func isEqual(_ text: UnsafePointer<UInt8>, _ literal: UnsafeMutablePointer<UInt8>, _ length: Int) -> Bool {
-    var at = 0
-    while at + 8 <= length {
-      if LiteralScanner.folded(LiteralScanner.word(text + at)) != LiteralScanner.word(literal + at) { return false }
-      at += 8
-    }
-    return at == length || LiteralScanner.folded(LiteralScanner.word(text + (length - 8))) == LiteralScanner.word(literal + (length - 8))
+    compare(tried, folded, textCount, hits)
   }
 
-  /// Literals of two and three bytes are compared whole: `bytes` are the text's next four.
-  @inline(__always)
-  private func lookShort(_ first: Int, _ bytes: UInt32, _ i: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
-    let folded = LiteralScanner.folded(UInt64(bytes))
-    var entry = UnsafePointer(entries + first)
-    let more = Int(entry.pointee.more)
-    while true {
-      if folded & (entry.pointee.length > 2 ? 0xff_ffff : 0xffff) == entry.pointee.word {
-        hits.pointee.add(entry.pointee.literal, at: i, isListed: entry.pointee.isListed)
-      }
-      if entry.pointee.isLast { return }
-      entry = entry == UnsafePointer(entries + first) ? UnsafePointer(entries + more) : entry + 1
+  /// Tells `hits` of those of the first `count` of `memory.tries`, whose words are entries, that are there.
+  private func compare(_ count: Int, _ folded: UnsafePointer<UInt8>, _ textCount: Int, _ hits: UnsafeMutablePointer<LiteralHits>) {
+    let tries = memory.tries
+    var kept = 0
+    for n in 0..<count {
+      let entry = entries + Int(tries[n].word)
+      let length = Int(entry.pointee.length)
+      let start = Int(tries[n].at) &- Int(entry.pointee.gramAt)
+      let end = start &+ length
+      let tail = (ScanMemory.word(folded + (end &- 8)) ^ entry.pointee.tail)
+      let head = ScanMemory.word(folded + start) ^ entry.pointee.head
+      let tailMask = UInt64.max &<< UInt64(truncatingIfNeeded: max(0, 8 &- length) &* 8)
+      let headMask: UInt64 = length > 8 ? .max : 0
+      // Negative: a part of it would lie outside the text.
+      let room = start | (textCount &- end)
+      tries[kept] = ScanMemory.Place(word: tries[n].word, at: UInt32(truncatingIfNeeded: start))
+      kept &+= (tail & tailMask | head & headMask | UInt64(bitPattern: Int64(room &>> 63))) == 0 ? 1 : 0
+    }
+    for n in 0..<kept {
+      let entry = entries + Int(tries[n].word)
+      let start = tries[n].at
+      if entry.pointee.length > 16, !isEqual(folded + Int(start), bytes + Int(entry.pointee.bytesAt), Int(entry.pointee.length)) { continue }
+      hits.pointee.add(entry.pointee.literal, at: start, isListed: Int(entry.pointee.isListed))
     }
   }
+  /// All but the first and the last eight bytes, which are known.
+  @inline(__always)
+  private func isEqual(_ text: UnsafePointer<UInt8>, _ literal: UnsafeMutablePointer<UInt8>, _ length: Int) -> Bool {
+    var at = 8
+    while at + 8 < length {
+      if ScanMemory.word(text + at) != ScanMemory.word(literal + at) { return false }
+      at += 8
+    }
+    return true
+  }
+}
+
+/// Working memory of a scan: a part of the text with small letters, and what is found in a block of it.
+private struct ScanMemory {
+  /// Bytes that are made small at a time; and of these, bytes that are hashed before the first of their hits is looked at.
+  static let window = 4096
+  static let block = 256
+  /// Bytes around a window that a literal of which a gram is in it may have.
+  private static let margin = LiteralScanner.longest + 1
+  /// Entries that are compared at a time, about.
+  static let mostTries = 1024
+
+  /// Somewhere in the text, and what is there.
+  struct Place {
+    var word: UInt32
+    var at: UInt32
+  }
+  private let text: UnsafeMutablePointer<UInt8>
+  /// Room for a hit of each width at each place of a block, and one that is written and not counted.
+  let places: UnsafeMutablePointer<Place>
+  let tries: UnsafeMutablePointer<Place>
+
+  init() {
+    let room = ScanMemory.margin * 2 + ScanMemory.window + 16
+    text = .allocateInLines(room)
+    text.initialize(repeating: 0, count: room)
+    places = .allocateInLines(ScanMemory.block * 4 + 1)
+    places.initialize(repeating: Place(word: 0, at: 0), count: ScanMemory.block * 4 + 1)
+    tries = .allocateInLines(ScanMemory.mostTries + 4)
+    tries.initialize(repeating: Place(word: 0, at: 0), count: ScanMemory.mostTries + 4)
+  }
+  func deallocate() {
+    text.deallocate()
+    places.deallocate()
+    tries.deallocate()
+  }
+
+  /// Takes the text's next `window` bytes from `start` on, and what a literal may have around them, with ASCII capitals made small. Byte `i` of
+  /// the text is then `i` behind the result. What lies beyond the text may be read, and says nothing.
+  @inline(__always)
+  func fold(_ base: UnsafePointer<UInt8>, _ count: Int, from start: Int) -> UnsafePointer<UInt8> {
+    let first = max(0, start - ScanMemory.margin)
+    let end = min(count, start + ScanMemory.window + ScanMemory.margin)
+    let out = text + (ScanMemory.margin + 8 + first - start)
+    let from = base + first
+    for i in 0..<end - first { out[i] = asciiLower(from[i]) }
+    // What the last bytes are hashed with.
+    UnsafeMutableRawPointer(out + (end - first)).storeBytes(of: 0, as: UInt64.self)
+    return UnsafePointer(out) - first
+  }
+  @inline(__always)
+  static func word(_ at: UnsafePointer<UInt8>) -> UInt64 { UnsafeRawPointer(at).loadUnaligned(as: UInt64.self).littleEndian }
+  @inline(__always)
+  static func word(_ at: UnsafeMutablePointer<UInt8>) -> UInt64 { word(UnsafePointer(at)) }
 }

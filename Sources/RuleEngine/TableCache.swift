@@ -5,7 +5,7 @@
 import Primitives
 
 enum TableCache {
-  private static let magic: StaticString = "PGTABL05"
+  private static let magic: StaticString = "PGTABL06"
   private static let headBytes = 40
 
   /// Of the patterns that tables are made from.
@@ -75,7 +75,7 @@ struct TableReader {
   /// A copy of the next array, with room for one element at least; nil: it is another one.
   mutating func take<T>(_ type: T.Type) -> (first: UnsafeMutablePointer<T>, count: Int)? {
     guard let (offset, count) = next(type) else { return nil }
-    let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, count))
+    let copy = UnsafeMutablePointer<T>.allocateInLines(count)
     bytes.withUnsafeBytes { all in
       if count > 0 { UnsafeMutableRawPointer(copy).copyMemory(from: all.baseAddress! + offset, byteCount: count * MemoryLayout<T>.stride) }
     }
@@ -95,6 +95,14 @@ struct TableReader {
   mutating func number() -> Int? {
     guard let list = list(Int64.self), list.count == 1 else { return nil }
     return Int(list[0])
+  }
+}
+
+extension UnsafeMutablePointer {
+  /// Room for so many elements, one at least, that begins with a cache line: elements of 32 or 64 bytes then never lie in one more than they need.
+  static func allocateInLines(_ count: Int) -> UnsafeMutablePointer<Pointee> {
+    let bytes = max(1, count) * MemoryLayout<Pointee>.stride
+    return UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(to: Pointee.self, capacity: max(1, count))
   }
 }
 
