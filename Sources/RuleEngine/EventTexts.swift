@@ -62,8 +62,8 @@ final class EventTexts {
   private var costly = 0
   private let codes: UnsafeMutablePointer<PatternCode>
   private let nothing: UnsafeMutablePointer<UInt8>
-  /// Working memory: clauses whose heads hold.
-  private let heldClauses: UnsafeMutablePointer<Int32>
+  /// Working memory: heads of clauses that a literal was found of, and then those that hold.
+  private let heldHeads: UnsafeMutablePointer<Int32>
   /// The table's lists, where reading them takes no reference count.
   private let sets: UnsafeMutablePointer<ByteMask>
   private let runs: UnsafeMutablePointer<(set: Int32, count: Int)>
@@ -82,8 +82,8 @@ final class EventTexts {
     texts = .allocate(capacity: capacity)
     nothing = .allocate(capacity: 1)
     nothing.initialize(to: 0)
-    heldClauses = .allocate(capacity: max(1, table.headTotal))
-    heldClauses.initialize(repeating: 0, count: max(1, table.headTotal))
+    heldHeads = .allocateInLines(table.headTotal + EventTexts.headsAtATime)
+    heldHeads.initialize(repeating: 0, count: table.headTotal + EventTexts.headsAtATime)
     func flat<T>(_ list: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
       copy.initialize(from: list, count: list.count)
@@ -108,7 +108,7 @@ final class EventTexts {
     }
     texts.deallocate()
     nothing.deallocate()
-    heldClauses.deallocate()
+    heldHeads.deallocate()
     sets.deallocate()
     runs.deallocate()
     runSets.deallocate()
@@ -253,6 +253,7 @@ final class EventTexts {
     }
     list(text)
   }
+  private static let headsAtATime = 4
   /// Makes candidates of the patterns of which enough was found.
   private func list(_ text: UnsafeMutablePointer<EventText>) {
     let hits = text.pointee.hits
@@ -260,26 +261,36 @@ final class EventTexts {
     let first = table.headFirst
     let states = text.pointee.states
     let bits = UnsafePointer(hits.pointee.bits)
-    // Where lists begin, they themselves and what they lead to lie far apart: each is asked for before it is needed.
+    let heads = UnsafePointer(table.heads)
+    // Where lists begin, they themselves and what they lead to lie far apart: each is asked for before it is needed. And whether a head holds
+    // cannot be foreseen: each is written, and counted if it does.
     let found = UnsafePointer(hits.pointee.found)
     let foundCount = hits.pointee.foundCount
     for n in 0..<foundCount { pg_prefetch(first + Int(found[n])) }
-    for n in 0..<foundCount { pg_prefetch(table.heads + Int(first[Int(found[n])])) }
-    var heldCount = 0
+    for n in 0..<foundCount { pg_prefetch(heads + Int(first[Int(found[n])])) }
+    var listed = 0
     for n in 0..<foundCount {
-      let literal = Int(found[n])
-      for index in Int(first[literal])..<Int(first[literal + 1]) {
-        let head = table.heads + index
-        guard head.pointee.holds(bits) else { continue }
-        pg_prefetch(table.clauses + Int(head.pointee.clause))
-        heldClauses[heldCount] = head.pointee.clause
-        heldCount &+= 1
+      var head = first[Int(found[n])]
+      let end = first[Int(found[n]) &+ 1]
+      // Most have three at most.
+      while true {
+        for i in 0..<EventTexts.headsAtATime { heldHeads[listed &+ i] = head &+ Int32(i) }
+        listed &+= Int(min(Int32(EventTexts.headsAtATime), end &- head))
+        head &+= Int32(EventTexts.headsAtATime)
+        if head >= end { break }
       }
     }
-    for n in 0..<heldCount {
-      let clause = table.clauses + Int(heldClauses[n])
-      let pattern = clause.pointee.pattern
-      if states[Int(pattern)] != State.candidate, holds(clause, bits) { touch(text, pattern, State.candidate) }
+    var held = 0
+    for n in 0..<listed {
+      let head = heldHeads[n]
+      heldHeads[held] = head
+      held &+= heads[Int(head)].isHeld(bits)
+    }
+    for n in 0..<held { pg_prefetch(table.clauses + Int(heads[Int(heldHeads[n])].clause)) }
+    for n in 0..<held {
+      let head = heads + Int(heldHeads[n])
+      let pattern = head.pointee.pattern
+      if states[Int(pattern)] != State.candidate, holds(table.clauses + Int(head.pointee.clause), bits) { touch(text, pattern, State.candidate) }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
   }
@@ -304,7 +315,7 @@ final class EventTexts {
     if code.pointee.wayCount == 0 { return true }
     let bits = UnsafePointer(text.pointee.hits.pointee.bits)
     let ways = table.ways + Int(code.pointee.firstWay)
-    for i in 0..<Int(code.pointee.wayCount) where ways[i].holds(bits) && holds(table.clauses + Int(ways[i].clause), bits) { return true }
+    for i in 0..<Int(code.pointee.wayCount) where ways[i].isHeld(bits) != 0 && holds(table.clauses + Int(ways[i].clause), bits) { return true }
     return false
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.

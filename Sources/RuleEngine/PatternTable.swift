@@ -67,9 +67,11 @@ struct PatternClause {
   /// What is looked at first: the two checks that fewest others ask for. Each literal has the heads of its clauses in a row.
   struct Head {
     var clause: Int32 = 0
+    var pattern: Int32 = 0
     var checks = (Check(), Check())
     /// Both, without a branch between them.
-    @inline(__always) func holds(_ bits: UnsafePointer<UInt32>) -> Bool { (checks.0.holds(bits) ? 1 : 0) & (checks.1.holds(bits) ? 1 : 0) != 0 }
+    /// 1 or 0.
+    @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { (checks.0.holds(bits) ? 1 : 0) & (checks.1.holds(bits) ? 1 : 0) }
   }
 }
 
@@ -445,6 +447,7 @@ final class PatternTable {
     for draft in drafts {
       var (head, clause, filed) = draft.clause(shares, &allChecks)
       head.clause = Int32(allClauses.count)
+      head.pattern = draft.pattern
       allClauses.append(clause)
       if draft.isOpen {
         openWays.append(head)
@@ -490,7 +493,7 @@ final class PatternTable {
   }
   private static func replace<T>(_ old: UnsafeMutablePointer<T>, _ list: [T]) -> UnsafeMutablePointer<T> {
     old.deallocate()
-    let new = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
+    let new = UnsafeMutablePointer<T>.allocateInLines(list.count)
     new.initialize(from: list, count: list.count)
     return new
   }
