@@ -118,7 +118,7 @@ struct LiteralHits {
     found[foundCount] = literal
     foundCount &+= Int(truncatingIfNeeded: known ^ 1) & isListed
     let mark = marks + Int(min(literal, placedCount))
-    mark.pointee = LiteralMark(first: known == 0 ? place : mark.pointee.first, last: place)
+    mark.pointee = LiteralMark(first: place ^ (place ^ mark.pointee.first) & (0 &- known), last: place)
     if hasPlaces, literal < placedCount { keep(literal, place, isNew: known == 0) }
   }
   private mutating func keep(_ literal: Int32, _ at: UInt32, isNew: Bool) {
@@ -473,7 +473,7 @@ final class LiteralScanner {
       // Negative: a part of it would lie outside the text.
       let room = start | (textCount &- end)
       tries[kept] = ScanMemory.Place(word: tries[n].word, at: UInt32(truncatingIfNeeded: start))
-      kept &+= (tail & tailMask | head & headMask | UInt64(bitPattern: Int64(room &>> 63))) == 0 ? 1 : 0
+      kept &+= isZero(tail & tailMask | head & headMask | UInt64(bitPattern: Int64(room &>> 63)))
     }
     for n in 0..<kept {
       let entry = entries + Int(tries[n].word)
@@ -493,6 +493,10 @@ final class LiteralScanner {
     return true
   }
 }
+
+/// 1 or 0. The compiler makes branches of comparisons that are added up.
+@inline(__always)
+func isZero(_ word: UInt64) -> Int { Int(truncatingIfNeeded: (word | (0 &- word)) &>> 63 ^ 1) }
 
 /// Working memory of a scan: a part of the text with small letters, and what is found in a block of it.
 private struct ScanMemory {

@@ -56,7 +56,8 @@ struct PatternClause {
     var maskA = UInt32.max
     var maskB: UInt32 = 0
 
-    @inline(__always) func holds(_ bits: UnsafePointer<UInt32>) -> Bool { bits[Int(wordA)] & maskA | bits[Int(wordB)] & maskB != 0 }
+    @inline(__always) func holds(_ bits: UnsafePointer<UInt32>) -> Bool { met(bits) != 0 }
+    @inline(__always) func met(_ bits: UnsafePointer<UInt32>) -> UInt64 { UInt64(bits[Int(wordA)] & maskA | bits[Int(wordB)] & maskB) }
   }
   var pattern: Int32
   /// Which of `PatternTable.checks` must hold too.
@@ -71,7 +72,7 @@ struct PatternClause {
     var checks = (Check(), Check())
     /// Both, without a branch between them.
     /// 1 or 0.
-    @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { (checks.0.holds(bits) ? 1 : 0) & (checks.1.holds(bits) ? 1 : 0) }
+    @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { (isZero(checks.0.met(bits)) | isZero(checks.1.met(bits))) ^ 1 }
   }
 }
 
