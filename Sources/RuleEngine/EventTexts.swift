@@ -62,8 +62,8 @@ final class EventTexts {
   private var costly = 0
   private let codes: UnsafeMutablePointer<PatternCode>
   private let nothing: UnsafeMutablePointer<UInt8>
-  /// Working memory: heads of clauses that a literal was found of, and then those that hold.
-  private let heldHeads: UnsafeMutablePointer<Int32>
+  /// Working memory: heads of clauses that a literal was found of, then those that hold, and then the clauses.
+  private let heldClauses: UnsafeMutablePointer<Int32>
   /// The table's lists, where reading them takes no reference count.
   private let sets: UnsafeMutablePointer<ByteMask>
   private let runs: UnsafeMutablePointer<(set: Int32, count: Int)>
@@ -82,8 +82,8 @@ final class EventTexts {
     texts = .allocate(capacity: capacity)
     nothing = .allocate(capacity: 1)
     nothing.initialize(to: 0)
-    heldHeads = .allocateInLines(table.headTotal + EventTexts.headsAtATime)
-    heldHeads.initialize(repeating: 0, count: table.headTotal + EventTexts.headsAtATime)
+    heldClauses = .allocateInLines(table.headTotal + EventTexts.headsAtATime)
+    heldClauses.initialize(repeating: 0, count: table.headTotal + EventTexts.headsAtATime)
     func flat<T>(_ list: [T]) -> UnsafeMutablePointer<T> {
       let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
       copy.initialize(from: list, count: list.count)
@@ -108,7 +108,7 @@ final class EventTexts {
     }
     texts.deallocate()
     nothing.deallocate()
-    heldHeads.deallocate()
+    heldClauses.deallocate()
     sets.deallocate()
     runs.deallocate()
     runSets.deallocate()
@@ -274,7 +274,7 @@ final class EventTexts {
       let end = first[Int(found[n]) &+ 1]
       // Most have three at most.
       while true {
-        for i in 0..<EventTexts.headsAtATime { heldHeads[listed &+ i] = head &+ Int32(i) }
+        for i in 0..<EventTexts.headsAtATime { heldClauses[listed &+ i] = head &+ Int32(i) }
         listed &+= Int(min(Int32(EventTexts.headsAtATime), end &- head))
         head &+= Int32(EventTexts.headsAtATime)
         if head >= end { break }
@@ -282,15 +282,25 @@ final class EventTexts {
     }
     var held = 0
     for n in 0..<listed {
-      let head = heldHeads[n]
-      heldHeads[held] = head
+      let head = heldClauses[n]
+      heldClauses[held] = head
       held &+= heads[Int(head)].isHeld(bits)
     }
-    for n in 0..<held { pg_prefetch(table.clauses + Int(heads[Int(heldHeads[n])].clause)) }
+    let clauses = UnsafePointer(table.clauses)
+    let checks = UnsafePointer(table.checks)
+    for n in 0..<held { pg_prefetch(clauses + Int(heads[Int(heldClauses[n])].clause)) }
+    var kept = 0
     for n in 0..<held {
-      let head = heads + Int(heldHeads[n])
-      let pattern = head.pointee.pattern
-      if states[Int(pattern)] != State.candidate, holds(table.clauses + Int(head.pointee.clause), bits) { touch(text, pattern, State.candidate) }
+      let number = heads[Int(heldClauses[n])].clause
+      let clause = clauses + Int(number)
+      pg_prefetch(checks + Int(clause.pointee.first))
+      heldClauses[kept] = number
+      kept &+= clause.pointee.isHeld(bits)
+    }
+    for n in 0..<kept {
+      let clause = clauses + Int(heldClauses[n])
+      let pattern = clause.pointee.pattern
+      if states[Int(pattern)] != State.candidate, othersHold(clause, bits) { touch(text, pattern, State.candidate) }
     }
     counters.candidates &+= UInt64(text.pointee.touchedCount)
   }
@@ -315,13 +325,18 @@ final class EventTexts {
     if code.pointee.wayCount == 0 { return true }
     let bits = UnsafePointer(text.pointee.hits.pointee.bits)
     let ways = table.ways + Int(code.pointee.firstWay)
-    for i in 0..<Int(code.pointee.wayCount) where ways[i].isHeld(bits) != 0 && holds(table.clauses + Int(ways[i].clause), bits) { return true }
+    let clauses = UnsafePointer(table.clauses)
+    for i in 0..<Int(code.pointee.wayCount) where ways[i].isHeld(bits) != 0 && holds(clauses + Int(ways[i].clause), bits) { return true }
     return false
   }
   /// Whether a literal of each of the clause's other sets was found too; if not, no match goes this way.
   @inline(__always)
-  private func holds(_ clause: UnsafeMutablePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
-    guard clause.pointee.checks.0.holds(bits), clause.pointee.checks.1.holds(bits) else { return false }
+  private func holds(_ clause: UnsafePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
+    clause.pointee.isHeld(bits) != 0 && othersHold(clause, bits)
+  }
+  /// The same for those that it does not say itself.
+  @inline(__always)
+  private func othersHold(_ clause: UnsafePointer<PatternClause>, _ bits: UnsafePointer<UInt32>) -> Bool {
     let end = UnsafePointer(table.checks) + Int(clause.pointee.end)
     var check = UnsafePointer(table.checks) + Int(clause.pointee.first)
     var met: UInt32 = 0
