@@ -30,6 +30,14 @@ enum CaseTable {
     return properties.changesWhenCaseMapped || properties.changesWhenCaseFolded
   }
 
+  /// Whether a character of a range may have another case: false is certain.
+  static func mayHaveOthers(_ range: ClosedRange<UInt32>) -> Bool {
+    if caseless.contains(where: { $0.contains(range.lowerBound) && $0.contains(range.upperBound) }) { return false }
+    return range.count > 512 || range.contains(where: hasOthers)
+  }
+  /// Large ranges of scripts and symbols without cases.
+  private static let caseless: [ClosedRange<UInt32>] = [0x2e80...0xa63f, 0xac00...0xfaff, 0x1_f000...0x1_f0ff, 0x1_f200...0x1_faff, 0x2_0000...0x10_ffff]
+
   /// Characters equal to `point` but for case: all of them for an ASCII letter; for others only those in ASCII.
   static func others(of point: UInt32) -> [UInt32] {
     switch point {

@@ -88,7 +88,14 @@ public struct RegularExpression: Sendable {
     return TextStart(bytes: next.isSingleCharacter ? ByteAnalysis.facts(next).sets.first?.set : nil)
   }
   private func ways(_ facts: RequirementAnalysis.Facts) -> [Requirement.Clause] {
-    facts.clauses.map { clause([], $0) }
+    guard facts.clauses.isEmpty, let exact = facts.exact, !exact.contains([]) else { return facts.clauses.map { clause([], $0) } }
+    // Some of few texts are too short for a literal: one byte, which the text as it is has too.
+    let short = exact.filter { $0.count < 2 }.map { $0[0] }
+    guard short.allSatisfy({ $0 < 0x80 && !CaseTable.isASCIILetter(UInt32($0)) && $0 != ScanForm.blank }) else { return [] }
+    var bytes = ByteSet()
+    for byte in short { bytes.insert(byte) }
+    return [Requirement.Clause(literals: [], bytes: [bytes]), Requirement.Clause(literals: [], others: [exact.filter { $0.count > 1 }])]
+      .filter { !($0.others == [[]]) }
   }
   /// `hasClauses` false: only the literals are asked for.
   private func requirement(_ facts: RequirementAnalysis.Facts, hasClauses: Bool = true) -> Requirement? {

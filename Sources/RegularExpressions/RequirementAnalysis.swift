@@ -212,9 +212,8 @@ struct RequirementAnalysis {
     case .empty, .anchor: return .empty
     case .literal(let point, let ignores):
       if point < 0x80 { return (ignores ? foldedLetters : letters)[Int(point)] }
-      let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
-      return Facts(exact: spellings(one), best: nil, bytes: bytes(one), bounds: bounds(one))
-    case .characterClass(let set): return Facts(exact: spellings(set), best: nil, bytes: bytes(set), bounds: bounds(set))
+      return facts(CharacterClass(ranges: [point...point], ignoresCase: ignores))
+    case .characterClass(let set): return facts(set)
     case .sequence(let items): return sequence(items)
     case .alternation(let branches): return alternation(branches)
     case .capture(let inner, _), .atomic(let inner): return facts(inner)
@@ -232,12 +231,13 @@ struct RequirementAnalysis {
 
   // MARK: Characters
 
-  private static func letter(_ point: UInt32, _ ignores: Bool) -> Facts {
-    let one = CharacterClass(ranges: [point...point], ignoresCase: ignores)
-    return Facts(exact: spellings(one), best: nil, bytes: bytes(one), bounds: bounds(one))
+  private static func facts(_ set: CharacterClass) -> Facts {
+    let exact = spellings(set)
+    let best = exact == nil ? beginnings(set).flatMap { Candidate($0.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }) } : nil
+    return Facts(exact: exact, best: best, bytes: bytes(set), bounds: bounds(set))
   }
-  private static let letters = (0..<0x80).map { letter($0, false) }
-  private static let foldedLetters = (0..<0x80).map { letter($0, true) }
+  private static let letters = (0..<0x80).map { facts(CharacterClass(ranges: [$0...$0])) }
+  private static let foldedLetters = (0..<0x80).map { facts(CharacterClass(ranges: [$0...$0], ignoresCase: true)) }
 
   /// The members' bytes in the scan form; nil: too many, or some that texts keep in either case.
   private static func spellings(_ set: CharacterClass) -> [[UInt8]]? {
@@ -255,6 +255,38 @@ struct RequirementAnalysis {
     }
     return result.isEmpty || result.count > 10 ? nil : result
   }
+  /// Of characters beyond ASCII, the first bytes of which each member has one: as many bytes as leave few enough. nil: the scan form
+  /// may have others, or even two bytes are too many.
+  private static func beginnings(_ set: CharacterClass) -> [[UInt8]]? {
+    guard !set.isNegated, !set.needsUnicodeTables, let ranges = set.resolved?.ranges, !ranges.isEmpty, ranges.count <= mostLiterals else { return nil }
+    for range in ranges {
+      let isPlain =
+        range.lowerBound >= 0x80 && !CaseTable.beyondASCII.contains(where: range.contains)
+        && !CodePointSet.space.ranges.contains { $0.overlaps(range) } && !(set.ignoresCase && CaseTable.mayHaveOthers(range))
+      if !isPlain { return nil }
+    }
+    return [4, 3, 2].lazy.compactMap { beginnings(ranges, $0) }.first
+  }
+  /// So many bytes of each; nil: too many.
+  private static func beginnings(_ ranges: [ClosedRange<UInt32>], _ count: Int) -> [[UInt8]]? {
+    var result: [[UInt8]] = []
+    let widths: [ClosedRange<UInt32>] = [0x80...0x7ff, 0x800...0xffff, 0x1_0000...CodePointSet.last]
+    for range in ranges {
+      for (width, all) in zip(2..., widths) where all.overlaps(range) {
+        let part = range.clamped(to: all)
+        // What the bytes that are left out may say.
+        let shift = UInt32(max(0, width - count) * 6)
+        guard part.upperBound >> shift - part.lowerBound >> shift < UInt32(mostBeginnings) else { return nil }
+        for point in part.lowerBound >> shift...part.upperBound >> shift {
+          // A surrogate's are those of no character.
+          let bytes = Array(utf8(max(point << shift, part.lowerBound)).prefix(count))
+          if !bytes.isEmpty, !result.contains(bytes) { result.append(bytes) }
+        }
+      }
+    }
+    return result.count <= mostBeginnings ? result : nil
+  }
+  static let mostBeginnings = 16
   /// White space, however much: in the scan form it is one space.
   private static let blank = [ScanForm.blank]
   private static func utf8(_ point: UInt32) -> [UInt8] { Unicode.Scalar(point).map { Array(String(Character($0)).utf8) } ?? [] }
@@ -284,10 +316,10 @@ struct RequirementAnalysis {
 
   // MARK: Structure
 
-  private static func distinct(_ texts: [[UInt8]]) -> [[UInt8]]? {
+  private static func distinct(_ texts: [[UInt8]], most: Int = mostLiterals) -> [[UInt8]]? {
     var result: [[UInt8]] = []
     for text in texts where !result.contains(text) {
-      guard text.count <= longestLiteral, result.count < mostLiterals else { return nil }
+      guard text.count <= longestLiteral, result.count < most else { return nil }
       result.append(text)
     }
     return result
@@ -295,11 +327,11 @@ struct RequirementAnalysis {
   private static func product(_ a: [[UInt8]], _ b: [[UInt8]]) -> [[UInt8]]? {
     guard a.count * b.count <= mostLiterals * 2 else { return nil }
     if a.count == 1, b.count == 1 { return a[0].count + b[0].count <= longestLiteral ? [joined(a[0], b[0])] : nil }
-    return distinct(a.flatMap { head in b.map { joined(head, $0) } })
+    return distinct(a.flatMap { head in b.map { joined(head, $0) } }, most: a.allSatisfy { $0.count == 2 } ? mostLiterals * 2 : mostLiterals)
   }
-  /// More literals only where they are rarer than fewer.
+  /// More literals only where they are rarer than fewer. Two bytes are in too many texts.
   private static func isWorthJoining(_ run: [[UInt8]], _ exact: [[UInt8]]) -> Bool {
-    if exact.count == 1 { return true }
+    if exact.count == 1 || run.allSatisfy({ $0.count == 2 }) { return true }
     if run.count * exact.count > mostPhrases, (run + exact).contains(where: { $0.contains(ScanForm.blank) }) { return false }
     return Candidate(run.map { Requirement.Literal(bytes: $0, longestBefore: .zero) }).map { !$0.isRarest } ?? true
   }
