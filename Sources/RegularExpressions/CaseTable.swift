@@ -50,6 +50,37 @@ enum CaseTable {
     default: isASCIILetter(point) ? [point ^ 0x20] : []
     }
   }
+  /// All characters equal to `point` but for case, itself among them, ascending: by Unicode's simple mappings, and what Python adds. In a
+  /// newer Unicode than PCRE2's there may be more.
+  static func equals(of point: UInt32) -> [UInt32] { classes[point] ?? [point] }
+  /// By member, of those with several.
+  private static let classes: [UInt32: [UInt32]] = {
+    var links: [UInt32: [UInt32]] = [:]
+    func link(_ a: UInt32, _ b: UInt32) {
+      guard a != b else { return }
+      links[a, default: []].append(b)
+      links[b, default: []].append(a)
+    }
+    for point in UInt32(0x41)...0x1_ffff where hasOthers(point) {
+      guard let properties = Unicode.Scalar(point)?.properties else { continue }
+      for mapped in [properties.lowercaseMapping, properties.uppercaseMapping, properties.titlecaseMapping] {
+        let scalars = mapped.unicodeScalars
+        if scalars.count == 1, let other = scalars.first { link(point, other.value) }
+      }
+    }
+    for difference in differences { for other in difference.pythonOnly { link(difference.point, other) } }
+    for letter in beyondASCII { for other in others(of: letter) { link(letter, other) } }
+    var result: [UInt32: [UInt32]] = [:]
+    for point in links.keys where result[point] == nil {
+      var members: Set<UInt32> = [point]
+      var open = [point]
+      while let next = open.popLast() { for other in links[next] ?? [] where members.insert(other).inserted { open.append(other) } }
+      let all = members.sorted()
+      for member in all { result[member] = all }
+    }
+    return result
+  }()
+
   /// Those that equal an ASCII letter but for case.
   static let beyondASCII: [UInt32] = [0x130, 0x131, 0x17f, 0x212a]
   static func isASCIILetter(_ point: UInt32) -> Bool { (point | 0x20) &- 0x61 < 26 && point < 0x80 }

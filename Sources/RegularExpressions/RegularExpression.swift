@@ -167,7 +167,7 @@ public struct ASCIIFacts: Sendable, Equatable {
 public struct Requirement: Sendable, Equatable {
   public struct Literal: Hashable, Sendable {
     /// UTF-8 in the scan form (ScanForm), ASCII letters in lower case: compared with a text in that form whose ASCII letters are
-    /// lower-cased too. Never contains a character beyond ASCII that has another case where the pattern ignores case.
+    /// lower-cased too. Characters beyond ASCII are as one text may have them: where the pattern ignores case, each case is a literal of its own.
     public var bytes: [UInt8]
     /// How far before the literal a match can begin, at most; nil: any number.
     public var longestBefore: Reach?

@@ -239,7 +239,7 @@ struct RequirementAnalysis {
   private static let letters = (0..<0x80).map { facts(CharacterClass(ranges: [$0...$0])) }
   private static let foldedLetters = (0..<0x80).map { facts(CharacterClass(ranges: [$0...$0], ignoresCase: true)) }
 
-  /// The members' bytes in the scan form; nil: too many, or some that texts keep in either case.
+  /// The members' bytes in the scan form; nil: too many.
   private static func spellings(_ set: CharacterClass) -> [[UInt8]]? {
     guard !set.isNegated, set.shorthands.allSatisfy({ $0 == .space }), let members = CodePointSet(set.ranges).members(limit: 16) else { return nil }
     var result: [[UInt8]] = set.shorthands.isEmpty ? [] : [blank]
@@ -248,10 +248,11 @@ struct RequirementAnalysis {
         if !result.contains(blank) { result.append(blank) }
         continue
       }
-      if set.ignoresCase, point >= 0x80, CaseTable.hasOthers(point), CaseTable.folded(point) == point { return nil }
-      // Members that are one but for case fold to one; the rest of an ASCII letter's cases fold to it too.
-      let bytes = utf8(CaseTable.folded(point))
-      if !result.contains(bytes) { result.append(bytes) }
+      // Those of ASCII are folded in the text too, and so are the characters whose other case they are.
+      for one in set.ignoresCase && point >= 0x80 ? CaseTable.equals(of: point) : [point] {
+        let bytes = utf8(CaseTable.folded(one))
+        if !result.contains(bytes) { result.append(bytes) }
+      }
     }
     return result.isEmpty || result.count > 10 ? nil : result
   }

@@ -46,6 +46,21 @@ final class PatternMatcher {
     return (offsets[0]..<offsets[1], true)
   }
 
+  /// All matches, one behind the other; those of no length are left out.
+  func allMatches(in text: [UInt8]) -> [Range<Int>] {
+    var result: [Range<Int>] = []
+    var start = 0
+    text.withUnsafeBufferPointer { text in
+      while pcre2_match_8(code, text.baseAddress, text.count, start, 0, data, context) >= 0, let offsets = pcre2_get_ovector_pointer_8(data),
+        offsets[0] < offsets[1]
+      {
+        result.append(offsets[0]..<offsets[1])
+        start = offsets[1]
+      }
+    }
+    return result
+  }
+
   /// What is wrong with what the package makes of a pattern, as far as these texts show it.
   static func problem(_ pattern: String, isCaseSensitive: Bool, texts: [[UInt8]]) -> String? {
     guard let expression = try? RegularExpression(pattern, isCaseSensitive: isCaseSensitive) else { return nil }

@@ -92,7 +92,7 @@ import Testing
       return facts.inASCII.map { (words(facts.requirement), words($0.requirement), $0.longest) }
     }
     let mixed = try #require(try facts("д{2}|concedido"))
-    #expect(mixed.any == nil)
+    #expect(mixed.any == ["ДД@0", "Дд@0", "Дᲁ@0", "дД@0", "дд@0", "дᲁ@0", "ᲁД@0", "ᲁд@0", "ᲁᲁ@0", "concedido@0"])
     #expect(mixed.ascii == ["concedido@0"])
     let reach = try #require(try facts(#"[^\n]{0,96}xyzzy"#))
     #expect(reach.any == ["xyzzy@384"])
@@ -144,7 +144,7 @@ import Testing
       ("(?<=secretkey)ab", ["ab@0"]),
       (".*", nil),
       (#"\d+"#, nil),
-      ("é+caf", ["caf@0 "]),
+      ("é+caf", ["Écaf@0 ", "écaf@0 "]),
       ("\u{4ed8}\u{6b3e}", ["\u{4ed8}\u{6b3e}@0"]),
       ("a|", nil),
       ("(?:foo){3}", ["foofoofoo@0"]),
@@ -154,7 +154,66 @@ import Testing
       #expect(found == expected, "\(pattern): \(found ?? [])")
     }
     #expect(try all("é", true) == ["é@0"])
-    #expect(try all("é", false) == nil)
+    #expect(try all("é", false) == ["É@0", "é@0"])
+  }
+
+  /// A character beyond ASCII is two bytes and more: a literal, in each of its cases; and many of them begin with the same bytes.
+  @Test func requirementsBeyondASCII() throws {
+    func literals(_ pattern: String, _ sensitive: Bool = false) throws -> [[UInt8]]? {
+      try RegularExpression(pattern, isCaseSensitive: sensitive).matchFacts().requirement?.literals.map(\.bytes)
+    }
+    func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8) } }
+    // Regional indicators: one block of 64.
+    #expect(try literals("[\u{1f1e6}-\u{1f1ff}]{4,}") == [[0xf0, 0x9f, 0x87]])
+    // More than one: so many bytes as leave few.
+    #expect(try literals("[\u{1f300}-\u{1faff}\u{2600}-\u{27bf}]+") == [[0xe2, 0x98], [0xe2, 0x99], [0xe2, 0x9a], [0xe2, 0x9b], [0xe2, 0x9c], [0xe2, 0x9d], [0xe2, 0x9e], [0xf0, 0x9f]])
+    #expect(try literals(#"[\u200B\u200D\uFEFF]{5,}"#) == bytes("\u{200b}", "\u{200d}", "\u{feff}"))
+    #expect(try literals("[\u{e000}-\u{e03f}]x") == [[0xee, 0x80]])
+    #expect(try literals(#"[\uD7F0-\uE001]"#, true) == nil, "with all surrogates between")
+    // In the scan form these are others: white space, and letters of ASCII in another case.
+    #expect(try literals(#"[\u2000-\u200B]{3}"#) == nil)
+    #expect(try literals(#"[\u0100-\u0180]{3}"#, true) == nil)
+    // Too many, or in two cases.
+    #expect(try literals(#"[\u0400-\u0FFF]{3}"#, true) == nil)
+    #expect(try literals(#"[\u0430-\u044F]{3}"#) == nil)
+    #expect(try literals(#"[\u0430-\u044F]{3}"#, true) == nil)
+    #expect(try literals(#"[\u4E00-\u4E7F]{3}"#) == [[0xe4, 0xb8], [0xe4, 0xb9]])
+    // Three letters say enough.
+    let access = try #require(try literals("доступ"))
+    #expect(access.count <= 32 && access.allSatisfy { $0.count >= 4 } && access.contains(Array("туп".utf8)), "\(access.count)")
+    #expect(try literals("doğru") == bytes("doĞru", "doğru"))
+    #expect(try literals("[çğ]xyz") == bytes("Çxyz", "çxyz", "Ğxyz", "ğxyz"))
+  }
+
+  /// Every character that PCRE2 or Python take for another one but for case is known to be one.
+  @Test func noCaseIsMissing() throws {
+    // Where there are cases.
+    let blocks: [ClosedRange<UInt32>] = [0x41...0x2fff, 0xa640...0xabff, 0xfb00...0xffff, 0x1_0400...0x1_0fff, 0x1_18a0...0x1_18ff, 0x1_6e40...0x1_6eff, 0x1_e900...0x1_e943]
+    let all = blocks.joined().compactMap { Unicode.Scalar($0) }
+    let text = Array(String(String.UnicodeScalarView(all)).utf8)
+    for scalar in all where CaseTable.hasOthers(scalar.value) {
+      let expected = CaseTable.equals(of: scalar.value)
+      var message = ""
+      let matcher = try #require(PatternMatcher("(?i)\\x{\(String(scalar.value, radix: 16))}", .unicode, message: &message))
+      for found in matcher.allMatches(in: text) {
+        let other = try #require(String(decoding: text[found], as: UTF8.self).unicodeScalars.first)
+        if !expected.contains(other.value) { Issue.record("\(other.value) is another case of \(scalar.value)") }
+      }
+      for other in CaseTable.pythonOnly(scalar.value) where !expected.contains(other) { Issue.record("\(other) of \(scalar.value)") }
+    }
+  }
+
+  /// Single letters between separators are literals of three bytes, and texts of one byte stand beside longer ones.
+  @Test func shortPartsAreLiteralsToo() throws {
+    let spaced = try #require(try RegularExpression(#"P[\s._-]{1,3}W[\s._-]{1,3}N"#, isCaseSensitive: false).matchFacts().requirement)
+    #expect(spaced.literals.map(\.bytes).contains(Array("-w_".utf8)) && spaced.literals.count == 16)
+    let zero = try RegularExpression(#"(?:\x00|%00|\\0|\\u0000)"#, isCaseSensitive: false).matchFacts()
+    #expect(zero.requirement == nil && zero.ways.count == 2)
+    #expect(zero.ways.contains { $0.others.isEmpty && $0.bytes.map(\.count) == [1] && $0.bytes[0].contains(0) })
+    #expect(zero.ways.contains { $0.bytes.isEmpty && $0.others == [["%00", #"\0"#, #"\u0000"#].map { Array($0.utf8) }] })
+    // A letter may stand in the other case, and a space for other white space.
+    #expect(try RegularExpression("a|%00", isCaseSensitive: false).matchFacts().ways == [])
+    #expect(try RegularExpression(#"\s|%00"#, isCaseSensitive: false).matchFacts().ways == [])
   }
 
   @Test func lengthsSetsAndRuns() throws {

@@ -104,14 +104,45 @@ import Testing
     hits.deallocate()
   }
 
-  @Test func foldingAWordIsFoldingItsBytes() {
-    var random = Random(22)
-    for n in 0..<4096 {
-      let bytes = (0..<8).map { i in i == n & 7 ? UInt8(n >> 3 & 255) : UInt8(truncatingIfNeeded: random.next()) }
-      let word = bytes.enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64($1.offset * 8) }
-      let folded = bytes.map(asciiLower).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64($1.offset * 8) }
-      #expect(LiteralScanner.folded(word) == folded)
+  /// The same where the part of the text that is made small ends and the next one begins, with literals as long as they can be.
+  @Test func windowsHaveNoSeams() {
+    var random = Random(24)
+    let literals = [2, 3, 4, 7, 8, 9, 16, 17, 25, 100, 254, 255].map { length in (0..<length).map { _ in random.pick(Array("abc-".utf8)) } }
+    let scanner = LiteralScanner(literals)
+    let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+    hits.initialize(to: LiteralHits(literalCount: literals.count))
+    for length in [4090, 4096, 4097, 4100, 4352, 8192, 8200, 12_300] {
+      for literal in literals {
+        var text = (0..<length).map { _ in random.pick(Array("xyzab-C".utf8)) }
+        for border in [4096, 8192, length] {
+          let at = border - (border == length ? literal.count : random.below(literal.count + 1))
+          if at + literal.count <= length { text.replaceSubrange(at..<at + literal.count, with: literal.map { $0 == 0x61 ? 0x41 : $0 }) }
+        }
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
+        memory.copyBytes(from: text)
+        #expect(Self.scanned(scanner, hits, Bytes(memory)) == Self.places(literals, in: text))
+        memory.deallocate()
+      }
     }
+    hits.pointee.deallocate()
+    hits.deallocate()
+  }
+
+  /// More literals under the grams of one block than are compared at a time.
+  @Test func manyLiteralsUnderOneGram() {
+    var random = Random(25)
+    var literals: Set<[UInt8]> = []
+    while literals.count < 3000 { literals.insert((0..<9 + random.below(5)).map { _ in random.pick(Array("ab".utf8)) }) }
+    let list = literals.sorted { $0.lexicographicallyPrecedes($1) }
+    let scanner = LiteralScanner(list)
+    #expect(scanner.longestList > 8)
+    let hits = UnsafeMutablePointer<LiteralHits>.allocate(capacity: 1)
+    hits.initialize(to: LiteralHits(literalCount: list.count))
+    let text = (0..<600).map { _ in random.pick(Array("aB".utf8)) }
+    let found = text.withUnsafeBytes { Self.scanned(scanner, hits, $0) }
+    #expect(found == Self.places(list, in: text))
+    hits.pointee.deallocate()
+    hits.deallocate()
   }
 
   @Test func theRarestGramIsChosen() {
