@@ -41,9 +41,13 @@ public struct RuleBundle: Sendable {
   /// refused here too: written again it would look sound.
   public static func read(_ path: String) throws(DocumentFileError) -> RuleBundle {
     if path != "-", isDirectory(path) { return readDirectory(path) }
-    if path != "-", let refusal = PinnedRuleSet.verify(below: [path]).diagnostics.first { throw DocumentFileError(diagnostic: refusal) }
-    let bytes = path == "-" ? try standardInput() : try readDocumentFile(path, limit: Limits.ruleBundleBytes).get()
-    return try read(bytes, file: path)
+    return try read(try bytes(of: path), file: path)
+  }
+  /// Of a file, or of standard input.
+  static func bytes(of path: String) throws(DocumentFileError) -> [UInt8] {
+    if path == "-" { return try standardInput() }
+    if let refusal = PinnedRuleSet.verify(below: [path]).diagnostics.first { throw DocumentFileError(diagnostic: refusal) }
+    return try readDocumentFile(path, limit: Limits.ruleBundleBytes).get()
   }
 
   /// A file that is in memory. `file` names it.

@@ -370,15 +370,14 @@ extension RuleStore {
         continue
       }
       do {
-        let bundle = try RuleBundle.read(path)
-        version = bundle.version
-        let plan = RuleImporter.plan(bundle)
-        documents += plan.files.map { RuleFile(name: "\(path)!\($0.name)", bytes: $0.bytes) }
-        for row in plan.rows where row.outcome == .refused {
+        let (files, refused, itsVersion) = try open(path, keptIn: options.cacheDirectory)
+        version = itsVersion
+        documents += files.map { RuleFile(name: "\(path)!\($0.name)", bytes: $0.bytes) }
+        for row in refused {
           let all = [RuleImportPlan.Row.Error(reason: row.reason, location: row.location)] + row.more
           diagnostics += all.map { Diagnostic(.error, $0.location, row.id.isEmpty ? $0.reason : "\(row.id): \($0.reason)") }
         }
-        failures += plan.count(.refused)
+        failures += refused.count
       } catch {
         diagnostics.append(error.diagnostic)
         failures += 1
@@ -392,5 +391,24 @@ extension RuleStore {
     loaded.paths = paths
     if paths.count == 1, !version.isEmpty { loaded.corpusVersion = version }
     return loaded
+  }
+
+  /// What is in a bundle, and what was refused of it. Where nothing was, it need not be opened the next time.
+  private static func open(
+    _ path: String, keptIn directory: String?
+  ) throws(DocumentFileError) -> (files: [RuleFile], refused: [RuleImportPlan.Row], version: String) {
+    let bytes = try RuleBundle.bytes(of: path)
+    if let directory, let known = OpenedBundle.kept(for: bytes, at: path, in: directory) {
+      return (known.documents.map { RuleFile(name: $0.name, bytes: Array($0.text.utf8)) }, [], known.version)
+    }
+    let bundle = try RuleBundle.read(bytes, file: path)
+    let plan = RuleImporter.plan(bundle)
+    let refused = plan.rows.filter { $0.outcome == .refused }
+    if let directory, refused.isEmpty {
+      // YAML may be UTF-16 too.
+      let texts = plan.files.compactMap { file in String(validating: file.bytes, as: UTF8.self).map { OpenedBundle.Document(name: file.name, text: $0) } }
+      if texts.count == plan.files.count { OpenedBundle(version: bundle.version, documents: texts).keep(for: bytes, at: path, in: directory) }
+    }
+    return (plan.files, refused, bundle.version)
   }
 }

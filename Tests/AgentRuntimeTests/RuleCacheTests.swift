@@ -40,7 +40,7 @@ import Testing
   @Test func whatIsKeptIsWhatWasRead() throws {
     for set in Self.sets() {
       let bytes = try #require(RuleCache.encode(set, key: String(repeating: "0", count: 64)))
-      let back = try #require(RuleCache.decode(bytes, key: String(repeating: "0", count: 64)))
+      let back = try #require(RuleCache.decode(RuleSet.self, bytes, key: String(repeating: "0", count: 64)))
       #expect(back.rules.count == set.rules.count && back.refusedCount == set.refusedCount && back.diagnostics == set.diagnostics)
       for (a, b) in zip(set.rules, back.rules) {
         var left = ""
@@ -56,12 +56,12 @@ import Testing
     let set = try #require(Self.sets().last)
     let key = String(repeating: "a", count: 64)
     let bytes = try #require(RuleCache.encode(set, key: key))
-    #expect(RuleCache.decode(bytes, key: String(repeating: "b", count: 64)) == nil)
+    #expect(RuleCache.decode(RuleSet.self, bytes, key: String(repeating: "b", count: 64)) == nil)
     for n in 0..<200 {
       var broken = bytes
       let at = (n &* 7919) % bytes.count
       if n % 2 == 0 { broken[at] ^= 1 << UInt8(n % 8) } else { broken.removeLast(bytes.count - at) }
-      #expect(RuleCache.decode(broken, key: key) == nil)
+      #expect(RuleCache.decode(RuleSet.self, broken, key: key) == nil)
     }
   }
 

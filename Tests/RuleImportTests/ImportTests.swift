@@ -89,6 +89,43 @@ import TypedYAML
     #expect(loaded.set.refusedCount == 0)
   }
 
+  /// A start need not open a bundle that it knows. One that was changed, or is damaged in the cache, or that something was refused of, is
+  /// opened anew; always the same rules come out.
+  @Test func aBundleIsOpenedOnce() throws {
+    let scratch = Scratch()
+    var options = RuleLoadOptions()
+    options.cacheDirectory = "\(scratch.path)/cache"
+    func rule(_ id: String) -> String {
+      #"{"schema_version":"1.0","id":"\#(id)","title":"é","severity":"high","status":"experimental","agent_source":{"type":"llm_io"},"#
+        + #""detection":{"conditions":[{"field":"user_input","operator":"contains","value":"evil"}],"condition":"any"}}"#
+    }
+    func load() -> LoadedRules { RuleStore.load(paths: ["\(scratch.path)/all.json"], options: options) }
+    func kept() -> [String] { scratch.names("cache").filter { $0.hasSuffix(".documents") } }
+    scratch.write("all.json", "[\(rule("ATR-2026-00001")),\(rule("ATR-2026-00002"))]")
+    let first = load()
+    #expect(first.set.rules.map(\.id) == ["ATR-2026-00001", "ATR-2026-00002"] && first.set.refusedCount == 0)
+    let name = try #require(kept().first)
+    func expectSame(_ again: LoadedRules) {
+      #expect(again.hash == first.hash && again.corpusVersion == first.corpusVersion && again.set.diagnostics == first.set.diagnostics)
+      #expect(again.set.rules.map(\.location) == first.set.rules.map(\.location))
+    }
+    expectSame(load())
+    #expect(kept() == [name])
+    // Damaged: found out, and put right.
+    let sound = try #require(scratch.read("cache/\(name)"))
+    scratch.write("cache/\(name)", sound.dropLast(9) + [7])
+    #expect(chmod("\(scratch.path)/cache/\(name)", 0o600) == 0)
+    expectSame(load())
+    #expect(scratch.read("cache/\(name)") == sound)
+    scratch.write("all.json", "[\(rule("ATR-2026-00003"))]")
+    #expect(load().set.rules.map(\.id) == ["ATR-2026-00003"])
+    #expect(kept().count == 2)
+    // What is refused is told each time.
+    scratch.write("all.json", #"[\#(rule("ATR-2026-00004")),{"id":"ATR-2026-00005","detection":7}]"#)
+    for _ in 0..<2 { #expect(load().set.refusedCount == 1) }
+    #expect(kept().count == 2)
+  }
+
   @Test func documentsKeepTheirBytesAndPlaces() throws {
     let first = "# about the first\n" + ruleYAML("ATR-2026-00001")
     let second = "---\n" + ruleYAML("ATR-2026-00002")
