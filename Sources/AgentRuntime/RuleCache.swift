@@ -29,7 +29,8 @@ enum RuleCache {
     RuleStore.readCache("\(directory)/\(kind.prefix)-\(key.prefix(32)).\(kind.suffix)").flatMap { decode(type, $0, key: key) }
   }
   static func keep<T: Encodable>(_ value: T, _ key: String, _ kind: Kind, in directory: String) {
-    guard let bytes = encode(value, key: key) else { return }
+    // More would not be read again.
+    guard let bytes = encode(value, key: key), bytes.count <= RuleStore.cacheBytes else { return }
     let path = "\(directory)/\(kind.prefix)-\(key.prefix(32)).\(kind.suffix)"
     RuleStore.writeCache(bytes, to: path, in: directory, pattern: "\(kind.prefix)-*.\(kind.suffix)")
   }

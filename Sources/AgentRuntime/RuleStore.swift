@@ -124,11 +124,13 @@ public enum RuleStore {
     writeCache(database, to: "\(directory)/rules-\(rules.hash.prefix(32)).patterns", in: directory, pattern: "rules-*.patterns")
   }
 
+  /// The largest file of a cache that is read.
+  static let cacheBytes = 256 * Limits.documentBytes
   /// Only what we wrote ourselves and nobody else could have changed.
   static func readCache(_ path: String) -> [UInt8]? {
     var info = stat()
     guard lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_uid == geteuid(), info.st_mode & 0o077 == 0 else { return nil }
-    guard case .success(let bytes) = readDocumentFile(path, limit: 256 * Limits.documentBytes) else { return nil }
+    guard case .success(let bytes) = readDocumentFile(path, limit: cacheBytes) else { return nil }
     return bytes
   }
   /// Each change of a rule leaves a file behind: of those that `pattern` names, the oldest go.

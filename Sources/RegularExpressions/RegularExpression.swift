@@ -167,7 +167,8 @@ public struct ASCIIFacts: Sendable, Equatable {
 public struct Requirement: Sendable, Equatable {
   public struct Literal: Hashable, Sendable {
     /// UTF-8 in the scan form (ScanForm), ASCII letters in lower case: compared with a text in that form whose ASCII letters are
-    /// lower-cased too. Characters beyond ASCII are as one text may have them: where the pattern ignores case, each case is a literal of its own.
+    /// lower-cased too. Where the pattern ignores case, each case of a character beyond ASCII is a literal of its own; of a class of such
+    /// characters it may be only what several begin with, two bytes or more.
     public var bytes: [UInt8]
     /// How far before the literal a match can begin, at most; nil: any number.
     public var longestBefore: Reach?

@@ -104,7 +104,7 @@ struct RequirementAnalysis {
     }
   }
 
-  /// Three bytes, or two, or one character beyond ASCII.
+  /// Two bytes or more, be it the beginning of a character beyond ASCII.
   static func isUsable(_ literal: [UInt8]) -> Bool { literal.count >= 2 }
 
   /// A way to match: it meets all of these sets, the cheapest first, and has a byte of each of these.

@@ -581,7 +581,7 @@ final class EventTexts {
     counters.allowedWork &+= UInt64(allowance.fast + allowance.guarded)
     let search = Search(pattern: pattern, code: code, text: text, regex: regex, kind: kind)
     isNear = isNear && !code.pointee.isAnchored && text.pointee.hits.pointee.hasPlaces
-    let truth = isNear ? searchPlaces(search, &allowance) : searchRange(search, low, high, &allowance)
+    let truth = isNear ? searchPlaces(search, low, high, &allowance) : searchRange(search, low, high, &allowance)
     if truth == .unknown { costly += 1 }
     return truth
   }
@@ -607,9 +607,10 @@ final class EventTexts {
     let kind: RegularExpression.TextKind
   }
 
-  /// Window by window around the places of the literals, the last one first.
-  private func searchPlaces(_ search: Search, _ allowance: inout Allowance) -> Truth {
+  /// Window by window around the places of the literals, the last one first; matches begin in `low...high`.
+  private func searchPlaces(_ search: Search, _ low: Int, _ high: Int, _ allowance: inout Allowance) -> Truth {
     let hits = search.text.pointee.hits
+    var walk = WholeWalk(low: low, high: high, dear: allowance.guarded - allowance.guarded / 4)
     for i in 0..<Int(search.code.pointee.literalCount) {
       let literal = table.literals[Int(search.code.pointee.firstLiteral) + i]
       guard hits.pointee.mark(literal.literal) != nil else { continue }
@@ -623,8 +624,8 @@ final class EventTexts {
           if place >= 0, last + EventTexts.gap >= open.low {
             window = (max(0, hits.pointee.first(at) - before), open.high)
           } else {
-            let truth = searchRange(search, open.low, open.high, &allowance)
-            if truth != .no { return truth }
+            let truth = searchWindow(search, open, &walk, &allowance)
+            if truth != .no || walk.isDecided { return truth }
             window = nil
           }
         }
@@ -634,6 +635,32 @@ final class EventTexts {
       }
     }
     return .no
+  }
+  /// From the first place to the last, once windows have turned out dear: when less than `dear` is left.
+  private struct WholeWalk {
+    let low: Int
+    let high: Int
+    let dear: Int
+    var isDone = false
+    var isDecided = false
+  }
+  /// One window. Literals that lead nowhere make windows dear, and so many of them hide a match that stands before them; so when a quarter is
+  /// used up, half of the rest is for one walk from the first place on.
+  private func searchWindow(_ search: Search, _ window: (low: Int, high: Int), _ walk: inout WholeWalk, _ allowance: inout Allowance) -> Truth {
+    if walk.isDone || window.low <= walk.low && window.high >= walk.high { return searchRange(search, window.low, window.high, &allowance) }
+    func spend(_ guarded: Int, _ low: Int, _ high: Int) -> Truth {
+      var part = Allowance(fast: allowance.fast, guarded: guarded)
+      let truth = searchRange(search, low, high, &part)
+      allowance = Allowance(fast: part.fast, guarded: allowance.guarded - guarded + max(0, part.guarded))
+      return truth
+    }
+    let truth = spend(allowance.guarded - walk.dear, window.low, window.high)
+    if truth == .yes || truth == .no && allowance.guarded > walk.dear { return truth }
+    walk.isDone = true
+    let whole = spend(allowance.guarded / 2, walk.low, walk.high)
+    walk.isDecided = whole != .unknown
+    if walk.isDecided { return whole }
+    return truth == .no ? .no : searchRange(search, window.low, window.high, &allowance)
   }
   /// Windows that lie closer than this are one: starting PCRE2 costs about so many bytes.
   private static let gap = 64

@@ -5,7 +5,7 @@
 // How it is fast: whether a place hits, or a literal is there, is not foreseeable, and a processor that guesses wrongly loses more time than
 // the look takes. So each step writes what it has and counts it if it is one, without a branch; the next step walks over what was counted.
 // What must stay true: every occurrence is found, whatever the alignment, with ASCII letters of both cases alike; nothing outside the
-// text counts; the work for each byte is bounded by the longest list of literals under one gram.
+// text counts; the work for each byte is bounded by the longest list of literals under one gram, of which each byte begins four.
 import CLinux
 import Primitives
 import RegularExpressions
@@ -28,7 +28,7 @@ struct LiteralHits {
   private let marks: UnsafeMutablePointer<LiteralMark>
   /// By literal, where it was found: the newest of its places, if they are kept.
   private let newest: UnsafeMutablePointer<Int32>
-  /// Literals that were found, in the order of their first place, of those that are listed.
+  /// Literals that were found, in the order of their first gram, of those that are listed.
   let found: UnsafeMutablePointer<Int32>
   /// Which bytes the text has: a bit for each of the 256. Then a word of ones, and then, by literal, whether it was found.
   let bits: UnsafeMutablePointer<UInt32>
@@ -250,7 +250,7 @@ final class LiteralScanner {
   private let bucketCount: Int
   private let bytes: UnsafeMutablePointer<UInt8>
   private let grams: GramBits
-  private let memory = ScanMemory()
+  private let memory: ScanMemory
 
   /// `literals`: distinct, ASCII letters in lower case, `shortest` to `longest` bytes each.
   /// `listed`: by literal, whether `LiteralHits.found` has it; empty: all are.
@@ -297,6 +297,7 @@ final class LiteralScanner {
     starts.append(Int32(literals.count))
     self.starts = .allocateInLines(starts.count)
     self.starts.initialize(from: starts, count: starts.count)
+    memory = ScanMemory()
   }
 
   // MARK: On disk
@@ -335,6 +336,7 @@ final class LiteralScanner {
     self.bytes = bytes.first
     bytesTotal = bytes.count
     self.grams = grams
+    memory = ScanMemory()
   }
   deinit {
     entries.deallocate()

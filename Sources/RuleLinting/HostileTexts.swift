@@ -74,7 +74,7 @@ public enum HostileTexts {
     var all: [[UInt8]] = []
     var seen = Set<[UInt8]>()
     for (_, _, expression) in expressions(of: set) {
-      for literal in expression.matchFacts().requirement?.literals ?? [] where seen.insert(literal.bytes).inserted { all.append(literal.bytes) }
+      for literal in expression.matchFacts().requirement?.literals ?? [] where seen.insert(literal.bytes).inserted { all.append(whole(literal.bytes)) }
     }
     guard !all.isEmpty else { return [] }
     return [
@@ -86,12 +86,20 @@ public enum HostileTexts {
     ]
   }
 
+  /// A literal may end in the beginning of a character: with a character of that beginning.
+  private static func whole(_ literal: [UInt8]) -> [UInt8] {
+    let behind = literal.reversed().prefix { $0 & 0xc0 == 0x80 }.count
+    guard behind < literal.count, case let lead = literal[literal.count - behind - 1], lead >= 0xc0 else { return literal }
+    let width = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2
+    return literal + [UInt8](repeating: 0x80, count: max(0, width - 1 - behind))
+  }
+
   /// For each pattern, what its tree says it backtracks on: at one place, at many places, and its own literals over and over.
   public static func patterns(of set: RuleSet) -> [HostileText] {
     var texts: [HostileText] = []
     for (rule, field, expression) in expressions(of: set) {
       let form = HostileText.Form.field(field)
-      let literal = expression.matchFacts().requirement?.literals.first?.bytes ?? []
+      let literal = whole(expression.matchFacts().requirement?.literals.first?.bytes ?? [])
       func add(_ what: String, prefix: [UInt8] = [], unit: [UInt8], suffix: [UInt8] = []) {
         guard !unit.isEmpty else { return }
         texts.append(HostileText(name: "\(rule): \(what)", ruleID: rule, form: form, prefix: prefix, unit: unit, suffix: suffix))
@@ -107,6 +115,8 @@ public enum HostileTexts {
       let example = utf8(expression.root.example(limit: 256))
       if example.count > 1 {
         add("a near miss repeated", unit: Array(example.dropLast()) + [1])
+        // A match in front of literals that lead nowhere.
+        add("literals behind a match", prefix: example, unit: literal.isEmpty ? [] : [1] + literal + Array("x y".utf8))
         add("its beginning repeated", unit: Array(example.prefix(max(1, example.count / 2))))
       }
       if !literal.isEmpty { add("'\(shown(literal))' repeated", unit: literal) }

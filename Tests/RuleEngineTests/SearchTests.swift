@@ -47,6 +47,30 @@ import Testing
     }
   }
 
+  /// Literals that lead nowhere, each of them dear to find that out of, do not hide the match that stands before or behind them.
+  @Test(arguments: [
+    (#"zq7(?=.*\d{9})"#, "zq7"), (#"zq7.*?\d{9}"#, "zq7"), (#"zq7[\s\S]{0,2000}\d{9}"#, "zq7"),
+    (#"[\U0001F300-\U0001FAFF](?=.*\d{9})"#, "\u{1f310}"), (#"[\U0001F300-\U0001FAFF][\s\S]{0,500}?\d{9}"#, "\u{1f310}"), (#"(?i)ж(?=.*\d{9})"#, "ж"),
+    (#"p[ ._]w[ ._]n(?=.*\d{9})"#, "p_w n"),
+  ]) func decoysHideNoMatch(_ pattern: String, _ literal: String) {
+    var engine = RuleEngine(ruleSet(regexRule("R", pattern)))
+    var event = Event()
+    let digits = "111111111"
+    let far = String(repeating: "x y", count: 22)
+    for count in [60, 200] {
+      let decoys = String(repeating: far + literal, count: count)
+      let cluster = far + String(repeating: literal, count: count * 4) + far
+      for (n, text) in [literal + digits + decoys, decoys + far + literal + digits, literal + digits + cluster, cluster + digits].enumerated() {
+        fill(&event, message: Array(text.utf8))
+        // Behind hundreds of places that are dear each, side by side, the limit may come first, and then says so.
+        let ids = engine.ids(event)
+        let isLimited = !engine.takeLimitRecords().isEmpty
+        #expect(ids == ["R"] || isLimited && count == 200 && n == 3, "\(count) \(n)")
+        #expect(!(ids == ["R"] && isLimited))
+      }
+    }
+  }
+
   /// A pattern is a candidate where the text has a literal of each of its sets, and nowhere else: those that a clause says itself, and
   /// those that lie behind it.
   @Test func eachSetOfAClauseIsAskedFor() {
