@@ -13,8 +13,7 @@ public struct RuleEvaluator: ~Copyable {
   var matches: [RuleMatch] = []
   private(set) var lineNumber: UInt64 = 0
   private var droppedBefore: UInt64 = 0
-  /// By rule: what is the same in each of its matches, encoded when it first matches.
-  private var encoded: [EncodedRule?]
+  private var encoded: EncodedRules
   /// Ids of the rules that the last line left undecided.
   public internal(set) var undecidedRules: [String] = []
   /// Rules that would run if this engine had their method; named in each line of output.
@@ -23,7 +22,7 @@ public struct RuleEvaluator: ~Copyable {
 
   public init(_ ruleSet: RuleSet, cachedDatabase: [UInt8]? = nil) {
     self.ruleSet = ruleSet
-    encoded = Array(repeating: nil, count: ruleSet.rules.count)
+    encoded = EncodedRules(count: ruleSet.rules.count)
     skipped = SkippedRule.all(in: ruleSet)
     encodedSkipped = SkippedRule.encode(skipped)
     engine = RuleEngine(ruleSet, cachedDatabase: cachedDatabase)
@@ -87,15 +86,17 @@ public struct RuleEvaluator: ~Copyable {
 
   /// What each match has: the rule and the names of the conditions that held.
   private mutating func appendConstants(_ match: RuleMatch, to json: inout JSONWriter) {
-    if encoded[match.rule] == nil { encoded[match.rule] = EncodedRule(ruleSet.rules[match.rule]) }
-    guard let rule = encoded[match.rule] else { return }
-    json.raw(rule.members)
+    let rule = encoded.rule(match.rule, in: ruleSet)
+    encoded.bytes.withUnsafeBytes { json.value(json: Bytes(rebasing: $0[rule.members])) }
     json.key("matched")
     json.beginArray()
     if rule.hasSelectors {
       for name in ruleSet.rules[match.rule].selectorNames(of: match.conditions) { json.value(name) }
-    } else if !rule.conditions.isEmpty {
-      for index in match.conditions { json.raw(rule.conditions[index]) }
+    } else if rule.hasConditions {
+      for index in match.conditions {
+        let name = encoded.conditions[rule.firstCondition + index]
+        encoded.bytes.withUnsafeBytes { json.value(json: Bytes(rebasing: $0[name])) }
+      }
     }
     json.endArray()
   }
@@ -184,24 +185,46 @@ public struct RuleEvaluator: ~Copyable {
   }
 }
 
-/// The part of a match's JSON that only depends on the rule.
-private struct EncodedRule {
-  /// `"rule_id":..,"severity":..`
-  var members: [UInt8]
-  /// Names of a pattern rule's conditions, quoted; empty for other rules.
-  var conditions: [[UInt8]] = []
-  /// What is named is not single conditions.
-  let hasSelectors: Bool
+/// The parts of a match's JSON that only depend on the rule, made when it first matches. All in one piece: what has no array of its own costs no
+/// reference count each time.
+private struct EncodedRules {
+  struct EncodedRule {
+    /// `"rule_id":..,"severity":..` in `bytes`.
+    var members: Range<Int>
+    /// Names of a pattern rule's conditions, quoted, from this one of `conditions` on; other rules have none.
+    var firstCondition: Int
+    var hasConditions = false
+    /// What is named is not single conditions.
+    var hasSelectors: Bool
+  }
+  private(set) var bytes: [UInt8] = []
+  private(set) var conditions: [Range<Int>] = []
+  private var rules: [EncodedRule?]
 
-  init(_ rule: Rule) {
-    hasSelectors = !rule.selectors.isEmpty
-    func quoted(_ text: String) -> [UInt8] {
-      var json = JSONWriter(reserving: 64)
-      json.value(text)
-      return json.out
+  init(count: Int) { rules = Array(repeating: nil, count: count) }
+
+  mutating func rule(_ index: Int, in set: RuleSet) -> EncodedRule {
+    if let known = rules[index] { return known }
+    let rule = set.rules[index]
+    var json = JSONWriter(reserving: 128)
+    json.key("rule_id")
+    json.value(rule.id)
+    json.key("severity")
+    json.value(rule.severity.rawValue)
+    var made = EncodedRule(members: append(json.out), firstCondition: conditions.count, hasSelectors: !rule.selectors.isEmpty)
+    if case .pattern(let list, _) = rule.detection {
+      made.hasConditions = true
+      for condition in list {
+        var name = JSONWriter(reserving: 64)
+        name.value(condition.name)
+        conditions.append(append(name.out))
+      }
     }
-    members = Array("\"rule_id\":".utf8) + quoted(rule.id) + Array(",\"severity\":".utf8) + quoted(rule.severity.rawValue)
-    guard case .pattern(let list, _) = rule.detection else { return }
-    conditions = list.map { quoted($0.name) }
+    rules[index] = made
+    return made
+  }
+  private mutating func append(_ text: [UInt8]) -> Range<Int> {
+    bytes += text
+    return bytes.count - text.count..<bytes.count
   }
 }

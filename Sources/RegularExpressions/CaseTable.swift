@@ -36,7 +36,9 @@ enum CaseTable {
     return range.count > 512 || range.contains(where: hasOthers)
   }
   /// Large ranges of scripts and symbols without cases.
-  private static let caseless: [ClosedRange<UInt32>] = [0x2e80...0xa63f, 0xac00...0xfaff, 0x1_f000...0x1_f0ff, 0x1_f200...0x1_faff, 0x2_0000...0x10_ffff]
+  private static let caseless: [ClosedRange<UInt32>] = [
+    0x2e80...0xa63f, 0xac00...0xfaff, 0x1_f000...0x1_f0ff, 0x1_f200...0x1_faff, 0x2_0000...0x10_ffff,
+  ]
 
   /// Characters equal to `point` but for case: all of them for an ASCII letter; for others only those in ASCII.
   static func others(of point: UInt32) -> [UInt32] {

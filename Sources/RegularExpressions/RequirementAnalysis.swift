@@ -259,7 +259,9 @@ struct RequirementAnalysis {
   /// Of characters beyond ASCII, the first bytes of which each member has one: as many bytes as leave few enough. nil: the scan form
   /// may have others, or even two bytes are too many.
   private static func beginnings(_ set: CharacterClass) -> [[UInt8]]? {
-    guard !set.isNegated, !set.needsUnicodeTables, let ranges = set.resolved?.ranges, !ranges.isEmpty, ranges.count <= mostLiterals else { return nil }
+    guard !set.isNegated, !set.needsUnicodeTables, let ranges = set.resolved?.ranges, !ranges.isEmpty, ranges.count <= mostLiterals else {
+      return nil
+    }
     for range in ranges {
       let isPlain =
         range.lowerBound >= 0x80 && !CaseTable.beyondASCII.contains(where: range.contains)

@@ -406,7 +406,9 @@ extension RuleStore {
     let refused = plan.rows.filter { $0.outcome == .refused }
     if let directory, refused.isEmpty {
       // YAML may be UTF-16 too.
-      let texts = plan.files.compactMap { file in String(validating: file.bytes, as: UTF8.self).map { OpenedBundle.Document(name: file.name, text: $0) } }
+      let texts = plan.files.compactMap { file in
+        String(validating: file.bytes, as: UTF8.self).map { OpenedBundle.Document(name: file.name, text: $0) }
+      }
       if texts.count == plan.files.count { OpenedBundle(version: bundle.version, documents: texts).keep(for: bytes, at: path, in: directory) }
     }
     return (plan.files, refused, bundle.version)

@@ -74,7 +74,9 @@ public enum HostileTexts {
     var all: [[UInt8]] = []
     var seen = Set<[UInt8]>()
     for (_, _, expression) in expressions(of: set) {
-      for literal in expression.matchFacts().requirement?.literals ?? [] where seen.insert(literal.bytes).inserted { all.append(whole(literal.bytes)) }
+      for literal in expression.matchFacts().requirement?.literals ?? [] where seen.insert(literal.bytes).inserted {
+        all.append(whole(literal.bytes))
+      }
     }
     guard !all.isEmpty else { return [] }
     return [

@@ -213,7 +213,8 @@ import Testing
         }
       }
       let source = String(decoding: pattern, as: UTF8.self)
-      let texts = [seed.1, seed.1 + [0x0a] + seeds[next(seeds.count)].1, Array("aab k\u{17f}i\u{130} \u{e9}".utf8), Array(source.utf8)]
+      let texts =
+        [seed.1, seed.1 + [0x0a] + seeds[next(seeds.count)].1, Array("aab k\u{17f}i\u{130} \u{e9}".utf8), Array(source.utf8)]
         + ["\u{c9}\u{fc}\u{dc} \u{414}\u{1c81}\u{434} \u{1e9e}\u{df} \u{1f320}\u{200c}", "_w. W\0 ._w"].map { Array($0.utf8) }
       if let problem = PatternMatcher.problem(source, isCaseSensitive: next(2) == 0, texts: texts) { problems.append("\(source): \(problem)") }
     }

@@ -166,7 +166,10 @@ import Testing
     // Regional indicators: one block of 64.
     #expect(try literals("[\u{1f1e6}-\u{1f1ff}]{4,}") == [[0xf0, 0x9f, 0x87]])
     // More than one: so many bytes as leave few.
-    #expect(try literals("[\u{1f300}-\u{1faff}\u{2600}-\u{27bf}]+") == [[0xe2, 0x98], [0xe2, 0x99], [0xe2, 0x9a], [0xe2, 0x9b], [0xe2, 0x9c], [0xe2, 0x9d], [0xe2, 0x9e], [0xf0, 0x9f]])
+    #expect(
+      try literals("[\u{1f300}-\u{1faff}\u{2600}-\u{27bf}]+") == [
+        [0xe2, 0x98], [0xe2, 0x99], [0xe2, 0x9a], [0xe2, 0x9b], [0xe2, 0x9c], [0xe2, 0x9d], [0xe2, 0x9e], [0xf0, 0x9f],
+      ])
     #expect(try literals(#"[\u200B\u200D\uFEFF]{5,}"#) == bytes("\u{200b}", "\u{200d}", "\u{feff}"))
     #expect(try literals("[\u{e000}-\u{e03f}]x") == [[0xee, 0x80]])
     #expect(try literals(#"[\uD7F0-\uE001]"#, true) == nil, "with all surrogates between")
@@ -188,7 +191,9 @@ import Testing
   /// Every character that PCRE2 or Python take for another one but for case is known to be one.
   @Test func noCaseIsMissing() throws {
     // Where there are cases.
-    let blocks: [ClosedRange<UInt32>] = [0x41...0x2fff, 0xa640...0xabff, 0xfb00...0xffff, 0x1_0400...0x1_0fff, 0x1_18a0...0x1_18ff, 0x1_6e40...0x1_6eff, 0x1_e900...0x1_e943]
+    let blocks: [ClosedRange<UInt32>] = [
+      0x41...0x2fff, 0xa640...0xabff, 0xfb00...0xffff, 0x1_0400...0x1_0fff, 0x1_18a0...0x1_18ff, 0x1_6e40...0x1_6eff, 0x1_e900...0x1_e943,
+    ]
     let all = blocks.joined().compactMap { Unicode.Scalar($0) }
     let text = Array(String(String.UnicodeScalarView(all)).utf8)
     for scalar in all where CaseTable.hasOthers(scalar.value) {
