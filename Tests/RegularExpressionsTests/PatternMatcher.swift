@@ -74,7 +74,7 @@ final class PatternMatcher {
       var message = ""
       guard let matcher = PatternMatcher(translated, kind, message: &message) else {
         // Size is PCRE2's to know, and so are the names of properties.
-        return message.contains("too large") || message.contains("too complicated") || message.contains("\\p") || message.contains("\\P")
+        return message.contains("too large") || message.contains("too long") || message.contains("too complicated") || message.contains("\\p") || message.contains("\\P")
           ? nil : "does not compile: \(message): \(translated)"
       }
       var found: [Range<Int>?] = []
