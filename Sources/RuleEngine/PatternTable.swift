@@ -56,6 +56,10 @@ struct PatternClause {
     var maskA = UInt32.max
     var maskB: UInt32 = 0
 
+    /// 1 or 0: both hold; without a branch between them.
+    @inline(__always) static func both(_ checks: (Check, Check), _ bits: UnsafePointer<UInt32>) -> Int {
+      (isZero(checks.0.met(bits)) | isZero(checks.1.met(bits))) ^ 1
+    }
     /// Not 0: it holds.
     @inline(__always) func met(_ bits: UnsafePointer<UInt32>) -> UInt64 { UInt64(bits[Int(wordA)] & maskA | bits[Int(wordB)] & maskB) }
   }
@@ -65,15 +69,14 @@ struct PatternClause {
   var end: Int32
   /// Those that fewest others ask for but for the head's.
   var checks = (Check(), Check())
-  /// 1 or 0: both of them.
-  @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { (isZero(checks.0.met(bits)) | isZero(checks.1.met(bits))) ^ 1 }
+  /// 1 or 0.
+  @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { Check.both(checks, bits) }
   /// What is looked at first: the two checks that fewest others ask for. Each literal has the heads of its clauses in a row.
   struct Head {
     var clause: Int32 = 0
     var checks = (Check(), Check())
-    /// Both, without a branch between them.
-    /// 1 or 0: both of them.
-    @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { (isZero(checks.0.met(bits)) | isZero(checks.1.met(bits))) ^ 1 }
+    /// 1 or 0.
+    @inline(__always) func isHeld(_ bits: UnsafePointer<UInt32>) -> Int { Check.both(checks, bits) }
   }
 }
 
